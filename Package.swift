@@ -1,0 +1,70 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// The C libraries come from Debian: `make setup` installs them.
+func system(_ name: String, package: String, pkgConfig: String? = nil) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let package = Package(
+    name: "lcp",
+    products: [
+        .executable(name: "lcp", targets: ["lcp"]),
+        .library(name: "MQTT", targets: ["MQTT"]),
+        .library(name: "Tensors", targets: ["Tensors"]),
+        .library(name: "LCPModels", targets: ["LCPModels"]),
+        .library(name: "LCPInference", targets: ["LCPInference"]),
+        .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
+    ],
+    traits: [
+        .default(enabledTraits: ["Training"]),
+        .trait(name: "Training", description: "`lcp train`, on oneDNN. A device that only runs branches can leave it out."),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),
+        system("CXNNPACK", package: "libxnnpack-dev libpthreadpool-dev"),
+        system("CDNNL", package: "libdnnl-dev"),
+        system("CJPEG", package: "libjpeg62-turbo-dev", pkgConfig: "libjpeg"),
+        system("CPNG", package: "libpng-dev", pkgConfig: "libpng"),
+        system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
+        system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
+        system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
+
+        .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
+        .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
+        .target(name: "LCPModels", dependencies: ["Tensors", "CCrypto"], swiftSettings: strict),
+        .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
+        .target(name: "LCPTraining", dependencies: ["LCPModels", "CDNNL"], swiftSettings: strict),
+        .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
+        .target(name: "LCPDatasets", dependencies: ["Tensors", "Images"], swiftSettings: strict),
+        .target(
+            name: "LCPPipeline", dependencies: ["MQTT", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "lcp",
+            dependencies: [
+                "LCPPipeline",
+                .target(name: "LCPTraining", condition: .when(traits: ["Training"])),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels"]),
+        .testTarget(name: "LCPInferenceTests", dependencies: ["LCPInference"]),
+        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining"]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images"]),
+        .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets"]),
+        .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["LCPPipeline"]),
+    ]
+)

@@ -1,0 +1,232 @@
+import FoundationEssentials
+public import Tensors
+
+/// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
+public struct ModelManifest: Sendable, Hashable, Codable {
+    /// The version of the bundle's format; this program writes and reads 1.
+    public static let formatVersion = 1
+
+    /// How UINT8 pixels become the network's input: (pixel / 255 − mean) / standard deviation, per channel.
+    public struct Preprocessing: Sendable, Hashable, Codable {
+        public var mean: [Float]
+        public var standardDeviation: [Float]
+
+        public init(mean: [Float], standardDeviation: [Float]) {
+            self.mean = mean
+            self.standardDeviation = standardDeviation
+        }
+        enum CodingKeys: String, CodingKey {
+            case mean
+            case standardDeviation = "standard_deviation"
+        }
+    }
+
+    /// A file of the bundle and its SHA-256 in hexadecimal.
+    public struct File: Sendable, Hashable, Codable {
+        public var name: String
+        public var sha256: String
+    }
+
+    /// How the weights came to be, for people.
+    public struct TrainingRecord: Sendable, Hashable, Codable {
+        /// The command that made the bundle.
+        public var command: String
+        /// The data that it was trained on.
+        public var data: String
+        public var epochs: Int
+        public var seed: UInt64
+        /// Top-1 accuracy by test set, 0 to 1.
+        public var accuracy: [String: Double]
+
+        public init(command: String, data: String, epochs: Int, seed: UInt64, accuracy: [String: Double]) {
+            self.command = command
+            self.data = data
+            self.epochs = epochs
+            self.seed = seed
+            self.accuracy = accuracy
+        }
+    }
+
+    public var format: Int
+    /// The name of the bundle, for example `lenet-split4`.
+    public var name: String
+    public var network: BranchedNetwork
+    /// What each branch sends.
+    public var outputs: [BranchOutput]
+    public var preprocessing: Preprocessing
+    /// The name of each class.
+    public var labels: [String]
+    public var training: TrainingRecord?
+    /// `branch-K.safetensors` for each branch, then `merge.safetensors`.
+    public var files: [File]
+}
+
+/// A folder with a model: `model.json`, `branch-K.safetensors` for every branch, `merge.safetensors`.
+///
+/// Reading checks every file's SHA-256 before its weights are used. A worker reads only its branch, an aggregator only the
+/// classification layer.
+public struct ModelBundle: Sendable {
+    public let manifest: ModelManifest
+    /// The first 16 bytes of the SHA-256 of `model.json`.
+    public let hash: ModelHash
+    /// The folder.
+    public let path: String
+
+    /// The network of the bundle.
+    public var network: BranchedNetwork { manifest.network }
+
+    /// Opens a bundle: reads and checks `model.json`, not yet the weights.
+    ///
+    /// - Throws: ``ModelBundleError``, one sentence with the file and the reason.
+    public init(path: String) throws(ModelBundleError) {
+        let file = path + "/model.json"
+        guard FileIO.exists(file) else {
+            throw ModelBundleError("there is no model bundle at \(path): a bundle is a folder with a model.json in it")
+        }
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(file, limit: 16 << 20) } catch { throw ModelBundleError("\(error)") }
+
+        struct Version: Decodable { let format: Int }
+        guard let version = try? JSONDecoder().decode(Version.self, from: Data(bytes)) else {
+            throw ModelBundleError("\(file) is not the JSON of a model bundle: it may be truncated; copy the bundle again")
+        }
+        guard version.format == ModelManifest.formatVersion else {
+            throw ModelBundleError(
+                "\(file) has format version \(version.format), this program reads version \(ModelManifest.formatVersion)")
+        }
+        do {
+            manifest = try JSONDecoder().decode(ModelManifest.self, from: Data(bytes))
+            try Self.check(manifest)
+        } catch let error as NetworkError {
+            throw ModelBundleError("\(file) describes no usable model: \(error)")
+        } catch let error as DecodingError {
+            throw ModelBundleError("\(file) is not the JSON of a model bundle: \(Self.reason(error))")
+        } catch {
+            throw ModelBundleError("\(file) is not the JSON of a model bundle")
+        }
+        guard let hash = ModelHash(SHA256.digest(bytes)) else { throw ModelBundleError("\(file) has no hash") }
+        self.hash = hash
+        self.path = path
+    }
+
+    /// The weights of one branch.
+    ///
+    /// - Throws: ``ModelBundleError`` where the file is missing, damaged or not this model's.
+    public func branchParameters(_ branch: Int) throws(ModelBundleError) -> BranchParameters {
+        guard network.branches.indices.contains(branch) else {
+            throw ModelBundleError(
+                "\(manifest.name) has branches 0 to \(network.branches.count - 1), there is no branch \(branch)")
+        }
+        let name = manifest.files[branch].name
+        let file = try readFile(branch)
+        do { return try network.parameters(of: branch, from: file) } catch {
+            throw ModelBundleError("\(path)/\(name) does not fit \(manifest.name): \(error)")
+        }
+    }
+
+    /// The classification layer: the whole W and b.
+    ///
+    /// - Throws: ``ModelBundleError`` where the file is missing, damaged or not this model's.
+    public func mergeParameters() throws(ModelBundleError) -> LayerParameters {
+        let index = network.branches.count
+        let file = try readFile(index)
+        do { return try network.mergeParameters(from: file) } catch {
+            throw ModelBundleError("\(path)/\(manifest.files[index].name) does not fit \(manifest.name): \(error)")
+        }
+    }
+
+    /// All weights.
+    public func parameters() throws(ModelBundleError) -> ModelParameters {
+        var branches: [BranchParameters] = []
+        for branch in network.branches.indices { branches.append(try branchParameters(branch)) }
+        return ModelParameters(branches: branches, merge: try mergeParameters())
+    }
+
+    /// Writes a bundle. `model.json` comes last, so that a bundle that was cut short is not taken for one.
+    ///
+    /// - Throws: ``ModelBundleError``, for example on a full disk; an older bundle at the same path may then have to be
+    ///   written again, and says so when it is read.
+    @discardableResult
+    public static func write(
+        name: String, network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, to path: String
+    ) throws(ModelBundleError) -> ModelBundle {
+        do {
+            var manifest = ModelManifest(
+                format: ModelManifest.formatVersion, name: name, network: network, outputs: [],
+                preprocessing: preprocessing, labels: labels, training: training, files: [])
+            try FileIO.makeFolder(path)
+            func add(_ file: String, _ contents: Safetensors) throws {
+                let bytes = contents.encoded()
+                manifest.files.append(.init(name: file, sha256: SHA256.hex(bytes)))
+                try FileIO.write(bytes, to: "\(path)/\(file)")
+            }
+            for branch in network.branches.indices {
+                manifest.outputs.append(try network.output(of: branch))
+                try add("branch-\(branch).safetensors", try network.tensors(of: branch, parameters.branches[branch]))
+            }
+            try add("merge.safetensors", try network.tensors(merge: parameters.merge))
+            try check(manifest)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            try FileIO.write(Array(try encoder.encode(manifest)) + [UInt8(ascii: "\n")], to: "\(path)/model.json")
+        } catch {
+            throw ModelBundleError("the bundle \(path) could not be written: \(error)")
+        }
+        return try ModelBundle(path: path)
+    }
+
+    private func readFile(_ index: Int) throws(ModelBundleError) -> Safetensors {
+        let file = manifest.files[index]
+        let full = "\(path)/\(file.name)"
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(full) } catch { throw ModelBundleError("\(error)") }
+        guard SHA256.hex(bytes) == file.sha256 else {
+            throw ModelBundleError(
+                "\(full) is not the file that model.json names (its SHA-256 differs): copy the bundle again")
+        }
+        do { return try Safetensors(decoding: bytes) } catch {
+            throw ModelBundleError("\(full) is not a safetensors file: \(error)")
+        }
+    }
+
+    private static func check(_ manifest: ModelManifest) throws(NetworkError) {
+        let network = manifest.network
+        try network.validate()
+        guard manifest.files.map(\.name) == network.branches.indices.map({ "branch-\($0).safetensors" }) + ["merge.safetensors"]
+        else { throw NetworkError("its files are not one for each branch and merge.safetensors") }
+        guard manifest.outputs.count == network.branches.count else {
+            throw NetworkError("it names the outputs of \(manifest.outputs.count) of \(network.branches.count) branches")
+        }
+        for branch in network.branches.indices where manifest.outputs[branch] != (try network.output(of: branch)) {
+            throw NetworkError("branch \(branch) would send \(manifest.outputs[branch].rawValue), which is not the shorter")
+        }
+        guard manifest.labels.count == network.classes else {
+            throw NetworkError("it has \(manifest.labels.count) labels for \(network.classes) classes")
+        }
+        let preprocessing = manifest.preprocessing
+        guard preprocessing.mean.count == network.input.channels,
+            preprocessing.standardDeviation.count == network.input.channels,
+            preprocessing.mean.allSatisfy(\.isFinite),
+            preprocessing.standardDeviation.allSatisfy({ $0.isFinite && $0 > 0 })
+        else { throw NetworkError("its preprocessing needs a mean and a positive standard deviation per channel") }
+    }
+
+    private static func reason(_ error: DecodingError) -> String {
+        func path(_ context: DecodingError.Context) -> String {
+            context.codingPath.isEmpty ? "the file" : context.codingPath.map(\.stringValue).joined(separator: ".")
+        }
+        return switch error {
+        case .keyNotFound(let key, let context): "\(path(context)) lacks \(key.stringValue)"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context): "\(path(context)) has a value of the wrong type"
+        case .dataCorrupted(let context): "\(path(context)) has a value without meaning"
+        @unknown default: "a value is wrong"
+        }
+    }
+}
+
+/// Why a bundle cannot be read or written: one sentence with what, where and what to do.
+public struct ModelBundleError: Error, Hashable, CustomStringConvertible {
+    public let description: String
+    init(_ description: String) { self.description = description }
+}

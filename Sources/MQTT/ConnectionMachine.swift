@@ -1,0 +1,139 @@
+/// The life of a connection as a pure state machine: it takes events and returns what is to be done. No I/O, no clock.
+struct ConnectionMachine {
+    enum Event {
+        case connect
+        /// The TCP, TLS or Unix connection stands, and CONNECT was sent.
+        case opened
+        /// The broker's CONNACK said yes.
+        case accepted
+        /// The connection could not be made, was refused, or is gone.
+        case failed(MQTTError)
+        /// The wait before a new try, or for CONNACK, is over.
+        case timerFired
+        case close
+        /// What was in flight is done, or its time is up.
+        case drained
+    }
+
+    enum Action: Equatable {
+        case openConnection
+        /// Forget the socket; QoS 0 messages that were not written yet are lost.
+        case dropConnection
+        case startTimer(Duration)
+        case cancelTimer
+        /// Subscriptions first, then what waited for a connection.
+        case resume
+        /// Wait until nothing is in flight, at most the close timeout.
+        case drain
+        case sendDisconnect
+        case report(MQTTConnectionState)
+        /// The first connection came to nothing, and `connect()` throws this.
+        case failConnect(MQTTError)
+        /// The first connection stands, and `connect()` returns.
+        case succeedConnect
+        case finish
+    }
+
+    enum State: Equatable {
+        case idle
+        case opening(first: Bool)
+        case handshaking(first: Bool)
+        case connected
+        case waiting
+        case draining
+        /// Asked to close while another thread is still opening the connection.
+        case abandoned
+        case closed
+    }
+
+    private(set) var state = State.idle
+    private var backoff: Backoff
+    private let connectTimeout: Duration
+    private let unanswered: MQTTError
+
+    /// - Parameter unanswered: what is reported where the broker does not answer CONNECT within `connectTimeout`.
+    init(backoff: Backoff, connectTimeout: Duration, unanswered: MQTTError) {
+        self.backoff = backoff
+        self.connectTimeout = connectTimeout
+        self.unanswered = unanswered
+    }
+
+    mutating func handle(_ event: Event) -> [Action] {
+        switch (state, event) {
+        case (.idle, .connect):
+            state = .opening(first: true)
+            return [.report(.connecting), .openConnection]
+        case (.opening(let first), .opened):
+            state = .handshaking(first: first)
+            return [.startTimer(connectTimeout)]
+        case (.handshaking(let first), .accepted):
+            state = .connected
+            backoff.reset()
+            return [.cancelTimer, .report(.connected), .resume] + (first ? [.succeedConnect] : [])
+        case (.opening(let first), .failed(let error)), (.handshaking(let first), .failed(let error)):
+            return fail(error, first: first)
+        case (.handshaking(let first), .timerFired):
+            return fail(unanswered, first: first)
+        case (.connected, .failed(let error)):
+            return fail(error, first: false)
+        case (.waiting, .timerFired):
+            state = .opening(first: false)
+            return [.report(.connecting), .openConnection]
+        case (.idle, .close):
+            state = .closed
+            return [.report(.closed(nil)), .finish]
+        case (.opening, .close):
+            state = .abandoned
+            return [.report(.closed(nil))]
+        case (.abandoned, .opened), (.abandoned, .failed):
+            state = .closed
+            return [.dropConnection, .finish]
+        case (.handshaking, .close), (.waiting, .close):
+            state = .closed
+            return [.cancelTimer, .dropConnection, .report(.closed(nil)), .finish]
+        case (.connected, .close):
+            state = .draining
+            return [.drain]
+        case (.draining, .drained):
+            state = .closed
+            return [.sendDisconnect, .dropConnection, .report(.closed(nil)), .finish]
+        case (.draining, .failed):
+            state = .closed
+            return [.dropConnection, .report(.closed(nil)), .finish]
+        default:
+            return []
+        }
+    }
+
+    private mutating func fail(_ error: MQTTError, first: Bool) -> [Action] {
+        if first {
+            state = .closed
+            return [.cancelTimer, .dropConnection, .report(.closed(error)), .failConnect(error), .finish]
+        }
+        state = .waiting
+        let delay = backoff.next()
+        return [.cancelTimer, .dropConnection, .report(.waiting(error, retry: delay)), .startTimer(delay)]
+    }
+}
+
+/// Waits that double from the first to the longest, each random between half of it and the whole, so that many clients of a
+/// restarted broker do not come back at the same instant.
+struct Backoff {
+    private let range: ClosedRange<Duration>
+    private var generator: any RandomNumberGenerator
+    private var delay: Duration
+
+    init(_ range: ClosedRange<Duration>, generator: any RandomNumberGenerator = SystemRandomNumberGenerator()) {
+        self.range = range
+        self.generator = generator
+        delay = range.lowerBound
+    }
+
+    mutating func next() -> Duration {
+        let factor = Double.random(in: 0.5...1, using: &generator)
+        defer { delay = min(delay * 2, range.upperBound) }
+        return delay * factor
+    }
+
+    mutating func reset() { delay = range.lowerBound }
+}

@@ -1,0 +1,69 @@
+/// Everything that a client is told before it connects. Only the address has no default.
+public struct MQTTConfiguration: Sendable {
+    /// A version of the protocol.
+    public enum ProtocolVersion: Sendable, Hashable {
+        /// MQTT 3.1.1 (OASIS, 2014).
+        case v311
+        /// MQTT 5.0 (OASIS, 2019).
+        case v5
+    }
+
+    /// Files for TLS. Version 1.2 or later is forced.
+    public struct TLS: Sendable, Hashable {
+        /// The certificates that are trusted, PEM; the system's where nil.
+        public var certificateAuthorityFile: String?
+        /// The client's certificate, PEM, where the broker asks for one.
+        public var certificateFile: String?
+        /// The client's private key, PEM.
+        public var keyFile: String?
+
+        public init(certificateAuthorityFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil) {
+            self.certificateAuthorityFile = certificateAuthorityFile
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+        }
+    }
+
+    /// What the broker publishes when this client is lost without a goodbye.
+    public struct Will: Sendable {
+        public var topic: String
+        public var payload: [UInt8]
+        public var qos: QoS
+        public var retain: Bool
+
+        public init(topic: String, payload: [UInt8], qos: QoS = .atLeastOnce, retain: Bool = true) {
+            self.topic = topic
+            self.payload = payload
+            self.qos = qos
+            self.retain = retain
+        }
+    }
+
+    /// Where the broker listens.
+    public var address: MQTTAddress
+    /// Unique at the broker: a second client with the same identifier throws the first out. A random one where nil.
+    public var clientID: String?
+    /// MQTT 5 by default.
+    public var protocolVersion = ProtocolVersion.v5
+    public var user: String?
+    public var password: String?
+    /// Files for `mqtts://` addresses.
+    public var tls = TLS()
+    public var will: Will?
+    /// Seconds between signs of life; at least 5, as libmosquitto demands.
+    public var keepalive = 15
+    /// How long the broker may take to answer a connection.
+    public var connectTimeout = Duration.seconds(10)
+    /// The first and the longest wait before a new connection; each wait is random between half of it and the whole.
+    public var reconnectDelay: ClosedRange<Duration> = .milliseconds(100) ... .seconds(2)
+    /// The most bytes of topics and payloads that wait to be written or acknowledged.
+    public var maximumInFlightBytes = 64 << 20
+    /// The longest packet that the broker may send, bytes. MQTT 5 only: on 3.1.1 only the broker's own limit guards.
+    public var maximumPacketSize = 64 << 20
+    /// QoS 1 and 2 messages that may be unacknowledged at once, in each direction.
+    public var maximumInFlightMessages = 100
+    /// How long ``MQTTClient/close()`` waits for what is still in flight.
+    public var closeTimeout = Duration.seconds(2)
+
+    public init(address: MQTTAddress) { self.address = address }
+}

@@ -1,0 +1,75 @@
+import CMosquitto
+import Glibc
+
+/// What went wrong in the client: a kind to decide by, libmosquitto's or the broker's code, and one sentence for people.
+public struct MQTTError: Error, Hashable, CustomStringConvertible {
+    /// What kind of failure it is.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        let name: String
+        /// The address, a topic, a file or an option cannot be used as it is.
+        public static let invalidConfiguration = Self(name: "invalid configuration")
+        /// No broker answers at the address.
+        public static let unreachable = Self(name: "unreachable")
+        /// The broker answered and said no: credentials, protocol version, client identifier.
+        public static let refused = Self(name: "refused")
+        /// The TLS handshake failed.
+        public static let tls = Self(name: "TLS")
+        /// The connection was there and is gone.
+        public static let connectionLost = Self(name: "connection lost")
+        /// There is no connection at the moment, and the message cannot wait for one.
+        public static let notConnected = Self(name: "not connected")
+        /// The bytes in flight are at their limit.
+        public static let bufferFull = Self(name: "buffer full")
+        /// The broker refused a subscription or a message.
+        public static let notAuthorized = Self(name: "not authorized")
+        /// The client was closed.
+        public static let closed = Self(name: "closed")
+        /// Anything else that libmosquitto reports.
+        public static let library = Self(name: "library")
+        public var description: String { name }
+    }
+
+    public let code: Code
+    /// libmosquitto's return code or the broker's reason code; 0 where neither applies.
+    public let rawCode: Int32
+    /// One sentence: what, where, what to do.
+    public let description: String
+
+    /// Whether trying again later can help without anybody changing anything.
+    public var isRetriable: Bool {
+        [.unreachable, .connectionLost, .notConnected, .bufferFull].contains(code)
+    }
+
+    init(_ code: Code, _ description: String, rawCode: Int32 = 0) {
+        self.code = code
+        self.rawCode = rawCode
+        self.description = description
+    }
+
+    /// The error of a libmosquitto call, or nil for success.
+    ///
+    /// - Parameter systemError: `errno` as it was right after the call.
+    static func of(_ result: Int32, _ action: String, systemError: Int32 = errno, detail: String? = nil) -> MQTTError? {
+        guard result != MOSQ_ERR_SUCCESS.int else { return nil }
+        var reason =
+            result == MOSQ_ERR_ERRNO.int ? String(cString: strerror(systemError)) : String(cString: mosquitto_strerror(result))
+        while reason.hasSuffix(".") { reason.removeLast() }
+        if let detail { reason += " (\(detail))" }
+        let code: Code =
+            switch result {
+            case MOSQ_ERR_NO_CONN.int: .notConnected
+            case MOSQ_ERR_CONN_LOST.int, MOSQ_ERR_KEEPALIVE.int: .connectionLost
+            case MOSQ_ERR_TLS.int, MOSQ_ERR_TLS_HANDSHAKE.int: .tls
+            case MOSQ_ERR_ERRNO.int, MOSQ_ERR_EAI.int, MOSQ_ERR_LOOKUP.int: .unreachable
+            case MOSQ_ERR_CONN_REFUSED.int, MOSQ_ERR_AUTH.int: .refused
+            case MOSQ_ERR_INVAL.int, MOSQ_ERR_MALFORMED_UTF8.int, MOSQ_ERR_PAYLOAD_SIZE.int, MOSQ_ERR_OVERSIZE_PACKET.int:
+                .invalidConfiguration
+            default: .library
+            }
+        return MQTTError(code, "\(action): \(reason)", rawCode: result)
+    }
+}
+
+extension mosq_err_t {
+    var int: Int32 { Int32(bitPattern: rawValue) }
+}

@@ -1,0 +1,85 @@
+import Glibc
+
+/// Reading and writing whole files, with errors that say what, where and what to do.
+package enum FileIO {
+    /// A file's bytes.
+    ///
+    /// - Parameter limit: the most bytes that are read; a longer file is an error, so that nobody's memory is filled.
+    package static func read(_ path: String, limit: Int = 1 << 31) throws(FileError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .failed("read", path, errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .failed("read", path, errno) }
+        guard status.st_mode & S_IFMT != S_IFDIR else { throw .failed("read", path, EISDIR) }
+        guard status.st_size <= limit else {
+            throw FileError(description: "cannot read \(path): it has \(status.st_size) bytes, more than the \(limit) allowed")
+        }
+        var bytes = [UInt8]()
+        bytes.reserveCapacity(Int(status.st_size) + 1)
+        // A device or a pipe has no size, so read until the end and watch the limit.
+        var chunk = [UInt8](repeating: 0, count: max(4096, min(Int(status.st_size) + 1, 1 << 20)))
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .failed("read", path, errno)
+            }
+            if count == 0 { return bytes }
+            guard bytes.count + count <= limit else {
+                throw FileError(description: "cannot read \(path): it has more than the \(limit) bytes allowed")
+            }
+            bytes += chunk[..<count]
+        }
+    }
+
+    /// Writes a file so that it is there whole or not at all: under a temporary name beside it, synced, then renamed.
+    package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+        let temporary = "\(path).\(getpid()).part"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .failed("write", path, errno) }
+        var failure: Int32 = 0
+        bytes.withUnsafeBytes { buffer in
+            var written = 0
+            while written < buffer.count {
+                let count = Glibc.write(descriptor, buffer.baseAddress! + written, buffer.count - written)
+                if count < 0 {
+                    if errno == EINTR { continue }
+                    failure = errno
+                    return
+                }
+                written += count
+            }
+        }
+        if failure == 0, fsync(descriptor) != 0 { failure = errno }
+        if close(descriptor) != 0, failure == 0 { failure = errno }
+        if failure == 0, rename(temporary, path) != 0 { failure = errno }
+        if failure != 0 {
+            unlink(temporary)
+            throw .failed("write", path, failure)
+        }
+    }
+
+    /// Makes a folder and the folders above it, where they are missing.
+    package static func makeFolder(_ path: String) throws(FileError) {
+        var status = stat()
+        if stat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFDIR else { throw .failed("make the folder", path, ENOTDIR) }
+            return
+        }
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex { try makeFolder(String(path[..<slash])) }
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw .failed("make the folder", path, errno) }
+    }
+
+    /// Whether something is there.
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}
+
+/// A file that could not be read or written: one sentence with the path and the system's reason.
+package struct FileError: Error, CustomStringConvertible {
+    package let description: String
+
+    static func failed(_ action: String, _ path: String, _ code: Int32) -> Self {
+        Self(description: "cannot \(action) \(path): \(String(cString: strerror(code)))")
+    }
+}

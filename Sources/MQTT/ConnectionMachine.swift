@@ -62,10 +62,14 @@ struct ConnectionMachine {
         switch (state, event) {
         case (.idle, .connect):
             state = .opening(first: true)
-            return [.report(.connecting), .openConnection]
+            return [.report(.connecting), .startTimer(connectTimeout), .openConnection]
         case (.opening(let first), .opened):
             state = .handshaking(first: first)
-            return [.startTimer(connectTimeout)]
+            return [.cancelTimer, .startTimer(connectTimeout)]
+        case (.opening(first: true), .timerFired):
+            // The thread that opens the connection cannot be stopped, but nobody has to wait for it.
+            state = .abandoned
+            return [.report(.closed(unanswered)), .failConnect(unanswered)]
         case (.handshaking(let first), .accepted):
             state = .connected
             backoff.reset()
@@ -84,7 +88,7 @@ struct ConnectionMachine {
             return [.report(.closed(nil)), .finish]
         case (.opening, .close):
             state = .abandoned
-            return [.report(.closed(nil))]
+            return [.cancelTimer, .report(.closed(nil))]
         case (.abandoned, .opened), (.abandoned, .failed):
             state = .closed
             return [.dropConnection, .finish]

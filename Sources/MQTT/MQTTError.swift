@@ -71,5 +71,5 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
 }
 
 extension mosq_err_t {
-    var int: Int32 { Int32(bitPattern: rawValue) }
+    var int: Int32 { Int32(rawValue) }
 }

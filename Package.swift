@@ -32,7 +32,7 @@ let package = Package(
         system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),
         system("CXNNPACK", package: "libxnnpack-dev libpthreadpool-dev"),
         system("CDNNL", package: "libdnnl-dev"),
-        system("CJPEG", package: "libjpeg62-turbo-dev", pkgConfig: "libjpeg"),
+        system("CJPEG", package: "libturbojpeg0-dev", pkgConfig: "libturbojpeg"),
         system("CPNG", package: "libpng-dev", pkgConfig: "libpng"),
         system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),

@@ -60,7 +60,7 @@ public enum Layer: Sendable, Hashable {
                 height: window(input.height + 2 * padding, kernel, stride),
                 width: window(input.width + 2 * padding, kernel, stride), channels: outputs)
         case .maxPool(let size, let stride):
-            guard (1...1024).contains(size), (1...1024).contains(stride), input.height >= size, input.width >= size else {
+            guard (2...1024).contains(size), (1...1024).contains(stride), input.height >= size, input.width >= size else {
                 throw NetworkError("\(self) does not fit an input of \(input)")
             }
             return FeatureMapShape(

@@ -1,0 +1,193 @@
+import CJPEG
+import CPNG
+import Glibc
+
+/// The image formats that are read, told apart by their first bytes.
+public enum ImageFormat: String, Sendable, Hashable {
+    case jpeg
+    case png
+
+    /// The format of `bytes`, or nil where the signature is neither's.
+    public init?(signatureOf bytes: UnsafeRawBufferPointer) {
+        if bytes.count >= 3, bytes[0] == 0xFF, bytes[1] == 0xD8, bytes[2] == 0xFF {
+            self = .jpeg
+        } else if bytes.count >= 8, bytes.prefix(8).elementsEqual([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
+            self = .png
+        } else {
+            return nil
+        }
+    }
+}
+
+/// What is read of strangers' images.
+public struct ImageLimits: Sendable, Hashable {
+    /// The most pixels that the header may announce: an image of a few bytes can claim 30,000 × 30,000 of them.
+    public var maximumPixels: Int
+    /// The most bytes of the compressed image.
+    public var maximumBytes: Int
+
+    public init(maximumPixels: Int = 24_000_000, maximumBytes: Int = 32 << 20) {
+        self.maximumPixels = maximumPixels
+        self.maximumBytes = maximumBytes
+    }
+}
+
+/// Why an image was not read: one sentence.
+public struct ImageError: Error, Hashable, CustomStringConvertible {
+    public let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// Pixels, row by row, channels innermost (HWC).
+public struct Image: Sendable, Hashable {
+    public var height: Int
+    public var width: Int
+    /// 1 is grey, 3 is red, green, blue.
+    public var channels: Int
+    /// height × width × channels bytes.
+    public var pixels: [UInt8]
+
+    public init(height: Int, width: Int, channels: Int, pixels: [UInt8]) {
+        precondition(pixels.count == height * width * channels, "an image has height × width × channels bytes")
+        self.height = height
+        self.width = width
+        self.channels = channels
+        self.pixels = pixels
+    }
+
+    /// Decodes a JPEG or PNG.
+    ///
+    /// - Parameters:
+    ///   - channels: 1 for grey by Rec. 601, 3 for colour.
+    ///   - atLeast: a height and width that the result is needed for; a larger JPEG is decoded at a fraction of its size that
+    ///     is no smaller than this.
+    /// - Throws: ``ImageError`` for anything but a whole image within the limits.
+    public init(
+        decoding bytes: UnsafeRawBufferPointer, channels: Int, atLeast size: (height: Int, width: Int)? = nil,
+        limits: ImageLimits = ImageLimits()
+    ) throws(ImageError) {
+        precondition(channels == 1 || channels == 3, "an image has 1 or 3 channels")
+        guard bytes.count <= limits.maximumBytes else {
+            throw ImageError("the image has \(bytes.count) bytes, more than the \(limits.maximumBytes) that are read")
+        }
+        switch ImageFormat(signatureOf: bytes) {
+        case .jpeg: self = try Self.jpeg(bytes, channels, size, limits)
+        case .png: self = try Self.png(bytes, channels, limits)
+        case nil: throw ImageError("the bytes are neither a JPEG nor a PNG")
+        }
+    }
+
+    private static func check(width: Int, height: Int, _ limits: ImageLimits) throws(ImageError) {
+        guard width > 0, height > 0, width <= limits.maximumPixels / height else {
+            throw ImageError("the image has \(width) × \(height) pixels, more than the \(limits.maximumPixels) that are read")
+        }
+    }
+
+    private static func jpeg(
+        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ size: (height: Int, width: Int)?, _ limits: ImageLimits
+    ) throws(ImageError) -> Image {
+        guard let decoder = tjInitDecompress() else { throw ImageError("the JPEG decoder cannot be started") }
+        defer { tjDestroy(decoder) }
+        func failure() -> ImageError { ImageError("the JPEG is damaged: \(String(cString: tjGetErrorStr2(decoder)))") }
+        let source = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        var (width, height, subsampling, colorspace) = (Int32(0), Int32(0), Int32(0), Int32(0))
+        guard
+            tjDecompressHeader3(decoder, source, UInt(bytes.count), &width, &height, &subsampling, &colorspace) == 0
+        else { throw failure() }
+        try check(width: Int(width), height: Int(height), limits)
+
+        // The inverse DCT yields any multiple of an eighth; less than what is needed would blur.
+        if let size {
+            var eighths: Int32 = 8
+            while eighths > 1, Int((width * (eighths - 1) + 7) / 8) >= size.width,
+                Int((height * (eighths - 1) + 7) / 8) >= size.height
+            {
+                eighths -= 1
+            }
+            width = (width * eighths + 7) / 8
+            height = (height * eighths + 7) / 8
+        }
+        var pixels = [UInt8](repeating: 0, count: Int(width) * Int(height) * channels)
+        let format = channels == 1 ? Int32(TJPF_GRAY.rawValue) : Int32(TJPF_RGB.rawValue)
+        // A progressive image may have more scans than any camera makes, each as dear as an image.
+        let flags = Int32(TJFLAG_LIMITSCANS) | Int32(TJFLAG_STOPONWARNING)
+        let result = tjDecompress2(decoder, source, UInt(bytes.count), &pixels, width, 0, height, format, flags)
+        guard result == 0 else { throw failure() }
+        return Image(height: Int(height), width: Int(width), channels: channels, pixels: pixels)
+    }
+
+    private static func png(
+        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ limits: ImageLimits
+    ) throws(ImageError) -> Image {
+        var image = png_image()
+        image.version = UInt32(PNG_IMAGE_VERSION)
+        defer { png_image_free(&image) }
+        func failure(_ image: png_image) -> ImageError {
+            let text = withUnsafeBytes(of: image.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            return ImageError("the PNG is damaged: \(text)")
+        }
+        guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else { throw failure(image) }
+        try check(width: Int(image.width), height: Int(image.height), limits)
+        image.format = UInt32(PNG_FORMAT_FLAG_COLOR)
+        let (width, height) = (Int(image.width), Int(image.height))
+        var pixels = [UInt8](repeating: 0, count: width * height * 3)
+        var black = png_color(red: 0, green: 0, blue: 0)
+        guard png_image_finish_read(&image, &black, &pixels, 0, nil) != 0 else { throw failure(image) }
+        let colour = Image(height: height, width: width, channels: 3, pixels: pixels)
+        return channels == 3 ? colour : colour.grey()
+    }
+
+    /// Luma by Rec. 601: 0.299 R + 0.587 G + 0.114 B.
+    public func grey() -> Image {
+        guard channels == 3 else { return self }
+        var result = [UInt8](repeating: 0, count: height * width)
+        for index in result.indices {
+            let red = UInt32(pixels[3 * index]), green = UInt32(pixels[3 * index + 1]), blue = UInt32(pixels[3 * index + 2])
+            result[index] = UInt8((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
+        }
+        return Image(height: height, width: width, channels: 1, pixels: result)
+    }
+
+    /// The image at another size, bilinear; shrinking, the triangle widens so that every pixel counts (as in Pillow).
+    public func resized(height newHeight: Int, width newWidth: Int) -> Image {
+        guard newHeight != height || newWidth != width else { return self }
+        let horizontal = Self.weights(from: width, to: newWidth)
+        let vertical = Self.weights(from: height, to: newHeight)
+        var rows = [Float](repeating: 0, count: height * newWidth * channels)
+        for row in 0..<height {
+            for (column, (start, weights)) in horizontal.enumerated() {
+                for channel in 0..<channels {
+                    var sum: Float = 0
+                    for (offset, weight) in weights.enumerated() {
+                        sum += weight * Float(pixels[(row * width + start + offset) * channels + channel])
+                    }
+                    rows[(row * newWidth + column) * channels + channel] = sum
+                }
+            }
+        }
+        let stride = newWidth * channels
+        var result = [UInt8](repeating: 0, count: newHeight * stride)
+        for (row, (start, weights)) in vertical.enumerated() {
+            for column in 0..<stride {
+                var sum: Float = 0
+                for (offset, weight) in weights.enumerated() { sum += weight * rows[(start + offset) * stride + column] }
+                result[row * stride + column] = UInt8(max(0, min(255, sum.rounded())))
+            }
+        }
+        return Image(height: newHeight, width: newWidth, channels: channels, pixels: result)
+    }
+
+    private static func weights(from old: Int, to new: Int) -> [(start: Int, weights: [Float])] {
+        let scale = Float(old) / Float(new)
+        let support = max(scale, 1)
+        return (0..<new).map { index in
+            let center = (Float(index) + 0.5) * scale
+            let start = max(0, Int(center - support + 0.5))
+            let end = max(start + 1, min(old, Int(center + support + 0.5)))
+            var weights = (start..<end).map { max(0, 1 - abs((Float($0) - center + 0.5) / support)) }
+            let sum = weights.reduce(0, +)
+            if sum > 0 { for index in weights.indices { weights[index] /= sum } } else { weights[0] = 1 }
+            return (start, weights)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import Glibc
+public import Images
+import Tensors
+
+/// A folder of JPEG and PNG files, in the order of their names.
+public struct ImageFolder: Sendable {
+    /// The paths of the files.
+    public let files: [String]
+
+    /// Lists a folder; folders in it are not entered.
+    ///
+    /// - Throws: ``DatasetError`` where it cannot be read or has no image.
+    public init(path: String) throws(DatasetError) {
+        guard let directory = opendir(path) else {
+            throw DatasetError("cannot read the folder \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let lower = name.lowercased()
+            if [".jpg", ".jpeg", ".png"].contains(where: lower.hasSuffix) { names.append(name) }
+        }
+        guard !names.isEmpty else { throw DatasetError("there is no .jpg, .jpeg or .png file in \(path)") }
+        files = names.sorted().map { "\(path)/\($0)" }
+    }
+
+    /// Reads one image at the given size.
+    ///
+    /// - Throws: ``DatasetError`` with the file and the reason.
+    public static func read(
+        _ file: String, height: Int, width: Int, channels: Int, limits: ImageLimits = ImageLimits()
+    ) throws(DatasetError) -> [UInt8] {
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(file, limit: limits.maximumBytes) } catch { throw DatasetError("\(error)") }
+        do {
+            return try bytes.withUnsafeBytes {
+                try Image(decoding: $0, channels: channels, atLeast: (height, width), limits: limits)
+                    .resized(height: height, width: width).pixels
+            }
+        } catch {
+            throw DatasetError("cannot read \(file): \(error)")
+        }
+    }
+}

@@ -1,5 +1,5 @@
 import Glibc
-public import Tensors
+import Tensors
 
 /// The built-in sensor: digits that a program draws, in MNIST's format, so that the pipeline works without a data set.
 ///

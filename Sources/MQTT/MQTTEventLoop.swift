@@ -6,11 +6,15 @@ import Synchronization
 ///
 /// An actor whose `unownedExecutor` is a client's event loop, or a task that prefers it, is resumed on the thread that read the
 /// message, and what it sends is written on that thread at once: no wake-up lies between a message and its answer. Work that
-/// takes longer than a few milliseconds belongs elsewhere, because nothing is read meanwhile.
+/// takes longer than a few milliseconds belongs elsewhere, because nothing is read meanwhile: for example on an event loop of its
+/// own, which is a plain thread with a queue.
 public final class MQTTEventLoop: SerialExecutor, TaskExecutor {
     let core: EventLoopCore
 
-    init(name: String) throws(MQTTError) {
+    /// Starts the thread. It ends when the last reference goes.
+    ///
+    /// - Parameter name: what tools call the thread; at most 15 bytes are kept.
+    public init(name: String) throws(MQTTError) {
         core = try EventLoopCore()
         try core.start(name: name, serial: asUnownedSerialExecutor(), task: asUnownedTaskExecutor())
     }

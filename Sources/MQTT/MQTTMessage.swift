@@ -17,13 +17,19 @@ public struct MQTTMessage: Sendable {
     public let retained: Bool
     /// The MQTT 5 properties, or nil where there are none.
     public let properties: MQTTProperties?
+    /// When this program read it from the socket.
+    public let received: ContinuousClock.Instant
 
-    public init(topic: String, payload: [UInt8], qos: QoS = .atMostOnce, retained: Bool = false, properties: MQTTProperties? = nil) {
+    public init(
+        topic: String, payload: [UInt8], qos: QoS = .atMostOnce, retained: Bool = false, properties: MQTTProperties? = nil,
+        received: ContinuousClock.Instant = .now
+    ) {
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.retained = retained
         self.properties = properties
+        self.received = received
     }
 }
 

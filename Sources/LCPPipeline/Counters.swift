@@ -1,0 +1,62 @@
+/// What a role dropped and why: a number for each reason, and now and then a line for people.
+///
+/// A reason's first drop is logged at once, later ones at most every ten seconds, so that a flood of bad messages is not a flood
+/// of log lines.
+struct Drops {
+    private struct Reason {
+        var count: UInt64 = 0
+        var loggedCount: UInt64 = 0
+        var loggedAt: ContinuousClock.Instant?
+    }
+
+    private var reasons: [String: Reason] = [:]
+    private static let logInterval = Duration.seconds(10)
+
+    /// The counts by reason.
+    var counts: [String: UInt64] { reasons.mapValues(\.count) }
+
+    var total: UInt64 { reasons.values.reduce(0) { $0 + $1.count } }
+
+    /// Counts a drop.
+    ///
+    /// - Returns: a line for the log where one is due.
+    mutating func add(_ reason: String, _ sentence: @autoclosure () -> String, now: ContinuousClock.Instant = .now) -> String? {
+        var entry = reasons[reason] ?? Reason()
+        entry.count += 1
+        defer { reasons[reason] = entry }
+        if let loggedAt = entry.loggedAt, now - loggedAt < Self.logInterval { return nil }
+        let since = entry.count - entry.loggedCount
+        entry.loggedCount = entry.count
+        entry.loggedAt = now
+        return since > 1 ? "\(sentence()) (\(since) times since the last such line)" : sentence()
+    }
+}
+
+/// The latest durations, for percentiles.
+struct LatencyWindow {
+    private var values: [Float] = []
+    private var next = 0
+    private static let capacity = 1024
+
+    mutating func add(milliseconds: Double) {
+        if values.count < Self.capacity { values.append(Float(milliseconds)) } else { values[next] = Float(milliseconds) }
+        next = (next + 1) % Self.capacity
+    }
+
+    /// The percentiles asked for, 0 to 100, milliseconds; nil before the first value.
+    func percentiles(_ wanted: [Double]) -> [Double]? {
+        guard !values.isEmpty else { return nil }
+        let sorted = values.sorted()
+        return wanted.map { Double(sorted[min(sorted.count - 1, Int($0 / 100 * Double(sorted.count)))]) }
+    }
+}
+
+extension Duration {
+    /// Milliseconds, with fractions.
+    public var milliseconds: Double {
+        Double(components.seconds) * 1e3 + Double(components.attoseconds) * 1e-15
+    }
+
+    /// Whole microseconds, at most what a message's header holds.
+    var headerMicroseconds: UInt32 { UInt32(clamping: Int64(max(0, milliseconds * 1e3).rounded())) }
+}

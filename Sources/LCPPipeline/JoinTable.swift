@@ -1,0 +1,198 @@
+/// Joins what the branches made of a frame: a pure state machine, with time passed in.
+///
+/// Every branch's share of the logits is kept apart until the frame is answered and then added up in the order of the branches,
+/// so that the same shares give the same bits, in whatever order they came.
+struct JoinTable {
+    /// What identifies a frame. The model is not in it: an aggregator joins one model only.
+    struct Key: Hashable {
+        var sensor: String
+        var session: UInt64
+        var frame: UInt64
+    }
+
+    /// What is known of a frame besides its shares.
+    struct Frame: Equatable {
+        var key: Key
+        var captureTime: Int64
+        var label: Int32
+        /// When the first share came.
+        var opened: ContinuousClock.Instant
+        /// The slowest branch's, microseconds.
+        var computeTime: UInt32
+        /// The branches that came, bit by bit.
+        var branches: UInt64
+        var generation: UInt64
+    }
+
+    /// What a share did.
+    enum Outcome: Equatable {
+        /// It waits for the others.
+        case waiting
+        /// It was the last one: ``takeFinished`` has the answer.
+        case complete(slot: Int)
+        /// This branch has answered this frame already.
+        case duplicate
+        /// The frame was answered without it.
+        case late
+    }
+
+    let branchCount: Int
+    /// The numbers in a share: one for each class.
+    let width: Int
+    let deadline: Duration
+    /// The most frames that wait at once; one more, and the oldest is answered as it is.
+    let maximumOpen: Int
+    /// The most answered frames that are remembered, to tell late shares from new frames.
+    let maximumClosed: Int
+
+    private struct Slot {
+        var frame: Frame
+        var shares: [Float]
+    }
+    private var slots: [Slot] = []
+    private var free: [Int] = []
+    /// The open slots of a key: one, or more for a bare input that came several times.
+    private var open: [Key: [Int]] = [:]
+    /// Open slots in the order in which they opened, and so in the order of their deadlines. Answered ones stay until they
+    /// come to the front; the generation tells them.
+    private var queue: [(slot: Int, generation: UInt64)] = []
+    private var queueHead = 0
+    private var nextGeneration: UInt64 = 0
+    private var closed: Set<Key> = []
+    private var closedOrder: [Key] = []
+    private var closedNext = 0
+
+    private(set) var openCount = 0
+
+    init(branchCount: Int, width: Int, deadline: Duration, maximumOpen: Int = 1024, maximumClosed: Int = 8192) {
+        precondition((1...64).contains(branchCount) && width > 0 && maximumOpen > 0 && maximumClosed > 0)
+        self.branchCount = branchCount
+        self.width = width
+        self.deadline = deadline
+        self.maximumOpen = maximumOpen
+        self.maximumClosed = maximumClosed
+    }
+
+    /// Takes a branch's share of a frame.
+    ///
+    /// - Parameters:
+    ///   - write: puts the share's `width` numbers where they are kept; called for a share that is taken only.
+    ///   - evict: called with the slot of the oldest frame where a new one has no room.
+    mutating func add(
+        _ key: Key, branch: Int, captureTime: Int64, label: Int32, computeTime: UInt32, now: ContinuousClock.Instant,
+        evict: (inout JoinTable, Int) -> Void, write: (UnsafeMutableBufferPointer<Float>) -> Void
+    ) -> Outcome {
+        let bit = UInt64(1) << UInt64(branch)
+        let slot: Int
+        if let candidates = open[key] {
+            if let match = candidates.first(where: { slots[$0].frame.branches & bit == 0 }) {
+                slot = match
+            } else if key.session == 0 {
+                slot = openSlot(key, captureTime, label, now, evict)
+            } else {
+                return .duplicate
+            }
+        } else {
+            // A bare input has no number, so the same bytes again are a new frame: every arrival is answered.
+            if key.session != 0, closed.contains(key) { return .late }
+            slot = openSlot(key, captureTime, label, now, evict)
+        }
+        let offset = branch * width
+        slots[slot].shares.withUnsafeMutableBufferPointer {
+            write(UnsafeMutableBufferPointer(rebasing: $0[offset..<offset + width]))
+        }
+        slots[slot].frame.branches |= bit
+        slots[slot].frame.computeTime = max(slots[slot].frame.computeTime, computeTime)
+        return slots[slot].frame.branches.nonzeroBitCount == branchCount ? .complete(slot: slot) : .waiting
+    }
+
+    private mutating func openSlot(
+        _ key: Key, _ captureTime: Int64, _ label: Int32, _ now: ContinuousClock.Instant, _ evict: (inout JoinTable, Int) -> Void
+    ) -> Int {
+        if openCount >= maximumOpen, let oldest = oldestSlot { evict(&self, oldest) }
+        let frame = Frame(
+            key: key, captureTime: captureTime, label: label, opened: now, computeTime: 0, branches: 0,
+            generation: nextGeneration)
+        nextGeneration += 1
+        let slot: Int
+        if let reused = free.popLast() {
+            slot = reused
+            slots[slot].frame = frame
+        } else {
+            slot = slots.count
+            slots.append(Slot(frame: frame, shares: [Float](repeating: 0, count: branchCount * width)))
+        }
+        open[key, default: []].append(slot)
+        // Behind a frame that waits long, answered ones may pile up.
+        if queue.count >= 4 * maximumOpen {
+            queue = queue[queueHead...].filter { slots[$0.slot].frame.generation == $0.generation }
+            queueHead = 0
+        }
+        queue.append((slot, frame.generation))
+        openCount += 1
+        return slot
+    }
+
+    /// The frame that has waited longest.
+    private var oldestSlot: Int? {
+        mutating get {
+            while queueHead < queue.count {
+                let (slot, generation) = queue[queueHead]
+                if slots[slot].frame.generation == generation, slots[slot].frame.branches != 0 { return slot }
+                queueHead += 1
+                if queueHead == queue.count || queueHead >= 1024 {
+                    queue.removeFirst(queueHead)
+                    queueHead = 0
+                }
+            }
+            return nil
+        }
+    }
+
+    /// When the oldest frame has to be answered, or nil where none waits.
+    var nextDeadline: ContinuousClock.Instant? {
+        mutating get { oldestSlot.map { slots[$0].frame.opened + deadline } }
+    }
+
+    /// A frame whose deadline has come.
+    mutating func expired(now: ContinuousClock.Instant) -> Int? {
+        guard let slot = oldestSlot, slots[slot].frame.opened + deadline <= now else { return nil }
+        return slot
+    }
+
+    /// The oldest frame, due or not: for the end.
+    mutating func anyOpen() -> Int? { oldestSlot }
+
+    /// Adds up a frame's shares onto `logits`, which hold the bias already, and forgets the frame but for its key.
+    mutating func take(_ slot: Int, addingTo logits: UnsafeMutableBufferPointer<Float>) -> Frame {
+        let frame = slots[slot].frame
+        for branch in 0..<branchCount where frame.branches & UInt64(1) << UInt64(branch) != 0 {
+            slots[slot].shares.withUnsafeBufferPointer { shares in
+                for index in 0..<width { logits[index] += shares[branch * width + index] }
+            }
+        }
+        slots[slot].frame.branches = 0
+        slots[slot].frame.generation = .max
+        free.append(slot)
+        openCount -= 1
+        if var candidates = open[frame.key], candidates.count > 1 {
+            candidates.removeAll { $0 == slot }
+            open[frame.key] = candidates
+        } else {
+            open[frame.key] = nil
+        }
+        if frame.key.session != 0 { remember(frame.key) }
+        return frame
+    }
+
+    private mutating func remember(_ key: Key) {
+        guard closed.insert(key).inserted else { return }
+        if closedOrder.count < maximumClosed {
+            closedOrder.append(key)
+        } else {
+            closed.remove(closedOrder[closedNext])
+            closedOrder[closedNext] = key
+            closedNext = (closedNext + 1) % maximumClosed
+        }
+    }
+}

@@ -1,0 +1,37 @@
+import Glibc
+
+/// Lines for people on standard error, each with the time and the role that speaks.
+public struct Log: Sendable {
+    public let name: String
+
+    public init(_ name: String) { self.name = name }
+
+    public func callAsFunction(_ text: String) {
+        var now = time(nil)
+        var parts = tm()
+        localtime_r(&now, &parts)
+        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let line = "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) \(name): \(Self.printable(text))\n"
+        // One write, so that the lines of several processes do not mix.
+        line.utf8CString.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count - 1) }
+    }
+
+    /// The text without control characters: strangers' names must not drive a terminal.
+    public static func printable(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { isControl($0) }) else { return text }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { result.append(isControl(scalar) ? "\u{FFFD}" : scalar) }
+        return String(result)
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x202A...0x202E).contains(scalar.value)
+    }
+}
+
+/// Nanoseconds since 1970 UTC.
+func wallClockNanoseconds() -> Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+}

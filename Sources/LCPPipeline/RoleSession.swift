@@ -1,0 +1,221 @@
+import FoundationEssentials
+import Glibc
+public import MQTT
+
+/// How a role reaches its pipeline.
+public struct PipelineConfiguration: Sendable {
+    /// The broker, credentials and TLS. Client identifier and last will are the role's business.
+    public var mqtt: MQTTConfiguration
+    public var pipeline: String
+    public var prefix = "lcp"
+    /// For inputs, features and predictions. 0 by default: a frame that is late is worthless, so nobody repeats one.
+    public var qos = QoS.atMostOnce
+
+    public init(mqtt: MQTTConfiguration, pipeline: String) {
+        self.mqtt = mqtt
+        self.pipeline = pipeline
+    }
+}
+
+/// The retained status of a process, as JSON on `…/status/ROLE/ID`.
+public struct RoleStatus: Sendable, Hashable, Codable {
+    /// The states, named as in the Homie convention.
+    public enum State: String, Sendable, Hashable, Codable {
+        /// Connected, not subscribed yet.
+        case starting = "init"
+        /// All subscriptions are acknowledged.
+        case ready
+        /// Ended by itself.
+        case disconnected
+        /// Gone without a goodbye: the last will.
+        case lost
+    }
+
+    public var state: State
+    public var role: Role
+    public var id: String
+    /// Random at every start: ties a death to its birth.
+    public var birth: String
+    public var branch: Int?
+    public var branches: Int?
+    /// The name of the model, for people.
+    public var model: String?
+    /// The hash of the model, in hexadecimal.
+    public var modelHash: String?
+    public var host: String?
+    public var processID: Int32?
+
+    enum CodingKeys: String, CodingKey {
+        case state, role, id, birth, branch, branches, model, host
+        case modelHash = "model_hash"
+        case processID = "pid"
+    }
+
+    public init(state: State, role: Role, id: String, birth: String) {
+        self.state = state
+        self.role = role
+        self.id = id
+        self.birth = birth
+    }
+
+    /// Reads a status; nil where the JSON is none, or larger than any status.
+    public init?(_ json: [UInt8]) {
+        guard json.count <= 16_384, let status = try? JSONDecoder().decode(RoleStatus.self, from: Data(json)) else { return nil }
+        self = status
+    }
+
+    var json: [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return (try? encoder.encode(self)).map { Array($0) } ?? []
+    }
+}
+
+/// A role's connection, with its retained status and its last will.
+public final class RoleSession: Sendable {
+    public let client: MQTTClient
+    public let topics: Topics
+    public let qos: QoS
+    public let log: Log
+    let status: RoleStatus
+
+    /// - Parameters:
+    ///   - status: what the role says of itself; its state is set here.
+    /// - Throws: ``PipelineError`` or ``MQTTError`` where a name or the configuration cannot be used.
+    init(_ configuration: PipelineConfiguration, status: RoleStatus) throws {
+        guard TopicFilter.isValidLevel(status.id) else {
+            throw PipelineError(
+                "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #")
+        }
+        topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        qos = configuration.qos
+        log = Log("\(status.role.rawValue) \(status.id)")
+        self.status = status
+
+        var mqtt = configuration.mqtt
+        mqtt.clientID = "\(configuration.prefix)-\(configuration.pipeline)-\(status.role.rawValue)-\(status.id)"
+        var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
+        lost.branch = status.branch
+        mqtt.will = .init(topic: topics.status(status.role, status.id), payload: lost.json)
+        client = try MQTTClient(mqtt)
+    }
+
+    /// A name for a process that was given none: the machine's and the process's number.
+    static var defaultID: String {
+        let host = hostName
+        let valid = String(String.UnicodeScalarView(host.unicodeScalars.filter { $0.properties.isAlphabetic || $0.isASCII && "0123456789-_.".unicodeScalars.contains($0) }))
+        return "\(valid.isEmpty ? "host" : valid.prefix(64).description)-\(getpid())"
+    }
+
+    static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, 255) == 0 else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// A status with everything that all roles say.
+    static func status(_ role: Role, id: String?) -> RoleStatus {
+        var status = RoleStatus(
+            state: .starting, role: role, id: id ?? defaultID, birth: String(UInt64.random(in: 1...UInt64.max), radix: 16))
+        status.host = hostName
+        status.processID = getpid()
+        return status
+    }
+
+    /// Connects and runs `body`, which says ``ready()`` and returns when the role is over. Then the status becomes
+    /// `disconnected` and the connection is closed, also where the task is cancelled.
+    func run(isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Void) async throws {
+        let states = client.connectionStates
+        try await client.connect()
+        let watcher = Task { await watch(states) }
+        do {
+            try await publish(.starting)
+            try await body()
+        } catch is CancellationError {
+        } catch {
+            await end(watcher)
+            throw error
+        }
+        await end(watcher)
+    }
+
+    private func end(_ watcher: Task<Void, Never>) async {
+        if client.isConnected {
+            // Not as a child of a task that may be cancelled: the goodbye is said in any case. The close waits for it.
+            var last = status
+            last.state = .disconnected
+            let json = last.json
+            let topic = topics.status(status.role, status.id)
+            json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }
+        }
+        await client.close()
+        watcher.cancel()
+    }
+
+    /// Says that all subscriptions are acknowledged.
+    func ready() async throws { try await publish(.ready) }
+
+    private func publish(_ state: RoleStatus.State) async throws {
+        var status = status
+        status.state = state
+        try await client.publish(status.json, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
+    }
+
+    /// Tells people of losses and returns; after a return the broker may have forgotten the status or carry the last will.
+    private func watch(_ states: AsyncStream<MQTTConnectionState>) async {
+        var hasLost = false
+        for await state in states {
+            switch state {
+            case .waiting(let error, _) where !hasLost:
+                hasLost = true
+                log("\(error); trying again until it is back")
+            case .connected where hasLost:
+                hasLost = false
+                log("connected again")
+                try? await publish(.ready)
+            default: break
+            }
+        }
+    }
+
+    /// Publishes the role's counters; where there is no connection they are lost.
+    func publishStatistics(_ json: [UInt8]) {
+        let topic = topics.statistics(status.role, status.id)
+        json.withUnsafeBytes { try? client.send($0, to: topic) }
+    }
+}
+
+/// The counters of a process, as JSON on `…/stats/ROLE/ID`.
+public struct RoleStatistics: Sendable, Hashable, Codable {
+    /// Seconds since the start.
+    public var uptime: Double
+    /// Frames published, computed or answered.
+    public var frames: UInt64
+    /// What was dropped, by reason.
+    public var dropped: [String: UInt64]
+    public var computeP50: Double?
+    public var computeP99: Double?
+    public var queueP50: Double?
+    public var queueP99: Double?
+    /// Predictions at the deadline, with branches missing.
+    public var incomplete: UInt64?
+    public var latencyP50: Double?
+    public var latencyP99: Double?
+
+    enum CodingKeys: String, CodingKey {
+        case frames, dropped, incomplete
+        case uptime = "uptime_s"
+        case computeP50 = "compute_p50_ms"
+        case computeP99 = "compute_p99_ms"
+        case queueP50 = "queue_p50_ms"
+        case queueP99 = "queue_p99_ms"
+        case latencyP50 = "latency_p50_ms"
+        case latencyP99 = "latency_p99_ms"
+    }
+
+    var json: [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return (try? encoder.encode(self)).map { Array($0) } ?? []
+    }
+}

@@ -1,0 +1,68 @@
+import MQTT
+
+/// The topics of one pipeline: `PREFIX/PIPELINE/…`.
+public struct Topics: Sendable, Hashable {
+    /// `PREFIX/PIPELINE`.
+    public let root: String
+
+    /// - Throws: ``PipelineError`` where a name cannot be a level of a topic.
+    public init(prefix: String = "lcp", pipeline: String) throws(PipelineError) {
+        for (what, name) in [("prefix", prefix), ("pipeline's name", pipeline)] where !TopicFilter.isValidLevel(name) {
+            throw PipelineError(
+                "the \(what) \(name.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #")
+        }
+        root = "\(prefix)/\(pipeline)"
+    }
+
+    /// Where a sensor publishes its frames.
+    public func input(_ sensor: String) -> String { "\(root)/input/\(sensor)" }
+    /// All inputs.
+    public var inputs: String { "\(root)/input/+" }
+    /// All inputs, shared between the replicas of one branch.
+    public func sharedInputs(branch: Int) -> String { "$share/branch-\(branch)/\(inputs)" }
+
+    /// Where a branch publishes what it made of a sensor's frames.
+    public func features(branch: Int, sensor: String) -> String { "\(root)/features/\(branch)/\(sensor)" }
+    /// The features of all branches and sensors.
+    public var allFeatures: String { "\(root)/features/+/+" }
+
+    /// Where the predictions for a sensor appear.
+    public func prediction(_ sensor: String) -> String { "\(root)/prediction/\(sensor)" }
+    /// All predictions.
+    public var predictions: String { "\(root)/prediction/+" }
+
+    /// The retained status of one process.
+    public func status(_ role: Role, _ id: String) -> String { "\(root)/status/\(role.rawValue)/\(id)" }
+    /// All statuses.
+    public var statuses: String { "\(root)/status/+/+" }
+
+    /// The counters of one process.
+    public func statistics(_ role: Role, _ id: String) -> String { "\(root)/stats/\(role.rawValue)/\(id)" }
+
+    /// The last level of a topic: the sensor of an input, features or prediction topic.
+    public static func sensor(of topic: String) -> String {
+        guard let slash = topic.utf8.lastIndex(of: UInt8(ascii: "/")) else { return topic }
+        return String(topic[topic.utf8.index(after: slash)...])
+    }
+
+    /// The branch and the sensor of a features topic of this pipeline.
+    func featuresParts(of topic: String) -> (branch: Int, sensor: String)? {
+        guard topic.hasPrefix(root) else { return nil }
+        let levels = topic.dropFirst(root.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard levels.count == 4, levels[1] == "features", let branch = UInt16(levels[2]) else { return nil }
+        return (Int(branch), String(levels[3]))
+    }
+}
+
+/// What a process does in a pipeline.
+public enum Role: String, Sendable, Hashable, Codable, CaseIterable {
+    case sensor
+    case worker
+    case aggregator
+}
+
+/// What stops a role: one sentence that says what, where and what to do.
+public struct PipelineError: Error, Hashable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}

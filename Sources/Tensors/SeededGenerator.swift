@@ -28,5 +28,5 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     public mutating func uniform(_ low: Float, _ high: Float) -> Float { low + (high - low) * unit() }
 
     /// Uniform in 0..<count.
-    public mutating func index(_ count: Int) -> Int { Int((next() >> 32) &* UInt64(count) >> 32) }
+    public mutating func index(_ count: Int) -> Int { Int(((next() >> 32) &* UInt64(count)) >> 32) }
 }

@@ -1,0 +1,33 @@
+import ArgumentParser
+
+@main
+struct LCP: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lcp",
+        abstract: "Fast neural-network inference on the devices you already own, over MQTT.",
+        discussion: """
+            A network is split into narrow branches that never talk to each other. Each branch runs on a device of its own; \
+            an aggregator joins them. Everything goes through an MQTT broker.
+
+            See it work on this machine:
+              lcp demo
+
+            Or in four terminals:
+              lcp broker
+              lcp worker --branch 0        (and 1, 2, 3)
+              lcp aggregator
+              lcp sensor --source drawn
+            """,
+        version: "0.1.0",
+        subcommands: subcommands)
+
+    private static var subcommands: [any ParsableCommand.Type] {
+        var commands: [any ParsableCommand.Type] = [
+            SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, EvaluateCommand.self,
+        ]
+        #if Training
+        commands.append(TrainCommand.self)
+        #endif
+        return commands
+    }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Glibc
+import LCPPipeline
+import Synchronization
+
+/// The end of a pipe that the signal handler writes to; a handler can reach nothing but globals.
+private let signalPipe = Atomic<Int32>(-1)
+
+/// Runs `body` until it returns, and cancels it at SIGINT, SIGTERM or SIGHUP. A second signal ends the process at once.
+///
+/// - Parameter atEOF: whether the end of standard input cancels it, too: how a child notices that its parent was killed.
+func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    signalPipe.store(ends[1], ordering: .relaxed)
+    let task = Task { try await body() }
+    let reader = ends[0]
+    let started = startDetachedThread {
+        var signals = 0
+        while true {
+            var descriptors = [pollfd(fd: reader, events: Int16(POLLIN), revents: 0)]
+            if atEOF, signals == 0 { descriptors.append(pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)) }
+            guard poll(&descriptors, UInt(descriptors.count), -1) > 0 else { continue }
+            if descriptors[0].revents != 0 {
+                var number: UInt8 = 0
+                guard read(reader, &number, 1) == 1, number != 0 else { return }
+                signals += 1
+                if signals > 1 { _exit(128 + Int32(number)) }
+                task.cancel()
+            } else if descriptors.count > 1, descriptors[1].revents != 0 {
+                var bytes = [UInt8](repeating: 0, count: 256)
+                guard read(STDIN_FILENO, &bytes, bytes.count) <= 0 else { continue }
+                signals += 1
+                task.cancel()
+            }
+        }
+    }
+    guard started else { throw PipelineError("cannot start a thread") }
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { number in
+            let saved = errno
+            var byte = UInt8(truncatingIfNeeded: number)
+            _ = write(signalPipe.load(ordering: .relaxed), &byte, 1)
+            errno = saved
+        }
+        sigaction(number, &action, nil)
+    }
+    let result = await task.result
+    // The thread ends with this byte; the signals go back to what they were.
+    for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
+    var zero: UInt8 = 0
+    _ = write(ends[1], &zero, 1)
+    do { try result.get() } catch is CancellationError {}
+}
+
+private func startDetachedThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+    final class Box {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    pthread_attr_setstacksize(&attributes, 256 << 10)
+    var thread = pthread_t()
+    let box = Unmanaged.passRetained(Box(body))
+    let result = pthread_create(
+        &thread, &attributes,
+        { argument in
+            guard let argument else { return nil }
+            let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
+            box.body()
+            return nil
+        }, box.toOpaque())
+    if result != 0 { box.release() }
+    return result == 0
+}

@@ -1,0 +1,116 @@
+import FoundationEssentials
+import Glibc
+
+/// Whether a descriptor is a terminal that takes colours and cursor movements.
+func isTerminal(_ descriptor: Int32) -> Bool {
+    guard isatty(descriptor) == 1 else { return false }
+    let kind = getenv("TERM").map { String(cString: $0) } ?? ""
+    return kind != "dumb" && !kind.isEmpty && getenv("NO_COLOR") == nil
+}
+
+/// A number with a fixed number of digits behind the point.
+func fixed(_ value: Double, digits: Int) -> String {
+    guard value.isFinite else { return "–" }
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = Int64((abs(value) * scale).rounded())
+    let sign = value < 0 && scaled > 0 ? "-" : ""
+    guard digits > 0 else { return "\(sign)\(scaled)" }
+    let fraction = String(scaled % Int64(scale))
+    return "\(sign)\(scaled / Int64(scale)).\(String(repeating: "0", count: digits - fraction.count))\(fraction)"
+}
+
+/// A fraction as a percentage.
+func percent(_ value: Double, digits: Int = 2) -> String { fixed(value * 100, digits: digits) + " %" }
+
+/// Seconds as people say them.
+func duration(_ seconds: Double) -> String {
+    guard seconds.isFinite else { return "–" }
+    let whole = Int(seconds.rounded())
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+}
+
+/// One line of JSON with sorted keys.
+func jsonLine(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
+}
+
+/// Writes to standard output at once, also into a pipe.
+func writeLine(_ text: String) { writeText(text + "\n") }
+
+/// Writes to standard output at once. Where nobody reads any more, as in `lcp watch | head`, the process ends.
+func writeText(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+        var written = 0
+        while written < bytes.count {
+            let count = write(STDOUT_FILENO, bytes.baseAddress! + written, bytes.count - written)
+            if count < 0 {
+                if errno == EINTR { continue }
+                if errno == EAGAIN {
+                    var descriptor = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                    poll(&descriptor, 1, 1000)
+                    continue
+                }
+                if errno == EPIPE { kill(getpid(), SIGTERM) }
+                return
+            }
+            written += count
+        }
+    }
+}
+
+/// A line on standard error that is written over and over; nothing where that is no terminal.
+final class ProgressLine {
+    private let isLive = isTerminal(STDERR_FILENO)
+    private var isShown = false
+
+    func show(_ fraction: Double, _ text: String) {
+        guard isLive else { return }
+        let width = 24
+        let filled = Int((max(0, min(1, fraction)) * Double(width)).rounded())
+        let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: width - filled)
+        write("\r\u{1B}[K\(bar) \(text)")
+        isShown = true
+    }
+
+    func clear() {
+        if isShown { write("\r\u{1B}[K") }
+        isShown = false
+    }
+
+    private func write(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}
+
+/// Columns that line up.
+struct Table {
+    private var rows: [[String]]
+    private let rightAligned: Set<Int>
+
+    init(_ header: [String], rightAligned: Set<Int> = []) {
+        rows = [header]
+        self.rightAligned = rightAligned
+    }
+
+    mutating func add(_ row: [String]) { rows.append(row) }
+
+    var text: String {
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            let cells = row.enumerated().map { column, cell in
+                let padding = String(repeating: " ", count: widths[column] - cell.count)
+                return rightAligned.contains(column) ? padding + cell : cell + padding
+            }
+            var line = "  " + cells.joined(separator: "  ")
+            while line.hasSuffix(" ") { line.removeLast() }
+            return line
+        }.joined(separator: "\n")
+    }
+}

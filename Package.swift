@@ -23,10 +23,11 @@ let package = Package(
     ],
     traits: [
         .default(enabledTraits: ["Training"]),
-        .trait(name: "Training", description: "`lcp train`, on oneDNN. A device that only runs branches can leave it out."),
+        .trait(
+            name: "Training", description: "`lcp train`, on oneDNN. A device that only runs branches can leave it out."),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),

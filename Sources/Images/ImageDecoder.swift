@@ -79,7 +79,8 @@ public struct Image: Sendable, Hashable {
 
     private static func check(width: Int, height: Int, _ limits: ImageLimits) throws(ImageError) {
         guard width > 0, height > 0, width <= limits.maximumPixels / height else {
-            throw ImageError("the image has \(width) × \(height) pixels, more than the \(limits.maximumPixels) that are read")
+            throw ImageError(
+                "the image has \(width) × \(height) pixels, more than the \(limits.maximumPixels) that are read")
         }
     }
 
@@ -126,7 +127,9 @@ public struct Image: Sendable, Hashable {
             let text = withUnsafeBytes(of: image.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
             return ImageError("the PNG is damaged: \(text)")
         }
-        guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else { throw failure(image) }
+        guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else {
+            throw failure(image)
+        }
         try check(width: Int(image.width), height: Int(image.height), limits)
         image.format = UInt32(PNG_FORMAT_FLAG_COLOR)
         let (width, height) = (Int(image.width), Int(image.height))
@@ -142,7 +145,8 @@ public struct Image: Sendable, Hashable {
         guard channels == 3 else { return self }
         var result = [UInt8](repeating: 0, count: height * width)
         for index in result.indices {
-            let red = UInt32(pixels[3 * index]), green = UInt32(pixels[3 * index + 1]), blue = UInt32(pixels[3 * index + 2])
+            let red = UInt32(pixels[3 * index]), green = UInt32(pixels[3 * index + 1]),
+                blue = UInt32(pixels[3 * index + 2])
             result[index] = UInt8((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
         }
         return Image(height: height, width: width, channels: 1, pixels: result)
@@ -170,7 +174,9 @@ public struct Image: Sendable, Hashable {
         for (row, (start, weights)) in vertical.enumerated() {
             for column in 0..<stride {
                 var sum: Float = 0
-                for (offset, weight) in weights.enumerated() { sum += weight * rows[(start + offset) * stride + column] }
+                for (offset, weight) in weights.enumerated() {
+                    sum += weight * rows[(start + offset) * stride + column]
+                }
                 result[row * stride + column] = UInt8(max(0, min(255, sum.rounded())))
             }
         }

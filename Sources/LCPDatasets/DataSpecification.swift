@@ -20,10 +20,13 @@ public enum DataSpecification: Sendable, Hashable {
             self = .drawn(count: count)
         case ("idx", 2):
             let files = parts[1].split(separator: ",", maxSplits: 1).map(String.init)
-            guard files.count == 2 else { throw DatasetError("\(text.debugDescription) needs two files: idx:IMAGES,LABELS") }
+            guard files.count == 2 else {
+                throw DatasetError("\(text.debugDescription) needs two files: idx:IMAGES,LABELS")
+            }
             self = .idx(images: files[0], labels: files[1])
         default:
-            throw DatasetError("\(text.debugDescription) is no data: write mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS")
+            throw DatasetError(
+                "\(text.debugDescription) is no data: write mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS")
         }
     }
 

@@ -3,14 +3,17 @@ import Tensors
 /// The IDX format of MNIST: big-endian; two zero bytes, a type, the number of dimensions, the dimensions as u32, the data.
 public enum IDX {
     /// Reads unsigned bytes with the given number of dimensions.
-    static func decode(_ bytes: [UInt8], rank: Int, name: String) throws(DatasetError) -> (dimensions: [Int], data: ArraySlice<UInt8>) {
+    static func decode(_ bytes: [UInt8], rank: Int, name: String) throws(DatasetError) -> (
+        dimensions: [Int], data: ArraySlice<UInt8>
+    ) {
         guard bytes.count >= 4, bytes[0] == 0, bytes[1] == 0 else {
             let hint = bytes.starts(with: [0x1F, 0x8B]) ? ": it is compressed; unpack it with gunzip" : ""
             throw DatasetError("\(name) is not an IDX file\(hint)")
         }
         guard bytes[2] == 8 else { throw DatasetError("\(name) holds other numbers than unsigned bytes") }
         guard Int(bytes[3]) == rank else {
-            throw DatasetError("\(name) has \(bytes[3]) dimensions where \(rank) are needed: images and labels may be swapped")
+            throw DatasetError(
+                "\(name) has \(bytes[3]) dimensions where \(rank) are needed: images and labels may be swapped")
         }
         guard bytes.count >= 4 + 4 * rank else { throw DatasetError("\(name) ends in its header") }
         var dimensions: [Int] = []
@@ -38,7 +41,9 @@ public enum IDX {
         if let labels {
             let (count, classes) = try decode(try bytes(labels), rank: 1, name: labels)
             guard count[0] == dimensions[0] else {
-                throw DatasetError("\(images) has \(dimensions[0]) images, \(labels) has \(count[0]) labels: they do not belong together")
+                throw DatasetError(
+                    "\(images) has \(dimensions[0]) images, \(labels) has \(count[0]) labels: they do not belong together"
+                )
             }
             result.labels = Array(classes)
         }

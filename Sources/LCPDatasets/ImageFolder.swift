@@ -17,7 +17,9 @@ public struct ImageFolder: Sendable {
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
             let lower = name.lowercased()
             if [".jpg", ".jpeg", ".png"].contains(where: lower.hasSuffix) { names.append(name) }
         }

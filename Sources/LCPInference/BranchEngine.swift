@@ -56,7 +56,8 @@ public final class BranchEngine {
         outputKind = mergeWeights == nil ? .features : .partialLogits
         outputCount = mergeWeights == nil ? shapes[shapes.count - 1].elementCount : network.classes
         guard preprocessing.mean.count == input.channels, preprocessing.standardDeviation.count == input.channels else {
-            throw InferenceError("the preprocessing has \(preprocessing.mean.count) channels, the input has \(input.channels)")
+            throw InferenceError(
+                "the preprocessing has \(preprocessing.mean.count) channels, the input has \(input.channels)")
         }
         pixelScale = preprocessing.standardDeviation.map { 1 / (255 * $0) }
         pixelOffset = zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 }
@@ -98,7 +99,8 @@ public final class BranchEngine {
             var index = 0
             while index < count {
                 for channel in 0..<channels {
-                    inputBuffer[index + channel] = Float(pixels[index + channel]) * pixelScale[channel] + pixelOffset[channel]
+                    inputBuffer[index + channel] =
+                        Float(pixels[index + channel]) * pixelScale[channel] + pixelOffset[channel]
                 }
                 index += channels
             }
@@ -146,7 +148,8 @@ public final class BranchEngine {
 extension BranchEngine {
     /// Builds the subgraph (NHWC) and compiles it for one thread.
     private static func compile(
-        _ layers: [Layer], _ shapes: [FeatureMapShape], _ parameters: BranchParameters, _ mergeWeights: [Float]?, classes: Int,
+        _ layers: [Layer], _ shapes: [FeatureMapShape], _ parameters: BranchParameters, _ mergeWeights: [Float]?,
+        classes: Int,
         constants: ConstantPool
     ) throws -> xnn_runtime_t {
         var created: xnn_subgraph_t?
@@ -154,11 +157,14 @@ extension BranchEngine {
         guard let graph = created else { throw InferenceError("creating a graph failed") }
         defer { xnn_delete_subgraph(graph) }
 
-        func define(_ dimensions: [Int], data: UnsafePointer<Float>? = nil, external: UInt32? = nil, flags: Int32 = 0) throws -> UInt32 {
+        func define(_ dimensions: [Int], data: UnsafePointer<Float>? = nil, external: UInt32? = nil, flags: Int32 = 0)
+            throws -> UInt32
+        {
             var identifier: UInt32 = 0
             try InferenceError.check(
                 xnn_define_tensor_value(
-                    graph, xnn_datatype_fp32, dimensions.count, dimensions, data, external ?? UInt32.max, UInt32(flags), &identifier),
+                    graph, xnn_datatype_fp32, dimensions.count, dimensions, data, external ?? UInt32.max, UInt32(flags),
+                    &identifier),
                 "defining a tensor")
             return identifier
         }
@@ -195,14 +201,17 @@ extension BranchEngine {
             let status: xnn_status
             switch layers[index] {
             case .convolution(let outputs, let kernel, let stride, let padding):
-                guard let values = parameters[index], !fromWasFlat else { throw InferenceError("\(layers[index]) lacks weights") }
+                guard let values = parameters[index], !fromWasFlat else {
+                    throw InferenceError("\(layers[index]) lacks weights")
+                }
                 let filter = constants.add(ohwi(values.weight, outputs: outputs, inputs: from.channels, kernel: kernel))
                 let bias = constants.add(values.bias)
                 let pad = UInt32(padding)
                 status = xnn_define_convolution_2d(
                     graph, pad, pad, pad, pad, UInt32(kernel), UInt32(kernel), UInt32(stride), UInt32(stride), 1, 1, 1,
                     from.channels, outputs, minimum, .infinity, current,
-                    try define([outputs, kernel, kernel, from.channels], data: filter), try define([outputs], data: bias),
+                    try define([outputs, kernel, kernel, from.channels], data: filter),
+                    try define([outputs], data: bias),
                     output, 0)
             case .maxPool(let size, let stride):
                 status = xnn_define_max_pooling_2d(
@@ -251,7 +260,8 @@ extension BranchEngine {
         for output in 0..<outputs {
             for input in 0..<inputs {
                 for position in 0..<area {
-                    result[(output * area + position) * inputs + input] = weight[(output * inputs + input) * area + position]
+                    result[(output * area + position) * inputs + input] =
+                        weight[(output * inputs + input) * area + position]
                 }
             }
         }
@@ -267,7 +277,8 @@ extension BranchEngine {
         for row in 0..<rows {
             for channel in 0..<shape.channels {
                 for position in 0..<area {
-                    result[row * columns + position * shape.channels + channel] = weight[row * columns + channel * area + position]
+                    result[row * columns + position * shape.channels + channel] =
+                        weight[row * columns + channel * area + position]
                 }
             }
         }

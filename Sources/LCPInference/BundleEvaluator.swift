@@ -84,7 +84,9 @@ public final class BundleEvaluator {
                 var (best, bestValue) = (0, -Float.infinity)
                 for label in 0..<classes {
                     var value = merge.bias[label]
-                    for branch in shares.indices where subset & UInt64(1) << UInt64(branch) == 0 { value += shares[branch][label] }
+                    for branch in shares.indices where subset & UInt64(1) << UInt64(branch) == 0 {
+                        value += shares[branch][label]
+                    }
                     if value > bestValue { (best, bestValue) = (label, value) }
                 }
                 if best == Int(labels[image]) { right[index] += 1 }
@@ -92,7 +94,9 @@ public final class BundleEvaluator {
         }
         var byMissing: [Evaluation.Missing] = []
         for missing in 0...subsets.map(\.nonzeroBitCount).max()! {
-            let rates = subsets.indices.filter { subsets[$0].nonzeroBitCount == missing }.map { Double(right[$0]) / Double(count) }
+            let rates = subsets.indices.filter { subsets[$0].nonzeroBitCount == missing }.map {
+                Double(right[$0]) / Double(count)
+            }
             guard !rates.isEmpty else { continue }
             byMissing.append(
                 .init(

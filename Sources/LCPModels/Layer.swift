@@ -54,13 +54,15 @@ public enum Layer: Sendable, Hashable {
         switch self {
         case .convolution(let outputs, let kernel, let stride, let padding):
             guard (1...65_536).contains(outputs), (1...1024).contains(kernel), (1...1024).contains(stride),
-                (0..<kernel).contains(padding), input.height + 2 * padding >= kernel, input.width + 2 * padding >= kernel
+                (0..<kernel).contains(padding), input.height + 2 * padding >= kernel,
+                input.width + 2 * padding >= kernel
             else { throw NetworkError("\(self) does not fit an input of \(input)") }
             return FeatureMapShape(
                 height: window(input.height + 2 * padding, kernel, stride),
                 width: window(input.width + 2 * padding, kernel, stride), channels: outputs)
         case .maxPool(let size, let stride):
-            guard (2...1024).contains(size), (1...1024).contains(stride), input.height >= size, input.width >= size else {
+            guard (2...1024).contains(size), (1...1024).contains(stride), input.height >= size, input.width >= size
+            else {
                 throw NetworkError("\(self) does not fit an input of \(input)")
             }
             return FeatureMapShape(
@@ -123,7 +125,8 @@ extension Layer: Codable {
         switch try values.decode(Kind.self, forKey: .type) {
         case .convolution:
             self = .convolution(
-                outputs: try values.decode(Int.self, forKey: .outputs), kernel: try values.decode(Int.self, forKey: .kernel),
+                outputs: try values.decode(Int.self, forKey: .outputs),
+                kernel: try values.decode(Int.self, forKey: .kernel),
                 stride: try values.decodeIfPresent(Int.self, forKey: .stride) ?? 1,
                 padding: try values.decodeIfPresent(Int.self, forKey: .padding) ?? 0)
         case .maxPool:

@@ -88,11 +88,13 @@ public struct ModelBundle: Sendable {
 
         struct Version: Decodable { let format: Int }
         guard let version = try? JSONDecoder().decode(Version.self, from: Data(bytes)) else {
-            throw ModelBundleError("\(file) is not the JSON of a model bundle: it may be truncated; copy the bundle again")
+            throw ModelBundleError(
+                "\(file) is not the JSON of a model bundle: it may be truncated; copy the bundle again")
         }
         guard version.format == ModelManifest.formatVersion else {
             throw ModelBundleError(
-                "\(file) has format version \(version.format), this program reads version \(ModelManifest.formatVersion)")
+                "\(file) has format version \(version.format), this program reads version \(ModelManifest.formatVersion)"
+            )
         }
         do {
             manifest = try JSONDecoder().decode(ModelManifest.self, from: Data(bytes))
@@ -193,13 +195,18 @@ public struct ModelBundle: Sendable {
     private static func check(_ manifest: ModelManifest) throws(NetworkError) {
         let network = manifest.network
         try network.validate()
-        guard manifest.files.map(\.name) == network.branches.indices.map({ "branch-\($0).safetensors" }) + ["merge.safetensors"]
+        guard
+            manifest.files.map(\.name) == network.branches.indices.map({ "branch-\($0).safetensors" }) + [
+                "merge.safetensors"
+            ]
         else { throw NetworkError("its files are not one for each branch and merge.safetensors") }
         guard manifest.outputs.count == network.branches.count else {
-            throw NetworkError("it names the outputs of \(manifest.outputs.count) of \(network.branches.count) branches")
+            throw NetworkError(
+                "it names the outputs of \(manifest.outputs.count) of \(network.branches.count) branches")
         }
         for branch in network.branches.indices where manifest.outputs[branch] != (try network.output(of: branch)) {
-            throw NetworkError("branch \(branch) would send \(manifest.outputs[branch].rawValue), which is not the shorter")
+            throw NetworkError(
+                "branch \(branch) would send \(manifest.outputs[branch].rawValue), which is not the shorter")
         }
         guard manifest.labels.count == network.classes else {
             throw NetworkError("it has \(manifest.labels.count) labels for \(network.classes) classes")
@@ -218,7 +225,8 @@ public struct ModelBundle: Sendable {
         }
         return switch error {
         case .keyNotFound(let key, let context): "\(path(context)) lacks \(key.stringValue)"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context): "\(path(context)) has a value of the wrong type"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            "\(path(context)) has a value of the wrong type"
         case .dataCorrupted(let context): "\(path(context)) has a value without meaning"
         @unknown default: "a value is wrong"
         }

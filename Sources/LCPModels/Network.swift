@@ -30,11 +30,13 @@ public struct Network: Sendable, Hashable, Codable {
     /// - Throws: ``NetworkError`` where the number of branches is not 1 to 64, or the network does not fit its input.
     public func split(into branches: Int) throws(NetworkError) -> BranchedNetwork {
         guard (1...BranchedNetwork.maximumBranches).contains(branches) else {
-            throw NetworkError("a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(branches)")
+            throw NetworkError(
+                "a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(branches)")
         }
         let branch = layers.map { layer in layer.width.map { layer.withWidth(max(1, $0 / branches)) } ?? layer }
         let result = BranchedNetwork(
-            base: name, input: input, branches: Array(repeating: branch, count: branches), classes: classes, merge: merge)
+            base: name, input: input, branches: Array(repeating: branch, count: branches), classes: classes,
+            merge: merge)
         try result.validate()
         return result
     }
@@ -144,7 +146,9 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
     public func macs() throws(NetworkError) -> Int {
         var total = classes * (try mergedFeatureCount())
         for branch in branches.indices {
-            for (layer, shape) in zip(branches[branch], try shapes(of: branch)) { total += try layer.macs(input: shape) }
+            for (layer, shape) in zip(branches[branch], try shapes(of: branch)) {
+                total += try layer.macs(input: shape)
+            }
         }
         return total
     }
@@ -154,8 +158,11 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
         guard (1...Self.maximumBranches).contains(branches.count) else {
             throw NetworkError("a model has 1 to \(Self.maximumBranches) branches, not \(branches.count)")
         }
-        guard (1...1_000_000).contains(classes) else { throw NetworkError("a model has at least one class, not \(classes)") }
-        guard (1...16_384).contains(input.height), (1...16_384).contains(input.width), (1...4096).contains(input.channels),
+        guard (1...1_000_000).contains(classes) else {
+            throw NetworkError("a model has at least one class, not \(classes)")
+        }
+        guard (1...16_384).contains(input.height), (1...16_384).contains(input.width),
+            (1...4096).contains(input.channels),
             input.elementCount <= 1 << 28
         else { throw NetworkError("an input of \(input) is not possible") }
         for branch in branches.indices {
@@ -164,7 +171,8 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
             }
             let count = try featureCount(of: branch)
             if merge == .sum, count != (try featureCount(of: 0)) {
-                throw NetworkError("branches that are summed need the same number of features, and branch \(branch) differs")
+                throw NetworkError(
+                    "branches that are summed need the same number of features, and branch \(branch) differs")
             }
             guard try parameterCount(of: branch) <= 1 << 30 else {
                 throw NetworkError("branch \(branch) has more parameters than any device can hold")

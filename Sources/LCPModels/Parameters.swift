@@ -62,7 +62,9 @@ extension BranchedNetwork {
     public func mergeWeights(of branch: Int, merge parameters: LayerParameters) throws(NetworkError) -> [Float] {
         let columns = try mergeColumns(of: branch)
         let total = try mergedFeatureCount()
-        return (0..<classes).flatMap { row in parameters.weight[row * total + columns.lowerBound..<row * total + columns.upperBound] }
+        return (0..<classes).flatMap { row in
+            parameters.weight[row * total + columns.lowerBound..<row * total + columns.upperBound]
+        }
     }
 
     /// A branch's weights as named tensors: `layers.I.weight` and `layers.I.bias`, I being the layer's index.
@@ -92,7 +94,9 @@ extension BranchedNetwork {
             remaining.subtract(["layers.\(index).weight", "layers.\(index).bias"])
             result.append(LayerParameters(weight: weight, bias: bias))
         }
-        if let extra = remaining.min() { throw NetworkError("it holds the tensor \(extra), which the model does not have") }
+        if let extra = remaining.min() {
+            throw NetworkError("it holds the tensor \(extra), which the model does not have")
+        }
         return result
     }
 

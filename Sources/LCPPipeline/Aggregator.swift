@@ -63,7 +63,10 @@ public actor Aggregator {
                 outputs.append((.partialLogits, network.classes, []))
             } else {
                 outputs.append(
-                    (.features, try network.featureCount(of: branch), try network.mergeWeights(of: branch, merge: merge)))
+                    (
+                        .features, try network.featureCount(of: branch),
+                        try network.mergeWeights(of: branch, merge: merge)
+                    ))
             }
         }
         self.outputs = outputs
@@ -119,15 +122,18 @@ public actor Aggregator {
         guard header.model == bundleHash else {
             return drop(
                 "other_model",
-                "\(message.topic): the worker runs model \(header.model), this aggregator \(bundleHash): give both the same bundle")
+                "\(message.topic): the worker runs model \(header.model), this aggregator \(bundleHash): give both the same bundle"
+            )
         }
-        guard Int(header.branchCount) == branchCount, Int(header.branch) == source.branch, source.branch < branchCount else {
+        guard Int(header.branchCount) == branchCount, Int(header.branch) == source.branch, source.branch < branchCount
+        else {
             return drop("bad_branch", "\(message.topic): it names branch \(header.branch) of \(header.branchCount)")
         }
         let output = outputs[source.branch]
         guard header.kind == output.kind, header.dtype == .fp32, header.shape.elementCount == output.count else {
             return drop(
-                "wrong_shape", "\(message.topic): \(header.dtype.name) \(header.shape) where \(output.count) numbers are expected")
+                "wrong_shape",
+                "\(message.topic): \(header.dtype.name) \(header.shape) where \(output.count) numbers are expected")
         }
         let isFinite = message.payload.withUnsafeBytes { payload in
             (0..<output.count).allSatisfy {
@@ -143,7 +149,8 @@ public actor Aggregator {
         let weights = outputs[source.branch].weights
         var evicted: [(JoinTable.Frame, [Float])] = []
         let outcome = table.add(
-            key, branch: source.branch, captureTime: header.captureTime, label: header.label, computeTime: header.computeTime,
+            key, branch: source.branch, captureTime: header.captureTime, label: header.label,
+            computeTime: header.computeTime,
             now: .now
         ) { table, slot in
             var sums = bias
@@ -159,7 +166,9 @@ public actor Aggregator {
                     for row in 0..<classes {
                         var sum: Float = 0
                         for column in 0..<columns {
-                            sum += weights[row * columns + column] * values.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
+                            sum +=
+                                weights[row * columns + column]
+                                * values.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
                         }
                         share[row] = sum
                     }
@@ -169,7 +178,9 @@ public actor Aggregator {
         for (frame, sums) in evicted {
             logits = sums
             publish(frame)
-            drop("join_overflow", "more than \(table.maximumOpen) frames wait for branches: the oldest is answered early")
+            drop(
+                "join_overflow", "more than \(table.maximumOpen) frames wait for branches: the oldest is answered early"
+            )
         }
         switch outcome {
         case .complete(let slot): answer(slot)
@@ -234,7 +245,9 @@ public actor Aggregator {
                 return error
             }
         }
-        if let failure { return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)") }
+        if let failure {
+            return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+        }
         frames += 1
         if frame.branches.nonzeroBitCount < branchCount { incomplete += 1 }
         if let latency { latencies.add(milliseconds: Double(latency) / 1e6) }
@@ -272,7 +285,9 @@ public actor Aggregator {
         var statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames, dropped: dropped)
         statistics.incomplete = incomplete
-        if let times = latencies.percentiles([50, 99]) { (statistics.latencyP50, statistics.latencyP99) = (times[0], times[1]) }
+        if let times = latencies.percentiles([50, 99]) {
+            (statistics.latencyP50, statistics.latencyP99) = (times[0], times[1])
+        }
         session.publishStatistics(statistics.json)
     }
 }

@@ -43,10 +43,13 @@ public actor BranchWorker {
     /// Prepares the branch; nothing is sent yet.
     ///
     /// - Throws: ``PipelineError``, ``ModelBundleError``, ``InferenceError`` or ``MQTTError``.
-    public init(_ configuration: PipelineConfiguration, bundle: ModelBundle, branch: Int, options: Options = Options()) throws {
+    public init(_ configuration: PipelineConfiguration, bundle: ModelBundle, branch: Int, options: Options = Options())
+        throws
+    {
         guard bundle.network.branches.indices.contains(branch) else {
             throw PipelineError(
-                "\(bundle.manifest.name) has branches 0 to \(bundle.network.branches.count - 1), there is no branch \(branch)")
+                "\(bundle.manifest.name) has branches 0 to \(bundle.network.branches.count - 1), there is no branch \(branch)"
+            )
         }
         let engine = try BranchEngine(bundle: bundle, branch: branch)
         var status = RoleSession.status(.worker, id: options.id)
@@ -58,11 +61,14 @@ public actor BranchWorker {
         let isLong = options.computes ? try engine.measure() > options.longestInline : false
         executor = isLong ? try MQTTEventLoop(name: "branch") : session.client.eventLoop
 
-        guard let shape = Shape([engine.outputCount]) else { throw PipelineError("the branch's output is too large to send") }
+        guard let shape = Shape([engine.outputCount]) else {
+            throw PipelineError("the branch's output is too large to send")
+        }
         decoder = InputDecoder(shape: bundle.network.input)
         computes = options.computes
         header = TensorMessageHeader(
-            kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape, session: 0, frame: 0,
+            kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape, session: 0,
+            frame: 0,
             branch: UInt16(branch), branchCount: UInt16(bundle.network.branches.count), model: bundle.hash)
         message = [UInt8](repeating: 0, count: TensorMessage.size(dataSize: engine.outputCount * 4))
         self.branch = branch
@@ -139,7 +145,9 @@ public actor BranchWorker {
                 return error
             }
         }
-        if let failure { return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)") }
+        if let failure {
+            return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+        }
         frames += 1
         computeTimes.add(milliseconds: compute.milliseconds)
         queueTimes.add(milliseconds: queue.milliseconds)
@@ -172,8 +180,12 @@ public actor BranchWorker {
         if buffered > 0 { dropped["buffer_overflow"] = buffered }
         var statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames, dropped: dropped)
-        if let times = computeTimes.percentiles([50, 99]) { (statistics.computeP50, statistics.computeP99) = (times[0], times[1]) }
-        if let times = queueTimes.percentiles([50, 99]) { (statistics.queueP50, statistics.queueP99) = (times[0], times[1]) }
+        if let times = computeTimes.percentiles([50, 99]) {
+            (statistics.computeP50, statistics.computeP99) = (times[0], times[1])
+        }
+        if let times = queueTimes.percentiles([50, 99]) {
+            (statistics.queueP50, statistics.queueP99) = (times[0], times[1])
+        }
         session.publishStatistics(statistics.json)
     }
 }

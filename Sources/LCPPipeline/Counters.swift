@@ -20,7 +20,9 @@ struct Drops {
     /// Counts a drop.
     ///
     /// - Returns: a line for the log where one is due.
-    mutating func add(_ reason: String, _ sentence: @autoclosure () -> String, now: ContinuousClock.Instant = .now) -> String? {
+    mutating func add(_ reason: String, _ sentence: @autoclosure () -> String, now: ContinuousClock.Instant = .now)
+        -> String?
+    {
         var entry = reasons[reason] ?? Reason()
         entry.count += 1
         defer { reasons[reason] = entry }
@@ -39,7 +41,11 @@ struct LatencyWindow {
     private static let capacity = 1024
 
     mutating func add(milliseconds: Double) {
-        if values.count < Self.capacity { values.append(Float(milliseconds)) } else { values[next] = Float(milliseconds) }
+        if values.count < Self.capacity {
+            values.append(Float(milliseconds))
+        } else {
+            values[next] = Float(milliseconds)
+        }
         next = (next + 1) % Self.capacity
     }
 

@@ -24,7 +24,9 @@ public enum FrameSource: Sendable {
             self = .standardInput
         } else if text.hasPrefix("idx:") {
             let parts = text.dropFirst(4).split(separator: ",", maxSplits: 1).map(String.init)
-            guard let images = parts.first else { throw PipelineError("idx: needs a file: idx:FILE or idx:FILE,LABELS") }
+            guard let images = parts.first else {
+                throw PipelineError("idx: needs a file: idx:FILE or idx:FILE,LABELS")
+            }
             self = .images(try IDX.read(images: images, labels: parts.count > 1 ? parts[1] : nil))
         } else if text.hasPrefix("dir:") {
             self = .folder(try ImageFolder(path: String(text.dropFirst(4))))
@@ -96,11 +98,14 @@ struct FrameReader {
             if ready == 0 || ready < 0 && errno == EINTR { continue }
             let count = Glibc.read(STDIN_FILENO, &chunk, size - pixels.count)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw PipelineError("cannot read standard input: \(String(cString: strerror(errno)))") }
+            guard count >= 0 else {
+                throw PipelineError("cannot read standard input: \(String(cString: strerror(errno)))")
+            }
             if count == 0 {
                 guard pixels.isEmpty else {
                     throw PipelineError(
-                        "standard input ended inside a frame: \(pixels.count) of the \(size) bytes of \(shape); check --shape")
+                        "standard input ended inside a frame: \(pixels.count) of the \(size) bytes of \(shape); check --shape"
+                    )
                 }
                 return nil
             }

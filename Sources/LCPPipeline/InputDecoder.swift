@@ -55,7 +55,8 @@ public struct InputDecoder: Sendable {
             }
             do {
                 let image = try Image(
-                    decoding: payload, channels: shape.channels, atLeast: (shape.height, shape.width), limits: imageLimits)
+                    decoding: payload, channels: shape.channels, atLeast: (shape.height, shape.width),
+                    limits: imageLimits)
                 return (bareIdentity(payload), .decoded(image.resized(height: shape.height, width: shape.width).pixels))
             } catch {
                 throw InputError(reason: "bad_\(format.rawValue)", description: error.description)
@@ -64,7 +65,9 @@ public struct InputDecoder: Sendable {
         guard payload.count == shape.elementCount else {
             throw InputError(
                 reason: "wrong_size",
-                description: "\(payload.count) bytes are neither a tensor message, a JPEG, a PNG nor the \(shape.elementCount) bytes of \(shape)")
+                description:
+                    "\(payload.count) bytes are neither a tensor message, a JPEG, a PNG nor the \(shape.elementCount) bytes of \(shape)"
+            )
         }
         return (bareIdentity(payload), .pixels(0..<payload.count))
     }
@@ -100,7 +103,8 @@ public struct InputDecoder: Sendable {
             return (identity, .normalized(data))
         default:
             throw InputError(
-                reason: "wrong_type", description: "an input of \(header.dtype.name) came: only UINT8 and FP32 are taken")
+                reason: "wrong_type",
+                description: "an input of \(header.dtype.name) came: only UINT8 and FP32 are taken")
         }
     }
 

@@ -107,7 +107,8 @@ struct JoinTable {
     }
 
     private mutating func openSlot(
-        _ key: Key, _ captureTime: Int64, _ label: Int32, _ now: ContinuousClock.Instant, _ evict: (inout JoinTable, Int) -> Void
+        _ key: Key, _ captureTime: Int64, _ label: Int32, _ now: ContinuousClock.Instant,
+        _ evict: (inout JoinTable, Int) -> Void
     ) -> Int {
         if openCount >= maximumOpen, let oldest = oldestSlot { evict(&self, oldest) }
         let frame = Frame(

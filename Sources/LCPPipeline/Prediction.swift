@@ -38,7 +38,9 @@ public struct Prediction: Sendable, Hashable, Codable {
 
     /// Reads a prediction; nil for anything else.
     public init?(_ json: [UInt8]) {
-        guard json.count <= 1 << 20, let value = try? JSONDecoder().decode(Prediction.self, from: Data(json)) else { return nil }
+        guard json.count <= 1 << 20, let value = try? JSONDecoder().decode(Prediction.self, from: Data(json)) else {
+            return nil
+        }
         self = value
     }
 

@@ -60,7 +60,9 @@ public struct RoleStatus: Sendable, Hashable, Codable {
 
     /// Reads a status; nil where the JSON is none, or larger than any status.
     public init?(_ json: [UInt8]) {
-        guard json.count <= 16_384, let status = try? JSONDecoder().decode(RoleStatus.self, from: Data(json)) else { return nil }
+        guard json.count <= 16_384, let status = try? JSONDecoder().decode(RoleStatus.self, from: Data(json)) else {
+            return nil
+        }
         self = status
     }
 
@@ -85,7 +87,8 @@ public final class RoleSession: Sendable {
     init(_ configuration: PipelineConfiguration, status: RoleStatus) throws {
         guard TopicFilter.isValidLevel(status.id) else {
             throw PipelineError(
-                "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #")
+                "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
+            )
         }
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         qos = configuration.qos
@@ -103,7 +106,11 @@ public final class RoleSession: Sendable {
     /// A name for a process that was given none: the machine's and the process's number.
     static var defaultID: String {
         let host = hostName
-        let valid = String(String.UnicodeScalarView(host.unicodeScalars.filter { $0.properties.isAlphabetic || $0.isASCII && "0123456789-_.".unicodeScalars.contains($0) }))
+        let valid = String(
+            String.UnicodeScalarView(
+                host.unicodeScalars.filter {
+                    $0.properties.isAlphabetic || $0.isASCII && "0123456789-_.".unicodeScalars.contains($0)
+                }))
         return "\(valid.isEmpty ? "host" : valid.prefix(64).description)-\(getpid())"
     }
 
@@ -116,7 +123,8 @@ public final class RoleSession: Sendable {
     /// A status with everything that all roles say.
     static func status(_ role: Role, id: String?) -> RoleStatus {
         var status = RoleStatus(
-            state: .starting, role: role, id: id ?? defaultID, birth: String(UInt64.random(in: 1...UInt64.max), radix: 16))
+            state: .starting, role: role, id: id ?? defaultID,
+            birth: String(UInt64.random(in: 1...UInt64.max), radix: 16))
         status.host = hostName
         status.processID = getpid()
         return status
@@ -158,7 +166,8 @@ public final class RoleSession: Sendable {
     private func publish(_ state: RoleStatus.State) async throws {
         var status = status
         status.state = state
-        try await client.publish(status.json, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
+        try await client.publish(
+            status.json, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
     }
 
     /// Tells people of losses and returns; after a return the broker may have forgotten the status or carry the last will.

@@ -87,7 +87,9 @@ public actor Sensor {
             captureTime: wallClockNanoseconds(), label: frame.label)
         let message = TensorMessage.encode(header, tensor)
         guard session.qos != .atMostOnce || session.client.isConnected else {
-            if let line = drops.add("not_connected", "dropped frame \(number): there is no connection") { session.log(line) }
+            if let line = drops.add("not_connected", "dropped frame \(number): there is no connection") {
+                session.log(line)
+            }
             return
         }
         let failure = message.withUnsafeBytes { bytes -> MQTTError? in

@@ -9,7 +9,8 @@ public struct Topics: Sendable, Hashable {
     public init(prefix: String = "lcp", pipeline: String) throws(PipelineError) {
         for (what, name) in [("prefix", prefix), ("pipeline's name", pipeline)] where !TopicFilter.isValidLevel(name) {
             throw PipelineError(
-                "the \(what) \(name.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #")
+                "the \(what) \(name.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
+            )
         }
         root = "\(prefix)/\(pipeline)"
     }

@@ -23,15 +23,19 @@ final class OneDNN {
     }
 
     /// A view of `data` with the given dimensions; whoever makes it destroys it.
-    func memory(_ dimensions: [Int], _ tag: dnnl_format_tag_t, _ data: UnsafeMutablePointer<Float>) throws(TrainingError) -> dnnl_memory_t {
+    func memory(_ dimensions: [Int], _ tag: dnnl_format_tag_t, _ data: UnsafeMutablePointer<Float>)
+        throws(TrainingError) -> dnnl_memory_t
+    {
         var memory: dnnl_memory_t?
         try check(
-            lcp_dnnl_memory(&memory, Int32(dimensions.count), dimensions.map(Int64.init), tag, engine, data), "describing memory")
+            lcp_dnnl_memory(&memory, Int32(dimensions.count), dimensions.map(Int64.init), tag, engine, data),
+            "describing memory")
         guard let memory else { throw TrainingError("oneDNN made no memory") }
         return memory
     }
 
-    func execute(_ primitive: dnnl_primitive_t, _ arguments: [dnnl_exec_arg_t], _ action: String) throws(TrainingError) {
+    func execute(_ primitive: dnnl_primitive_t, _ arguments: [dnnl_exec_arg_t], _ action: String) throws(TrainingError)
+    {
         try check(dnnl_primitive_execute(primitive, stream, Int32(arguments.count), arguments), action)
         try check(dnnl_stream_wait(stream), action)
     }
@@ -43,7 +47,8 @@ func multiply(
     into c: UnsafeMutablePointer<Float>, rows: Int, columns: Int, inner: Int, accumulate: Bool = false
 ) throws(TrainingError) {
     let status = dnnl_sgemm(
-        CChar(bitPattern: UInt8(ascii: transposeA ? "T" : "N")), CChar(bitPattern: UInt8(ascii: transposeB ? "T" : "N")),
+        CChar(bitPattern: UInt8(ascii: transposeA ? "T" : "N")),
+        CChar(bitPattern: UInt8(ascii: transposeB ? "T" : "N")),
         Int64(rows), Int64(columns), Int64(inner), 1, a, Int64(transposeA ? rows : inner), b,
         Int64(transposeB ? inner : columns), accumulate ? 1 : 0, c, Int64(columns))
     try check(status, "multiplying matrices")

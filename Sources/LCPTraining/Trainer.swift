@@ -94,7 +94,9 @@ public final class Trainer {
                 throw TrainingError("the images are not \(network.input), or there are not as many labels as images")
             }
             let steps = count / options.batchSize
-            guard steps > 0 else { throw TrainingError("\(count) images are fewer than a batch of \(options.batchSize)") }
+            guard steps > 0 else {
+                throw TrainingError("\(count) images are fewer than a batch of \(options.batchSize)")
+            }
             if let wrong = set.labels.first(where: { Int($0) >= network.classes }) {
                 throw TrainingError("there is a label \(wrong), and the network has \(network.classes) classes")
             }
@@ -112,7 +114,8 @@ public final class Trainer {
                 let (loss, right) = graph.loss(labels: labels)
                 guard loss.isFinite else {
                     throw TrainingError(
-                        "the loss is no longer a number after \(step) steps: try a lower learning rate than \(options.learningRate)")
+                        "the loss is no longer a number after \(step) steps: try a lower learning rate than \(options.learningRate)"
+                    )
                 }
                 try graph.backward()
                 let rate = learningRate(step: step, of: steps * options.epochs)
@@ -129,7 +132,8 @@ public final class Trainer {
                     let fraction = Double(step) / Double(steps * options.epochs)
                     let goesOn = progress(
                         TrainingProgress(
-                            epoch: epoch + 1, epochs: options.epochs, fraction: fraction, loss: lossSum / Double(batch + 1),
+                            epoch: epoch + 1, epochs: options.epochs, fraction: fraction,
+                            loss: lossSum / Double(batch + 1),
                             accuracy: Double(correct) / Double((batch + 1) * options.batchSize),
                             imagesPerSecond: Double(trained) / max(seconds, 1e-9),
                             remaining: seconds / fraction * (1 - fraction), isEndOfEpoch: isEnd))
@@ -173,7 +177,9 @@ public final class Trainer {
                 let offset = -preprocessing.mean[channel] / preprocessing.standardDeviation[channel]
                 let plane = target + channel * area
                 guard options.augments else {
-                    for position in 0..<area { plane[position] = Float(source[position * shape.channels + channel]) * scale + offset }
+                    for position in 0..<area {
+                        plane[position] = Float(source[position * shape.channels + channel]) * scale + offset
+                    }
                     continue
                 }
                 for row in 0..<shape.height {

@@ -42,7 +42,8 @@ final class TrainingGraph {
             offset = middle + biases
             places.append((branch, layer, start..<middle, middle..<offset))
             return ParameterSlice(
-                weight: values + start, bias: values + middle, weightGradient: slopes + start, biasGradient: slopes + middle)
+                weight: values + start, bias: values + middle, weightGradient: slopes + start,
+                biasGradient: slopes + middle)
         }
         for branch in network.branches.indices {
             let shapes = try network.shapes(of: branch)
@@ -53,7 +54,8 @@ final class TrainingGraph {
                 let made: any TrainingLayer
                 switch layer {
                 case .convolution(let outputs, let kernel, let stride, let padding):
-                    let slice = place(branch, index, weights: outputs * from.channels * kernel * kernel, biases: outputs)
+                    let slice = place(
+                        branch, index, weights: outputs * from.channels * kernel * kernel, biases: outputs)
                     made = try ConvolutionLayer(
                         dnn: dnn, input: input, batch: batch, from: from, to: to, kernel: kernel, stride: stride,
                         padding: padding, parameters: slice)
@@ -167,7 +169,9 @@ final class TrainingGraph {
         }
         set {
             for place in places {
-                guard let layer = place.branch == network.branches.count ? newValue.merge : newValue.branches[place.branch][place.layer]
+                guard
+                    let layer = place.branch == network.branches.count
+                        ? newValue.merge : newValue.branches[place.branch][place.layer]
                 else { continue }
                 (parameters.pointer + place.weight.lowerBound).update(from: layer.weight, count: place.weight.count)
                 (parameters.pointer + place.bias.lowerBound).update(from: layer.bias, count: place.bias.count)

@@ -56,7 +56,8 @@ final class ConvolutionLayer: TrainingLayer {
     private let input: LayerInput
 
     init(
-        dnn: OneDNN, input: LayerInput, batch: Int, from: FeatureMapShape, to: FeatureMapShape, kernel: Int, stride: Int,
+        dnn: OneDNN, input: LayerInput, batch: Int, from: FeatureMapShape, to: FeatureMapShape, kernel: Int,
+        stride: Int,
         padding: Int, parameters: ParameterSlice
     ) throws(TrainingError) {
         self.dnn = dnn
@@ -76,7 +77,9 @@ final class ConvolutionLayer: TrainingLayer {
         let status = input.gradient == nil ? create(nil) : withUnsafeMutablePointer(to: &dataPrimitive) { create($0) }
         try check(status, "preparing a convolution of \(from) to \(to)")
 
-        func view(_ dimensions: [Int], _ tag: dnnl_format_tag_t, _ data: UnsafeMutablePointer<Float>) throws(TrainingError) -> dnnl_memory_t {
+        func view(_ dimensions: [Int], _ tag: dnnl_format_tag_t, _ data: UnsafeMutablePointer<Float>)
+            throws(TrainingError) -> dnnl_memory_t
+        {
             let memory = try dnn.memory(dimensions, tag, data)
             memories.append(memory)
             return memory
@@ -145,21 +148,26 @@ final class FullyConnectedLayer: TrainingLayer {
     func forward() throws(TrainingError) {
         for row in 0..<batch { (output.pointer + row * outputs).update(from: parameters.bias, count: outputs) }
         try multiply(
-            input.values.pointer, parameters.weight, transposeB: true, into: output.pointer, rows: batch, columns: outputs,
+            input.values.pointer, parameters.weight, transposeB: true, into: output.pointer, rows: batch,
+            columns: outputs,
             inner: inputs, accumulate: true)
     }
 
     func backward() throws(TrainingError) {
         try multiply(
-            outputGradient.pointer, transposeA: true, input.values.pointer, into: parameters.weightGradient, rows: outputs,
+            outputGradient.pointer, transposeA: true, input.values.pointer, into: parameters.weightGradient,
+            rows: outputs,
             columns: inputs, inner: batch)
         parameters.biasGradient.update(repeating: 0, count: outputs)
         for row in 0..<batch {
-            for column in 0..<outputs { parameters.biasGradient[column] += outputGradient.pointer[row * outputs + column] }
+            for column in 0..<outputs {
+                parameters.biasGradient[column] += outputGradient.pointer[row * outputs + column]
+            }
         }
         if let gradient = input.gradient {
             try multiply(
-                outputGradient.pointer, parameters.weight, into: gradient.pointer, rows: batch, columns: inputs, inner: outputs)
+                outputGradient.pointer, parameters.weight, into: gradient.pointer, rows: batch, columns: inputs,
+                inner: outputs)
         }
     }
 }

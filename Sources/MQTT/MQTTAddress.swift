@@ -14,7 +14,8 @@ public enum MQTTAddress: Sendable, Hashable, CustomStringConvertible {
         func wrong(_ reason: String) -> MQTTError {
             MQTTError(
                 .invalidConfiguration,
-                "\(text.debugDescription) is not a broker's address: \(reason); write mqtt://HOST:PORT, mqtts://HOST:PORT or unix:/PATH")
+                "\(text.debugDescription) is not a broker's address: \(reason); write mqtt://HOST:PORT, mqtts://HOST:PORT or unix:/PATH"
+            )
         }
         if text.hasPrefix("unix:") {
             var path = text.dropFirst("unix:".count)
@@ -43,7 +44,9 @@ public enum MQTTAddress: Sendable, Hashable, CustomStringConvertible {
         var port = secure ? 8883 : 1883
         var portText: Substring?
         if rest.hasPrefix("[") {
-            guard let end = rest.firstIndex(of: "]") else { throw wrong("the bracket of the IPv6 address is not closed") }
+            guard let end = rest.firstIndex(of: "]") else {
+                throw wrong("the bracket of the IPv6 address is not closed")
+            }
             host = rest[rest.index(after: rest.startIndex)..<end]
             let tail = rest[rest.index(after: end)...]
             guard tail.isEmpty || tail.hasPrefix(":") else { throw wrong("a colon is missing behind the bracket") }
@@ -54,11 +57,15 @@ public enum MQTTAddress: Sendable, Hashable, CustomStringConvertible {
             portText = rest[rest.index(after: colon)...]
         }
         if let portText {
-            guard let number = Int(portText), (1...65535).contains(number) else { throw wrong("the port is a number from 1 to 65535") }
+            guard let number = Int(portText), (1...65535).contains(number) else {
+                throw wrong("the port is a number from 1 to 65535")
+            }
             port = number
         }
         guard !host.isEmpty else { throw wrong("the host is missing") }
-        guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw wrong("the host has characters that no host has") }
+        guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw wrong("the host has characters that no host has")
+        }
         self = secure ? .tls(host: String(host), port: port) : .tcp(host: String(host), port: port)
     }
 

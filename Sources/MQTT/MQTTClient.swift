@@ -163,12 +163,14 @@ public final class MQTTClient: Sendable {
     /// - Throws: ``MQTTError/Code/notAuthorized`` where the broker refuses, ``MQTTError/Code/invalidConfiguration`` for a filter
     ///   that is none, ``MQTTError/Code/closed``.
     public func subscribe(
-        to filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions(), buffer: MQTTBufferPolicy = MQTTBufferPolicy()
+        to filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions(),
+        buffer: MQTTBufferPolicy = MQTTBufferPolicy()
     ) async throws(MQTTError) -> MQTTSubscription {
         let messages = MessageBuffer(policy: buffer) { [weak eventLoop, connection] in
             eventLoop?.execute { connection.roomIsBack() }
         }
-        let subscription = MQTTSubscription(filter: filter, buffer: messages, connection: connection, eventLoop: eventLoop)
+        let subscription = MQTTSubscription(
+            filter: filter, buffer: messages, connection: connection, eventLoop: eventLoop)
         try await perform { connection, completion in connection.subscribe(filter, options, messages, completion) }
         return subscription
     }

@@ -101,7 +101,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         _ = Self.library
         guard let handle = mosquitto_new(clientID, true, nil) else {
             throw MQTTError(
-                .invalidConfiguration, "the client identifier \(clientID.debugDescription) cannot be used: \(reason(errno))")
+                .invalidConfiguration,
+                "the client identifier \(clientID.debugDescription) cannot be used: \(reason(errno))")
         }
         self.handle = handle
         self.configuration = configuration
@@ -139,22 +140,27 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         try check(mosquitto_int_option(handle, MOSQ_OPT_RECEIVE_MAXIMUM, window), "the receive maximum")
         try check(mosquitto_int_option(handle, MOSQ_OPT_SEND_MAXIMUM, window), "the send maximum")
         guard configuration.keepalive == 0 || (5...65535).contains(configuration.keepalive) else {
-            throw MQTTError(.invalidConfiguration, "a keepalive has 5 to 65,535 seconds, not \(configuration.keepalive)")
+            throw MQTTError(
+                .invalidConfiguration, "a keepalive has 5 to 65,535 seconds, not \(configuration.keepalive)")
         }
         if configuration.user != nil || configuration.password != nil {
             try check(
-                mosquitto_username_pw_set(handle, configuration.user, configuration.password), "the user and the password")
+                mosquitto_username_pw_set(handle, configuration.user, configuration.password),
+                "the user and the password")
         }
         if let will = configuration.will {
             try check(
                 mosquitto_will_set_v5(
-                    handle, will.topic, Int32(clamping: will.payload.count), will.payload, will.qos.rawValue, will.retain, nil),
+                    handle, will.topic, Int32(clamping: will.payload.count), will.payload, will.qos.rawValue,
+                    will.retain, nil),
                 "the last will on \(will.topic)")
         }
         if case .tls = configuration.address { try configureTLS(check) }
         mosquitto_connect_v5_callback_set(handle) { _, user, code, _, _ in MQTTConnection.of(user)?.onConnect(code) }
         mosquitto_disconnect_v5_callback_set(handle) { _, user, code, _ in MQTTConnection.of(user)?.onDisconnect(code) }
-        mosquitto_publish_v5_callback_set(handle) { _, user, mid, code, _ in MQTTConnection.of(user)?.onPublish(mid, code) }
+        mosquitto_publish_v5_callback_set(handle) { _, user, mid, code, _ in
+            MQTTConnection.of(user)?.onPublish(mid, code)
+        }
         mosquitto_subscribe_v5_callback_set(handle) { _, user, mid, count, granted, _ in
             MQTTConnection.of(user)?.onSubscribe(mid, count > 0 ? granted?.pointee : nil)
         }
@@ -175,7 +181,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             }
         }
         guard (tls.certificateFile == nil) == (tls.keyFile == nil) else {
-            throw MQTTError(.invalidConfiguration, "a client certificate and its key belong together: one of the two is missing")
+            throw MQTTError(
+                .invalidConfiguration, "a client certificate and its key belong together: one of the two is missing")
         }
         let systemCertificates = tls.certificateAuthorityFile == nil ? "/etc/ssl/certs" : nil
         try check(
@@ -211,7 +218,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     }
 
     var stateStream: AsyncStream<MQTTConnectionState> {
-        let (stream, continuation) = AsyncStream.makeStream(of: MQTTConnectionState.self, bufferingPolicy: .bufferingNewest(16))
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: MQTTConnectionState.self, bufferingPolicy: .bufferingNewest(16))
         states.withLock { states in
             if let current = states.current { continuation.yield(current) }
             if case .closed = states.current { continuation.finish() } else { states.observers.append(continuation) }
@@ -288,7 +296,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 case .tcp(let host, let port), .tls(let host, let port): (host, port)
                 case .unix(let path): (path, 0)
                 }
-            result = mosquitto_connect_bind_v5(handle, host, Int32(port), Int32(configuration.keepalive), nil, properties)
+            result = mosquitto_connect_bind_v5(
+                handle, host, Int32(port), Int32(configuration.keepalive), nil, properties)
         }
         return MQTTError.of(
             result, "cannot connect to \(configuration.address)", systemError: errno, detail: lastLog.withLock { $0 })
@@ -308,7 +317,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             inFlight[mid] = nil
             release(message.bytes)
             statistics.withLock { $0.messagesLost += 1 }
-            message.completion?(MQTTError(.connectionLost, "the connection to \(configuration.address) went away first"))
+            message.completion?(
+                MQTTError(.connectionLost, "the connection to \(configuration.address) went away first"))
         }
     }
 
@@ -342,7 +352,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     }
 
     private func checkDrained() {
-        guard machine.state == .draining, inFlight.isEmpty, pending.isEmpty, !mosquitto_want_write(handle) else { return }
+        guard machine.state == .draining, inFlight.isEmpty, pending.isEmpty, !mosquitto_want_write(handle) else {
+            return
+        }
         step(.drained)
     }
 
@@ -414,7 +426,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             guard result == MOSQ_ERR_SUCCESS.int else { return lost(result) }
             loop.runQueued()
             var available: Int32 = 0
-            guard isUp, !isPaused, ioctl(mosquitto_socket(handle), UInt(FIONREAD), &available) == 0, available > 0 else { return }
+            guard isUp, !isPaused, ioctl(mosquitto_socket(handle), UInt(FIONREAD), &available) == 0, available > 0
+            else { return }
         }
     }
 
@@ -445,13 +458,17 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         let credentials: Set<Int32> = isV5 ? [0x86, 0x87] : [4, 5]
         var advice = ""
         if credentials.contains(code) {
-            advice = configuration.user.map { ": check the user \($0.debugDescription) and its password" } ?? ": it asks for a user and a password"
+            advice =
+                configuration.user.map { ": check the user \($0.debugDescription) and its password" }
+                ?? ": it asks for a user and a password"
         } else if isV5 ? code == 0x84 : code == 1 {
             advice = ": it does not speak \(isV5 ? "MQTT 5; try 3.1.1" : "MQTT 3.1.1; try 5")"
         }
         var reason = text
         while reason.hasSuffix(".") { reason.removeLast() }
-        return MQTTError(.refused, "\(configuration.address) refused the connection (\(reason.lowercased()))\(advice)", rawCode: code)
+        return MQTTError(
+            .refused, "\(configuration.address) refused the connection (\(reason.lowercased()))\(advice)", rawCode: code
+        )
     }
 
     private func onPublish(_ mid: Int32, _ code: Int32) {
@@ -459,7 +476,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             code >= 0x80
             ? MQTTError(
                 code == 0x87 ? .notAuthorized : .library,
-                "\(configuration.address) did not take a message: \(String(cString: mosquitto_reason_string(code)))", rawCode: code)
+                "\(configuration.address) did not take a message: \(String(cString: mosquitto_reason_string(code)))",
+                rawCode: code)
             : nil
         guard let message = inFlight.removeValue(forKey: mid) else {
             if mid == justPublished || justPublished == -2 { justPublishedDone = true }
@@ -480,7 +498,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         }
         let text = String(cString: mosquitto_reason_string(granted)).lowercased()
         let error = MQTTError(
-            .notAuthorized, "\(configuration.address) refused the subscription to \(entry.filter): \(text); check its access list",
+            .notAuthorized,
+            "\(configuration.address) refused the subscription to \(entry.filter): \(text); check its access list",
             rawCode: granted)
         entries.removeAll { $0 === entry }
         for waiter in waiters { waiter(error) }
@@ -513,7 +532,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     }
 
     private func deliver(_ message: MQTTMessage, to entry: Entry) {
-        for buffer in entry.buffers where buffer.deliver(message, mayStopReading: !pauseIsOver) == .full { stopReading() }
+        for buffer in entry.buffers where buffer.deliver(message, mayStopReading: !pauseIsOver) == .full {
+            stopReading()
+        }
     }
 
     // MARK: Backpressure
@@ -562,7 +583,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     var bufferFull: MQTTError {
         MQTTError(
             .bufferFull,
-            "\(configuration.address) takes messages more slowly than they come: \(configuration.maximumInFlightBytes) bytes wait")
+            "\(configuration.address) takes messages more slowly than they come: \(configuration.maximumInFlightBytes) bytes wait"
+        )
     }
 
     /// Writes a message now, or hands it to libmosquitto where the socket is full. Its bytes are reserved already.
@@ -591,7 +613,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             do {
                 result = try properties.withList { list throws(MQTTError) in
                     mosquitto_publish_v5(
-                        handle, &mid, topic, Int32(clamping: payload.count), payload.baseAddress, qos.rawValue, retain, list)
+                        handle, &mid, topic, Int32(clamping: payload.count), payload.baseAddress, qos.rawValue, retain,
+                        list)
                 }
             } catch {
                 release(bytes)
@@ -603,7 +626,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         }
         justPublished = -1
         if result != MOSQ_ERR_SUCCESS.int {
-            let isLoss = [MOSQ_ERR_CONN_LOST.int, MOSQ_ERR_ERRNO.int, MOSQ_ERR_NO_CONN.int, MOSQ_ERR_TLS.int].contains(result)
+            let isLoss = [MOSQ_ERR_CONN_LOST.int, MOSQ_ERR_ERRNO.int, MOSQ_ERR_NO_CONN.int, MOSQ_ERR_TLS.int].contains(
+                result)
             if isLoss, qos != .atMostOnce {
                 // libmosquitto has queued it all the same, and sends it after the reconnect.
                 inFlight[mid] = InFlight(bytes: bytes, qos: qos, completion: completion)
@@ -630,7 +654,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         while machine.state == .connected, let message = pending.popFirst() {
             message.payload.withUnsafeBytes { bytes in
                 do throws(MQTTError) {
-                    try publish(message.topic, bytes, message.qos, message.retain, message.properties, message.completion)
+                    try publish(
+                        message.topic, bytes, message.qos, message.retain, message.properties, message.completion)
                 } catch {
                     message.completion?(error)
                 }
@@ -640,7 +665,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     // MARK: Subscribing
 
-    func subscribe(_ filter: String, _ options: MQTTSubscribeOptions, _ buffer: MessageBuffer, _ completion: @escaping Completion) {
+    func subscribe(
+        _ filter: String, _ options: MQTTSubscribeOptions, _ buffer: MessageBuffer, _ completion: @escaping Completion
+    ) {
         guard machine.state != .closed, machine.state != .abandoned, machine.state != .draining else {
             completion(notConnected)
             return
@@ -664,7 +691,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         defer { mosquitto_property_free_all(&properties) }
         var flags: Int32 = 0
         if configuration.protocolVersion == .v5 {
-            mosquitto_property_add_varint(&properties, Int32(MQTT_PROP_SUBSCRIPTION_IDENTIFIER.rawValue), entry.identifier)
+            mosquitto_property_add_varint(
+                &properties, Int32(MQTT_PROP_SUBSCRIPTION_IDENTIFIER.rawValue), entry.identifier)
             if entry.options.noLocal { flags |= Int32(MQTT_SUB_OPT_NO_LOCAL.rawValue) }
             if !entry.options.receivesRetained { flags |= Int32(MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue) }
         }
@@ -703,7 +731,9 @@ struct TopicCache {
         var hash: UInt32 = 2_166_136_261
         for index in 0..<count { hash = (hash ^ UInt32(UInt8(bitPattern: name[index]))) &* 16_777_619 }
         let slot = Int(hash & 63)
-        if let known = slots[slot], known.utf8.count == count, known.withCString({ memcmp($0, name, count) == 0 }) { return known }
+        if let known = slots[slot], known.utf8.count == count, known.withCString({ memcmp($0, name, count) == 0 }) {
+            return known
+        }
         let string = String(cString: name)
         // A stranger's long topics are not worth keeping.
         if string.utf8.count <= 256 { slots[slot] = string }

@@ -52,7 +52,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
     static func of(_ result: Int32, _ action: String, systemError: Int32 = errno, detail: String? = nil) -> MQTTError? {
         guard result != MOSQ_ERR_SUCCESS.int else { return nil }
         var reason =
-            result == MOSQ_ERR_ERRNO.int ? String(cString: strerror(systemError)) : String(cString: mosquitto_strerror(result))
+            result == MOSQ_ERR_ERRNO.int
+            ? String(cString: strerror(systemError)) : String(cString: mosquitto_strerror(result))
         while reason.hasSuffix(".") { reason.removeLast() }
         if let detail { reason += " (\(detail))" }
         let code: Code =
@@ -62,7 +63,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
             case MOSQ_ERR_TLS.int, MOSQ_ERR_TLS_HANDSHAKE.int: .tls
             case MOSQ_ERR_ERRNO.int, MOSQ_ERR_EAI.int, MOSQ_ERR_LOOKUP.int: .unreachable
             case MOSQ_ERR_CONN_REFUSED.int, MOSQ_ERR_AUTH.int: .refused
-            case MOSQ_ERR_INVAL.int, MOSQ_ERR_MALFORMED_UTF8.int, MOSQ_ERR_PAYLOAD_SIZE.int, MOSQ_ERR_OVERSIZE_PACKET.int:
+            case MOSQ_ERR_INVAL.int, MOSQ_ERR_MALFORMED_UTF8.int, MOSQ_ERR_PAYLOAD_SIZE.int,
+                MOSQ_ERR_OVERSIZE_PACKET.int:
                 .invalidConfiguration
             default: .library
             }

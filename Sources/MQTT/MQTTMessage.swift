@@ -21,7 +21,8 @@ public struct MQTTMessage: Sendable {
     public let received: ContinuousClock.Instant
 
     public init(
-        topic: String, payload: [UInt8], qos: QoS = .atMostOnce, retained: Bool = false, properties: MQTTProperties? = nil,
+        topic: String, payload: [UInt8], qos: QoS = .atMostOnce, retained: Bool = false,
+        properties: MQTTProperties? = nil,
         received: ContinuousClock.Instant = .now
     ) {
         self.topic = topic

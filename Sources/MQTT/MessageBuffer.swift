@@ -58,7 +58,8 @@ final class MessageBuffer: Sendable {
     ///
     /// - Parameter mayStopReading: false once reading was stopped for as long as the keepalive allows.
     func deliver(_ message: MQTTMessage, mayStopReading: Bool) -> Delivery {
-        let (consumer, delivery) = state.withLock { state -> (CheckedContinuation<MQTTMessage?, any Error>?, Delivery) in
+        let (consumer, delivery) = state.withLock {
+            state -> (CheckedContinuation<MQTTMessage?, any Error>?, Delivery) in
             if state.isFinished { return (nil, .accepted) }
             if let waiting = state.waiting {
                 state.waiting = nil
@@ -73,7 +74,8 @@ final class MessageBuffer: Sendable {
                 return (nil, .full)
             }
             while state.messages.count > policy.maximumMessages || state.bytes > policy.maximumBytes,
-                state.messages.count > 1, let oldest = state.messages.popFirst() {
+                state.messages.count > 1, let oldest = state.messages.popFirst()
+            {
                 state.bytes -= Self.size(oldest)
                 state.dropped += 1
             }

@@ -11,7 +11,9 @@ extension MQTTProperties {
             switch UInt32(bitPattern: identifier) {
             case MQTT_PROP_SUBSCRIPTION_IDENTIFIER.rawValue:
                 var value: UInt32 = 0
-                if mosquitto_property_read_varint(property, identifier, &value, false) != nil { subscriptionIdentifier(value) }
+                if mosquitto_property_read_varint(property, identifier, &value, false) != nil {
+                    subscriptionIdentifier(value)
+                }
             case MQTT_PROP_CONTENT_TYPE.rawValue: result.contentType = readString(property, identifier)
             case MQTT_PROP_RESPONSE_TOPIC.rawValue: result.responseTopic = readString(property, identifier)
             case MQTT_PROP_CORRELATION_DATA.rawValue:
@@ -23,13 +25,17 @@ extension MQTTProperties {
                 }
             case MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue:
                 var value: UInt32 = 0
-                if mosquitto_property_read_int32(property, identifier, &value, false) != nil { result.messageExpiry = value }
+                if mosquitto_property_read_int32(property, identifier, &value, false) != nil {
+                    result.messageExpiry = value
+                }
             case MQTT_PROP_USER_PROPERTY.rawValue where result.userProperties.count < maximumUserProperties:
                 var name: UnsafeMutablePointer<CChar>?
                 var value: UnsafeMutablePointer<CChar>?
                 if mosquitto_property_read_string_pair(property, identifier, &name, &value, false) != nil {
                     result.userProperties.append(
-                        UserProperty(name: name.map { String(cString: $0) } ?? "", value: value.map { String(cString: $0) } ?? ""))
+                        UserProperty(
+                            name: name.map { String(cString: $0) } ?? "", value: value.map { String(cString: $0) } ?? ""
+                        ))
                 }
                 free(name)
                 free(value)
@@ -63,10 +69,12 @@ extension MQTTProperties {
         }
         if let correlationData {
             guard let count = UInt16(exactly: correlationData.count) else {
-                throw MQTTError(.invalidConfiguration, "correlation data has at most 65,535 bytes, not \(correlationData.count)")
+                throw MQTTError(
+                    .invalidConfiguration, "correlation data has at most 65,535 bytes, not \(correlationData.count)")
             }
             try check(
-                mosquitto_property_add_binary(&list, Int32(MQTT_PROP_CORRELATION_DATA.rawValue), correlationData, count))
+                mosquitto_property_add_binary(&list, Int32(MQTT_PROP_CORRELATION_DATA.rawValue), correlationData, count)
+            )
         }
         if let messageExpiry {
             try check(

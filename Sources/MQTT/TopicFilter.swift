@@ -32,6 +32,8 @@ public enum TopicFilter {
     /// 128 bytes.
     public static func isValidLevel(_ name: some StringProtocol) -> Bool {
         (1...128).contains(name.utf8.count)
-            && name.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F && !"/+#".unicodeScalars.contains($0) }
+            && name.unicodeScalars.allSatisfy {
+                $0.value > 0x20 && $0.value != 0x7F && !"/+#".unicodeScalars.contains($0)
+            }
     }
 }

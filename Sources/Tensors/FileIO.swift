@@ -13,7 +13,8 @@ package enum FileIO {
         guard fstat(descriptor, &status) == 0 else { throw .failed("read", path, errno) }
         guard status.st_mode & S_IFMT != S_IFDIR else { throw .failed("read", path, EISDIR) }
         guard status.st_size <= limit else {
-            throw FileError(description: "cannot read \(path): it has \(status.st_size) bytes, more than the \(limit) allowed")
+            throw FileError(
+                description: "cannot read \(path): it has \(status.st_size) bytes, more than the \(limit) allowed")
         }
         var bytes = [UInt8]()
         bytes.reserveCapacity(Int(status.st_size) + 1)

@@ -22,7 +22,9 @@ public struct Safetensors: Sendable, Hashable {
     ///
     /// - Throws: ``SafetensorsError`` for anything that is not exactly a safetensors file.
     public init(decoding bytes: [UInt8]) throws(SafetensorsError) {
-        guard bytes.count >= 8 else { throw .init("it has \(bytes.count) bytes, fewer than the 8 of a header's length") }
+        guard bytes.count >= 8 else {
+            throw .init("it has \(bytes.count) bytes, fewer than the 8 of a header's length")
+        }
         let length = bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
         guard length <= UInt64(Self.maximumHeaderSize), Int(length) <= bytes.count - 8 else {
             throw .init("its header claims \(length) bytes, the file has \(bytes.count)")

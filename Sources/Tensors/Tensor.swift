@@ -49,7 +49,8 @@ public enum TensorError: Error, Hashable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .sizeMismatch(let expected, let found): "a tensor of this shape has \(expected) bytes, but \(found) are given"
+        case .sizeMismatch(let expected, let found):
+            "a tensor of this shape has \(expected) bytes, but \(found) are given"
         case .wrongType(let expected, let found): "the tensor holds \(found.name) where \(expected.name) is needed"
         case .tooLarge: "the tensor's dimensions multiply to more than an address space"
         }

@@ -157,7 +157,8 @@ public enum TensorMessage {
         guard kind == .input ? branch == 0 && branchCount == 0 : branch < branchCount else { throw .badBranch }
 
         return TensorMessageHeader(
-            kind: kind, dtype: dtype, shape: shape, session: load(24, as: UInt64.self), frame: load(32, as: UInt64.self),
+            kind: kind, dtype: dtype, shape: shape, session: load(24, as: UInt64.self),
+            frame: load(32, as: UInt64.self),
             captureTime: load(40, as: Int64.self), branch: branch, branchCount: branchCount,
             queueTime: load(56, as: UInt32.self), computeTime: load(60, as: UInt32.self),
             model: ModelHash(reading: payload, at: 64), label: load(112, as: Int32.self))

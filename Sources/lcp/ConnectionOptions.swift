@@ -6,7 +6,9 @@ import Tensors
 
 /// The options that every command with a broker takes.
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"))
+    @Option(
+        help: ArgumentHelp(
+            "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"))
     var broker = "mqtt://localhost"
 
     @Option(help: ArgumentHelp("The user that the broker asks for.", valueName: "name"))
@@ -15,7 +17,9 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A file whose first line is the password.", valueName: "file"))
     var passwordFile: String?
 
-    @Option(name: .customLong("cafile"), help: ArgumentHelp("The certificates to trust with mqtts://, PEM; the system's by default.", valueName: "file"))
+    @Option(
+        name: .customLong("cafile"),
+        help: ArgumentHelp("The certificates to trust with mqtts://, PEM; the system's by default.", valueName: "file"))
     var certificateAuthorityFile: String?
 
     @Option(help: ArgumentHelp("This client's certificate, PEM.", valueName: "file"))
@@ -33,9 +37,11 @@ struct ConnectionOptions: ParsableArguments {
         configuration.user = user
         if let passwordFile {
             let bytes = try FileIO.read(passwordFile, limit: 65_536)
-            configuration.password = String(decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
+            configuration.password = String(
+                decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
         }
-        configuration.tls = .init(certificateAuthorityFile: certificateAuthorityFile, certificateFile: cert, keyFile: key)
+        configuration.tls = .init(
+            certificateAuthorityFile: certificateAuthorityFile, certificateFile: cert, keyFile: key)
         if usesVersion3 { configuration.protocolVersion = .v311 }
         return configuration
     }
@@ -44,7 +50,8 @@ struct ConnectionOptions: ParsableArguments {
     var arguments: [String] {
         var result = ["--broker", broker]
         for (name, value) in [
-            ("--user", user), ("--password-file", passwordFile), ("--cafile", certificateAuthorityFile), ("--cert", cert), ("--key", key),
+            ("--user", user), ("--password-file", passwordFile), ("--cafile", certificateAuthorityFile),
+            ("--cert", cert), ("--key", key),
         ] {
             if let value { result += [name, value] }
         }

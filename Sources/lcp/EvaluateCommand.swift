@@ -19,7 +19,9 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model = "lenet-split4"
 
-    @Option(help: ArgumentHelp("mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS; may be given several times.", valueName: "data"))
+    @Option(
+        help: ArgumentHelp(
+            "mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS; may be given several times.", valueName: "data"))
     var data: [String] = ["drawn"]
 
     @Option(help: ArgumentHelp("The most branches to leave out; all but one by default.", valueName: "k"))
@@ -53,9 +55,11 @@ struct EvaluateCommand: AsyncParsableCommand {
             for specification in specifications {
                 let images = try specification.evaluationSet(seed: seed)
                 let shape = bundle.network.input
-                guard images.height == shape.height, images.width == shape.width, images.channels == shape.channels else {
+                guard images.height == shape.height, images.width == shape.width, images.channels == shape.channels
+                else {
                     throw PipelineError(
-                        "the images of \(specification.name) are \(images.height)×\(images.width)×\(images.channels), \(bundle.manifest.name) takes \(shape)")
+                        "the images of \(specification.name) are \(images.height)×\(images.width)×\(images.channels), \(bundle.manifest.name) takes \(shape)"
+                    )
                 }
                 let line = ProgressLine()
                 let result = try evaluator.evaluate(
@@ -66,7 +70,9 @@ struct EvaluateCommand: AsyncParsableCommand {
                 }
                 line.clear()
                 report.results.append(
-                    .init(data: specification.name, images: result.images, accuracy: result.accuracy, by_missing: result.byMissing))
+                    .init(
+                        data: specification.name, images: result.images, accuracy: result.accuracy,
+                        by_missing: result.byMissing))
             }
             if json { print(try jsonLine(report)) } else { Self.show(report) }
         }
@@ -78,7 +84,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             var table = Table(["branches missing", "mean", "worst", "best", "subsets"], rightAligned: [1, 2, 3, 4])
             for entry in result.by_missing {
                 table.add([
-                    "\(entry.missing)", percent(entry.mean), percent(entry.worst), percent(entry.best), "\(entry.subsets)",
+                    "\(entry.missing)", percent(entry.mean), percent(entry.worst), percent(entry.best),
+                    "\(entry.subsets)",
                 ])
             }
             print(table.text)

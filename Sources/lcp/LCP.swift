@@ -23,7 +23,8 @@ struct LCP: AsyncParsableCommand {
 
     private static var subcommands: [any ParsableCommand.Type] {
         var commands: [any ParsableCommand.Type] = [
-            SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, EvaluateCommand.self,
+            DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, EvaluateCommand.self,
+            WatchCommand.self, BrokerCommand.self,
         ]
         #if Training
         commands.append(TrainCommand.self)

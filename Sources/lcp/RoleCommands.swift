@@ -24,10 +24,14 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model = "lenet-split4"
 
-    @Option(help: ArgumentHelp("This worker's name; the machine's name and the process's number by default.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp(
+            "This worker's name; the machine's name and the process's number by default.", valueName: "id"))
     var name: String?
 
-    @Flag(name: .customLong("no-compute"), help: "Send zeros of the right size without running the network, to measure the messages alone.")
+    @Flag(
+        name: .customLong("no-compute"),
+        help: "Send zeros of the right size without running the network, to measure the messages alone.")
     var sendsZeros = false
 
     func run() async throws {
@@ -58,14 +62,20 @@ struct AggregatorCommand: AsyncParsableCommand {
     @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model = "lenet-split4"
 
-    @Option(help: ArgumentHelp("How long to wait for the other branches, from the first, in milliseconds.", valueName: "ms"))
+    @Option(
+        help: ArgumentHelp("How long to wait for the other branches, from the first, in milliseconds.", valueName: "ms")
+    )
     var deadline = 100.0
 
-    @Option(help: ArgumentHelp("This aggregator's name; the machine's name and the process's number by default.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp(
+            "This aggregator's name; the machine's name and the process's number by default.", valueName: "id"))
     var name: String?
 
     func validate() throws {
-        guard deadline > 0, deadline <= 3_600_000 else { throw ValidationError("--deadline is more than 0 and at most 3,600,000 ms") }
+        guard deadline > 0, deadline <= 3_600_000 else {
+            throw ValidationError("--deadline is more than 0 and at most 3,600,000 ms")
+        }
     }
 
     func run() async throws {
@@ -106,7 +116,10 @@ struct SensorCommand: AsyncParsableCommand {
     @Option(help: "Which digits are drawn.")
     var seed: UInt64 = 2
 
-    @Option(help: ArgumentHelp("This sensor's name, the last level of its topics; the machine's name and the process's number by default.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp(
+            "This sensor's name, the last level of its topics; the machine's name and the process's number by default.",
+            valueName: "id"))
     var name: String?
 
     func run() async throws {

@@ -24,7 +24,9 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(help: "Into how many branches it is split.")
     var branches = 4
 
-    @Option(help: ArgumentHelp("mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS; may be given several times.", valueName: "data"))
+    @Option(
+        help: ArgumentHelp(
+            "mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS; may be given several times.", valueName: "data"))
     var data: [String]
 
     @Option(help: "How often every image is seen.")
@@ -71,9 +73,11 @@ struct TrainCommand: AsyncParsableCommand {
             case .idx(let images, let labels): set = try IDX.read(images: images, labels: labels)
             case .drawn: return nil
             }
-            guard set.height == split.input.height, set.width == split.input.width, set.channels == split.input.channels else {
+            guard set.height == split.input.height, set.width == split.input.width, set.channels == split.input.channels
+            else {
                 throw ValidationError(
-                    "the images of \(specification.name) are \(set.height)×\(set.width)×\(set.channels), \(network) takes \(split.input)")
+                    "the images of \(specification.name) are \(set.height)×\(set.width)×\(set.channels), \(network) takes \(split.input)"
+                )
             }
             return set
         }
@@ -85,7 +89,8 @@ struct TrainCommand: AsyncParsableCommand {
         options.seed = seed
         options.augments = augment
         let trainer = try Trainer(network: split, preprocessing: preprocessing, options: options)
-        writeLine("\(network) in \(branches) branch\(branches == 1 ? "" : "es"): \(try split.parameterCount()) parameters")
+        writeLine(
+            "\(network) in \(branches) branch\(branches == 1 ? "" : "es"): \(try split.parameterCount()) parameters")
 
         let line = ProgressLine()
         try trainer.run { epoch in
@@ -136,22 +141,31 @@ struct TrainCommand: AsyncParsableCommand {
         for specification in specifications {
             // An IDX file that was trained on says nothing about images never seen.
             if case .idx = specification { continue }
-            let set = try (specification.name == "drawn" ? DataSpecification.drawn(count: 10_000) : specification).evaluationSet(seed: 1)
-            let result = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, maximumMissing: 0) { _ in !Task.isCancelled }
+            let set = try (specification.name == "drawn" ? DataSpecification.drawn(count: 10_000) : specification)
+                .evaluationSet(seed: 1)
+            let result = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, maximumMissing: 0) { _ in
+                !Task.isCancelled
+            }
             accuracy[specification.name] = result.accuracy
-            writeLine("\(percent(result.accuracy)) right on \(set.count) images of \(specification.name) that training never saw")
+            writeLine(
+                "\(percent(result.accuracy)) right on \(set.count) images of \(specification.name) that training never saw"
+            )
         }
         // A folder's path is this machine's business.
-        let shownData = data.map { $0.hasPrefix("mnist:") ? "mnist:FOLDER" : $0.hasPrefix("idx:") ? "idx:IMAGES,LABELS" : $0 }
+        let shownData = data.map {
+            $0.hasPrefix("mnist:") ? "mnist:FOLDER" : $0.hasPrefix("idx:") ? "idx:IMAGES,LABELS" : $0
+        }
         let command =
             "lcp train \(network) --branches \(branches) " + shownData.map { "--data \($0) " }.joined()
-            + "--epochs \(epochs) --batch \(batch) --learning-rate \(learningRate) --seed \(seed)" + (augment ? "" : " --no-augment")
+            + "--epochs \(epochs) --batch \(batch) --learning-rate \(learningRate) --seed \(seed)"
+            + (augment ? "" : " --no-augment")
             + " --out \(name)"
         let record = ModelManifest.TrainingRecord(
             command: command, data: specifications.map(\.name).joined(separator: ", "), epochs: epochs, seed: seed,
             accuracy: accuracy)
         let bundle = try ModelBundle.write(
-            name: name, network: split, parameters: parameters, preprocessing: preprocessing, labels: labels, training: record,
+            name: name, network: split, parameters: parameters, preprocessing: preprocessing, labels: labels,
+            training: record,
             to: out)
         writeLine("wrote \(out), model \(bundle.hash)")
     }

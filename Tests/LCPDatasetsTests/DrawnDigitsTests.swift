@@ -33,7 +33,9 @@ import Testing
         var right = 0
         for index in 0..<test.count {
             let pixels = test[index].map(Float.init)
-            let distances = centroids.map { centroid in zip(centroid, pixels).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } }
+            let distances = centroids.map { centroid in
+                zip(centroid, pixels).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+            }
             if distances.firstIndex(of: distances.min() ?? 0) == Int(test.labels[index]) { right += 1 }
         }
         let accuracy = Double(right) / Double(test.count)

@@ -1,0 +1,44 @@
+# make demo    see the whole pipeline work on this machine
+# make test    run all tests
+#
+# Both install what they lack. The rest: make setup | build | bench | format | lint | install | clean
+
+SWIFT   ?= swift
+PREFIX  ?= /usr/local
+RELEASE  = -c release --static-swift-stdlib
+LCP      = .build/release/lcp
+
+.PHONY: demo test setup build bench format lint install clean
+
+demo: build
+	@$(LCP) demo
+
+build: setup
+	@echo "building lcp; the first time takes a few minutes"
+	@$(SWIFT) build $(RELEASE) --product lcp
+
+setup:
+	@Scripts/setup.sh
+
+test:
+	@Scripts/setup.sh tests
+	@$(MAKE) --no-print-directory lint
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+lint:
+	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+
+format:
+	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+
+bench: build
+	@Benchmarks/run.sh
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/lcp
+	install -m 755 $(LCP) $(DESTDIR)$(PREFIX)/bin/lcp
+	cp -R Models Brokers $(DESTDIR)$(PREFIX)/share/lcp/
+
+clean:
+	rm -rf .build Benchmarks/.build

@@ -1,0 +1,105 @@
+import Glibc
+
+/// A child process that ends with its parent: its standard input is a pipe from here, and the pipe's end tells it to stop,
+/// also where this process is killed.
+public final class ChildProcess: @unchecked Sendable {
+    public let processID: Int32
+    private let inputPipe: Int32
+    private var status: Int32?
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - executable: its path.
+    ///   - inherited: a descriptor that the child gets as its number 3, −1 for none.
+    ///   - errorOutput: where its standard error goes; −1 for this process's own.
+    ///   - isQuiet: whether its standard output is thrown away.
+    /// - Throws: ``PipelineError``.
+    public init(
+        executable: String, arguments: [String], inherited: Int32 = -1, errorOutput: Int32 = -1, isQuiet: Bool = true
+    ) throws(PipelineError) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO)
+        if isQuiet { posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) }
+        if errorOutput >= 0 { posix_spawn_file_actions_adddup2(&actions, errorOutput, STDERR_FILENO) }
+        if inherited >= 0 { posix_spawn_file_actions_adddup2(&actions, inherited, 3) }
+
+        // A process group of its own: Ctrl-C reaches the parent only, which then stops the children in order.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        var pipeSignal = sigset_t()
+        sigemptyset(&pipeSignal)
+        sigaddset(&pipeSignal, SIGPIPE)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &pipeSignal)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+
+        var pointers = ([executable] + arguments).map { strdup($0) }
+        pointers.append(nil)
+        defer { for pointer in pointers { free(pointer) } }
+        var pid = pid_t()
+        let result = posix_spawn(&pid, executable, &actions, &attributes, pointers, environ)
+        close(ends[0])
+        guard result == 0 else {
+            close(ends[1])
+            throw PipelineError("cannot start \(executable): \(String(cString: strerror(result)))")
+        }
+        processID = pid
+        inputPipe = ends[1]
+    }
+
+    deinit {
+        close(inputPipe)
+        if status == nil { stop() }
+    }
+
+    /// The exit status if it has ended (128 + signal where a signal ended it), nil while it runs.
+    public func poll() -> Int32? {
+        if let status { return status }
+        var raw: Int32 = 0
+        guard waitpid(processID, &raw, WNOHANG) == processID else { return nil }
+        status = Self.exitStatus(raw)
+        return status
+    }
+
+    /// Asks it to end, waits, and after `patience` ends it by force.
+    @discardableResult
+    public func stop(patience: Duration = .seconds(3)) -> Int32 {
+        if let status = poll() { return status }
+        kill(processID, SIGTERM)
+        let deadline = ContinuousClock.now + patience
+        while ContinuousClock.now < deadline {
+            if let status = poll() { return status }
+            usleep(2000)
+        }
+        kill(processID, SIGKILL)
+        var raw: Int32 = 0
+        while waitpid(processID, &raw, 0) < 0, errno == EINTR {}
+        let result = Self.exitStatus(raw)
+        status = result
+        return result
+    }
+
+    private static func exitStatus(_ raw: Int32) -> Int32 { raw & 0x7F == 0 ? (raw >> 8) & 0xFF : 128 + (raw & 0x7F) }
+
+    /// The path of a program in `PATH` or in the folders where Debian puts servers.
+    public static func find(_ name: String) -> String? {
+        let path = getenv("PATH").map { String(cString: $0) } ?? ""
+        let folders =
+            path.split(separator: ":").map(String.init) + [
+                "/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/bin",
+            ]
+        return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+    }
+}

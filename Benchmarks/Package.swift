@@ -1,21 +1,11 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// A package of its own, so that nobody who builds lcp builds its yardsticks.
-// It needs libmosquitto-dev (`make setup` in the folder above installs it) and nothing of lcp.
+/// What lcp is measured against. A package of its own, so that nobody builds it who does not measure.
 let package = Package(
-    name: "Benchmarks",
-    products: [
-        .executable(name: "bare-mqtt", targets: ["BareMQTT"])
-    ],
+    name: "lcp-benchmarks",
     targets: [
-        .executableTarget(
-            name: "BareMQTT",
-            cSettings: [
-                .define("_GNU_SOURCE"),
-                .unsafeFlags(["-Wall", "-Wextra"]),
-            ],
-            linkerSettings: [.linkedLibrary("mosquitto")])
-    ],
-    cLanguageStandard: .c11
+        .systemLibrary(name: "CMosquitto", path: "Sources/CMosquitto", pkgConfig: "libmosquitto"),
+        .executableTarget(name: "bare-mqtt", dependencies: ["CMosquitto"], path: "Sources/bare-mqtt"),
+    ]
 )

@@ -13,10 +13,10 @@ public final class ChildProcess: @unchecked Sendable {
     ///   - executable: its path.
     ///   - inherited: a descriptor that the child gets as its number 3, −1 for none.
     ///   - errorOutput: where its standard error goes; −1 for this process's own.
-    ///   - isQuiet: whether its standard output is thrown away.
+    ///   - output: where its standard output goes; −1 throws it away.
     /// - Throws: ``PipelineError``.
     public init(
-        executable: String, arguments: [String], inherited: Int32 = -1, errorOutput: Int32 = -1, isQuiet: Bool = true
+        executable: String, arguments: [String], inherited: Int32 = -1, output: Int32 = -1, errorOutput: Int32 = -1
     ) throws(PipelineError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
@@ -26,7 +26,11 @@ public final class ChildProcess: @unchecked Sendable {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO)
-        if isQuiet { posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) }
+        if output >= 0 {
+            posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        }
         if errorOutput >= 0 { posix_spawn_file_actions_adddup2(&actions, errorOutput, STDERR_FILENO) }
         if inherited >= 0 { posix_spawn_file_actions_adddup2(&actions, inherited, 3) }
 

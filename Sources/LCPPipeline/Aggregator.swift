@@ -96,16 +96,20 @@ public actor Aggregator {
 
     private func work() async throws {
         let features = try await session.client.subscribe(
-            to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false),
-            buffer: .init(maximumMessages: 4096, maximumBytes: 64 << 20, overflow: .dropOldest))
+            to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false)
+        ) { [weak self] message in
+            // The handler runs on this actor's executor, so nothing is shared.
+            nonisolated(unsafe) let message = message
+            self?.assumeIsolated { $0.handle(message) }
+        }
         try await session.ready()
         session.log("ready: joins \(branchCount) branch\(branchCount == 1 ? "" : "es") of \(session.topics.root)")
-        scheduleStatistics(features)
-        for try await message in features { handle(message) }
+        scheduleStatistics()
+        for try await _ in features {}
         while let slot = table.anyOpen() { answer(slot) }
     }
 
-    private func handle(_ message: MQTTMessage) {
+    private func handle(_ message: MQTTMessageView) {
         guard !message.retained else {
             return drop("retained", "\(message.topic) was retained by the broker: stale features are not joined")
         }
@@ -114,10 +118,9 @@ public actor Aggregator {
         }
         let header: TensorMessageHeader
         do {
-            header = try message.payload.withUnsafeBytes { try TensorMessage.decode($0) }
+            header = try TensorMessage.decode(message.payload)
         } catch {
-            let reason = (error as? TensorMessageError)?.rawValue ?? "bad_message"
-            return drop(reason, "\(message.topic): \(error)")
+            return drop(error.rawValue, "\(message.topic): \(error)")
         }
         guard header.model == bundleHash else {
             return drop(
@@ -135,16 +138,14 @@ public actor Aggregator {
                 "wrong_shape",
                 "\(message.topic): \(header.dtype.name) \(header.shape) where \(output.count) numbers are expected")
         }
-        let isFinite = message.payload.withUnsafeBytes { payload in
-            (0..<output.count).allSatisfy {
-                payload.loadUnaligned(fromByteOffset: TensorMessageHeader.size + 4 * $0, as: Float.self).isFinite
-            }
+        let isFinite = (0..<output.count).allSatisfy {
+            message.payload.loadUnaligned(fromByteOffset: TensorMessageHeader.size + 4 * $0, as: Float.self).isFinite
         }
         guard isFinite else { return drop("not_finite", "\(message.topic): it holds infinity or not-a-number") }
         join(message, header, source)
     }
 
-    private func join(_ message: MQTTMessage, _ header: TensorMessageHeader, _ source: Source) {
+    private func join(_ message: MQTTMessageView, _ header: TensorMessageHeader, _ source: Source) {
         let key = JoinTable.Key(sensor: source.sensor, session: header.session, frame: header.frame)
         let weights = outputs[source.branch].weights
         var evicted: [(JoinTable.Frame, [Float])] = []
@@ -157,21 +158,19 @@ public actor Aggregator {
             let frame = sums.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) }
             evicted.append((frame, sums))
         } write: { share in
-            message.payload.withUnsafeBytes { payload in
-                let values = UnsafeRawBufferPointer(rebasing: payload[TensorMessageHeader.size...])
-                if weights.isEmpty {
-                    UnsafeMutableRawBufferPointer(share).copyMemory(from: values)
-                } else {
-                    let columns = values.count / 4
-                    for row in 0..<classes {
-                        var sum: Float = 0
-                        for column in 0..<columns {
-                            sum +=
-                                weights[row * columns + column]
-                                * values.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
-                        }
-                        share[row] = sum
+            let values = UnsafeRawBufferPointer(rebasing: message.payload[TensorMessageHeader.size...])
+            if weights.isEmpty {
+                UnsafeMutableRawBufferPointer(share).copyMemory(from: values)
+            } else {
+                let columns = values.count / 4
+                for row in 0..<classes {
+                    var sum: Float = 0
+                    for column in 0..<columns {
+                        sum +=
+                            weights[row * columns + column]
+                            * values.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
                     }
+                    share[row] = sum
                 }
             }
         }
@@ -269,21 +268,18 @@ public actor Aggregator {
 
     // MARK: Statistics
 
-    private func scheduleStatistics(_ features: MQTTSubscription) {
-        statisticsTimer = session.client.eventLoop.schedule(after: .seconds(5)) { [weak self, weak features] in
-            guard let self, let features else { return }
-            assumeIsolated {
-                $0.publishStatistics(buffered: features.droppedCount)
-                $0.scheduleStatistics(features)
+    private func scheduleStatistics() {
+        statisticsTimer = session.client.eventLoop.schedule(after: .seconds(5)) { [weak self] in
+            self?.assumeIsolated {
+                $0.publishStatistics()
+                $0.scheduleStatistics()
             }
         }
     }
 
-    private func publishStatistics(buffered: UInt64) {
-        var dropped = drops.counts
-        if buffered > 0 { dropped["buffer_overflow"] = buffered }
+    private func publishStatistics() {
         var statistics = RoleStatistics(
-            uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames, dropped: dropped)
+            uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames, dropped: drops.counts)
         statistics.incomplete = incomplete
         if let times = latencies.percentiles([50, 99]) {
             (statistics.latencyP50, statistics.latencyP99) = (times[0], times[1])

@@ -26,6 +26,8 @@ public actor BranchWorker {
     private let decoder: InputDecoder
     private let branch: Int
     private let computes: Bool
+    /// Whether the branch runs on the event loop's thread.
+    private let isInline: Bool
     private let header: TensorMessageHeader
     private let started = ContinuousClock.now
     /// The message that goes out, written anew for every frame.
@@ -59,6 +61,7 @@ public actor BranchWorker {
         status.modelHash = bundle.hash.description
         session = try RoleSession(configuration, status: status)
         let isLong = options.computes ? try engine.measure() > options.longestInline : false
+        isInline = !isLong
         executor = isLong ? try MQTTEventLoop(name: "branch") : session.client.eventLoop
 
         guard let shape = Shape([engine.outputCount]) else {
@@ -84,33 +87,47 @@ public actor BranchWorker {
     }
 
     private func work() async throws {
-        let inputs = try await session.client.subscribe(
-            to: session.topics.sharedInputs(branch: branch), options: .init(qos: session.qos, receivesRetained: false),
+        let filter = session.topics.sharedInputs(branch: branch)
+        let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
+        let inputs =
+            isInline
+            ? try await session.client.subscribe(to: filter, options: options) { [weak self] input in
+                // The handler runs on this actor's executor, so nothing is shared.
+                nonisolated(unsafe) let input = input
+                self?.assumeIsolated {
+                    $0.handle(input.topic, input.payload, isRetained: input.retained, received: input.received)
+                }
+            }
             // Old frames are worth less than new ones.
-            buffer: .init(maximumMessages: 64, maximumBytes: 16 << 20, overflow: .dropOldest))
+            : try await session.client.subscribe(
+                to: filter, options: options,
+                buffer: .init(maximumMessages: 64, maximumBytes: 16 << 20, overflow: .dropOldest))
         try await session.ready()
         session.log("ready: branch \(branch) on \(session.topics.inputs)")
         scheduleStatistics(inputs)
-        for try await input in inputs { handle(input) }
+        for try await input in inputs {
+            input.payload.withUnsafeBytes {
+                handle(input.topic, $0, isRetained: input.retained, received: input.received)
+            }
+        }
     }
 
-    private func handle(_ input: MQTTMessage) {
-        let begin = ContinuousClock.now
-        guard !input.retained else {
-            return drop("retained", "\(input.topic) was retained by the broker: stale frames are not answered")
+    private func handle(
+        _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, received: ContinuousClock.Instant
+    ) {
+        let begin = isInline ? received : ContinuousClock.now
+        guard !isRetained else {
+            return drop("retained", "\(topic) was retained by the broker: stale frames are not answered")
         }
-        input.payload.withUnsafeBytes { payload in
-            let identity: FrameIdentity
-            do throws(InputError) {
-                let (decoded, data) = try decoder.decode(payload)
-                identity = decoded
-                if computes { try run(data, payload) }
-            } catch {
-                return drop(error.reason, "\(input.topic): \(error)")
-            }
-            let end = ContinuousClock.now
-            answer(input, identity, queue: begin - input.received, compute: end - begin)
+        let identity: FrameIdentity
+        do throws(InputError) {
+            let (decoded, data) = try decoder.decode(payload)
+            identity = decoded
+            if computes { try run(data, payload) }
+        } catch {
+            return drop(error.reason, "\(topic): \(error)")
         }
+        answer(topic, identity, queue: begin - received, compute: ContinuousClock.now - begin)
     }
 
     private func run(_ input: InputDecoder.Input, _ payload: UnsafeRawBufferPointer) throws(InputError) {
@@ -125,7 +142,7 @@ public actor BranchWorker {
         }
     }
 
-    private func answer(_ input: MQTTMessage, _ identity: FrameIdentity, queue: Duration, compute: Duration) {
+    private func answer(_ inputTopic: String, _ identity: FrameIdentity, queue: Duration, compute: Duration) {
         var header = header
         header.session = identity.session
         header.frame = identity.frame
@@ -133,7 +150,7 @@ public actor BranchWorker {
         header.label = identity.label
         header.queueTime = queue.headerMicroseconds
         header.computeTime = compute.headerMicroseconds
-        let topic = topic(for: input.topic)
+        let topic = topic(for: inputTopic)
         let failure = message.withUnsafeMutableBytes { buffer -> MQTTError? in
             UnsafeMutableRawBufferPointer(rebasing: buffer[TensorMessageHeader.size...])
                 .copyMemory(from: UnsafeRawBufferPointer(engine.output))

@@ -166,9 +166,30 @@ public final class MQTTClient: Sendable {
         to filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions(),
         buffer: MQTTBufferPolicy = MQTTBufferPolicy()
     ) async throws(MQTTError) -> MQTTSubscription {
-        let messages = MessageBuffer(policy: buffer) { [weak eventLoop, connection] in
-            eventLoop?.execute { connection.roomIsBack() }
-        }
+        try await subscribe(
+            filter, options,
+            MessageBuffer(policy: buffer) { [weak eventLoop, connection] in
+                eventLoop?.execute { connection.roomIsBack() }
+            })
+    }
+
+    /// Subscribes with a handler in place of a sequence: the shortest way from a message to its answer.
+    ///
+    /// - Parameter handler: called on the event loop's thread for every message, without a copy of it; what it sends is written
+    ///   as soon as it returns. It must not block, because nothing is read meanwhile; that is all the backpressure there is,
+    ///   and so there is no buffer.
+    /// - Returns: a subscription that is a sequence of nothing: it ends when the subscription does.
+    /// - Throws: as ``subscribe(to:options:buffer:)``.
+    public func subscribe(
+        to filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions(),
+        onMessage handler: @escaping @Sendable (MQTTMessageView) -> Void
+    ) async throws(MQTTError) -> MQTTSubscription {
+        try await subscribe(filter, options, MessageBuffer(policy: MQTTBufferPolicy(), handler: handler) {})
+    }
+
+    private func subscribe(
+        _ filter: String, _ options: MQTTSubscribeOptions, _ messages: MessageBuffer
+    ) async throws(MQTTError) -> MQTTSubscription {
         let subscription = MQTTSubscription(
             filter: filter, buffer: messages, connection: connection, eventLoop: eventLoop)
         try await perform { connection, completion in connection.subscribe(filter, options, messages, completion) }

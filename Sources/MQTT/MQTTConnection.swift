@@ -425,6 +425,11 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             let result = mosquitto_loop_read(handle, 1)
             guard result == MOSQ_ERR_SUCCESS.int else { return lost(result) }
             loop.runQueued()
+            // What a handler sent inside the callback.
+            if mosquitto_want_write(handle) {
+                let result = mosquitto_loop_write(handle, 1)
+                guard result == MOSQ_ERR_SUCCESS.int else { return lost(result) }
+            }
             var available: Int32 = 0
             guard isUp, !isPaused, ioctl(mosquitto_socket(handle), UInt(FIONREAD), &available) == 0, available > 0
             else { return }
@@ -508,32 +513,36 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     private func onMessage(_ message: mosquitto_message, _ list: OpaquePointer?) {
         guard let name = message.topic else { return }
-        let topic = topics.string(name)
-        let payload = Array(UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen))))
         var identified: Entry?
         var more: [Entry] = []
         let properties = MQTTProperties.read(list) { identifier in
             guard let entry = entries.first(where: { $0.identifier == identifier }) else { return }
             if identified == nil { identified = entry } else { more.append(entry) }
         }
+        let view = MQTTMessageView(
+            topic: topics.string(name),
+            payload: UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen))),
+            qos: QoS(rawValue: message.qos) ?? .atMostOnce, retained: message.retain, properties: properties,
+            received: .now)
         statistics.withLock {
             $0.messagesReceived += 1
-            $0.bytesReceived += UInt64(payload.count)
+            $0.bytesReceived += UInt64(view.payload.count)
         }
-        let result = MQTTMessage(
-            topic: topic, payload: payload, qos: QoS(rawValue: message.qos) ?? .atMostOnce, retained: message.retain,
-            properties: properties)
         if let identified {
-            deliver(result, to: identified)
-            for entry in more { deliver(result, to: entry) }
+            deliver(view, to: identified)
+            for entry in more { deliver(view, to: entry) }
         } else {
-            for entry in entries where TopicFilter.matches(entry.topicFilter, topic) { deliver(result, to: entry) }
+            for entry in entries where TopicFilter.matches(entry.topicFilter, view.topic) { deliver(view, to: entry) }
         }
     }
 
-    private func deliver(_ message: MQTTMessage, to entry: Entry) {
-        for buffer in entry.buffers where buffer.deliver(message, mayStopReading: !pauseIsOver) == .full {
-            stopReading()
+    private func deliver(_ view: MQTTMessageView, to entry: Entry) {
+        for buffer in entry.buffers {
+            if let handler = buffer.handler {
+                if !buffer.isFinished { handler(view) }
+            } else if buffer.deliver(view.message, mayStopReading: !pauseIsOver) == .full {
+                stopReading()
+            }
         }
     }
 

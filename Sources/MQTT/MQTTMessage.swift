@@ -34,6 +34,26 @@ public struct MQTTMessage: Sendable {
     }
 }
 
+/// A message while its handler is called: the payload lies where libmosquitto has it, and is gone when the handler returns.
+public struct MQTTMessageView {
+    public let topic: String
+    public let payload: UnsafeRawBufferPointer
+    public let qos: QoS
+    /// Whether the broker kept this message from before the subscription.
+    public let retained: Bool
+    /// The MQTT 5 properties, or nil where there are none.
+    public let properties: MQTTProperties?
+    /// When this program read it from the socket.
+    public let received: ContinuousClock.Instant
+
+    /// The message with a payload of its own, to be kept.
+    public var message: MQTTMessage {
+        MQTTMessage(
+            topic: topic, payload: Array(payload), qos: qos, retained: retained, properties: properties,
+            received: received)
+    }
+}
+
 /// The MQTT 5 properties of a published message (MQTT 5.0, section 3.3.2.3). They are lost on 3.1.1.
 public struct MQTTProperties: Sendable, Hashable {
     /// A MIME type.

@@ -41,18 +41,26 @@ final class MessageBuffer: Sendable {
     }
 
     let policy: MQTTBufferPolicy
+    /// Called on the event loop in place of keeping the message, where there is one.
+    let handler: (@Sendable (MQTTMessageView) -> Void)?
     private let state = Mutex(State())
     /// Called, on any thread, when half of a full buffer was taken.
     let onRoom: @Sendable () -> Void
 
-    init(policy: MQTTBufferPolicy, onRoom: @escaping @Sendable () -> Void) {
+    init(
+        policy: MQTTBufferPolicy, handler: (@Sendable (MQTTMessageView) -> Void)? = nil,
+        onRoom: @escaping @Sendable () -> Void
+    ) {
         self.policy = policy
+        self.handler = handler
         self.onRoom = onRoom
     }
 
     var droppedCount: UInt64 { state.withLock(\.dropped) }
 
     private static func size(_ message: MQTTMessage) -> Int { message.payload.count + message.topic.utf8.count }
+
+    var isFinished: Bool { state.withLock(\.isFinished) }
 
     /// Hands a message to the consumer, or keeps it.
     ///

@@ -146,159 +146,62 @@ public final class BranchEngine {
 }
 
 extension BranchEngine {
-    /// Builds the subgraph (NHWC) and compiles it for one thread.
+    /// Builds the subgraph and compiles it for one thread.
     private static func compile(
         _ layers: [Layer], _ shapes: [FeatureMapShape], _ parameters: BranchParameters, _ mergeWeights: [Float]?,
-        classes: Int,
-        constants: ConstantPool
+        classes: Int, constants: ConstantPool
     ) throws -> xnn_runtime_t {
         var created: xnn_subgraph_t?
         try InferenceError.check(xnn_create_subgraph(2, 0, &created), "creating a graph")
         guard let graph = created else { throw InferenceError("creating a graph failed") }
         defer { xnn_delete_subgraph(graph) }
-
-        func define(_ dimensions: [Int], data: UnsafePointer<Float>? = nil, external: UInt32? = nil, flags: Int32 = 0)
-            throws -> UInt32
-        {
-            var identifier: UInt32 = 0
-            try InferenceError.check(
-                xnn_define_tensor_value(
-                    graph, xnn_datatype_fp32, dimensions.count, dimensions, data, external ?? UInt32.max, UInt32(flags),
-                    &identifier),
-                "defining a tensor")
-            return identifier
-        }
+        let builder = GraphBuilder(graph: graph, constants: constants, input: shapes[0])
 
         // A ReLU right behind a layer with weights is that layer's lower bound; other ReLUs are layers of their own.
-        let isFused = layers.indices.map { index in
-            layers[index] == .relu && index > 0 && layers[index - 1].width != nil
-        }
-        let steps = layers.indices.filter { !isFused[$0] }
-        guard !steps.isEmpty else { throw InferenceError("a branch needs a layer with work in it") }
-
-        func flat(_ shape: FeatureMapShape) -> [Int] { [1, shape.elementCount] }
-        func spatial(_ shape: FeatureMapShape) -> [Int] { [1, shape.height, shape.width, shape.channels] }
-
-        var current = try define(spatial(shapes[0]), external: 0, flags: Int32(XNN_VALUE_FLAG_EXTERNAL_INPUT))
-        var isFlat = false
-        for (position, index) in steps.enumerated() {
+        var index = 0
+        while index < layers.count {
             let (from, to) = (shapes[index], shapes[index + 1])
-            let isFullyConnected = if case .fullyConnected = layers[index] { true } else { false }
-            if isFullyConnected, !isFlat {
-                let reshaped = try define(flat(from))
-                try InferenceError.check(
-                    xnn_define_static_reshape(graph, 2, flat(from), current, reshaped, 0), "flattening")
-                current = reshaped
-            }
-            let fromWasFlat = isFlat
-            isFlat = isFlat || isFullyConnected
-            let isLast = position == steps.count - 1 && mergeWeights == nil
-            let output =
-                isLast
-                ? try define(isFlat ? flat(to) : spatial(to), external: 1, flags: Int32(XNN_VALUE_FLAG_EXTERNAL_OUTPUT))
-                : try define(isFlat ? flat(to) : spatial(to))
-            let minimum: Float = index + 1 < layers.count && isFused[index + 1] ? 0 : -.infinity
-            let status: xnn_status
+            let hasReLU = index + 1 < layers.count && layers[index + 1] == .relu
+            let minimum: Float = hasReLU ? 0 : -.infinity
+            var used = hasReLU && layers[index].width != nil ? 2 : 1
             switch layers[index] {
-            case .convolution(let outputs, let kernel, let stride, let padding):
-                guard let values = parameters[index], !fromWasFlat else {
-                    throw InferenceError("\(layers[index]) lacks weights")
+            case .convolution(_, let kernel, let stride, let padding):
+                guard let values = parameters[index] else { throw InferenceError("\(layers[index]) lacks weights") }
+                let convolution = Convolution(
+                    from: from, to: to, kernel: kernel, stride: stride, padding: padding, values: values,
+                    minimum: minimum)
+                if convolution.isFasterByRows {
+                    // Pooling that follows is cheap, too, if the columns come out in the order that it wants.
+                    if index + used < layers.count, case .maxPool(let size, let step) = layers[index + used],
+                        size == step
+                    {
+                        try builder.addByRows(convolution, pooling: size)
+                        used += 1
+                    } else {
+                        try builder.addByRows(convolution, pooling: 1)
+                    }
+                } else {
+                    try builder.add(convolution)
                 }
-                let filter = constants.add(ohwi(values.weight, outputs: outputs, inputs: from.channels, kernel: kernel))
-                let bias = constants.add(values.bias)
-                let pad = UInt32(padding)
-                status = xnn_define_convolution_2d(
-                    graph, pad, pad, pad, pad, UInt32(kernel), UInt32(kernel), UInt32(stride), UInt32(stride), 1, 1, 1,
-                    from.channels, outputs, minimum, .infinity, current,
-                    try define([outputs, kernel, kernel, from.channels], data: filter),
-                    try define([outputs], data: bias),
-                    output, 0)
-            case .maxPool(let size, let stride):
-                status = xnn_define_max_pooling_2d(
-                    graph, 0, 0, 0, 0, UInt32(size), UInt32(size), UInt32(stride), UInt32(stride), 1, 1, -.infinity,
-                    .infinity, current, output, 0)
+            case .maxPool(let size, let stride): try builder.addMaxPool(size: size, stride: stride, to: to)
             case .fullyConnected(let outputs):
                 guard let values = parameters[index] else { throw InferenceError("\(layers[index]) lacks weights") }
-                let filter = constants.add(hwc(values.weight, rows: outputs, shape: from))
-                status = xnn_define_fully_connected(
-                    graph, minimum, .infinity, current, try define([outputs, from.elementCount], data: filter),
-                    try define([outputs], data: constants.add(values.bias)), output, 0)
-            case .relu:
-                status = xnn_define_clamp(graph, 0, .infinity, current, output, 0)
+                try builder.addFullyConnected(values.weight, values.bias, outputs: outputs, minimum: minimum)
+            case .relu: try builder.addReLU()
             }
-            try InferenceError.check(status, "adding \(layers[index])")
-            current = output
+            index += used
         }
         if let mergeWeights {
-            let features = shapes[shapes.count - 1]
-            if !isFlat {
-                let reshaped = try define(flat(features))
-                try InferenceError.check(
-                    xnn_define_static_reshape(graph, 2, flat(features), current, reshaped, 0), "flattening")
-                current = reshaped
-            }
-            let output = try define([1, classes], external: 1, flags: Int32(XNN_VALUE_FLAG_EXTERNAL_OUTPUT))
-            let filter = constants.add(hwc(mergeWeights, rows: classes, shape: features))
             // The bias is added once, by the aggregator.
-            let zero = constants.add([Float](repeating: 0, count: classes))
-            try InferenceError.check(
-                xnn_define_fully_connected(
-                    graph, -.infinity, .infinity, current, try define([classes, features.elementCount], data: filter),
-                    try define([classes], data: zero), output, 0),
-                "adding the branch's share of the classification layer")
+            let zero = [Float](repeating: 0, count: classes)
+            try builder.addFullyConnected(mergeWeights, zero, outputs: classes, minimum: -.infinity)
         }
+        try builder.finish()
         var runtime: xnn_runtime_t?
         try InferenceError.check(xnn_create_runtime_v2(graph, nil, 0, &runtime), "compiling a branch")
         guard let runtime else { throw InferenceError("compiling a branch failed") }
         return runtime
     }
-
-    /// PyTorch's OIHW to XNNPACK's OHWI.
-    private static func ohwi(_ weight: [Float], outputs: Int, inputs: Int, kernel: Int) -> [Float] {
-        let area = kernel * kernel
-        var result = [Float](repeating: 0, count: weight.count)
-        for output in 0..<outputs {
-            for input in 0..<inputs {
-                for position in 0..<area {
-                    result[(output * area + position) * inputs + input] =
-                        weight[(output * inputs + input) * area + position]
-                }
-            }
-        }
-        return result
-    }
-
-    /// Columns in PyTorch's CHW order to the HWC order in which XNNPACK's activations lie.
-    private static func hwc(_ weight: [Float], rows: Int, shape: FeatureMapShape) -> [Float] {
-        let area = shape.height * shape.width
-        guard area > 1, shape.channels > 1 else { return weight }
-        let columns = shape.elementCount
-        var result = [Float](repeating: 0, count: weight.count)
-        for row in 0..<rows {
-            for channel in 0..<shape.channels {
-                for position in 0..<area {
-                    result[row * columns + position * shape.channels + channel] =
-                        weight[row * columns + channel * area + position]
-                }
-            }
-        }
-        return result
-    }
-}
-
-/// Arrays that XNNPACK points into, freed together.
-private final class ConstantPool {
-    private var buffers: [UnsafeMutablePointer<Float>] = []
-
-    func add(_ values: [Float]) -> UnsafePointer<Float> {
-        let buffer = UnsafeMutablePointer<Float>.allocate(capacity: max(1, values.count) + Int(XNN_EXTRA_BYTES) / 4)
-        buffer.initialize(repeating: 0, count: values.count + Int(XNN_EXTRA_BYTES) / 4)
-        values.withUnsafeBufferPointer { buffer.update(from: $0.baseAddress ?? UnsafePointer(buffer), count: $0.count) }
-        buffers.append(buffer)
-        return UnsafePointer(buffer)
-    }
-
-    deinit { for buffer in buffers { buffer.deallocate() } }
 }
 
 /// Why a branch cannot be prepared or run.

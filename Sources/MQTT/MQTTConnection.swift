@@ -167,10 +167,6 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         mosquitto_message_v5_callback_set(handle) { _, user, message, properties in
             if let message { MQTTConnection.of(user)?.onMessage(message.pointee, properties) }
         }
-        mosquitto_log_callback_set(handle) { _, user, level, text in
-            guard level & (Int32(MOSQ_LOG_ERR) | Int32(MOSQ_LOG_WARNING)) != 0, let text else { return }
-            MQTTConnection.of(user)?.lastLog.withLock { $0 = String(cString: text) }
-        }
     }
 
     private func configureTLS(_ check: (Int32, String) throws(MQTTError) -> Void) throws(MQTTError) {
@@ -190,6 +186,15 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 handle, tls.certificateAuthorityFile, systemCertificates, tls.certificateFile, tls.keyFile, nil),
             "the files for TLS")
         try check(mosquitto_tls_opts_set(handle, 1, "tlsv1.2", nil), "TLS 1.2")
+    }
+
+    /// Listens to libmosquitto's log while a connection is made. Not longer: with a listener it formats a line for every packet.
+    private func listenToLog(_ isOn: Bool) {
+        guard isOn else { return mosquitto_log_callback_set(handle, nil) }
+        mosquitto_log_callback_set(handle) { _, user, level, text in
+            guard level & (Int32(MOSQ_LOG_ERR) | Int32(MOSQ_LOG_WARNING)) != 0, let text else { return }
+            MQTTConnection.of(user)?.lastLog.withLock { $0 = String(cString: text) }
+        }
     }
 
     private static func of(_ user: UnsafeMutableRawPointer?) -> MQTTConnection? {
@@ -265,6 +270,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     /// DNS, TCP and TLS block in libmosquitto 2.0, so they happen on a thread that lives just for them.
     private func openConnection() {
         lossReason = nil
+        listenToLog(true)
         let reopen = wasOpened
         wasOpened = true
         do {
@@ -323,6 +329,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     }
 
     private func resume() {
+        listenToLog(false)
         if hasConnectedBefore { statistics.withLock { $0.reconnects += 1 } }
         hasConnectedBefore = true
         scheduleMisc()

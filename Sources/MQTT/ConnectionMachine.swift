@@ -8,7 +8,7 @@ struct ConnectionMachine {
         case accepted
         /// The connection could not be made, was refused, or is gone.
         case failed(MQTTError)
-        /// The wait before a new try, or for CONNACK, is over.
+        /// The wait before a new try, or for CONNACK, is over; or a connection has lasted.
         case timerFired
         case close
         /// What was in flight is done, or its time is up.
@@ -72,8 +72,13 @@ struct ConnectionMachine {
             return [.report(.closed(unanswered)), .failConnect(unanswered)]
         case (.handshaking(let first), .accepted):
             state = .connected
+            // Only a connection that lasts makes the next loss a first one: a broker that takes clients and throws them out
+            // at once, or two clients with one identifier, would otherwise go round without a pause.
+            return [.cancelTimer, .startTimer(backoff.longest), .report(.connected), .resume]
+                + (first ? [.succeedConnect] : [])
+        case (.connected, .timerFired):
             backoff.reset()
-            return [.cancelTimer, .report(.connected), .resume] + (first ? [.succeedConnect] : [])
+            return []
         case (.opening(let first), .failed(let error)), (.handshaking(let first), .failed(let error)):
             return fail(error, first: first)
         case (.handshaking(let first), .timerFired):
@@ -97,7 +102,7 @@ struct ConnectionMachine {
             return [.cancelTimer, .dropConnection, .report(.closed(nil)), .finish]
         case (.connected, .close):
             state = .draining
-            return [.drain]
+            return [.cancelTimer, .drain]
         case (.draining, .drained):
             state = .closed
             return [.sendDisconnect, .dropConnection, .report(.closed(nil)), .finish]
@@ -138,6 +143,8 @@ struct Backoff {
         defer { delay = min(delay * 2, range.upperBound) }
         return delay * factor
     }
+
+    var longest: Duration { range.upperBound }
 
     mutating func reset() { delay = range.lowerBound }
 }

@@ -59,6 +59,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     // Subscriptions.
     private final class Entry {
         let filter: String
+        /// What messages for this subscription carry on MQTT 5; 0 for none.
         let identifier: UInt32
         var options: MQTTSubscribeOptions
         var buffers: [MessageBuffer] = []
@@ -78,6 +79,11 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     private var entries: [Entry] = []
     private var nextIdentifier: UInt32 = 1
     private var subscribing: [Int32: Entry] = [:]
+
+    /// Messages that handlers sent from inside libmosquitto's callback, where nothing is written yet.
+    private var unflushed = 0
+    private var isInCallback = false
+    private static let longestFlush = Duration.microseconds(200)
 
     // Backpressure.
     private var isPaused = false
@@ -318,6 +324,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         // libmosquitto closes it with the next connection or with the handle; a dead one must not linger until then.
         if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
         subscribing.removeAll(keepingCapacity: true)
+        unflushed = 0
         // Of what was not written, QoS 0 is gone; QoS 1 and 2 are kept by libmosquitto and sent again.
         for (mid, message) in inFlight where message.qos == .atMostOnce {
             inFlight[mid] = nil
@@ -428,19 +435,42 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         guard events & ~EPOLLOUT.rawValue != 0 else { return }
         if isPaused, events & EPOLLIN.rawValue == 0 { return lost(MOSQ_ERR_CONN_LOST.int) }
         // What the first message sets off runs before the second is read, and nobody waits for more than 64 of them.
+        var firstAnswer: ContinuousClock.Instant?
         for _ in 0..<64 {
             let result = mosquitto_loop_read(handle, 1)
             guard result == MOSQ_ERR_SUCCESS.int else { return lost(result) }
             loop.runQueued()
-            // What a handler sent inside the callback.
-            if mosquitto_want_write(handle) {
-                let result = mosquitto_loop_write(handle, 1)
-                guard result == MOSQ_ERR_SUCCESS.int else { return lost(result) }
-            }
             var available: Int32 = 0
-            guard isUp, !isPaused, ioctl(mosquitto_socket(handle), UInt(FIONREAD), &available) == 0, available > 0
-            else { return }
+            let goesOn =
+                isUp && !isPaused && ioctl(mosquitto_socket(handle), UInt(FIONREAD), &available) == 0 && available > 0
+            if unflushed > 0 {
+                // While more messages lie ready, answers may travel together, but none waits long for the next.
+                let now = goesOn ? ContinuousClock.now : nil
+                firstAnswer = firstAnswer ?? now
+                if let now, let firstAnswer, now - firstAnswer < Self.longestFlush, unflushed < 32 { continue }
+                firstAnswer = nil
+                guard flush() else { return }
+            }
+            guard goesOn else { return }
         }
+        if unflushed > 0 { _ = flush() }
+    }
+
+    /// Writes what handlers sent from inside libmosquitto's callback, as one segment where that is several messages.
+    private func flush() -> Bool {
+        let socket = mosquitto_socket(handle)
+        let isSeveral = unflushed > 1
+        unflushed = 0
+        if isSeveral { cork(socket, 1) }
+        let result = mosquitto_loop_write(handle, 1)
+        if isSeveral { cork(socket, 0) }
+        if result != MOSQ_ERR_SUCCESS.int { lost(result) }
+        return result == MOSQ_ERR_SUCCESS.int
+    }
+
+    private func cork(_ socket: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(socket, Int32(IPPROTO_TCP), TCP_CORK, &value, 4)
     }
 
     // MARK: Callbacks, made inside a call of ours, with libmosquitto's lock held
@@ -538,15 +568,24 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         if let identified {
             deliver(view, to: identified)
             for entry in more { deliver(view, to: entry) }
+        } else if entries.count == 1 {
+            deliver(view, to: entries[0])
         } else {
-            for entry in entries where TopicFilter.matches(entry.topicFilter, view.topic) { deliver(view, to: entry) }
+            let isV5 = configuration.protocolVersion == .v5
+            for entry in entries
+            where (!isV5 || entry.identifier == 0) && TopicFilter.matches(entry.topicFilter, view.topic) {
+                deliver(view, to: entry)
+            }
         }
     }
 
     private func deliver(_ view: MQTTMessageView, to entry: Entry) {
         for buffer in entry.buffers {
             if let handler = buffer.handler {
-                if !buffer.isFinished { handler(view) }
+                guard !buffer.isFinished else { continue }
+                isInCallback = true
+                handler(view)
+                isInCallback = false
             } else if buffer.deliver(view.message, mayStopReading: !pauseIsOver) == .full {
                 stopReading()
             }
@@ -641,6 +680,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 handle, &mid, topic, Int32(clamping: payload.count), payload.baseAddress, qos.rawValue, retain, nil)
         }
         justPublished = -1
+        if isInCallback { unflushed += 1 }
         if result != MOSQ_ERR_SUCCESS.int {
             let isLoss = [MOSQ_ERR_CONN_LOST.int, MOSQ_ERR_ERRNO.int, MOSQ_ERR_NO_CONN.int, MOSQ_ERR_TLS.int].contains(
                 result)
@@ -693,8 +733,10 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             entry = existing
             entry.options = options
         } else {
-            entry = Entry(filter: filter, identifier: nextIdentifier, options: options)
-            nextIdentifier += 1
+            // The first goes without: identifiers cost broker and client time with every message, and one subscription that
+            // has none can be told from all that have one.
+            entry = Entry(filter: filter, identifier: entries.isEmpty ? 0 : nextIdentifier, options: options)
+            if !entries.isEmpty { nextIdentifier += 1 }
             entries.append(entry)
         }
         entry.buffers.append(buffer)
@@ -707,8 +749,10 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         defer { mosquitto_property_free_all(&properties) }
         var flags: Int32 = 0
         if configuration.protocolVersion == .v5 {
-            mosquitto_property_add_varint(
-                &properties, Int32(MQTT_PROP_SUBSCRIPTION_IDENTIFIER.rawValue), entry.identifier)
+            if entry.identifier > 0 {
+                mosquitto_property_add_varint(
+                    &properties, Int32(MQTT_PROP_SUBSCRIPTION_IDENTIFIER.rawValue), entry.identifier)
+            }
             if entry.options.noLocal { flags |= Int32(MQTT_SUB_OPT_NO_LOCAL.rawValue) }
             if !entry.options.receivesRetained { flags |= Int32(MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue) }
         }

@@ -35,7 +35,6 @@ final class MessageBuffer: Sendable {
         var waiting: CheckedContinuation<MQTTMessage?, any Error>?
         var isFinished = false
         var failure: MQTTError?
-        var isCancelled = false
         /// The event loop stopped reading and wants to hear when there is room.
         var wantsRoom = false
     }
@@ -146,7 +145,8 @@ final class MessageBuffer: Sendable {
                 state.bytes -= Self.size(message)
                 return .message(message)
             }
-            if state.isFinished || state.isCancelled { return .finished(state.failure) }
+            // The flag is set before the handler below is called, and both look under the lock: a cancellation is not missed.
+            if state.isFinished || Task.isCancelled { return .finished(state.failure) }
             if state.waiting != nil { return .second }
             state.waiting = continuation
             return .wait
@@ -164,7 +164,6 @@ final class MessageBuffer: Sendable {
     private func cancel() {
         let waiting = state.withLock { state in
             defer { state.waiting = nil }
-            state.isCancelled = true
             return state.waiting
         }
         waiting?.resume(returning: nil)

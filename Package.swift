@@ -61,11 +61,11 @@ let package = Package(
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels"]),
-        .testTarget(name: "LCPInferenceTests", dependencies: ["LCPInference"]),
-        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining"]),
-        .testTarget(name: "ImagesTests", dependencies: ["Images"]),
+        .testTarget(name: "LCPInferenceTests", dependencies: ["LCPInference", "LCPModels", "Tensors"]),
+        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors"]),
+        .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets"]),
-        .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline"]),
+        .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),
         .testTarget(name: "IntegrationTests", dependencies: ["LCPPipeline"]),
     ]
 )

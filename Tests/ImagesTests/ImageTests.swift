@@ -1,0 +1,82 @@
+import CZlib
+import Foundation
+import Images
+import Testing
+
+@Suite struct ImageTests {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Fixtures/images")
+
+    static func bytes(_ name: String) throws -> [UInt8] {
+        Array(try Data(contentsOf: folder.appendingPathComponent(name)))
+    }
+
+    static func decode(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws -> Image {
+        try bytes.withUnsafeBytes { try Image(decoding: $0, channels: 1, atLeast: (28, 28), limits: limits) }
+    }
+
+    @Test(arguments: [
+        "colour.png", "grey.png", "palette.png", "alpha.png", "colour.jpg", "grey.jpg", "progressive.jpg",
+    ])
+    func imagesBecomeWhatPillowMakesOfThem(name: String) throws {
+        let image = try Self.decode(Self.bytes(name)).resized(height: 28, width: 28)
+        let expected = try Self.bytes(name + ".grey28")
+        #expect(image.pixels.count == 784)
+        let differences = zip(image.pixels, expected).map { abs(Int($0) - Int($1)) }
+        // A JPEG is decoded at a fraction of its size, which averages a little differently.
+        #expect(differences.reduce(0, +) <= 784 * (name.hasSuffix("png") ? 1 : 3), "\(differences.max() ?? 0)")
+        #expect(differences.max() ?? 0 <= (name.hasSuffix("png") ? 2 : 40))
+    }
+
+    @Test(arguments: ["colour.png", "colour.jpg", "progressive.jpg"])
+    func damageIsAnErrorAndNothingElse(name: String) throws {
+        let bytes = try Self.bytes(name)
+        for count in stride(from: 0, to: bytes.count - 20, by: max(1, bytes.count / 50)) {
+            #expect(throws: ImageError.self, "\(count) bytes") { try Self.decode(Array(bytes.prefix(count))) }
+        }
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<300 {
+            var damaged = bytes
+            for _ in 0..<3 {
+                damaged[Int.random(in: 8..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            // Some damage decodes to other pixels; what counts is that nothing crashes or grows.
+            if let image = try? Self.decode(damaged) { #expect(image.pixels.count <= 24_000_000) }
+        }
+    }
+
+    /// A PNG whose header claims a size, with a right checksum and a few bytes of data.
+    static func bomb(width: UInt32, height: UInt32) -> [UInt8] {
+        func big(_ value: UInt32) -> [UInt8] { withUnsafeBytes(of: value.bigEndian) { Array($0) } }
+        func chunk(_ name: String, _ data: [UInt8]) -> [UInt8] {
+            let body = Array(name.utf8) + data
+            return big(UInt32(data.count)) + body + big(UInt32(crc32(0, body, UInt32(body.count))))
+        }
+        let header = big(width) + big(height) + [8, 0, 0, 0, 0]
+        return [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] + chunk("IHDR", header)
+            + chunk("IDAT", [0x78, 0x9C, 0x63, 0x60, 0, 0, 0, 1, 0, 1]) + chunk("IEND", [])
+    }
+
+    @Test func anImageOf30000By30000IsRefusedByItsHeader() throws {
+        let error = #expect(throws: ImageError.self) { try Self.decode(Self.bomb(width: 30_000, height: 30_000)) }
+        #expect(error?.description.contains("30000 × 30000") == true)
+        // The same in a JPEG's frame header.
+        var jpeg = try Self.bytes("colour.jpg")
+        let start = try #require((0..<jpeg.count - 9).first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })
+        for offset in [5, 7] { (jpeg[start + offset], jpeg[start + offset + 1]) = (0x75, 0x30) }
+        #expect(throws: ImageError.self) { try Self.decode(jpeg) }
+    }
+
+    @Test func limitsAreKept() throws {
+        let bytes = try Self.bytes("colour.png")
+        #expect(throws: ImageError.self) { try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120 - 1)) }
+        #expect(throws: ImageError.self) { try Self.decode(bytes, limits: .init(maximumBytes: bytes.count - 1)) }
+        #expect(try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120, maximumBytes: bytes.count)).width == 120)
+    }
+
+    @Test func whatIsNoImageIsSaidToBeNone() {
+        for bytes: [UInt8] in [[], [1], [0xFF, 0xD8], Array("hello, world".utf8)] {
+            #expect(throws: ImageError.self) { try Self.decode(bytes) }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import Foundation
+import LCPModels
+import Testing
+
+@Suite struct ModelBundleTests {
+    /// A folder that is gone when the test is.
+    final class Folder {
+        let path = NSTemporaryDirectory() + "lcp-test-\(UUID().uuidString)"
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    func write(_ folder: Folder, branches: Int = 4) throws -> (ModelBundle, ModelParameters) {
+        var random = SystemRandomNumberGenerator()
+        let network = try Network.lenet.split(into: branches)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        let bundle = try ModelBundle.write(
+            name: "test", network: network, parameters: parameters,
+            preprocessing: .init(mean: [0.1], standardDeviation: [0.3]), labels: (0..<10).map { "\($0)" },
+            to: folder.path)
+        return (bundle, parameters)
+    }
+
+    @Test(arguments: [1, 2, 4, 8])
+    func whatIsWrittenIsRead(branches: Int) throws {
+        let folder = Folder()
+        let (written, parameters) = try write(folder, branches: branches)
+        let read = try ModelBundle(path: folder.path)
+        #expect(read.hash == written.hash)
+        #expect(read.manifest == written.manifest)
+        #expect(try read.parameters() == parameters)
+    }
+
+    @Test func theHashIsTheManifests() throws {
+        let (first, second) = (Folder(), Folder())
+        #expect(try write(first).0.hash != write(second).0.hash)
+    }
+
+    @Test func aMissingBundleIsNamed() {
+        let error = #expect(throws: ModelBundleError.self) { try ModelBundle(path: "/nowhere/bundle") }
+        #expect(error?.description.contains("/nowhere/bundle") == true)
+    }
+
+    @Test(arguments: ["branch-2.safetensors", "merge.safetensors", "model.json"])
+    func everyTruncationIsNoticed(file: String) throws {
+        let folder = Folder()
+        _ = try write(folder)
+        let path = "\(folder.path)/\(file)"
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        // model.json ends with a line break, and its last brace is the one before.
+        for count in [0, 1, bytes.count / 2, bytes.count - 2] {
+            try bytes.prefix(count).write(to: URL(fileURLWithPath: path))
+            let error = #expect(throws: ModelBundleError.self, "\(count) bytes of \(file)") {
+                try ModelBundle(path: folder.path).parameters()
+            }
+            #expect(error?.description.contains(file) == true)
+        }
+    }
+
+    @Test func aFlippedBitIsNoticed() throws {
+        let folder = Folder()
+        _ = try write(folder)
+        let url = URL(fileURLWithPath: "\(folder.path)/branch-1.safetensors")
+        var bytes = try Data(contentsOf: url)
+        bytes[bytes.count - 3] ^= 0x10
+        try bytes.write(to: url)
+        #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path).branchParameters(1) }
+        // A worker of another branch does not care.
+        #expect(throws: Never.self) { try ModelBundle(path: folder.path).branchParameters(0) }
+    }
+
+    @Test(arguments: [
+        ("\"format\":1", "\"format\":2", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
+        ("\"outputs\":30", "\"outputs\":99999999", "usable"),
+        ("branch-0.safetensors", "../../etc/passwd", "files"),
+    ])
+    func aManifestThatLiesIsRefused(original: String, replacement: String, word: String) throws {
+        let folder = Folder()
+        _ = try write(folder)
+        let url = URL(fileURLWithPath: "\(folder.path)/model.json")
+        let text = try String(contentsOf: url, encoding: .utf8)
+        var compact = text
+        // Whatever the white space, the field is found.
+        for variant in [original, original.replacingOccurrences(of: "\":", with: "\" : ")] {
+            compact = compact.replacingOccurrences(of: variant, with: replacement)
+        }
+        try #require(compact != text)
+        try compact.write(to: url, atomically: true, encoding: .utf8)
+        let error = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path).parameters() }
+        #expect(error?.description.contains(word) == true, "\(error?.description ?? "")")
+    }
+}

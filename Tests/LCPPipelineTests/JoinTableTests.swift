@@ -1,0 +1,186 @@
+import Tensors
+import Testing
+
+@testable import LCPPipeline
+
+@Suite struct JoinTableTests {
+    static let start = ContinuousClock.now
+
+    /// A table with a plain way in and out.
+    struct Bench {
+        var table: JoinTable
+        var now = JoinTableTests.start
+        var evicted: [JoinTable.Frame] = []
+
+        init(branches: Int = 3, maximumOpen: Int = 4, maximumClosed: Int = 8) {
+            table = JoinTable(
+                branchCount: branches, width: 2, deadline: .milliseconds(100), maximumOpen: maximumOpen,
+                maximumClosed: maximumClosed)
+        }
+
+        mutating func add(
+            _ branch: Int, frame: UInt64 = 1, session: UInt64 = 5, sensor: String = "cam", value: Float = 1
+        ) -> JoinTable.Outcome {
+            var gone: [JoinTable.Frame] = []
+            let outcome = table.add(
+                .init(sensor: sensor, session: session, frame: frame), branch: branch, captureTime: 0, label: -1,
+                computeTime: UInt32(branch) + 1, now: now
+            ) { table, slot in
+                var logits: [Float] = [0, 0]
+                gone.append(logits.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) })
+            } write: { share in
+                share[0] = value
+                share[1] = -value
+            }
+            evicted += gone
+            return outcome
+        }
+
+        mutating func take(_ slot: Int) -> (JoinTable.Frame, [Float]) {
+            var logits: [Float] = [10, 20]
+            let frame = logits.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) }
+            return (frame, logits)
+        }
+    }
+
+    @Test func aFrameIsCompleteWithItsLastBranch() {
+        var bench = Bench()
+        #expect(bench.add(2, value: 4) == .waiting)
+        #expect(bench.add(0, value: 1) == .waiting)
+        guard case .complete(let slot) = bench.add(1, value: 2) else {
+            Issue.record("the frame is not complete")
+            return
+        }
+        let (frame, logits) = bench.take(slot)
+        #expect(logits == [17, 13])
+        #expect(frame.branches == 0b111 && frame.computeTime == 3)
+        #expect(bench.table.openCount == 0 && bench.table.nextDeadline == nil)
+    }
+
+    @Test func theOrderOfArrivalDoesNotChangeABit() {
+        let values: [Float] = [0.1, 1e7, -1e7]
+        var results: Set<[Float]> = []
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            var bench = Bench()
+            for branch in order {
+                if case .complete(let slot) = bench.add(branch, value: values[branch]) {
+                    results.insert(bench.take(slot).1)
+                }
+            }
+        }
+        #expect(results.count == 1)
+    }
+
+    @Test func atTheDeadlineTheMissingCountAsZero() throws {
+        var bench = Bench()
+        _ = bench.add(1, value: 3)
+        #expect(bench.table.nextDeadline == Self.start + .milliseconds(100))
+        #expect(bench.table.expired(now: Self.start + .milliseconds(99)) == nil)
+        let expired = bench.table.expired(now: Self.start + .milliseconds(100))
+        let slot = try #require(expired)
+        let (frame, logits) = bench.take(slot)
+        #expect(frame.branches == 0b010 && logits == [13, 17])
+        // What comes now is late, and stays so.
+        #expect(bench.add(0) == .late)
+        #expect(bench.add(0) == .late)
+    }
+
+    @Test func aBranchThatAnswersTwiceIsADuplicate() {
+        var bench = Bench()
+        _ = bench.add(0, value: 1)
+        #expect(bench.add(0, value: 100) == .duplicate)
+        _ = bench.add(1, value: 1)
+        guard case .complete(let slot) = bench.add(2, value: 1) else {
+            Issue.record("not complete")
+            return
+        }
+        #expect(bench.take(slot).1 == [13, 17])
+        #expect(bench.add(0) == .late)
+    }
+
+    @Test func sensorsSessionsAndFramesAreKeptApart() {
+        var bench = Bench(maximumOpen: 100)
+        for (sensor, session, frame) in [("a", 1, 1), ("b", 1, 1), ("a", 2, 1), ("a", 1, 2), ("a", 1, UInt64.max)]
+            as [(String, UInt64, UInt64)]
+        {
+            #expect(bench.add(0, frame: frame, session: session, sensor: sensor) == .waiting)
+        }
+        #expect(bench.table.openCount == 5)
+    }
+
+    @Test func aRestartedSensorIsNotLate() {
+        var bench = Bench(branches: 1)
+        guard case .complete(let slot) = bench.add(0, frame: 0, session: 1) else {
+            Issue.record("not complete")
+            return
+        }
+        _ = bench.take(slot)
+        #expect(bench.add(0, frame: 0, session: 1) == .late)
+        guard case .complete = bench.add(0, frame: 0, session: 2) else {
+            Issue.record("a new session is a new sensor")
+            return
+        }
+    }
+
+    /// A bare input has no number: the same bytes again are a new frame, and every arrival is answered.
+    @Test func bareInputsFillTheOldestOpenEntry() {
+        var bench = Bench(branches: 2)
+        #expect(bench.add(0, frame: 7, session: 0, value: 1) == .waiting)
+        #expect(bench.add(0, frame: 7, session: 0, value: 2) == .waiting)
+        #expect(bench.table.openCount == 2)
+        guard case .complete(let first) = bench.add(1, frame: 7, session: 0, value: 0) else {
+            Issue.record("first")
+            return
+        }
+        #expect(bench.take(first).1 == [11, 19])
+        guard case .complete(let second) = bench.add(1, frame: 7, session: 0, value: 0) else {
+            Issue.record("second")
+            return
+        }
+        #expect(bench.take(second).1 == [12, 18])
+        #expect(bench.add(1, frame: 7, session: 0) == .waiting)
+    }
+
+    @Test func endlessSensorNamesEvictTheOldest() {
+        var bench = Bench(maximumOpen: 4)
+        for index in 0..<1000 { #expect(bench.add(0, frame: 1, sensor: "sensor-\(index)") == .waiting) }
+        #expect(bench.table.openCount == 4)
+        #expect(bench.evicted.count == 996)
+        #expect(bench.evicted.first?.key.sensor == "sensor-0")
+    }
+
+    @Test func whatIsRememberedIsBounded() {
+        var bench = Bench(branches: 1, maximumClosed: 8)
+        for frame in 0..<20 as Range<UInt64> {
+            if case .complete(let slot) = bench.add(0, frame: frame) { _ = bench.take(slot) }
+        }
+        #expect(bench.add(0, frame: 19) == .late)
+        #expect(bench.add(0, frame: 12) == .late)
+        // Too long ago to be known.
+        #expect(bench.add(0, frame: 11) == .complete(slot: 0))
+    }
+
+    /// Whatever comes in whatever order: every key is answered once, and all bounds hold.
+    @Test func randomTrafficKeepsTheRules() {
+        var random = SeededGenerator(seed: 11)
+        for _ in 0..<30 {
+            var bench = Bench(branches: 3, maximumOpen: 16, maximumClosed: 4096)
+            var answers: [UInt64: Int] = [:]
+            var sent: Set<UInt64> = []
+            func note(_ frame: JoinTable.Frame) { answers[frame.key.frame, default: 0] += 1 }
+            for step in 0..<2000 {
+                bench.now = Self.start + .milliseconds(step)
+                let frame = UInt64(step / 8 + random.index(12))
+                sent.insert(frame)
+                let before = bench.evicted.count
+                if case .complete(let slot) = bench.add(random.index(3), frame: frame) { note(bench.take(slot).0) }
+                bench.evicted[before...].forEach(note)
+                while let slot = bench.table.expired(now: bench.now) { note(bench.take(slot).0) }
+                #expect(bench.table.openCount <= 16)
+            }
+            while let slot = bench.table.anyOpen() { note(bench.take(slot).0) }
+            #expect(Set(answers.keys) == sent)
+            #expect(answers.values.allSatisfy { $0 == 1 })
+        }
+    }
+}

@@ -66,6 +66,6 @@ let package = Package(
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["LCPPipeline"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["LCPPipeline", "LCPDatasets", "MQTT", "Tensors", "lcp"]),
     ]
 )

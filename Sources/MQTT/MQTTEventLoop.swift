@@ -49,24 +49,21 @@ public final class MQTTEventLoop: SerialExecutor, TaskExecutor {
 /// A call that an event loop will make, unless it is cancelled first.
 public final class MQTTTimer: Sendable {
     let deadline: ContinuousClock.Instant
-    private let body: Mutex<(@Sendable () -> Void)?>
+    private let body: @Sendable () -> Void
+    private let isDone = Atomic<Bool>(false)
 
     init(deadline: ContinuousClock.Instant, _ body: @escaping @Sendable () -> Void) {
         self.deadline = deadline
-        self.body = Mutex(body)
+        self.body = body
     }
 
-    /// Forgets the call. One that is being made is not interrupted.
-    public func cancel() { body.withLock { $0 = nil } }
+    /// Makes that the call is never made. One that is being made is not interrupted.
+    public func cancel() { isDone.store(true, ordering: .relaxed) }
 
-    var isCancelled: Bool { body.withLock { $0 == nil } }
+    var isCancelled: Bool { isDone.load(ordering: .relaxed) }
 
     func fire() {
-        let call = body.withLock { body in
-            defer { body = nil }
-            return body
-        }
-        call?()
+        if !isDone.exchange(true, ordering: .relaxed) { body() }
     }
 }
 

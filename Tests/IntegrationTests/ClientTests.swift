@@ -1,0 +1,237 @@
+import Foundation
+import LCPPipeline
+import MQTT
+import Testing
+
+@Suite struct ClientTests {
+    @Test(arguments: [MQTTConfiguration.ProtocolVersion.v5, .v311])
+    func messagesOfEveryQualityArrive(version: MQTTConfiguration.ProtocolVersion) async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect { $0.protocolVersion = version }
+        for qos in QoS.allCases {
+            let messages = try await client.subscribe(to: "t/\(qos.rawValue)/+", options: .init(qos: qos))
+            for number in 0..<50 { try await client.publish([UInt8(number)], to: "t/\(qos.rawValue)/x", qos: qos) }
+            for number in 0..<50 {
+                let message = try await next(messages)
+                #expect(message.payload == [UInt8(number)] && message.qos == qos && !message.retained)
+            }
+        }
+        #expect(client.inFlightBytes == 0)
+        #expect(client.statistics.messagesSent == 150 && client.statistics.messagesReceived == 150)
+        await client.close()
+    }
+
+    @Test func propertiesTravel() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        let messages = try await client.subscribe(to: "p")
+        var properties = MQTTProperties()
+        properties.contentType = "application/json"
+        properties.responseTopic = "answers"
+        properties.correlationData = [1, 2, 0, 255]
+        properties.messageExpiry = 100
+        properties.userProperties = [.init(name: "a", value: "1"), .init(name: "a", value: "ü")]
+        try await client.publish([], to: "p", qos: .atLeastOnce, properties: properties)
+        var received = try #require(try await next(messages).properties)
+        #expect((99...100).contains(received.messageExpiry ?? 0))
+        received.messageExpiry = 100
+        #expect(received == properties)
+    }
+
+    @Test func overlappingSubscriptionsEachGetTheirOwn() async throws {
+        let broker = try TestBroker()
+        for version in [MQTTConfiguration.ProtocolVersion.v5, .v311] {
+            let client = try await broker.connect { $0.protocolVersion = version }
+            let all = try await client.subscribe(to: "a/#")
+            let one = try await client.subscribe(to: "a/b")
+            let shared = try await client.subscribe(to: "$share/g/c/+")
+            try await client.publish([1], to: "a/b")
+            try await client.publish([2], to: "c/d")
+            #expect(try await next(all).payload == [1])
+            #expect(try await next(one).payload == [1])
+            #expect(try await next(shared).payload == [2])
+            await client.close()
+        }
+    }
+
+    @Test func retainedMessagesAndUnsubscribing() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        try await client.publish([7], to: "r", qos: .atLeastOnce, retain: true)
+        let messages = try await client.subscribe(to: "r")
+        let message = try await next(messages)
+        #expect(message.retained && message.payload == [7])
+        messages.unsubscribe()
+        for try await _ in messages { Issue.record("a message came after the end") }
+        let none = try await client.subscribe(to: "r", options: .init(receivesRetained: false))
+        try await client.publish([8], to: "r")
+        #expect(try await next(none).payload == [8])
+    }
+
+    @Test func theLastWillIsSentForALostClientOnly() async throws {
+        let broker = try TestBroker()
+        let watcher = try await broker.connect()
+        let wills = try await watcher.subscribe(to: "will/+", options: .init(qos: .atLeastOnce))
+        func make(_ name: String) async throws -> MQTTClient {
+            try await broker.connect {
+                $0.clientID = name
+                $0.will = .init(topic: "will/\(name)", payload: Array(name.utf8))
+            }
+        }
+        await (try await make("polite")).close()
+        let robbed = try await make("robbed")
+        // A second client with the same identifier throws the first out.
+        let thief = try await broker.connect { $0.clientID = "robbed" }
+        #expect(try await next(wills).topic == "will/robbed")
+        await robbed.close()
+        await thief.close()
+    }
+
+    @Test func aBrokerThatComesBackFindsEverythingAsItWas() async throws {
+        var broker: TestBroker? = try TestBroker()
+        let port = try #require(broker?.broker.port)
+        let client = try #require(
+            try await broker?.connect { $0.reconnectDelay = .milliseconds(20) ... .milliseconds(100) })
+        let states = client.connectionStates
+        let messages = try await client.subscribe(to: "back/+", options: .init(qos: .atLeastOnce))
+        broker = nil
+        var iterator = states.makeAsyncIterator()
+        while let state = await iterator.next() { if case .waiting = state { break } }
+        // QoS 0 has nowhere to go, QoS 1 waits.
+        await #expect(throws: MQTTError.self) { try await client.publish([0], to: "back/0") }
+        async let late: Void = client.publish([1], to: "back/1", qos: .atLeastOnce)
+        broker = try TestBroker(port: port)
+        try await late
+        #expect(try await next(messages).payload == [1])
+        try await client.publish([2], to: "back/2")
+        #expect(try await next(messages).payload == [2])
+        #expect(client.statistics.reconnects == 1)
+        await client.close()
+        _ = broker
+    }
+
+    @Test func aSlowConsumerStopsTheReadingAndLosesNothing() async throws {
+        let broker = try TestBroker()
+        let slow = try await broker.connect()
+        let messages = try await slow.subscribe(
+            to: "flood", options: .init(qos: .atLeastOnce), buffer: .init(maximumMessages: 8, overflow: .stopReading))
+        let sender = try await broker.connect()
+        for number in 0..<150 { try await sender.publish([UInt8(number)], to: "flood", qos: .atLeastOnce) }
+        for number in 0..<150 { #expect(try await next(messages).payload == [UInt8(number)]) }
+        #expect(messages.droppedCount == 0)
+    }
+
+    @Test func bytesInFlightAreBounded() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect { $0.maximumInFlightBytes = 10_000 }
+        let bytes = [UInt8](repeating: 1, count: 3000)
+        var refused = 0
+        for _ in 0..<50 {
+            do { try bytes.withUnsafeBytes { try client.send($0, to: "x", qos: .atLeastOnce) } } catch let error
+                as MQTTError
+            {
+                #expect(error.code == .bufferFull && error.isRetriable)
+                refused += 1
+            }
+            #expect(client.inFlightBytes <= 10_000)
+        }
+        #expect(refused > 0)
+        // Waiting for room instead: all arrive.
+        for _ in 0..<20 { try await client.publish(bytes, to: "x", qos: .atLeastOnce) }
+        await client.close()
+    }
+
+    @Test func aHandlerAnswersOnTheLoopsThread() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        let answers = try await client.subscribe(to: "answer")
+        let questions = try await client.subscribe(to: "question") { [weak client] message in
+            #expect(client?.eventLoop.isCurrent == true)
+            try? client?.send(message.payload, to: "answer")
+        }
+        for number in 0..<100 { try await client.publish([UInt8(number)], to: "question") }
+        for number in 0..<100 { #expect(try await next(answers).payload == [UInt8(number)]) }
+        questions.unsubscribe()
+    }
+
+    @Test func unixSocketsWork() async throws {
+        let path = "/tmp/lcp-test-\(UUID().uuidString.prefix(8)).sock"
+        let mosquitto = try #require(ChildProcess.find("mosquitto"))
+        let file = "/tmp/lcp-test-\(UUID().uuidString.prefix(8)).conf"
+        // As root mosquitto becomes another user, who may not write here.
+        try "listener 0 \(path)\nallow_anonymous true\nuser root\n".write(
+            toFile: file, atomically: true, encoding: .utf8)
+        let process = try ChildProcess(executable: mosquitto, arguments: ["-c", file], errorOutput: 2)
+        defer {
+            process.stop()
+            for path in [path, file] { try? FileManager.default.removeItem(atPath: path) }
+        }
+        var client: MQTTClient?
+        for _ in 0..<500 {
+            let candidate = try MQTTClient(.init(address: .unix(path: path)))
+            do {
+                try await candidate.connect()
+                client = candidate
+                break
+            } catch { try await Task.sleep(for: .milliseconds(10)) }
+        }
+        let connected = try #require(client)
+        let messages = try await connected.subscribe(to: "u")
+        try await connected.publish([5], to: "u")
+        #expect(try await next(messages).payload == [5])
+        await connected.close()
+    }
+
+    @Test func aMissingBrokerIsToldInOneSentence() async throws {
+        let client = try MQTTClient(.init(address: .tcp(host: "127.0.0.1", port: 1)))
+        let error = await #expect(throws: MQTTError.self) { try await client.connect() }
+        #expect(error?.code == .unreachable)
+        #expect(error?.description == "cannot connect to mqtt://127.0.0.1:1: Connection refused")
+    }
+
+    @Test func whatIsNoBrokerIsGivenUp() async throws {
+        // A socket that takes connections and never says a word.
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let port = withUnsafeMutableBytes(of: &address) { bytes -> Int in
+            guard let pointer = bytes.assumingMemoryBound(to: sockaddr.self).baseAddress else { return 0 }
+            guard bind(descriptor, pointer, length) == 0, listen(descriptor, 4) == 0 else { return 0 }
+            getsockname(descriptor, pointer, &length)
+            return Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+        }
+        var configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
+        configuration.connectTimeout = .milliseconds(300)
+        let client = try MQTTClient(configuration)
+        let error = await #expect(throws: MQTTError.self) { try await client.connect() }
+        #expect(error?.description.contains("did not answer") == true)
+        await client.close()
+    }
+
+    @Test func closingTwiceAndUsingAClosedClientIsHarmless() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        await client.close()
+        await client.close()
+        await #expect(throws: MQTTError.self) { try await client.publish([1], to: "x") }
+        await #expect(throws: MQTTError.self) { try await client.publish([1], to: "x", qos: .atLeastOnce) }
+        await #expect(throws: MQTTError.self) { _ = try await client.subscribe(to: "x") }
+        await #expect(throws: MQTTError.self) { try await client.connect() }
+    }
+
+    @Test func aCancelledPublishReturns() async throws {
+        var broker: TestBroker? = try TestBroker()
+        let client = try #require(try await broker?.connect())
+        let states = client.connectionStates
+        broker = nil
+        for await state in states { if case .waiting = state { break } }
+        let waiting = Task { try await client.publish([1], to: "x", qos: .atLeastOnce) }
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        await client.close()
+        _ = broker
+    }
+}

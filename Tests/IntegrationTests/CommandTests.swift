@@ -1,0 +1,206 @@
+import Foundation
+import LCPPipeline
+import Testing
+
+@Suite struct CommandTests {
+    @Test(arguments: [1, 4])
+    func theDemoRunsAndLeavesNothingBehind(branches: Int) async throws {
+        let outcome = try await run(
+            Repository.lcp, ["demo", "--branches", "\(branches)", "--frames", "60", "--rate", "100", "--json"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let last = try #require(outcome.output.split(separator: "\n").last)
+        let summary = try JSONDecoder().decode(DemoSummary.self, from: Data(last.utf8))
+        #expect(summary.frames == 60 && summary.predictions == 60 && summary.lost == 0 && summary.branches == branches)
+        #expect(summary.accuracy > 0.9)
+        #expect(summary.latencyP50 > 0 && summary.latencyP99 >= summary.latencyP50 && summary.framesPerSecond > 10)
+    }
+
+    /// The processes with a word in their command line.
+    static func processes(with word: String) -> [Int32] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap(Int32.init).filter { pid in
+            guard let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { return false }
+            return String(decoding: line, as: UTF8.self).contains(word)
+        }
+    }
+
+    @Test(arguments: [SIGINT, SIGTERM, SIGKILL])
+    func aDemoThatIsEndedTakesItsChildrenAlong(signal: Int32) async throws {
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        let demo = try ChildProcess(
+            executable: Repository.lcp, arguments: ["demo", "--frames", "100000", "--rate", "50"], errorOutput: null)
+        func children() -> [Int32] {
+            Self.processes(with: Repository.lcp).filter { pid in
+                let status = FileManager.default.contents(atPath: "/proc/\(pid)/status").map {
+                    String(decoding: $0, as: UTF8.self)
+                }
+                return status?.contains("PPid:\t\(demo.processID)\n") == true
+            }
+        }
+        // A broker, four workers, an aggregator, a sensor.
+        var seen: [Int32] = []
+        for _ in 0..<3000 where seen.count < 7 {
+            seen = children()
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(seen.count == 7)
+        let brokers = seen.flatMap { pid in
+            Self.processes(with: "mosquitto").filter {
+                FileManager.default.contents(atPath: "/proc/\($0)/status").map { String(decoding: $0, as: UTF8.self) }?
+                    .contains("PPid:\t\(pid)\n") == true
+            }
+        }
+        #expect(brokers.count == 1)
+        kill(demo.processID, signal)
+        var left: [Int32] = seen + brokers
+        for _ in 0..<1000 where !left.isEmpty {
+            _ = demo.poll()
+            left = left.filter { kill($0, 0) == 0 }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(left.isEmpty)
+        if signal != SIGKILL { #expect(demo.stop() == 0) }
+    }
+
+    @Test(arguments: [
+        (["worker", "--branch", "0", "--broker", "mqtt://127.0.0.1:1"], "Connection refused"),
+        (["worker", "--branch", "0", "--broker", "http://x"], "not a broker's address"),
+        (["worker", "--branch", "4", "--broker", "mqtt://127.0.0.1:1"], "there is no branch 4"),
+        (["worker", "--branch", "0", "--model", "/nowhere"], "there is no model bundle at /nowhere"),
+        (["worker", "--branch", "0", "--model", "nowhere"], "there is no model nowhere"),
+        (["worker", "--branch", "0", "--pipeline", "a/b"], "cannot be part of a topic"),
+        (["worker", "--branch", "0", "--name", "#"], "cannot be part of a topic"),
+        (["worker", "--branch", "0", "--password-file", "/nowhere"], "cannot read /nowhere"),
+        (
+            ["worker", "--branch", "0", "--broker", "mqtts://127.0.0.1:1", "--cafile", "/nowhere"],
+            "cannot read /nowhere"
+        ),
+        (["aggregator", "--deadline", "0"], "--deadline"), (["sensor", "--rate", "0"], "rate"),
+        (["sensor", "--source", "idx:/nowhere"], "cannot read /nowhere"),
+        (["sensor", "--source", "idx:/etc/passwd"], "not an IDX file"),
+        (["sensor", "--source", "dir:/nowhere"], "cannot read the folder"),
+        (["sensor", "--source", "cam"], "is not a source"),
+        (["sensor", "--shape", "28"], "--shape"), (["broker", "--bind", "1.2.3.4"], "not an address of this machine"),
+        (["evaluate", "/nowhere"], "no model bundle"), (["evaluate", "--data", "mnist:/nowhere"], "t10k-images"),
+        (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "/tmp/x"], "splits into 1 to"),
+        (["train", "vgg", "--data", "drawn", "--out", "/tmp/x"], "there is no network"),
+        (["bench", "mqtt", "--baseline", "/nowhere"], "there is no program"),
+    ])
+    func everyMistakeIsOneSentence(arguments: [String], words: String) async throws {
+        let outcome = try await run(Repository.lcp, arguments, limit: .seconds(20))
+        #expect(outcome.status != 0 && outcome.status < 128, "\(arguments): \(outcome.status)")
+        #expect(outcome.errors.contains(words), "\(arguments): \(outcome.errors)")
+        #expect(!outcome.errors.contains("Fatal error"))
+    }
+
+    @Test func aPortInUseIsNamed() async throws {
+        let broker = try TestBroker()
+        let outcome = try await run(Repository.lcp, ["broker", "--port", "\(broker.broker.port)"])
+        #expect(outcome.status == 1)
+        #expect(outcome.errors.contains("port \(broker.broker.port) on 127.0.0.1 is in use"))
+    }
+
+    @Test func theSensorReadsStandardInputAndFolders() async throws {
+        let broker = try TestBroker()
+        let common = ["sensor", "--broker", broker.url, "--pipeline", "s", "--rate", "1000"]
+        let three = try await run(
+            Repository.lcp, common + ["--source", "stdin", "--shape", "2x3x1"], input: [UInt8](repeating: 9, count: 18))
+        #expect(three.status == 0 && three.errors.contains("published 3 frames"), "\(three.errors)")
+        let torn = try await run(
+            Repository.lcp, common + ["--source", "stdin", "--shape", "2x3x1"], input: [UInt8](repeating: 9, count: 20))
+        #expect(torn.status == 1 && torn.errors.contains("2 of the 6 bytes"), "\(torn.errors)")
+        let folder = try await run(
+            Repository.lcp,
+            common + ["--source", "dir:\(Repository.root.appendingPathComponent("Tests/Fixtures/images").path)"])
+        #expect(folder.status == 0 && folder.errors.contains("published 7 frames"), "\(folder.errors)")
+    }
+
+    @Test func theDoctorFindsAHealthyBrokerAndAMissingOne() async throws {
+        let broker = try TestBroker()
+        let healthy = try await run(Repository.lcp, ["doctor", "--broker", broker.url, "--json"])
+        #expect(healthy.status == 0, "\(healthy.output)")
+        let missing = try await run(Repository.lcp, ["doctor", "--broker", "mqtt://127.0.0.1:1"])
+        #expect(missing.status == 1 && missing.output.contains("lcp broker"))
+    }
+
+    @Test func watchPrintsPredictions() async throws {
+        let pipeline = try await TestPipeline()
+        let watch = Task {
+            try await run(
+                Repository.lcp,
+                ["watch", "--broker", pipeline.broker.url, "--pipeline", "test", "--count", "3", "--json"])
+        }
+        // The sensor goes on until the watcher has seen what it wants.
+        let sensor = try ChildProcess(
+            executable: Repository.lcp,
+            arguments: [
+                "sensor", "--broker", pipeline.broker.url, "--pipeline", "test", "--rate", "50", "--name", "cam",
+            ])
+        defer { sensor.stop() }
+        let outcome = try await watch.value
+        let lines = outcome.output.split(separator: "\n")
+        #expect(outcome.status == 0 && lines.count == 3)
+        #expect(lines.allSatisfy { Prediction(Array($0.utf8)) != nil })
+    }
+
+    @Test func aFullDiskLeavesNoHalfWrittenBundle() async throws {
+        // /dev/full takes nothing; a file where a folder should be is refused the same way.
+        let file = "/tmp/lcp-test-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        try Data([1]).write(to: URL(fileURLWithPath: file))
+        let outcome = try await run(
+            Repository.lcp,
+            ["train", "lenet", "--branches", "8", "--data", "drawn:64", "--epochs", "1", "--out", "\(file)/bundle"])
+        #expect(outcome.status == 1 && outcome.errors.contains("cannot make the folder"), "\(outcome.errors)")
+    }
+
+    @Test func pythonIsASensorAndASubscriber() async throws {
+        var python: String?
+        for candidate in ["/usr/bin/python3", ChildProcess.find("python3") ?? ""]
+        where python == nil && !candidate.isEmpty {
+            if FileManager.default.isExecutableFile(atPath: candidate),
+                try await run(candidate, ["-c", "import paho.mqtt.client"]).status == 0
+            {
+                python = candidate
+            }
+        }
+        guard let python else {
+            print("SKIPPED: no Python with paho-mqtt, so Examples/python is not tried: apt install python3-paho-mqtt")
+            return
+        }
+        let pipeline = try await TestPipeline()
+        let folder = Repository.root.appendingPathComponent("Examples/python").path
+        let port = "\(pipeline.broker.broker.port)"
+        let environment = ["PYTHONDONTWRITEBYTECODE": "1"]
+        let subscriber = Task {
+            try await run(
+                python,
+                [
+                    "\(folder)/subscriber.py", "--host", "127.0.0.1", "--port", port, "--pipeline", "test", "--count",
+                    "5", "--json",
+                ],
+                environment: environment)
+        }
+        let sensor = Task {
+            try await run(
+                python,
+                [
+                    "\(folder)/sensor.py", "--host", "127.0.0.1", "--port", port, "--pipeline", "test", "--name", "py",
+                    "--rate", "50", "--count", "400",
+                ],
+                environment: environment)
+        }
+        let seen = try await subscriber.value
+        #expect(seen.status == 0, "\(seen.errors)")
+        let predictions = seen.output.split(separator: "\n").compactMap { Prediction(Array($0.utf8)) }
+        #expect(predictions.count == 5 && predictions.allSatisfy { $0.sensor == "py" && $0.missing.isEmpty })
+        sensor.cancel()
+        _ = try await sensor.value
+    }
+
+    @Test func theBrokerWithTLSUsersAndAccessLists() async throws {
+        let script = Repository.root.appendingPathComponent("Tests/Scripts/test-broker-tls.sh").path
+        let outcome = try await run("/bin/sh", [script], limit: .seconds(120))
+        #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors)")
+    }
+}

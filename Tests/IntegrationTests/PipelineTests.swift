@@ -1,0 +1,198 @@
+import Foundation
+import LCPDatasets
+import LCPPipeline
+import MQTT
+import Tensors
+import Testing
+
+@Suite struct PipelineTests {
+    static func input(_ number: UInt64, session: UInt64 = 77, seed: UInt64 = 2) throws -> (message: [UInt8], label: Int)
+    {
+        let (pixels, label) = DrawnDigits(seed: seed).image(number)
+        let tensor = try Tensor(dtype: .uint8, shape: [28, 28, 1], bytes: pixels)
+        let header = TensorMessageHeader(
+            kind: .input, dtype: .uint8, shape: [28, 28, 1], session: session, frame: number, label: Int32(label))
+        return (TensorMessage.encode(header, tensor), label)
+    }
+
+    @Test func framesBecomePredictions() async throws {
+        let pipeline = try await TestPipeline()
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        var right = 0
+        for number in 0..<50 as Range<UInt64> {
+            let (message, label) = try Self.input(number)
+            try await pipeline.client.publish(message, to: pipeline.topics.input("cam"))
+            let prediction = try #require(Prediction(try await next(predictions).payload))
+            #expect(prediction.frame == "\(number)" && prediction.sensor == "cam" && prediction.truth == label)
+            #expect(prediction.branches == [0, 1, 2, 3] && prediction.missing == [])
+            #expect(abs((prediction.probabilities ?? []).reduce(0, +) - 1) < 1e-4)
+            if prediction.class == label { right += 1 }
+        }
+        #expect(right >= 47)
+    }
+
+    @Test func bareInputsOfEveryKindAreAnswered() async throws {
+        let pipeline = try await TestPipeline()
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.prediction("anything"))
+        let (pixels, label) = DrawnDigits(seed: 2).image(3)
+        // The same bytes twice: both are answered.
+        for _ in 0..<2 {
+            try await pipeline.client.publish(pixels, to: pipeline.topics.input("anything"))
+            let prediction = try #require(Prediction(try await next(predictions).payload))
+            #expect(prediction.class == label && prediction.missing == [] && prediction.latencyMilliseconds == nil)
+        }
+        for name in ["colour.png", "grey.jpg", "progressive.jpg"] {
+            let image = try Data(contentsOf: Repository.root.appendingPathComponent("Tests/Fixtures/images/\(name)"))
+            try await pipeline.client.publish(Array(image), to: pipeline.topics.input("anything"))
+            #expect(Prediction(try await next(predictions).payload)?.branches.count == 4)
+        }
+    }
+
+    @Test func mosquittoPubIsASensor() async throws {
+        let pipeline = try await TestPipeline()
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.prediction("shell"))
+        let file = "/tmp/lcp-test-\(UUID().uuidString).raw"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let (pixels, label) = DrawnDigits(seed: 2).image(5)
+        try Data(pixels).write(to: URL(fileURLWithPath: file))
+        let publisher = try #require(ChildProcess.find("mosquitto_pub"))
+        let outcome = try await run(
+            publisher, ["-p", "\(pipeline.broker.broker.port)", "-t", pipeline.topics.input("shell"), "-f", file])
+        #expect(outcome.status == 0)
+        #expect(Prediction(try await next(predictions).payload)?.class == label)
+    }
+
+    @Test func aMissingBranchCostsAccuracyAndNoAnswer() async throws {
+        let pipeline = try await TestPipeline(branches: [0, 1, 3], deadline: 50)
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        for number in 0..<10 as Range<UInt64> {
+            try await pipeline.client.publish(try Self.input(number).message, to: pipeline.topics.input("cam"))
+            let prediction = try #require(Prediction(try await next(predictions).payload))
+            #expect(prediction.frame == "\(number)" && prediction.missing == [2] && prediction.branches == [0, 1, 3])
+        }
+    }
+
+    @Test func aWorkerThatIsKilledIsReportedLost() async throws {
+        let pipeline = try await TestPipeline(deadline: 100)
+        let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "w1"))
+        let birth = try #require(RoleStatus(try await next(statuses).payload))
+        #expect(birth.state == .ready && birth.branch == 1 && birth.branches == 4 && birth.modelHash?.count == 32)
+        kill(pipeline.worker(1).processID, SIGKILL)
+        let death = try #require(RoleStatus(try await next(statuses).payload))
+        #expect(death.state == .lost && death.birth == birth.birth)
+        // And one that is asked to go says goodbye.
+        let goodbyes = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "w2"))
+        _ = try await next(goodbyes)
+        #expect(pipeline.worker(2).stop() == 0)
+        #expect(RoleStatus(try await next(goodbyes).payload)?.state == .disconnected)
+    }
+
+    @Test func replicasShareTheFrames() async throws {
+        let pipeline = try await TestPipeline(branches: [0, 1, 2, 3])
+        let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "replica"))
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        let replica = try ChildProcess(
+            executable: Repository.lcp,
+            arguments: [
+                "worker", "--branch", "0", "--name", "replica", "--broker", pipeline.broker.url, "--pipeline", "test",
+            ],
+            errorOutput: null)
+        defer { replica.stop() }
+        while RoleStatus(try await next(statuses).payload)?.state != .ready {}
+        let features = try await pipeline.client.subscribe(to: "\(pipeline.topics.root)/features/0/+")
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        for number in 0..<20 as Range<UInt64> {
+            try await pipeline.client.publish(try Self.input(number).message, to: pipeline.topics.input("cam"))
+            #expect(Prediction(try await next(predictions).payload)?.missing == [])
+            _ = try await next(features)
+        }
+        // Each frame was computed once, not by both.
+        #expect(features.droppedCount == 0)
+        try await pipeline.client.publish(try Self.input(99).message, to: pipeline.topics.input("cam"))
+        let last = try await next(features)
+        #expect(try last.payload.withUnsafeBytes { try TensorMessage.decode($0) }.frame == 99)
+    }
+
+    /// The hostile inputs that a message can carry: nothing crashes, everything is counted, and the next frame is answered.
+    @Test func hostileMessagesAreDroppedAndTheNextFrameIsAnswered() async throws {
+        let pipeline = try await TestPipeline(deadline: 5000)
+        let client = pipeline.client
+        let predictions = try await client.subscribe(to: pipeline.topics.predictions)
+        var hostile: [[UInt8]] = [[], [0], Array("LCPT".utf8), [UInt8](repeating: 0xFF, count: 127)]
+        let fixtures = Repository.root.appendingPathComponent("Tests/Fixtures/messages")
+        for folder in [fixtures, fixtures.appendingPathComponent("damaged")] {
+            for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+            where file.pathExtension == "lcpt" && file.lastPathComponent != "input-uint8-28x28x1.lcpt" {
+                hostile.append(Array(try Data(contentsOf: file)))
+            }
+        }
+        hostile.append([UInt8](repeating: 0x41, count: 4 << 20))
+        var random = SeededGenerator(seed: 8)
+        let good = try Self.input(0).message
+        for _ in 0..<200 {
+            var bytes = good
+            for _ in 0..<3 { bytes[random.index(bytes.count)] = UInt8(random.index(256)) }
+            // What still is a valid input would be answered.
+            if (try? bytes.withUnsafeBytes { try TensorMessage.decode($0) }) == nil { hostile.append(bytes) }
+        }
+        for bytes in hostile {
+            try await client.publish(bytes, to: pipeline.topics.input("enemy"), qos: .atLeastOnce)
+            for branch in ["0", "3", "4", "65535", "x"] {
+                try await client.publish(
+                    bytes, to: "\(pipeline.topics.root)/features/\(branch)/enemy", qos: .atLeastOnce)
+            }
+        }
+        // Features of another model, with infinities, of the wrong branch.
+        for (branch, count, hash) in [(0, 4, 1), (1, 4, 0), (0, 9, 0)] as [(UInt16, UInt16, UInt8)] {
+            let tensor = try Tensor([Float](repeating: .infinity, count: 10), shape: [10])
+            let header = TensorMessageHeader(
+                kind: .partialLogits, dtype: .fp32, shape: [10], session: 1, frame: 1, branch: branch,
+                branchCount: count,
+                model: try #require(ModelHash([UInt8](repeating: hash, count: 16))))
+            try await client.publish(
+                TensorMessage.encode(header, tensor), to: pipeline.topics.features(branch: 0, sensor: "enemy"))
+        }
+        try await client.publish(good, to: pipeline.topics.input("friend"))
+        let prediction = try #require(Prediction(try await next(predictions).payload))
+        #expect(prediction.sensor == "friend" && prediction.missing == [])
+        #expect(pipeline.roles.allSatisfy { $0.poll() == nil })
+    }
+
+    @Test func retainedInputsAreNotAnswered() async throws {
+        let pipeline = try await TestPipeline(branches: [0])
+        let features = try await pipeline.client.subscribe(to: pipeline.topics.allFeatures)
+        try await pipeline.client.publish(
+            try Self.input(1).message, to: pipeline.topics.input("cam"), qos: .atLeastOnce, retain: true)
+        // To a subscriber that is there already it is a new message like any other.
+        #expect(try await next(features).topic == pipeline.topics.features(branch: 0, sensor: "cam"))
+        let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "late"))
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        let late = try ChildProcess(
+            executable: Repository.lcp,
+            arguments: [
+                "worker", "--branch", "1", "--name", "late", "--broker", pipeline.broker.url, "--pipeline", "test",
+            ],
+            errorOutput: null)
+        defer { late.stop() }
+        while RoleStatus(try await next(statuses).payload)?.state != .ready {}
+        try await pipeline.client.publish(try Self.input(2).message, to: pipeline.topics.input("cam"))
+        for _ in 0..<2 {
+            let message = try await next(features)
+            #expect(try message.payload.withUnsafeBytes { try TensorMessage.decode($0) }.frame == 2)
+        }
+    }
+
+    @Test func eightBranchesSendFeaturesAndWorkToo() async throws {
+        let pipeline = try await TestPipeline(branches: Array(0..<8), arguments: ["--model", "lenet-split8"])
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        var right = 0
+        for number in 0..<20 as Range<UInt64> {
+            let (message, label) = try Self.input(number)
+            try await pipeline.client.publish(message, to: pipeline.topics.input("cam"))
+            if Prediction(try await next(predictions).payload)?.class == label { right += 1 }
+        }
+        #expect(right >= 17)
+    }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import LCPPipeline
+import MQTT
+import Testing
+
+/// A mosquitto of the test's own on a free port, gone with its last reference.
+final class TestBroker: Sendable {
+    let broker: BrokerProcess
+
+    init(port: Int = 0) throws {
+        let file = Repository.root.appendingPathComponent("Brokers/local/mosquitto.conf").path
+        broker = try BrokerProcess.start(configuration: try BrokerProcess.configuration(file: file), port: port)
+    }
+
+    deinit { broker.process.stop() }
+
+    var url: String { broker.url }
+
+    func configuration(_ clientID: String? = nil) throws -> MQTTConfiguration {
+        var configuration = MQTTConfiguration(address: try MQTTAddress(url))
+        configuration.clientID = clientID
+        return configuration
+    }
+
+    func connect(_ change: (inout MQTTConfiguration) -> Void = { _ in }) async throws -> MQTTClient {
+        var configuration = try configuration()
+        change(&configuration)
+        let client = try MQTTClient(configuration)
+        try await client.connect()
+        return client
+    }
+}
+
+enum Repository {
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    /// The program, built beside the tests.
+    static let lcp: String = {
+        var folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+        for _ in 0..<5 {
+            let candidate = folder.appendingPathComponent("lcp").path
+            var isFolder: ObjCBool = false
+            if FileManager.default.fileExists(atPath: candidate, isDirectory: &isFolder), !isFolder.boolValue {
+                return candidate
+            }
+            folder.deleteLastPathComponent()
+        }
+        return root.appendingPathComponent(".build/debug/lcp").path
+    }()
+}
+
+/// What a program said and how it ended.
+struct Outcome: Sendable {
+    var status: Int32
+    var output: String
+    var errors: String
+}
+
+/// Runs a program to its end. One that hangs is ended after `limit`, with status 143.
+func run(
+    _ executable: String, _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:],
+    limit: Duration = .seconds(60)
+) async throws -> Outcome {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: executable)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let (output, errors, standardInput) = (Pipe(), Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = errors
+    process.standardInput = standardInput
+    async let outputText = output.text()
+    async let errorText = errors.text()
+    try process.run()
+    if let input { try standardInput.fileHandleForWriting.write(contentsOf: Data(input)) }
+    try standardInput.fileHandleForWriting.close()
+    let identifier = process.processIdentifier
+    let watchdog = Task {
+        try await Task.sleep(for: limit)
+        kill(identifier, SIGTERM)
+    }
+    defer { watchdog.cancel() }
+    let texts = await (outputText, errorText)
+    await withCheckedContinuation { continuation in
+        DispatchQueue.global().async {
+            process.waitUntilExit()
+            continuation.resume()
+        }
+    }
+    let status =
+        process.terminationReason == .uncaughtSignal ? 128 + process.terminationStatus : process.terminationStatus
+    return Outcome(status: status, output: texts.0, errors: texts.1)
+}
+
+extension Pipe {
+    fileprivate func text() async -> String {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                let data = (try? self.fileHandleForReading.readToEnd()) ?? nil
+                continuation.resume(returning: String(decoding: data ?? Data(), as: UTF8.self))
+            }
+        }
+    }
+}
+
+/// The next message, or an error after ten seconds: a test must not hang.
+func next(_ messages: MQTTSubscription, within limit: Duration = .seconds(10)) async throws -> MQTTMessage {
+    let message = try await withThrowingTaskGroup(of: MQTTMessage?.self) { group in
+        group.addTask {
+            var iterator = messages.makeAsyncIterator()
+            return try await iterator.next()
+        }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            return nil
+        }
+        defer { group.cancelAll() }
+        return try await group.next() ?? nil
+    }
+    return try #require(message, "no message on \(messages.filter) within \(limit)")
+}
+
+/// A pipeline of real processes on one broker.
+final class TestPipeline: Sendable {
+    let broker: TestBroker
+    let client: MQTTClient
+    let topics: Topics
+    let roles: [ChildProcess]
+
+    /// Starts workers for `branches` and an aggregator, and waits until they are ready.
+    init(branches: [Int] = [0, 1, 2, 3], deadline: Int = 5000, arguments: [String] = []) async throws {
+        broker = try TestBroker()
+        client = try await broker.connect()
+        topics = try Topics(pipeline: "test")
+        let statuses = try await client.subscribe(to: topics.statuses)
+        let common = ["--broker", broker.url, "--pipeline", "test", "--stop-at-eof"] + arguments
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        roles =
+            try branches.map {
+                try ChildProcess(
+                    executable: Repository.lcp,
+                    arguments: ["worker", "--branch", "\($0)", "--name", "w\($0)"] + common,
+                    errorOutput: null)
+            } + [
+                try ChildProcess(
+                    executable: Repository.lcp,
+                    arguments: ["aggregator", "--name", "a", "--deadline", "\(deadline)"] + common, errorOutput: null)
+            ]
+        var ready: Set<String> = []
+        while ready.count < branches.count + 1 {
+            if let status = RoleStatus(try await next(statuses, within: .seconds(30)).payload), status.state == .ready {
+                ready.insert("\(status.role) \(status.id)")
+            }
+        }
+    }
+
+    deinit { for role in roles { role.stop() } }
+
+    func worker(_ index: Int) -> ChildProcess { roles[index] }
+}

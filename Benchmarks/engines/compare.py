@@ -1,198 +1,174 @@
 #!/usr/bin/env python3
-"""Times one branch of LeNet split in four in lcp, ONNX Runtime and OpenVINO: batch 1, one thread, FP32.
+"""Times one branch of a bundle in ONNX Runtime and OpenVINO beside lcp: one thread, batch 1, the library and not Python.
 
-    compare.py [--lcp PATH] [--model BUNDLE] [--branch K] [--rounds N] [--runs N] [--json] [--build FOLDER] [--python PATH]
+    Benchmarks/engines/compare.py [--lcp .build/release/lcp] [--model Models/lenet-split4] [--branch 0] [--rounds 7]
 
-The engines come from PyPI into a virtual environment in the build folder; what is timed are their C libraries, called from C
-(engine_timer.c), not Python. Needs nothing but Python's standard library, venv, pip and a C compiler (cc, clang or gcc).
-Where the engines cannot be had, it says so and ends with 0: there is nothing to compare with.
+Needs numpy, onnx, onnxruntime and openvino from PyPI. ONNX Runtime runs through IOBinding and OpenVINO on preallocated tensors,
+as they are meant to run. Python's own share of a call is measured and taken off: the branch is put into a graph once and
+several times over, one after the other, and the slope of the time over the copies is the library's time for one.
 """
-
 import argparse
-import glob
 import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
-import sys
+import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = ["onnxruntime", "openvino", "onnx", "numpy"]
-ENGINES = ["onnxruntime", "openvino"]
-NAMES = {"lcp": "lcp", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-TOLERANCE = 1e-4
+os.environ["OMP_NUM_THREADS"] = "1"
+import numpy
+import onnx
+import onnxruntime
+import openvino
+from onnx import TensorProto, helper
 
-
-class Skip(Exception):
-    """The comparison cannot be made here, for this reason."""
-
-
-def call(command, what, error=Skip):
-    """Runs a command; its output, or `error` with the last line that it wrote."""
-    try:
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    except OSError as reason:
-        raise error(f"cannot {what}: {reason}")
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
-        raise error(f"cannot {what}: {lines[-1]}")
-    return done.stdout
+parser = argparse.ArgumentParser()
+root = pathlib.Path(__file__).resolve().parents[2]
+parser.add_argument("--lcp", default=str(root / ".build/release/lcp"))
+parser.add_argument("--model", default=str(root / "Models/lenet-split4"))
+parser.add_argument("--branch", type=int, default=0)
+parser.add_argument("--rounds", type=int, default=7)
+arguments = parser.parse_args()
 
 
-def prepare_python(build):
-    """A Python with the engines in it, made once."""
-    environment = build / "venv"
-    python = environment / "bin" / "python"
-    made = environment / "complete"
-    if made.exists():
-        return python
-    print("installing ONNX Runtime and OpenVINO from PyPI into the benchmark's own environment ...", file=sys.stderr)
-    shutil.rmtree(environment, ignore_errors=True)
-    call([sys.executable, "-m", "venv", environment], "make a virtual environment (is python3-venv installed?)")
-    call([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], f"pip install {' '.join(PACKAGES)}")
-    made.touch()
-    return python
+def read_safetensors(path):
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    return {name: numpy.frombuffer(data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]],
+                                   dtype=numpy.float32).reshape(entry["shape"])
+            for name, entry in header.items() if name != "__metadata__"}
 
 
-def prepare_engines(build, python):
-    """Compiles the timer and writes the model; the libraries of both engines."""
-    folders = json.loads(
-        call(
-            [python, "-c", "import importlib.util as u, json; print(json.dumps([u.find_spec(n).submodule_search_locations[0]"
-             " for n in ('onnxruntime', 'openvino')]))"],
-            "find the engines (are onnxruntime and openvino installed?)",
-        )
-    )
-    libraries = {}
-    for engine, folder, pattern in zip(ENGINES, folders, ["capi/libonnxruntime.so*", "libs/libopenvino_c.so*"]):
-        found = sorted(glob.glob(os.path.join(folder, pattern)))
-        if not found:
-            raise Skip(f"the {NAMES[engine]} package holds no {pattern}")
-        libraries[engine] = found[-1]
-
-    compiler = next((path for name in ("cc", "clang", "gcc") if (path := shutil.which(name))), None)
-    if not compiler:
-        raise Skip("there is no C compiler: neither cc nor clang nor gcc")
-    # A name of its own for every run: two at the same time must not write over each other's.
-    timer = build / "engine-timer"
-    fresh = build / f"engine-timer.{os.getpid()}"
-    include = os.path.join(folders[1], "include")
-    call([compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", f"-isystem{include}", HERE / "engine_timer.c", "-o", fresh, "-ldl"],
-         "compile engine_timer.c")
-    os.replace(fresh, timer)
-    call([python, HERE / "make_model.py", build], "write the model")
-    return timer, libraries
+folder = pathlib.Path(arguments.model)
+manifest = json.loads((folder / "model.json").read_text())
+network = manifest["network"]
+shape = network["input"]
+layers = network["branches"][arguments.branch]
+weights = read_safetensors(folder / f"branch-{arguments.branch}.safetensors")
+merge = read_safetensors(folder / "merge.safetensors")["weight"]
+features = merge.shape[1] // len(network["branches"])
+partial = manifest["outputs"][arguments.branch] == "partial_logits"
+columns = merge[:, arguments.branch * features:(arguments.branch + 1) * features]
 
 
-def last_json(text, what):
-    try:
-        return json.loads(text.strip().splitlines()[-1])
-    except (IndexError, ValueError):
-        raise SystemExit(f"compare.py: {what} printed no line of JSON")
+def graph(copies):
+    """The branch `copies` times. Each copy reads the same image plus nothing of the last one's result, so that none is saved."""
+    nodes, initializers = [], []
+
+    def constant(name, value):
+        initializers.append(helper.make_tensor(name, TensorProto.FLOAT, value.shape, numpy.ascontiguousarray(value).tobytes(), raw=True))
+        return name
+
+    for name, value in weights.items():
+        constant(name, value)
+    if partial:
+        constant("columns", columns)
+        constant("zero", numpy.zeros(columns.shape[0], numpy.float32))
+    constant("nothing", numpy.zeros((1, 1), numpy.float32))
+    source = "image"
+    for copy in range(copies):
+        current = source
+        for index, layer in enumerate(layers):
+            out = f"c{copy}_{index}"
+            kind = layer["type"]
+            if kind == "convolution":
+                pad = layer.get("padding", 0)
+                nodes.append(helper.make_node(
+                    "Conv", [current, f"layers.{index}.weight", f"layers.{index}.bias"], [out],
+                    kernel_shape=[layer["kernel"]] * 2, strides=[layer.get("stride", 1)] * 2, pads=[pad] * 4))
+            elif kind == "max_pool":
+                nodes.append(helper.make_node(
+                    "MaxPool", [current], [out], kernel_shape=[layer["size"]] * 2, strides=[layer["stride"]] * 2))
+            elif kind == "relu":
+                nodes.append(helper.make_node("Relu", [current], [out]))
+            else:
+                nodes.append(helper.make_node("Flatten", [current], [out + "f"]))
+                nodes.append(helper.make_node(
+                    "Gemm", [out + "f", f"layers.{index}.weight", f"layers.{index}.bias"], [out], transB=1))
+            current = out
+        if partial:
+            nodes.append(helper.make_node("Gemm", [current, "columns", "zero"], [f"r{copy}"], transB=1))
+            current = f"r{copy}"
+        if copy + 1 < copies:
+            # The next copy's image is the same, but a library cannot know that: it waits for this one's first number.
+            nodes.append(helper.make_node("ReduceMax", [current], [f"m{copy}"], keepdims=1))
+            nodes.append(helper.make_node("Mul", [f"m{copy}", "nothing"], [f"z{copy}"]))
+            nodes.append(helper.make_node("Add", ["image", f"z{copy}"], [f"i{copy}"]))
+            source = f"i{copy}"
+        last = current
+    nodes.append(helper.make_node("Identity", [last], ["out"]))
+    count = columns.shape[0] if partial else features
+    return helper.make_model(
+        helper.make_graph(
+            nodes, "branch",
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, shape["channels"], shape["height"], shape["width"]])],
+            [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, count])], initializers),
+        opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def time_engine(engine, timer, library, build, runs):
-    result = last_json(
-        call([timer, engine, library, build / "branch.onnx", build / "input.f32", runs], f"time {NAMES[engine]}", SystemExit),
-        NAMES[engine],
-    )
-    expected = json.loads((build / "expected.json").read_text())
-    worst = max(abs(a - b) for a, b in zip(result["output"], expected))
-    if worst > TOLERANCE:
-        raise SystemExit(f"compare.py: {NAMES[engine]} computes another result than numpy (off by {worst:g}): its times mean nothing")
-    return result
+image = numpy.random.default_rng(1).standard_normal(
+    (1, shape["channels"], shape["height"], shape["width"])).astype(numpy.float32)
 
 
-def time_lcp(arguments):
-    command = [arguments.lcp, "bench", "branch", "--branch", arguments.branch, "--json"]
-    if arguments.model:
-        command += ["--model", arguments.model]
-    return last_json(call(command, "time lcp", SystemExit), "lcp bench branch")
+def per_call(call, seconds=0.15):
+    for _ in range(50):
+        call()
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for _ in range(20):
+            call()
+        count += 20
+    return (time.perf_counter() - start) / count * 1e6
 
 
-def measure(arguments, timer, libraries, build):
-    """Every round times each once, in an order that turns around: a machine that gets slower is unkind to all."""
-    contenders = (["lcp"] if arguments.lcp else []) + ENGINES
-    rounds = []
-    for index in range(arguments.rounds):
-        results = {}
-        for name in contenders if index % 2 == 0 else reversed(contenders):
-            results[name] = (
-                time_lcp(arguments) if name == "lcp" else time_engine(name, timer, libraries[name], build, arguments.runs)
-            )
-        rounds.append(results)
-    return contenders, rounds
+def with_onnxruntime(model):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    value = onnxruntime.OrtValue.ortvalue_from_numpy(image)
+    binding.bind_ortvalue_input("image", value)
+    result = onnxruntime.OrtValue.ortvalue_from_shape_and_type([1, session.get_outputs()[0].shape[1]], numpy.float32)
+    binding.bind_ortvalue_output("out", result)
+    return (lambda: session.run_with_iobinding(binding)), result.numpy
 
 
-def summarise(contenders, rounds):
-    summary = {"rounds": len(rounds), "engines": {}, "ratios": {}}
-    for name in contenders:
-        medians = [results[name]["median_us"] for results in rounds]
-        summary["engines"][name] = {
-            "median_us": statistics.median(medians),
-            "lowest_median_us": min(medians),
-            "highest_median_us": max(medians),
-            "min_us": min(results[name]["min_us"] for results in rounds),
-            "version": rounds[0][name].get("version", ""),
-        }
-    if "lcp" in contenders:
-        for engine in ENGINES:
-            summary["ratios"][engine] = statistics.median(r["lcp"]["median_us"] / r[engine]["median_us"] for r in rounds)
-        summary["ratios"]["best"] = statistics.median(
-            r["lcp"]["median_us"] / min(r[engine]["median_us"] for engine in ENGINES) for r in rounds
-        )
-    return summary
+def with_openvino(model):
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(model.SerializeToString()), "CPU", {
+        "INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+    request.set_input_tensor(openvino.Tensor(image, shared_memory=True))
+    result = numpy.zeros(compiled.output(0).shape, numpy.float32)
+    request.set_output_tensor(openvino.Tensor(result, shared_memory=True))
+    return request.infer, lambda: result
 
 
-def print_table(summary):
-    print(f"one branch of LeNet in four, batch 1, one thread, FP32, {summary['rounds']} rounds")
-    print(f"{'':14}{'median µs':>10}{'of rounds':>18}{'best µs':>10}{'lcp is':>9}  version")
-    for name, row in summary["engines"].items():
-        ratio = summary["ratios"].get(name)
-        print(
-            f"{NAMES[name]:14}{row['median_us']:10.1f}"
-            f"{row['lowest_median_us']:10.1f}–{row['highest_median_us']:<7.1f}{row['min_us']:10.1f}"
-            f"{f'{ratio:.2f} ×' if ratio else '':>9}  {row['version']}"
-        )
-    if summary["ratios"]:
-        print(f"lcp takes {summary['ratios']['best']:.2f} × the time of the better of the two (median of the rounds' ratios)")
+few, many = 1, 9
+engines = {}
+for name, make in [("ONNX Runtime " + onnxruntime.__version__, with_onnxruntime),
+                   ("OpenVINO " + openvino.__version__.split("-")[0], with_openvino)]:
+    one, value = make(graph(few))
+    one()
+    reference = value().copy()
+    several, value = make(graph(many))
+    several()
+    assert numpy.allclose(value(), reference, atol=1e-4), "the copies do not compute the same"
+    engines[name] = (one, several)
 
+times = {name: [] for name in engines}
+ours = []
+for _ in range(arguments.rounds):
+    report = json.loads(subprocess.run(
+        [arguments.lcp, "bench", "branch", "--model", arguments.model, "--branch", str(arguments.branch), "--json"],
+        capture_output=True, check=True, text=True).stdout)
+    ours.append(report["median_us"])
+    for name, (one, several) in engines.items():
+        times[name].append((per_call(several) - per_call(one)) / (many - few))
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lcp", help="the lcp program; without it, only the two engines are timed")
-    parser.add_argument("--model", help="the bundle that lcp runs (its default: LeNet in four branches)")
-    parser.add_argument("--branch", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=5000, help="runs of each engine in a round")
-    parser.add_argument("--json", action="store_true", help="print one object instead of a table")
-    parser.add_argument("--build", type=pathlib.Path, default=HERE.parent / ".build" / "engines", help="folder for what is made")
-    parser.add_argument("--python", help="a Python that has onnxruntime, openvino, onnx and numpy, instead of a new environment")
-    arguments = parser.parse_args()
-    if arguments.rounds < 1 or arguments.runs < 1:
-        parser.error("--rounds and --runs start at 1")
-    return arguments
-
-
-def main():
-    arguments = parse_arguments()
-    try:
-        arguments.build.mkdir(parents=True, exist_ok=True)
-        build = arguments.build.resolve()
-        python = arguments.python or prepare_python(build)
-        timer, libraries = prepare_engines(build, python)
-    except (Skip, OSError) as reason:
-        print(f"SKIPPED: lcp is not compared with ONNX Runtime and OpenVINO: {reason}", file=sys.stderr)
-        if arguments.json:
-            print(json.dumps({"skipped": str(reason)}))
-        return
-    summary = summarise(*measure(arguments, timer, libraries, build))
-    if arguments.json:
-        print(json.dumps(summary))
-    else:
-        print_table(summary)
-
-
-main()
+mine = statistics.median(ours)
+print(f"branch {arguments.branch} of {manifest['name']}, one thread, batch 1, median of {arguments.rounds} rounds in turns")
+print(f"  {'lcp':24} {mine:8.1f} µs")
+for name, values in times.items():
+    print(f"  {name:24} {statistics.median(values):8.1f} µs   {statistics.median(values) / mine:5.2f} × lcp")

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Measures this machine: the messages beside bare C, one branch, and the engines from PyPI where they are installed.
+set -eu
+cd "$(dirname "$0")/.."
+swift build -c release --package-path Benchmarks >/dev/null
+lcp=.build/release/lcp
+echo "messages, beside the same pattern in bare C (latency ratio below 1, frames ratio above 1: lcp is faster)"
+"$lcp" bench mqtt --baseline Benchmarks/.build/release/bare-mqtt "$@"
+echo
+for model in lenet-split1 lenet-split2 lenet-split4 lenet-split8; do "$lcp" bench branch --model "$model"; done
+echo
+python=${PYTHON:-python3}
+if "$python" -c 'import numpy, onnx, onnxruntime, openvino' 2>/dev/null; then
+    "$python" Benchmarks/engines/compare.py --lcp "$lcp" 2>/dev/null
+else
+    echo "engines: skipped, because numpy, onnx, onnxruntime and openvino are not installed (pip install them, or name a"
+    echo "Python that has them in PYTHON)"
+fi

@@ -66,6 +66,8 @@ let package = Package(
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["LCPPipeline", "LCPDatasets", "MQTT", "Tensors", "lcp"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["LCPPipeline", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),
     ]
 )

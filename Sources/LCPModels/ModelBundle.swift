@@ -144,6 +144,24 @@ public struct ModelBundle: Sendable {
         return ModelParameters(branches: branches, merge: try mergeParameters())
     }
 
+    /// Makes the folder of a bundle, and shows that it can be written.
+    ///
+    /// - Throws: ``ModelBundleError``, also for a folder with other things in it: a bundle does not mix with those.
+    public static func prepareFolder(_ path: String) throws(ModelBundleError) {
+        do {
+            if FileIO.exists(path), !FileIO.exists("\(path)/model.json"), !(try FileIO.isEmptyFolder(path)) {
+                throw ModelBundleError("\(path) has other things in it: name a new folder for the bundle")
+            }
+            try FileIO.makeFolder(path)
+            try FileIO.write([], to: "\(path)/.writable")
+            FileIO.remove("\(path)/.writable")
+        } catch let error as ModelBundleError {
+            throw error
+        } catch {
+            throw ModelBundleError("\(error)")
+        }
+    }
+
     /// Writes a bundle. `model.json` comes last, so that a bundle that was cut short is not taken for one.
     ///
     /// - Throws: ``ModelBundleError``, for example on a full disk; an older bundle at the same path may then have to be

@@ -47,6 +47,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         var bytes: Int
         var qos: QoS
         var completion: Completion?
+        /// For QoS 1 and 2, which the broker may refuse.
+        var topic: String?
     }
     private var inFlight: [Int32: InFlight] = [:]
     /// QoS 1 and 2 messages that wait for a connection, or for room.
@@ -405,14 +407,26 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     /// A call said that the connection is gone.
     private func lost(_ result: Int32) {
-        let error =
-            lossReason
-            ?? MQTTError.of(
-                result, "the connection to \(configuration.address) was lost", systemError: errno,
-                detail: lastLog.withLock { $0 })
-            ?? MQTTError(.connectionLost, "the connection to \(configuration.address) was lost")
+        let code = errno
+        let detail = lastLog.withLock { $0 }
+        var error = lossReason
+        if error == nil, case .handshaking = machine.state, result == MOSQ_ERR_CONN_LOST.int {
+            error = MQTTError(
+                .unreachable,
+                "\(configuration.address) ended the connection before it answered: is it a broker's port, and without TLS?",
+                rawCode: result)
+        }
         lossReason = nil
-        step(.failed(error.code == .refused ? error : MQTTError(error.code, error.description, rawCode: error.rawCode)))
+        step(
+            .failed(
+                error
+                    ?? MQTTError.of(
+                        result,
+                        machine.state == .connected
+                            ? "the connection to \(configuration.address) was lost"
+                            : "cannot connect to \(configuration.address)",
+                        systemError: code, detail: detail)
+                    ?? MQTTError(.connectionLost, "the connection to \(configuration.address) was lost")))
     }
 
     // MARK: The socket
@@ -514,20 +528,23 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     }
 
     private func onPublish(_ mid: Int32, _ code: Int32) {
-        let failure =
-            code >= 0x80
-            ? MQTTError(
-                code == 0x87 ? .notAuthorized : .library,
-                "\(configuration.address) did not take a message: \(String(cString: mosquitto_reason_string(code)))",
-                rawCode: code)
-            : nil
         guard let message = inFlight.removeValue(forKey: mid) else {
             if mid == justPublished || justPublished == -2 { justPublishedDone = true }
             return
         }
         release(message.bytes)
-        if let completion = message.completion { completion(failure) }
+        if let completion = message.completion {
+            completion(code >= 0x80 ? refusedMessage(code, message.topic) : nil)
+        }
         if !pending.isEmpty { loop.submit(.work { [self] in flushPending() }) }
+    }
+
+    private func refusedMessage(_ code: Int32, _ topic: String?) -> MQTTError {
+        let text = String(cString: mosquitto_reason_string(code)).lowercased()
+        return MQTTError(
+            code == 0x87 ? .notAuthorized : .library,
+            "\(configuration.address) refused the message on \(topic ?? "a topic") (\(text))"
+                + (code == 0x87 ? ": check its access list" : ""), rawCode: code)
     }
 
     private func onSubscribe(_ mid: Int32, _ granted: Int32?) {
@@ -686,7 +703,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 result)
             if isLoss, qos != .atMostOnce {
                 // libmosquitto has queued it all the same, and sends it after the reconnect.
-                inFlight[mid] = InFlight(bytes: bytes, qos: qos, completion: completion)
+                inFlight[mid] = InFlight(
+                    bytes: bytes, qos: qos, completion: completion, topic: qos == .atMostOnce ? nil : topic)
                 loop.submit(.work { [self] in lost(result) })
                 return
             }
@@ -702,7 +720,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             release(bytes)
             completion?(nil)
         } else {
-            inFlight[mid] = InFlight(bytes: bytes, qos: qos, completion: completion)
+            inFlight[mid] = InFlight(
+                bytes: bytes, qos: qos, completion: completion, topic: qos == .atMostOnce ? nil : topic)
         }
     }
 

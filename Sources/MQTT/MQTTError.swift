@@ -46,6 +46,22 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
         self.description = description
     }
 
+    /// What the most usual lines of OpenSSL mean.
+    private static func explanation(of line: String) -> String? {
+        let meanings = [
+            (
+                "certificate verify failed",
+                "its certificate is not trusted: name the file of the authority that signed it"
+            ),
+            ("wrong version number", "it does not speak TLS at this port"),
+            ("unexpected eof", "it does not speak TLS at this port"),
+            ("no certificate or crl found", "there is no certificate in the file of the authority"),
+            ("certificate required", "it asks for a client certificate"),
+            ("key values mismatch", "the client's certificate and its key do not belong together"),
+        ]
+        return meanings.first { line.contains($0.0) }?.1
+    }
+
     /// The error of a libmosquitto call, or nil for success.
     ///
     /// - Parameter systemError: `errno` as it was right after the call.
@@ -55,7 +71,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
             result == MOSQ_ERR_ERRNO.int
             ? String(cString: strerror(systemError)) : String(cString: mosquitto_strerror(result))
         while reason.hasSuffix(".") { reason.removeLast() }
-        if let detail { reason += " (\(detail))" }
+        if result == MOSQ_ERR_EAI.int || result == MOSQ_ERR_LOOKUP.int { reason = "there is no such host" }
+        if let detail { reason = explanation(of: detail) ?? "\(reason) (\(detail))" }
         let code: Code =
             switch result {
             case MOSQ_ERR_NO_CONN.int: .notConnected

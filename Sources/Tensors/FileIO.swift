@@ -72,6 +72,19 @@ package enum FileIO {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw .failed("make the folder", path, errno) }
     }
 
+    /// Whether a folder has nothing in it.
+    package static func isEmptyFolder(_ path: String) throws(FileError) -> Bool {
+        guard let directory = opendir(path) else { throw .failed("read the folder", path, errno) }
+        defer { closedir(directory) }
+        var count = 0
+        while readdir(directory) != nil { count += 1 }
+        // It lists itself and the folder above.
+        return count <= 2
+    }
+
+    /// Takes a file away, where it is there.
+    package static func remove(_ path: String) { unlink(path) }
+
     /// Whether something is there.
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 }

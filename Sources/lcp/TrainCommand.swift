@@ -64,6 +64,8 @@ struct TrainCommand: AsyncParsableCommand {
             throw ValidationError("there is no network \(network.debugDescription); there is \(known)")
         }
         let split = try base.split(into: branches)
+        // A folder that cannot be written is told now and not after an hour.
+        try ModelBundle.prepareFolder(out)
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
         // What does not change is read before anything else, so that a wrong path is told at once.
         let fixedSets = try specifications.map { specification -> LabeledImages? in

@@ -234,4 +234,50 @@ import Testing
         await client.close()
         _ = broker
     }
+
+    @Test func tlsWithUsersAndAnAuthorityOfItsOwn() async throws {
+        let folder = "/tmp/lcp-test-\(UUID().uuidString.prefix(8))"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let port = Int.random(in: 20_000..<30_000)
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        let script = Repository.root.appendingPathComponent("Brokers/tls/start.sh").path
+        let broker = try ChildProcess(
+            executable: "/bin/sh", arguments: [script, "--port", "\(port)", "--data", folder], errorOutput: null)
+        defer { broker.stop() }
+        func configuration(user: String, password: String? = nil, trusts: Bool = true) throws -> MQTTConfiguration {
+            var configuration = MQTTConfiguration(address: .tls(host: "localhost", port: port))
+            configuration.user = user
+            configuration.password =
+                try password
+                ?? String(contentsOfFile: "\(folder)/passwords/\(user)", encoding: .utf8).trimmingCharacters(
+                    in: .newlines)
+            configuration.tls.certificateAuthorityFile = trusts ? "\(folder)/ca.crt" : nil
+            return configuration
+        }
+        var client: MQTTClient?
+        for _ in 0..<1000 where client == nil {
+            try #require(broker.poll() == nil, "the broker ended")
+            if let candidate = try? MQTTClient(configuration(user: "operator")), (try? await candidate.connect()) != nil
+            {
+                client = candidate
+            } else {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        let connected = try #require(client)
+        let messages = try await connected.subscribe(to: "lcp/x/input/+")
+        try await connected.publish([UInt8](repeating: 1, count: 100_000), to: "lcp/x/input/cam")
+        #expect(try await next(messages).payload.count == 100_000)
+        await #expect(throws: MQTTError.self) { try await connected.publish([1], to: "elsewhere", qos: .atLeastOnce) }
+        await connected.close()
+
+        let stranger = try MQTTClient(configuration(user: "operator", trusts: false))
+        let untrusted = await #expect(throws: MQTTError.self) { try await stranger.connect() }
+        #expect(
+            untrusted?.description.contains("certificate is not trusted") == true, "\(untrusted?.description ?? "")")
+        let guesser = try MQTTClient(configuration(user: "operator", password: "wrong"))
+        let refused = await #expect(throws: MQTTError.self) { try await guesser.connect() }
+        #expect(refused?.code == .refused)
+    }
 }

@@ -143,8 +143,8 @@ import Testing
         #expect(lines.allSatisfy { Prediction(Array($0.utf8)) != nil })
     }
 
-    @Test func aFullDiskLeavesNoHalfWrittenBundle() async throws {
-        // /dev/full takes nothing; a file where a folder should be is refused the same way.
+    @Test func aBundleThatCannotBeWrittenIsToldBeforeTraining() async throws {
+        // A file where the bundle's folder should be: known before a single image is seen.
         let file = "/tmp/lcp-test-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: file) }
         try Data([1]).write(to: URL(fileURLWithPath: file))

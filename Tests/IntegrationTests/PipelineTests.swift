@@ -1,5 +1,6 @@
 import Foundation
 import LCPDatasets
+import LCPModels
 import LCPPipeline
 import MQTT
 import Tensors
@@ -194,5 +195,33 @@ import Testing
             if Prediction(try await next(predictions).payload)?.class == label { right += 1 }
         }
         #expect(right >= 17)
+    }
+
+    /// A branch that computes for more than two milliseconds has a thread of its own.
+    @Test func aLongBranchWorksToo() async throws {
+        let folder = "/tmp/lcp-test-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let layers: [Layer] = [
+            .convolution(outputs: 64, kernel: 5), .relu, .convolution(outputs: 64, kernel: 5), .relu,
+            .maxPool(size: 2, stride: 2),
+            .fullyConnected(outputs: 16),
+        ]
+        let network = BranchedNetwork(
+            base: "long", input: .init(height: 64, width: 64, channels: 3), branches: [layers, layers], classes: 10,
+            merge: .sum)
+        var random = SeededGenerator(seed: 1)
+        try ModelBundle.write(
+            name: "long", network: network, parameters: try .random(for: network, using: &random),
+            preprocessing: .init(mean: [0.5, 0.5, 0.5], standardDeviation: [0.2, 0.2, 0.2]),
+            labels: (0..<10).map { "class \($0)" }, to: folder)
+        let pipeline = try await TestPipeline(branches: [0, 1], arguments: ["--model", folder])
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        for number in 0..<5 as Range<UInt8> {
+            let pixels = (0..<64 * 64 * 3).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ Int(number)) }
+            try await pipeline.client.publish(pixels, to: pipeline.topics.input("cam"))
+            let prediction = try #require(Prediction(try await next(predictions).payload))
+            #expect(prediction.missing == [] && prediction.label.hasPrefix("class "))
+            #expect(prediction.computeMilliseconds > 1)
+        }
     }
 }

@@ -56,7 +56,8 @@ done
 # Something that accepts connections on the port means it is taken. A silent program is not waited for.
 new=$data/.new
 mkdir -p "$new"
-openssl s_client -connect "127.0.0.1:$port" </dev/null >"$new/probe" 2>&1 &
+: >"$new/probe"
+openssl s_client -connect "127.0.0.1:$port" </dev/null >>"$new/probe" 2>&1 &
 probe=$!
 tries=0
 while [ $tries -lt 20 ] && kill -0 $probe 2>/dev/null && ! grep -q '^CONNECTED' "$new/probe"; do
@@ -167,7 +168,8 @@ rm -rf "$new"
 
 # Permissions: 700 and 600, for the owner alone.
 chmod 700 "$data" "$data/passwords"
-chmod 600 "$data"/*.key "$data"/*.crt "$data/hosts" "$data/passwd" "$data/acl" "$data/mosquitto.conf" "$data/passwords"/*
+chmod 600 "$data"/*.key "$data"/*.crt "$data/hosts" "$data/passwd" "$data/acl" "$data/mosquitto.conf"
+chmod 600 "$data/passwords"/*
 if [ "$(id -u)" = 0 ]; then
     # Started by root, mosquitto becomes the user mosquitto before it reads these files. Its group may read what it
     # needs, and change nothing. The authority's key and the passwords stay with root. The other way, "user root" in

@@ -134,7 +134,11 @@ public final class RoleSession: Sendable {
     /// `disconnected` and the connection is closed, also where the task is cancelled.
     func run(isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Void) async throws {
         let states = client.connectionStates
-        try await client.connect()
+        do { try await client.connect() } catch {
+            // Asked to stop while it connected: that is no failure.
+            if Task.isCancelled { return }
+            throw error
+        }
         let watcher = Task { await watch(states) }
         do {
             try await publish(.starting)

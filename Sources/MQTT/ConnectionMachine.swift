@@ -46,6 +46,8 @@ struct ConnectionMachine {
         case closed
     }
 
+    static let closedEarly = MQTTError(.closed, "the client was closed before it was connected")
+
     private(set) var state = State.idle
     private var backoff: Backoff
     private let connectTimeout: Duration
@@ -91,12 +93,15 @@ struct ConnectionMachine {
         case (.idle, .close):
             state = .closed
             return [.report(.closed(nil)), .finish]
-        case (.opening, .close):
+        case (.opening(let first), .close):
             state = .abandoned
-            return [.cancelTimer, .report(.closed(nil))]
+            return [.cancelTimer, .report(.closed(nil))] + (first ? [.failConnect(Self.closedEarly)] : [])
         case (.abandoned, .opened), (.abandoned, .failed):
             state = .closed
             return [.dropConnection, .finish]
+        case (.handshaking(first: true), .close):
+            state = .closed
+            return [.cancelTimer, .dropConnection, .report(.closed(nil)), .failConnect(Self.closedEarly), .finish]
         case (.handshaking, .close), (.waiting, .close):
             state = .closed
             return [.cancelTimer, .dropConnection, .report(.closed(nil)), .finish]

@@ -52,10 +52,15 @@ public final class MQTTClient: Sendable {
 
     /// Connects, and returns when the broker has said yes.
     ///
-    /// - Throws: ``MQTTError``: ``MQTTError/Code/unreachable``, ``MQTTError/Code/refused``, ``MQTTError/Code/tls``. The client is
-    ///   closed then. Later losses are not thrown: they are repaired, and ``connectionStates`` tells of them.
+    /// - Throws: ``MQTTError``: ``MQTTError/Code/unreachable``, ``MQTTError/Code/refused``, ``MQTTError/Code/tls``, or
+    ///   ``MQTTError/Code/closed`` where the task is cancelled. The client is closed then. Later losses are not thrown: they are repaired, and ``connectionStates`` tells of them.
     public func connect() async throws(MQTTError) {
-        try await perform { connection, completion in connection.connect(completion) }
+        let error = await withTaskCancellationHandler {
+            await result { connection, completion in connection.connect(completion) }
+        } onCancel: {
+            eventLoop.execute { [connection] in connection.close {} }
+        }
+        if let error { throw error }
     }
 
     /// Connects, runs `body` and closes, also when it throws.
@@ -200,10 +205,15 @@ public final class MQTTClient: Sendable {
     private func perform(
         _ body: @escaping @Sendable (MQTTConnection, @escaping MQTTConnection.Completion) -> Void
     ) async throws(MQTTError) {
-        let error = await withCheckedContinuation { (continuation: CheckedContinuation<MQTTError?, Never>) in
+        if let error = await result(body) { throw error }
+    }
+
+    private func result(
+        _ body: @escaping @Sendable (MQTTConnection, @escaping MQTTConnection.Completion) -> Void
+    ) async -> MQTTError? {
+        await withCheckedContinuation { continuation in
             eventLoop.execute { [connection] in body(connection) { continuation.resume(returning: $0) } }
         }
-        if let error { throw error }
     }
 }
 

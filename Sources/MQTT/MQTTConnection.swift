@@ -228,6 +228,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         }
         closeCompletions.append(completion)
         step(.close)
+        // The thread that opens a connection may take minutes, and nobody has to wait for it.
+        if machine.state == .abandoned { completeClose() }
     }
 
     var stateStream: AsyncStream<MQTTConnectionState> {
@@ -388,10 +390,14 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             for waiter in entry.waiters { waiter(error) }
             for buffer in entry.buffers { buffer.finish(nil) }
         }
+        completeClose()
+        loop.setSource(nil)
+    }
+
+    private func completeClose() {
         let completions = closeCompletions
         closeCompletions.removeAll()
         for completion in completions { completion() }
-        loop.setSource(nil)
     }
 
     private func report(_ state: MQTTConnectionState) {

@@ -254,7 +254,7 @@ final class EventLoopCore: @unchecked Sendable {
 }
 
 /// Starts a detached thread with all signals blocked, so that they reach the thread that waits for them.
-func startThread(name: String, stackSize: Int, _ body: @escaping @Sendable () -> Void) throws(MQTTError) {
+package func startThread(name: String, stackSize: Int, _ body: @escaping @Sendable () -> Void) throws(MQTTError) {
     final class Box {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }

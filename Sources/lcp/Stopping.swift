@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import LCPPipeline
+import MQTT
 import Synchronization
 
 /// The end of a pipe that the signal handler writes to; a handler can reach nothing but globals.
@@ -16,7 +17,7 @@ func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async thro
     signalPipe.store(ends[1], ordering: .relaxed)
     let task = Task { try await body() }
     let reader = ends[0]
-    let started = startDetachedThread {
+    try startThread(name: "signals", stackSize: 256 << 10) {
         var signals = 0
         while true {
             var descriptors = [pollfd(fd: reader, events: Int16(POLLIN), revents: 0)]
@@ -36,7 +37,6 @@ func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async thro
             }
         }
     }
-    guard started else { throw PipelineError("cannot start a thread") }
     for number in [SIGINT, SIGTERM, SIGHUP] {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
@@ -53,28 +53,4 @@ func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async thro
     var zero: UInt8 = 0
     _ = write(ends[1], &zero, 1)
     do { try result.get() } catch is CancellationError {}
-}
-
-private func startDetachedThread(_ body: @escaping @Sendable () -> Void) -> Bool {
-    final class Box {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(&attributes, 256 << 10)
-    var thread = pthread_t()
-    let box = Unmanaged.passRetained(Box(body))
-    let result = pthread_create(
-        &thread, &attributes,
-        { argument in
-            guard let argument else { return nil }
-            let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-            box.body()
-            return nil
-        }, box.toOpaque())
-    if result != 0 { box.release() }
-    return result == 0
 }

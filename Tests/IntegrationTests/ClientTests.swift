@@ -211,6 +211,16 @@ import Testing
         await client.close()
     }
 
+    @Test func aCancelledConnectReturnsAtOnce() async throws {
+        // Nobody answers there, ever (RFC 5737).
+        let client = try MQTTClient(.init(address: .tcp(host: "192.0.2.1", port: 1883)))
+        let connecting = Task { try await client.connect() }
+        for await state in client.connectionStates { if state == .connecting { break } }
+        connecting.cancel()
+        await #expect(throws: MQTTError.self) { try await connecting.value }
+        await client.close()
+    }
+
     @Test func closingTwiceAndUsingAClosedClientIsHarmless() async throws {
         let broker = try TestBroker()
         let client = try await broker.connect()

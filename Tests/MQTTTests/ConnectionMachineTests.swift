@@ -101,7 +101,9 @@ import Testing
     @Test func closingWhileConnectingLeavesNothingOpen() {
         var machine = machine()
         _ = machine.handle(.connect)
-        #expect(machine.handle(.close) == [.cancelTimer, .report(.closed(nil))])
+        #expect(
+            machine.handle(.close)
+                == [.cancelTimer, .report(.closed(nil)), .failConnect(ConnectionMachine.closedEarly)])
         #expect(machine.handle(.opened) == [.dropConnection, .finish])
         #expect(machine.state == .closed)
     }

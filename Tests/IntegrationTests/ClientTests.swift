@@ -36,6 +36,11 @@ import Testing
         #expect((99...100).contains(received.messageExpiry ?? 0))
         received.messageExpiry = 100
         #expect(received == properties)
+        // A stranger's ten thousand properties are not kept.
+        var flood = MQTTProperties()
+        flood.userProperties = (0..<10_000).map { .init(name: "name \($0)", value: "value") }
+        try await client.publish([], to: "p", qos: .atLeastOnce, properties: flood)
+        #expect(try await next(messages).properties?.userProperties.count == MQTTProperties.maximumUserProperties)
     }
 
     @Test func overlappingSubscriptionsEachGetTheirOwn() async throws {

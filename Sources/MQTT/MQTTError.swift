@@ -51,7 +51,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
         let meanings = [
             (
                 "certificate verify failed",
-                "its certificate is not trusted: name the file of the authority that signed it"
+                "its certificate is not trusted, or is another host's: name the file of the authority that signed it, "
+                    + "and the host as the certificate does"
             ),
             ("wrong version number", "it does not speak TLS at this port"),
             ("unexpected eof", "it does not speak TLS at this port"),

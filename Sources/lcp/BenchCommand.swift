@@ -45,10 +45,6 @@ struct BenchCommand: AsyncParsableCommand {
         private struct Report: Encodable { var results: [MessageBenchmark.Result] }
 
         func run() async throws {
-            guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
-                throw PipelineError("Brokers/local/mosquitto.conf is missing: set LCP_HOME to the folder that has it")
-            }
-            let configuration = try BrokerProcess.configuration(file: file)
             let benchmark = try MessageBenchmark(baseline: baseline, rounds: rounds, frames: frames)
             let small = Network.lenet.input
             let large = FeatureMapShape(height: 224, width: 224, channels: 3)
@@ -71,7 +67,7 @@ struct BenchCommand: AsyncParsableCommand {
                     rightAligned: Set(0...9))
                 let line = ProgressLine()
                 for (index, test) in chosen.enumerated() {
-                    let result = try await benchmark.run(test, brokerConfiguration: configuration) { round in
+                    let result = try await benchmark.run(test) { round in
                         let fraction = (Double(index) + Double(round) / Double(rounds + 1)) / Double(chosen.count)
                         line.show(fraction, "case \(index + 1) of \(chosen.count), round \(round)")
                     }

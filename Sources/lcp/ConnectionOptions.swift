@@ -31,12 +31,20 @@ struct ConnectionOptions: ParsableArguments {
     @Flag(name: .customLong("mqtt3"), help: "Speak MQTT 3.1.1 in place of 5.")
     var usesVersion3 = false
 
+    func validate() throws {
+        guard passwordFile == nil || user != nil else { throw ValidationError("--password-file needs --user") }
+        guard (cert == nil) == (key == nil) else { throw ValidationError("--cert and --key belong together") }
+    }
+
     /// The client's configuration.
     func mqtt() throws -> MQTTConfiguration {
         var configuration = MQTTConfiguration(address: try MQTTAddress(broker))
         configuration.user = user
         if let passwordFile {
-            let bytes = try FileIO.read(passwordFile, limit: 65_536)
+            let bytes: [UInt8]
+            do { bytes = try FileIO.read(passwordFile, limit: 65_536) } catch {
+                throw PipelineError("there is no password: \(error)")
+            }
             configuration.password = String(
                 decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
         }

@@ -120,8 +120,11 @@ struct DoctorCommand: AsyncParsableCommand {
         let topics = try Topics(pipeline: "doctor-\(identifier)")
         do {
             checks.append(try await roundTrip(client, topics))
-            checks.append(try await sharing(client, topics))
-            checks.append(try await retaining(client, topics))
+            // Where nothing comes back, the rest would only say so again.
+            if checks.last?.result != .bad {
+                checks.append(try await sharing(client, topics))
+                checks.append(try await retaining(client, topics))
+            }
         } catch let error as MQTTError {
             checks.append(
                 Check(

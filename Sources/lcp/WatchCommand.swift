@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import LCPPipeline
 import MQTT
+import Synchronization
 
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,6 +33,13 @@ struct WatchCommand: AsyncParsableCommand {
             let predictions = try await client.subscribe(to: topics.predictions, options: .init(qos: configuration.qos))
             Log("watch")("waiting for predictions on \(topics.predictions)")
             let watcher = Task { await Self.report(client.connectionStates) }
+            let seenAny = Atomic<Bool>(false)
+            let hint = client.eventLoop.schedule(after: .seconds(10)) {
+                guard !seenAny.load(ordering: .relaxed) else { return }
+                Log("watch")(
+                    "nothing came in 10 s: do a sensor, workers and an aggregator run, and may this user read here?")
+            }
+            defer { hint.cancel() }
             var seen = 0
             let colours = isTerminal(1)
             for try await message in predictions {
@@ -44,6 +52,7 @@ struct WatchCommand: AsyncParsableCommand {
                     continue
                 }
                 seen += 1
+                seenAny.store(true, ordering: .relaxed)
                 if let count, seen >= count { break }
             }
             watcher.cancel()

@@ -70,7 +70,11 @@ import Testing
         (["worker", "--branch", "0", "--model", "nowhere"], "there is no model nowhere"),
         (["worker", "--branch", "0", "--pipeline", "a/b"], "cannot be part of a topic"),
         (["worker", "--branch", "0", "--name", "#"], "cannot be part of a topic"),
-        (["worker", "--branch", "0", "--password-file", "/nowhere"], "cannot read /nowhere"),
+        (
+            ["worker", "--branch", "0", "--user", "u", "--password-file", "/nowhere"],
+            "no password: cannot read /nowhere"
+        ),
+        (["worker", "--branch", "0", "--password-file", "/nowhere"], "needs --user"),
         (
             ["worker", "--branch", "0", "--broker", "mqtts://127.0.0.1:1", "--cafile", "/nowhere"],
             "cannot read /nowhere"

@@ -8,8 +8,7 @@ final class TestBroker: Sendable {
     let broker: BrokerProcess
 
     init(port: Int = 0) throws {
-        let file = Repository.root.appendingPathComponent("Brokers/local/mosquitto.conf").path
-        broker = try BrokerProcess.start(configuration: try BrokerProcess.configuration(file: file), port: port)
+        broker = try BrokerProcess.start(through: Repository.lcp, port: port)
     }
 
     deinit { broker.process.stop() }

@@ -37,7 +37,28 @@ public final class BrokerProcess: Sendable {
         throw lastError
     }
 
-    private init(
+    /// Starts a mosquitto through `lcp broker`, which ends it also where this process is killed.
+    ///
+    /// - Parameter lcp: the path of the program.
+    /// - Throws: ``PipelineError`` where it takes no connections.
+    public static func start(through lcp: String, port: Int = 0) throws -> BrokerProcess {
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        var lastError = PipelineError("the broker did not start")
+        for _ in 0..<(port == 0 ? 5 : 1) {
+            let chosen = port == 0 ? try freePort(host: "127.0.0.1") : port
+            let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof"]
+            let process = try ChildProcess(executable: lcp, arguments: arguments, errorOutput: null)
+            do {
+                return try BrokerProcess(process, host: "127.0.0.1", port: chosen)
+            } catch {
+                lastError = error
+            }
+        }
+        throw lastError
+    }
+
+    private convenience init(
         _ executable: String, _ configuration: String, host: String, port: Int, isQuiet: Bool
     ) throws(PipelineError) {
         let text = configuration + "\nlistener \(port) \(host)\n"
@@ -51,8 +72,14 @@ public final class BrokerProcess: Sendable {
         guard written == text.utf8.count else { throw PipelineError("the broker's configuration is too long") }
         let null = isQuiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
         defer { if null >= 0 { close(null) } }
-        process = try ChildProcess(
+        let process = try ChildProcess(
             executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: ends[0], errorOutput: null)
+        try self.init(process, host: host, port: port)
+    }
+
+    /// Waits until a process that was started takes connections.
+    private init(_ process: ChildProcess, host: String, port: Int) throws(PipelineError) {
+        self.process = process
         self.host = host
         self.port = port
         let deadline = ContinuousClock.now + .seconds(10)

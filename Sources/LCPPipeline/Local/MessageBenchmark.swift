@@ -88,8 +88,8 @@ public final class MessageBenchmark: Sendable {
     /// Measures one case.
     ///
     /// - Throws: ``PipelineError`` where a process fails.
-    public func run(_ test: Case, brokerConfiguration: String, progress: (Int) -> Void) async throws -> Result {
-        let broker = try BrokerProcess.start(configuration: brokerConfiguration)
+    public func run(_ test: Case, progress: (Int) -> Void) async throws -> Result {
+        let broker = try BrokerProcess.start(through: executable)
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
         defer { Self.removeBundle(folder) }

@@ -253,7 +253,7 @@ import Testing
     @Test func tlsWithUsersAndAnAuthorityOfItsOwn() async throws {
         let folder = "/tmp/lcp-test-\(UUID().uuidString.prefix(8))"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let port = Int.random(in: 20_000..<30_000)
+        let port = try BrokerProcess.freePort(host: "127.0.0.1")
         let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
         defer { close(null) }
         let script = Repository.root.appendingPathComponent("Brokers/tls/start.sh").path

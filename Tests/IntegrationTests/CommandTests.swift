@@ -127,6 +127,33 @@ import Testing
         #expect(missing.status == 1 && missing.output.contains("lcp broker"))
     }
 
+    private struct Report: Decodable {
+        struct Result: Decodable {
+            var data: String
+            var images: Int
+            var accuracy: Double
+        }
+        var results: [Result]
+    }
+
+    @Test(arguments: [1, 2, 4, 8])
+    func theShippedModelsAreAsGoodAsTheySay(branches: Int) async throws {
+        let data = ProcessInfo.processInfo.environment["LCP_DATA"].map { ["--data", "mnist:\($0)/mnist"] }
+        if data == nil {
+            print("SKIPPED: LCP_DATA names no folder with real data, so the models are not tried on MNIST")
+        }
+        let outcome = try await run(
+            Repository.lcp,
+            ["evaluate", "lenet-split\(branches)", "--json", "--missing", "0", "--data", "drawn:3000"] + (data ?? []),
+            limit: .seconds(300))
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+        #expect(report.results.count == (data == nil ? 1 : 2))
+        for result in report.results {
+            #expect(result.accuracy >= (result.data == "mnist" ? 0.987 : 0.97), "\(result)")
+        }
+    }
+
     @Test func watchPrintsPredictions() async throws {
         let pipeline = try await TestPipeline()
         let watch = Task {

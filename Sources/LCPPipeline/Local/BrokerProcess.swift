@@ -123,7 +123,7 @@ public final class BrokerProcess: Sendable {
         return try body(UnsafePointer(address), found.pointee.ai_addrlen, descriptor)
     }
 
-    static func freePort(host: String) throws -> Int {
+    package static func freePort(host: String) throws -> Int {
         try withAddress(host, 0) { address, length, descriptor in
             guard bind(descriptor, address, length) == 0 else {
                 throw PipelineError("cannot find a free port on \(host): \(String(cString: strerror(errno)))")

@@ -60,7 +60,7 @@ let package = Package(
 
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
-        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels"]),
+        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
         .testTarget(name: "LCPInferenceTests", dependencies: ["LCPInference", "LCPModels", "Tensors"]),
         .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),

@@ -165,14 +165,14 @@ extension BranchEngine {
             let minimum: Float = hasReLU ? 0 : -.infinity
             var used = hasReLU && layers[index].width != nil ? 2 : 1
             switch layers[index] {
-            case .convolution(_, let kernel, let stride, let padding):
+            case .convolution(_, let kernel, let stride, let padding, 1, true):
                 guard let values = parameters[index] else { throw InferenceError("\(layers[index]) lacks weights") }
                 let convolution = Convolution(
                     from: from, to: to, kernel: kernel, stride: stride, padding: padding, values: values,
                     minimum: minimum)
                 if convolution.isFasterByRows {
                     // Pooling that follows is cheap, too, if the columns come out in the order that it wants.
-                    if index + used < layers.count, case .maxPool(let size, let step) = layers[index + used],
+                    if index + used < layers.count, case .maxPool(let size, let step, 0) = layers[index + used],
                         size == step
                     {
                         try builder.addByRows(convolution, pooling: size)
@@ -183,11 +183,12 @@ extension BranchEngine {
                 } else {
                     try builder.add(convolution)
                 }
-            case .maxPool(let size, let stride): try builder.addMaxPool(size: size, stride: stride, to: to)
+            case .maxPool(let size, let stride, 0): try builder.addMaxPool(size: size, stride: stride, to: to)
             case .fullyConnected(let outputs):
                 guard let values = parameters[index] else { throw InferenceError("\(layers[index]) lacks weights") }
                 try builder.addFullyConnected(values.weight, values.bias, outputs: outputs, minimum: minimum)
             case .relu: try builder.addReLU()
+            default: throw InferenceError("\(layers[index]) cannot be run")
             }
             index += used
         }

@@ -1,99 +1,186 @@
-/// The shape of one image or feature map: height, width and channels, without a batch.
-public struct FeatureMapShape: Sendable, Hashable, Codable, CustomStringConvertible {
-    public var height: Int
-    public var width: Int
-    public var channels: Int
-
-    public init(height: Int, width: Int, channels: Int) {
-        self.height = height
-        self.width = width
-        self.channels = channels
-    }
-
-    /// height × width × channels.
-    public var elementCount: Int { height * width * channels }
-
-    public var description: String { "\(height)×\(width)×\(channels)" }
-}
-
 /// One layer of a network, as data. Weights lie beside it, as ``LayerParameters``.
+///
+/// A list of layers is a network: each reads what the one before it made. Skip connections and parallel paths are layers, too:
+/// ``output(of:)``, ``add(_:)`` and ``concatenate(_:)`` read what an earlier layer of the list made, named by its index.
 public enum Layer: Sendable, Hashable {
-    /// A square convolution with bias: `outputs` channels, zero padding on all sides. Weights are OIHW.
-    case convolution(outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0)
-    /// The maximum over square windows, without padding; what does not fill a window is left out.
-    case maxPool(size: Int, stride: Int)
+    /// A square convolution: `outputs` channels, zero padding on all sides, channels in `groups` that do not mix. Weights are
+    /// OIHW, [outputs, inputs / groups, kernel, kernel].
+    case convolution(
+        outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1, hasBias: Bool = true)
+    /// A square convolution of every channel by itself; as many channels come out as go in. Weights are [channels, 1, kernel,
+    /// kernel].
+    case depthwiseConvolution(kernel: Int, stride: Int = 1, padding: Int = 0, hasBias: Bool = true)
+    /// The maximum over square windows; padding counts as −∞, what does not fill a window is left out.
+    case maxPool(size: Int, stride: Int, padding: Int = 0)
+    /// The mean over square windows, without padding; what does not fill a window is left out.
+    case averagePool(size: Int, stride: Int)
+    /// The mean of every channel: 1 × 1 × channels.
+    case globalAveragePool
+    /// (x − mean) / √(variance + ε) · weight + bias per channel (Ioffe and Szegedy, 2015), with the batch's statistics in
+    /// training and the running ones otherwise.
+    case batchNormalization(epsilon: Float = 1e-5)
+    /// x / (k + α / size · Σ x²)^β, the sum over `size` neighbouring channels (Krizhevsky et al., 2012; α as in PyTorch).
+    case localResponseNormalization(size: Int, alpha: Float, beta: Float, k: Float)
     /// A fully connected layer with bias over the CHW-flattened input. Weights are [outputs, inputs].
     case fullyConnected(outputs: Int)
     /// max(0, x).
     case relu
+    /// min(max(0, x), 6).
+    case relu6
+    /// In training, every number is zero with this probability and otherwise 1 / (1 − rate) times itself; nothing elsewhere.
+    case dropout(rate: Float)
+    /// exp(x) / Σ exp(x), the sum over the channels.
+    case softmax
+    /// What an earlier layer made: the next layer reads that.
+    case output(of: Int)
+    /// The sum with what an earlier layer made.
+    case add(Int)
+    /// The channels of the layer before this one, and behind them those of earlier layers.
+    case concatenate([Int])
 
     /// Output channels or features, where the layer has a width of its own: what a split divides.
     public var width: Int? {
         switch self {
-        case .convolution(let outputs, _, _, _): outputs
+        case .convolution(let outputs, _, _, _, _, _): outputs
         case .fullyConnected(let outputs): outputs
-        case .maxPool, .relu: nil
+        default: nil
         }
     }
 
     /// The same layer with another width; layers without a width stay as they are.
-    public func withWidth(_ width: Int) -> Layer {
+    ///
+    /// - Parameter inputs: the channels that will come in; a grouped convolution takes as many of its groups as fit.
+    public func withWidth(_ width: Int, inputs: Int) -> Layer {
         switch self {
-        case .convolution(_, let kernel, let stride, let padding):
-            .convolution(outputs: width, kernel: kernel, stride: stride, padding: padding)
-        case .fullyConnected: .fullyConnected(outputs: width)
-        case .maxPool, .relu: self
+        case .convolution(let outputs, let kernel, let stride, let padding, let groups, let hasBias):
+            // A narrower branch has groups of the same size, and so fewer of them.
+            var fitting = max(1, min(groups, groups * width / outputs))
+            while inputs % fitting != 0 || width % fitting != 0 { fitting -= 1 }
+            return .convolution(
+                outputs: width, kernel: kernel, stride: stride, padding: padding, groups: fitting, hasBias: hasBias)
+        case .fullyConnected: return .fullyConnected(outputs: width)
+        default: return self
+        }
+    }
+
+    /// The earlier layers that this one reads besides the one before it.
+    public var references: [Int] {
+        switch self {
+        case .output(let layer), .add(let layer): [layer]
+        case .concatenate(let layers): layers
+        default: []
         }
     }
 
     /// The shape that the layer makes of `input`. A fully connected layer's is 1 × 1 × outputs.
     ///
+    /// - Parameter referenced: the shapes of ``references``, in their order.
     /// - Throws: ``NetworkError`` where the layer does not fit the input or has an impossible size.
-    public func output(of input: FeatureMapShape) throws(NetworkError) -> FeatureMapShape {
-        func window(_ size: Int, _ kernel: Int, _ stride: Int) -> Int { (size - kernel) / stride + 1 }
-        switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding):
-            guard (1...65_536).contains(outputs), (1...1024).contains(kernel), (1...1024).contains(stride),
-                (0..<kernel).contains(padding), input.height + 2 * padding >= kernel,
-                input.width + 2 * padding >= kernel
+    public func output(
+        of input: FeatureMapShape, referenced: [FeatureMapShape] = []
+    ) throws(NetworkError) -> FeatureMapShape {
+        func window(kernel: Int, stride: Int, padding: Int, channels: Int) throws(NetworkError) -> FeatureMapShape {
+            guard (1...1024).contains(kernel), (1...1024).contains(stride), (0..<kernel).contains(padding),
+                input.height + 2 * padding >= kernel, input.width + 2 * padding >= kernel
             else { throw NetworkError("\(self) does not fit an input of \(input)") }
             return FeatureMapShape(
-                height: window(input.height + 2 * padding, kernel, stride),
-                width: window(input.width + 2 * padding, kernel, stride), channels: outputs)
-        case .maxPool(let size, let stride):
-            guard (2...1024).contains(size), (1...1024).contains(stride), input.height >= size, input.width >= size
-            else {
+                height: (input.height + 2 * padding - kernel) / stride + 1,
+                width: (input.width + 2 * padding - kernel) / stride + 1, channels: channels)
+        }
+        switch self {
+        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
+            guard (1...65_536).contains(outputs), groups > 0, input.channels % groups == 0, outputs % groups == 0 else {
                 throw NetworkError("\(self) does not fit an input of \(input)")
             }
-            return FeatureMapShape(
-                height: window(input.height, size, stride), width: window(input.width, size, stride),
-                channels: input.channels)
+            return try window(kernel: kernel, stride: stride, padding: padding, channels: outputs)
+        case .depthwiseConvolution(let kernel, let stride, let padding, _):
+            return try window(kernel: kernel, stride: stride, padding: padding, channels: input.channels)
+        case .maxPool(let size, let stride, let padding):
+            guard padding <= size / 2 else { throw NetworkError("\(self) has more padding than half its window") }
+            return try window(kernel: size, stride: stride, padding: padding, channels: input.channels)
+        case .averagePool(let size, let stride):
+            return try window(kernel: size, stride: stride, padding: 0, channels: input.channels)
+        case .globalAveragePool: return FeatureMapShape(features: input.channels)
         case .fullyConnected(let outputs):
             guard (1...1_048_576).contains(outputs) else { throw NetworkError("\(self) has an impossible width") }
-            return FeatureMapShape(height: 1, width: 1, channels: outputs)
-        case .relu:
+            return FeatureMapShape(features: outputs)
+        case .batchNormalization(let epsilon):
+            guard epsilon.isFinite, epsilon > 0 else { throw NetworkError("\(self) needs an ε above 0") }
             return input
+        case .localResponseNormalization(let size, let alpha, let beta, let k):
+            guard (1...1024).contains(size), alpha.isFinite, alpha >= 0, beta.isFinite, beta >= 0, k.isFinite, k > 0
+            else { throw NetworkError("\(self) has impossible constants") }
+            return input
+        case .dropout(let rate):
+            guard rate >= 0, rate < 1 else { throw NetworkError("\(self) needs a rate from 0 to below 1") }
+            return input
+        case .relu, .relu6, .softmax: return input
+        case .output: return referenced[0]
+        case .add:
+            guard referenced[0] == input else {
+                throw NetworkError("\(self) adds \(referenced[0]) to \(input): they differ")
+            }
+            return input
+        case .concatenate(let layers):
+            guard (1...64).contains(layers.count),
+                referenced.allSatisfy({ $0.height == input.height && $0.width == input.width })
+            else { throw NetworkError("\(self) joins feature maps of different sizes") }
+            return FeatureMapShape(
+                height: input.height, width: input.width,
+                channels: referenced.reduce(input.channels) { $0 + $1.channels })
         }
+    }
+
+    /// The input of every layer of a list, and behind them the list's output.
+    ///
+    /// - Throws: ``NetworkError``, also for a layer that names one behind it.
+    public static func shapes(of layers: [Layer], input: FeatureMapShape) throws(NetworkError) -> [FeatureMapShape] {
+        var shapes = [input]
+        for (index, layer) in layers.enumerated() {
+            guard layer.references.allSatisfy({ (0..<index).contains($0) }) else {
+                throw NetworkError("layer \(index), \(layer), names a layer that is not before it")
+            }
+            let next = try layer.output(of: shapes[index], referenced: layer.references.map { shapes[$0 + 1] })
+            guard next.elementCount <= 1 << 28 else { throw NetworkError("\(layer) makes a feature map of \(next)") }
+            shapes.append(next)
+        }
+        return shapes
     }
 
     /// The dimensions of the layer's weights as PyTorch has them, or nil for a layer without weights. The bias has the first.
     public func weightDimensions(input: FeatureMapShape) -> [Int]? {
         switch self {
-        case .convolution(let outputs, let kernel, _, _): [outputs, input.channels, kernel, kernel]
+        case .convolution(let outputs, let kernel, _, _, let groups, _):
+            [outputs, input.channels / groups, kernel, kernel]
+        case .depthwiseConvolution(let kernel, _, _, _): [input.channels, 1, kernel, kernel]
         case .fullyConnected(let outputs): [outputs, input.elementCount]
-        case .maxPool, .relu: nil
+        case .batchNormalization: [input.channels]
+        default: nil
         }
     }
 
-    /// Weights and biases.
-    public func parameterCount(input: FeatureMapShape) -> Int {
-        guard let dimensions = weightDimensions(input: input) else { return 0 }
-        return dimensions.reduce(1, *) + dimensions[0]
+    /// Whether the layer has weights and, beside them, a bias.
+    public var hasBias: Bool {
+        switch self {
+        case .convolution(_, _, _, _, _, let hasBias), .depthwiseConvolution(_, _, _, let hasBias): hasBias
+        case .fullyConnected, .batchNormalization: true
+        default: false
+        }
     }
 
-    /// Multiply-accumulate operations for one image; padding counts as work.
-    public func macs(input: FeatureMapShape) throws(NetworkError) -> Int {
+    /// Whether the layer is a batch normalisation, which has running statistics beside its weights.
+    public var hasStatistics: Bool { if case .batchNormalization = self { true } else { false } }
+
+    /// Weights and biases; running statistics are not parameters.
+    public func parameterCount(input: FeatureMapShape) -> Int {
         guard let dimensions = weightDimensions(input: input) else { return 0 }
+        return dimensions.reduce(1, *) + (hasBias ? dimensions[0] : 0)
+    }
+
+    /// Multiply-accumulate operations for one image; padding counts as work. Only convolutions and fully connected layers
+    /// count, as in the paper.
+    public func macs(input: FeatureMapShape) throws(NetworkError) -> Int {
+        guard !hasStatistics, let dimensions = weightDimensions(input: input) else { return 0 }
         let output = try output(of: input)
         return output.height * output.width * dimensions.reduce(1, *)
     }
@@ -102,58 +189,119 @@ public enum Layer: Sendable, Hashable {
 extension Layer: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding):
+        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
             "convolution \(kernel)×\(kernel)/\(stride) to \(outputs) channels, padding \(padding)"
-        case .maxPool(let size, let stride): "max pooling \(size)×\(size)/\(stride)"
+                + (groups > 1 ? ", \(groups) groups" : "")
+        case .depthwiseConvolution(let kernel, let stride, let padding, _):
+            "depthwise convolution \(kernel)×\(kernel)/\(stride), padding \(padding)"
+        case .maxPool(let size, let stride, let padding):
+            "max pooling \(size)×\(size)/\(stride)" + (padding > 0 ? ", padding \(padding)" : "")
+        case .averagePool(let size, let stride): "average pooling \(size)×\(size)/\(stride)"
+        case .globalAveragePool: "global average pooling"
+        case .batchNormalization: "batch normalisation"
+        case .localResponseNormalization(let size, _, _, _): "local response normalisation over \(size)"
         case .fullyConnected(let outputs): "fully connected to \(outputs)"
         case .relu: "ReLU"
+        case .relu6: "ReLU6"
+        case .dropout(let rate): "dropout \(rate)"
+        case .softmax: "softmax"
+        case .output(let layer): "output of layer \(layer)"
+        case .add(let layer): "add layer \(layer)"
+        case .concatenate(let layers): "concatenate with layers \(layers.map(String.init).joined(separator: ", "))"
         }
     }
 }
 
 extension Layer: Codable {
-    private enum Key: String, CodingKey { case type, outputs, kernel, stride, padding, size }
+    private enum Key: String, CodingKey {
+        case type, outputs, kernel, stride, padding, groups, bias, size, epsilon, alpha, beta, k, rate, layer, layers
+    }
     private enum Kind: String, Codable {
         case convolution
+        case depthwiseConvolution = "depthwise_convolution"
         case maxPool = "max_pool"
+        case averagePool = "average_pool"
+        case globalAveragePool = "global_average_pool"
+        case batchNormalization = "batch_normalization"
+        case localResponseNormalization = "local_response_normalization"
         case fullyConnected = "fully_connected"
-        case relu
+        case relu, relu6, dropout, softmax
+        case output, add, concatenate
     }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
+        func int(_ key: Key, _ missing: Int? = nil) throws -> Int {
+            if let missing { return try values.decodeIfPresent(Int.self, forKey: key) ?? missing }
+            return try values.decode(Int.self, forKey: key)
+        }
+        func float(_ key: Key) throws -> Float { try values.decode(Float.self, forKey: key) }
+        let hasBias = try values.decodeIfPresent(Bool.self, forKey: .bias) ?? true
         switch try values.decode(Kind.self, forKey: .type) {
         case .convolution:
             self = .convolution(
-                outputs: try values.decode(Int.self, forKey: .outputs),
-                kernel: try values.decode(Int.self, forKey: .kernel),
-                stride: try values.decodeIfPresent(Int.self, forKey: .stride) ?? 1,
-                padding: try values.decodeIfPresent(Int.self, forKey: .padding) ?? 0)
+                outputs: try int(.outputs), kernel: try int(.kernel), stride: try int(.stride, 1),
+                padding: try int(.padding, 0), groups: try int(.groups, 1), hasBias: hasBias)
+        case .depthwiseConvolution:
+            self = .depthwiseConvolution(
+                kernel: try int(.kernel), stride: try int(.stride, 1), padding: try int(.padding, 0), hasBias: hasBias)
         case .maxPool:
-            self = .maxPool(
-                size: try values.decode(Int.self, forKey: .size), stride: try values.decode(Int.self, forKey: .stride))
-        case .fullyConnected: self = .fullyConnected(outputs: try values.decode(Int.self, forKey: .outputs))
+            self = .maxPool(size: try int(.size), stride: try int(.stride), padding: try int(.padding, 0))
+        case .averagePool: self = .averagePool(size: try int(.size), stride: try int(.stride))
+        case .globalAveragePool: self = .globalAveragePool
+        case .batchNormalization: self = .batchNormalization(epsilon: try float(.epsilon))
+        case .localResponseNormalization:
+            self = .localResponseNormalization(
+                size: try int(.size), alpha: try float(.alpha), beta: try float(.beta), k: try float(.k))
+        case .fullyConnected: self = .fullyConnected(outputs: try int(.outputs))
         case .relu: self = .relu
+        case .relu6: self = .relu6
+        case .dropout: self = .dropout(rate: try float(.rate))
+        case .softmax: self = .softmax
+        case .output: self = .output(of: try int(.layer))
+        case .add: self = .add(try int(.layer))
+        case .concatenate: self = .concatenate(try values.decode([Int].self, forKey: .layers))
         }
     }
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: Key.self)
+        func encode(_ kind: Kind, _ numbers: KeyValuePairs<Key, Int> = [:]) throws {
+            try values.encode(kind, forKey: .type)
+            for (key, number) in numbers { try values.encode(number, forKey: key) }
+        }
         switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding):
-            try values.encode(Kind.convolution, forKey: .type)
-            try values.encode(outputs, forKey: .outputs)
-            try values.encode(kernel, forKey: .kernel)
-            try values.encode(stride, forKey: .stride)
-            try values.encode(padding, forKey: .padding)
-        case .maxPool(let size, let stride):
-            try values.encode(Kind.maxPool, forKey: .type)
-            try values.encode(size, forKey: .size)
-            try values.encode(stride, forKey: .stride)
-        case .fullyConnected(let outputs):
-            try values.encode(Kind.fullyConnected, forKey: .type)
-            try values.encode(outputs, forKey: .outputs)
-        case .relu: try values.encode(Kind.relu, forKey: .type)
+        case .convolution(let outputs, let kernel, let stride, let padding, let groups, let hasBias):
+            try encode(
+                .convolution, [.outputs: outputs, .kernel: kernel, .stride: stride, .padding: padding])
+            if groups != 1 { try values.encode(groups, forKey: .groups) }
+            if !hasBias { try values.encode(false, forKey: .bias) }
+        case .depthwiseConvolution(let kernel, let stride, let padding, let hasBias):
+            try encode(.depthwiseConvolution, [.kernel: kernel, .stride: stride, .padding: padding])
+            if !hasBias { try values.encode(false, forKey: .bias) }
+        case .maxPool(let size, let stride, let padding):
+            try encode(.maxPool, [.size: size, .stride: stride])
+            if padding != 0 { try values.encode(padding, forKey: .padding) }
+        case .averagePool(let size, let stride): try encode(.averagePool, [.size: size, .stride: stride])
+        case .globalAveragePool: try encode(.globalAveragePool)
+        case .batchNormalization(let epsilon):
+            try encode(.batchNormalization)
+            try values.encode(epsilon, forKey: .epsilon)
+        case .localResponseNormalization(let size, let alpha, let beta, let k):
+            try encode(.localResponseNormalization, [.size: size])
+            for (key, number) in [(Key.alpha, alpha), (.beta, beta), (.k, k)] { try values.encode(number, forKey: key) }
+        case .fullyConnected(let outputs): try encode(.fullyConnected, [.outputs: outputs])
+        case .relu: try encode(.relu)
+        case .relu6: try encode(.relu6)
+        case .dropout(let rate):
+            try encode(.dropout)
+            try values.encode(rate, forKey: .rate)
+        case .softmax: try encode(.softmax)
+        case .output(let layer): try encode(.output, [.layer: layer])
+        case .add(let layer): try encode(.add, [.layer: layer])
+        case .concatenate(let layers):
+            try encode(.concatenate)
+            try values.encode(layers, forKey: .layers)
         }
     }
 }

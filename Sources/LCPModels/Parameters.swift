@@ -1,13 +1,47 @@
-import Tensors
+public import Tensors
 
-/// The weights of one layer, as PyTorch lays them: OIHW for a convolution, [outputs, inputs] for a fully connected layer.
+/// The weights of one layer, as PyTorch lays them: OIHW for a convolution, [outputs, inputs] for a fully connected layer,
+/// [channels] for a batch normalisation.
 public struct LayerParameters: Sendable, Hashable {
     public var weight: [Float]
+    /// Empty for a convolution without bias.
     public var bias: [Float]
+    /// The running mean and variance of a batch normalisation, [channels]; empty for every other layer.
+    public var runningMean: [Float]
+    public var runningVariance: [Float]
 
-    public init(weight: [Float], bias: [Float]) {
+    public init(weight: [Float], bias: [Float], runningMean: [Float] = [], runningVariance: [Float] = []) {
         self.weight = weight
         self.bias = bias
+        self.runningMean = runningMean
+        self.runningVariance = runningVariance
+    }
+
+    /// One of the arrays, by its name in a file.
+    enum Field: String, CaseIterable {
+        case weight, bias
+        case runningMean = "running_mean"
+        case runningVariance = "running_var"
+
+        var path: WritableKeyPath<LayerParameters, [Float]> {
+            switch self {
+            case .weight: \.weight
+            case .bias: \.bias
+            case .runningMean: \.runningMean
+            case .runningVariance: \.runningVariance
+            }
+        }
+    }
+
+    /// The arrays that a layer has, and their dimensions.
+    static func fields(of layer: Layer, input: FeatureMapShape) -> [(field: Field, dimensions: [Int])] {
+        guard let dimensions = layer.weightDimensions(input: input) else { return [] }
+        var fields = [(Field.weight, dimensions)]
+        if layer.hasBias { fields.append((.bias, [dimensions[0]])) }
+        if layer.hasStatistics {
+            fields += [(.runningMean, [dimensions[0]]), (.runningVariance, [dimensions[0]])]
+        }
+        return fields
     }
 }
 
@@ -27,12 +61,16 @@ public struct ModelParameters: Sendable, Hashable {
 }
 
 extension ModelParameters {
-    /// Random weights: He's uniform (gain √2) for the branches, Glorot's for the classification layer, biases zero.
+    /// Random weights: He's uniform (gain √2) for the branches, Glorot's for the classification layer, biases zero; batch
+    /// normalisations begin as the identity.
     public static func random(
-        for network: BranchedNetwork, using generator: inout some RandomNumberGenerator
+        for network: BranchedNetwork, using generator: inout SeededGenerator
     ) throws(NetworkError) -> ModelParameters {
-        func uniform(_ count: Int, limit: Float, _ generator: inout some RandomNumberGenerator) -> [Float] {
-            (0..<count).map { _ in Float.random(in: -limit...limit, using: &generator) }
+        func uniform(_ count: Int, limit: Float, _ generator: inout SeededGenerator) -> [Float] {
+            [Float](unsafeUninitializedCapacity: count) { values, filled in
+                for index in 0..<count { values[index] = generator.uniform(-limit, limit) }
+                filled = count
+            }
         }
         var branches: [BranchParameters] = []
         for branch in network.branches.indices {
@@ -40,11 +78,16 @@ extension ModelParameters {
             branches.append(
                 zip(network.branches[branch], shapes).map { layer, shape in
                     guard let dimensions = layer.weightDimensions(input: shape) else { return nil }
+                    let zeros = [Float](repeating: 0, count: dimensions[0])
+                    guard !layer.hasStatistics else {
+                        let ones = [Float](repeating: 1, count: dimensions[0])
+                        return LayerParameters(weight: ones, bias: zeros, runningMean: zeros, runningVariance: ones)
+                    }
                     let fanIn = dimensions.dropFirst().reduce(1, *)
                     let limit = (6 / Float(fanIn)).squareRoot()
                     return LayerParameters(
                         weight: uniform(dimensions[0] * fanIn, limit: limit, &generator),
-                        bias: Array(repeating: 0, count: dimensions[0]))
+                        bias: layer.hasBias ? zeros : [])
                 })
         }
         let features = try network.mergedFeatureCount()
@@ -67,15 +110,17 @@ extension BranchedNetwork {
         }
     }
 
-    /// A branch's weights as named tensors: `layers.I.weight` and `layers.I.bias`, I being the layer's index.
+    /// A branch's weights as named tensors: `layers.I.weight`, `layers.I.bias`, and for a batch normalisation
+    /// `layers.I.running_mean` and `layers.I.running_var`, I being the layer's index.
     func tensors(of branch: Int, _ parameters: BranchParameters) throws -> Safetensors {
         var file = Safetensors()
         for (index, (layer, shape)) in zip(branches[branch], try shapes(of: branch)).enumerated() {
-            guard let dimensions = layer.weightDimensions(input: shape), let values = parameters[index],
-                let weightShape = Shape(dimensions), let biasShape = Shape([dimensions[0]])
-            else { continue }
-            file.tensors["layers.\(index).weight"] = try Tensor(values.weight, shape: weightShape)
-            file.tensors["layers.\(index).bias"] = try Tensor(values.bias, shape: biasShape)
+            guard let values = parameters[index] else { continue }
+            for (field, dimensions) in LayerParameters.fields(of: layer, input: shape) {
+                guard let shape = Shape(dimensions) else { throw NetworkError("\(layer) is too large") }
+                file.tensors["layers.\(index).\(field.rawValue)"] = try Tensor(
+                    values[keyPath: field.path], shape: shape)
+            }
         }
         return file
     }
@@ -83,16 +128,21 @@ extension BranchedNetwork {
     /// The weights of a branch out of named tensors; every one must be there with its exact shape, and no other.
     func parameters(of branch: Int, from file: Safetensors) throws -> BranchParameters {
         var remaining = Set(file.tensors.keys)
+        // PyTorch counts the batches that a normalisation has seen; nothing here needs to know.
+        remaining = remaining.filter { !$0.hasSuffix(".num_batches_tracked") }
         var result: BranchParameters = []
         for (index, (layer, shape)) in zip(branches[branch], try shapes(of: branch)).enumerated() {
-            guard let dimensions = layer.weightDimensions(input: shape) else {
-                result.append(nil)
-                continue
+            let fields = LayerParameters.fields(of: layer, input: shape)
+            var values = LayerParameters(weight: [], bias: [])
+            for (field, dimensions) in fields {
+                let name = "layers.\(index).\(field.rawValue)"
+                values[keyPath: field.path] = try file.floats(name, dimensions: dimensions)
+                remaining.remove(name)
             }
-            let weight = try file.floats("layers.\(index).weight", dimensions: dimensions)
-            let bias = try file.floats("layers.\(index).bias", dimensions: [dimensions[0]])
-            remaining.subtract(["layers.\(index).weight", "layers.\(index).bias"])
-            result.append(LayerParameters(weight: weight, bias: bias))
+            if let negative = values.runningVariance.first(where: { $0 < 0 }) {
+                throw NetworkError("its layers.\(index).running_var holds \(negative), and no variance is below 0")
+            }
+            result.append(fields.isEmpty ? nil : values)
         }
         if let extra = remaining.min() {
             throw NetworkError("it holds the tensor \(extra), which the model does not have")

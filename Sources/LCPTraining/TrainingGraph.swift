@@ -53,7 +53,7 @@ final class TrainingGraph {
                 let (from, to) = (shapes[index], shapes[index + 1])
                 let made: any TrainingLayer
                 switch layer {
-                case .convolution(let outputs, let kernel, let stride, let padding):
+                case .convolution(let outputs, let kernel, let stride, let padding, 1, true):
                     let slice = place(
                         branch, index, weights: outputs * from.channels * kernel * kernel, biases: outputs)
                     made = try ConvolutionLayer(
@@ -63,9 +63,10 @@ final class TrainingGraph {
                     let slice = place(branch, index, weights: outputs * from.elementCount, biases: outputs)
                     made = FullyConnectedLayer(
                         input: input, batch: batch, inputs: from.elementCount, outputs: outputs, parameters: slice)
-                case .maxPool(let size, let stride):
+                case .maxPool(let size, let stride, 0):
                     made = MaxPoolLayer(input: input, batch: batch, from: from, to: to, size: size, stride: stride)
                 case .relu: made = ReLULayer(input: input)
+                default: throw TrainingError("\(layer) cannot be trained")
                 }
                 layers.append(made)
                 input = LayerInput(values: made.output, gradient: made.outputGradient)

@@ -22,7 +22,7 @@ import Testing
                         next[output] += Double(weights.weight[output * values.count + input]) * values[input]
                     }
                 }
-            case .maxPool(let size, let stride):
+            case .maxPool(let size, let stride, _):
                 for channel in 0..<to.channels {
                     for row in 0..<to.height {
                         for column in 0..<to.width {
@@ -38,7 +38,7 @@ import Testing
                         }
                     }
                 }
-            case .convolution(let outputs, let kernel, let stride, let padding):
+            case .convolution(let outputs, let kernel, let stride, let padding, _, _):
                 let weights = parameters[index]!
                 for output in 0..<outputs {
                     for row in 0..<to.height {
@@ -59,6 +59,7 @@ import Testing
                         }
                     }
                 }
+            default: preconditionFailure("\(layer)")
             }
             values = next
         }

@@ -1,4 +1,5 @@
 import LCPModels
+import Tensors
 import Testing
 
 @Suite struct NetworkTests {
@@ -30,13 +31,13 @@ import Testing
     }
 
     @Test func mergesAreLinear() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: 1)
         for merge in [Merge.concat, .sum] {
             let network = BranchedNetwork(
                 base: "test", input: .init(height: 1, width: 1, channels: 3),
                 branches: Array(repeating: [.fullyConnected(outputs: 5)], count: 3), classes: 4, merge: merge)
             let parameters = try ModelParameters.random(for: network, using: &random)
-            let features = (0..<3).map { _ in (0..<5).map { _ in Float.random(in: -1...1) } }
+            let features = (0..<3).map { _ in (0..<5).map { _ in random.uniform(-1, 1) } }
             let merged =
                 merge == .concat
                 ? features.flatMap { $0 } : (0..<5).map { index in features.reduce(Float(0)) { $0 + $1[index] } }

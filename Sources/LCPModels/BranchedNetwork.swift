@@ -1,0 +1,118 @@
+/// A network of branches that never talk to each other, and one classification layer that joins them.
+public struct BranchedNetwork: Sendable, Hashable, Codable {
+    /// The most branches that a message and a join can name.
+    public static let maximumBranches = 64
+
+    /// The network that was split.
+    public var base: String
+    /// The shape of one input image, which every branch gets whole.
+    public var input: FeatureMapShape
+    /// The layers of each branch; widths may differ where the merge is a concatenation.
+    public var branches: [[Layer]]
+    /// The classes, and so the outputs of the classification layer.
+    public var classes: Int
+    /// How the branches are joined.
+    public var merge: Merge
+
+    public init(base: String, input: FeatureMapShape, branches: [[Layer]], classes: Int, merge: Merge) {
+        self.base = base
+        self.input = input
+        self.branches = branches
+        self.classes = classes
+        self.merge = merge
+    }
+
+    /// The input of every layer of a branch, and behind them the branch's output.
+    public func shapes(of branch: Int) throws(NetworkError) -> [FeatureMapShape] {
+        try Layer.shapes(of: branches[branch], input: input)
+    }
+
+    /// The number of pre-final activations of a branch.
+    public func featureCount(of branch: Int) throws(NetworkError) -> Int {
+        try shapes(of: branch)[branches[branch].count].elementCount
+    }
+
+    /// The inputs of the classification layer.
+    public func mergedFeatureCount() throws(NetworkError) -> Int {
+        switch merge {
+        case .sum: return try featureCount(of: 0)
+        case .concat:
+            var total = 0
+            for branch in branches.indices { total += try featureCount(of: branch) }
+            return total
+        }
+    }
+
+    /// The columns of the classification layer's W that belong to a branch.
+    public func mergeColumns(of branch: Int) throws(NetworkError) -> Range<Int> {
+        let count = try featureCount(of: branch)
+        guard merge == .concat else { return 0..<count }
+        var start = 0
+        for earlier in 0..<branch { start += try featureCount(of: earlier) }
+        return start..<start + count
+    }
+
+    /// Partial logits exactly where they are fewer numbers than the features.
+    public func output(of branch: Int) throws(NetworkError) -> BranchOutput {
+        classes < (try featureCount(of: branch)) ? .partialLogits : .features
+    }
+
+    /// How many numbers a branch sends for a frame.
+    public func outputCount(of branch: Int) throws(NetworkError) -> Int {
+        try output(of: branch) == .partialLogits ? classes : featureCount(of: branch)
+    }
+
+    /// Weights and biases of one branch.
+    public func parameterCount(of branch: Int) throws(NetworkError) -> Int {
+        let shapes = try shapes(of: branch)
+        return zip(branches[branch], shapes).reduce(0) { $0 + $1.0.parameterCount(input: $1.1) }
+    }
+
+    /// Weights and biases of all branches and of the classification layer.
+    public func parameterCount() throws(NetworkError) -> Int {
+        var total = classes * (try mergedFeatureCount()) + classes
+        for branch in branches.indices { total += try parameterCount(of: branch) }
+        return total
+    }
+
+    /// Multiply-accumulate operations of one branch for one image, its share of the classification layer not counted.
+    public func macs(of branch: Int) throws(NetworkError) -> Int {
+        var total = 0
+        for (layer, shape) in zip(branches[branch], try shapes(of: branch)) { total += try layer.macs(input: shape) }
+        return total
+    }
+
+    /// Multiply-accumulate operations for one image, over all branches and the classification layer.
+    public func macs() throws(NetworkError) -> Int {
+        var total = classes * (try mergedFeatureCount())
+        for branch in branches.indices { total += try macs(of: branch) }
+        return total
+    }
+
+    /// Checks that every layer fits, which a model read from a file has to show first.
+    public func validate() throws(NetworkError) {
+        guard (1...Self.maximumBranches).contains(branches.count) else {
+            throw NetworkError("a model has 1 to \(Self.maximumBranches) branches, not \(branches.count)")
+        }
+        guard (1...1_000_000).contains(classes) else {
+            throw NetworkError("a model has at least one class, not \(classes)")
+        }
+        guard (1...16_384).contains(input.height), (1...16_384).contains(input.width),
+            (1...4096).contains(input.channels),
+            input.elementCount <= 1 << 28
+        else { throw NetworkError("an input of \(input) is not possible") }
+        for branch in branches.indices {
+            guard (1...4096).contains(branches[branch].count) else {
+                throw NetworkError("branch \(branch) has \(branches[branch].count) layers")
+            }
+            let count = try featureCount(of: branch)
+            if merge == .sum, count != (try featureCount(of: 0)) {
+                throw NetworkError(
+                    "branches that are summed need the same number of features, and branch \(branch) differs")
+            }
+            guard try parameterCount(of: branch) <= 1 << 30 else {
+                throw NetworkError("branch \(branch) has more parameters than any device can hold")
+            }
+        }
+    }
+}

@@ -21,18 +21,12 @@ let package = Package(
         .library(name: "LCPInference", targets: ["LCPInference"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
     ],
-    traits: [
-        .default(enabledTraits: ["Training"]),
-        .trait(
-            name: "Training", description: "`lcp train`, on oneDNN. A device that only runs branches can leave it out."),
-    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),
         system("CXNNPACK", package: "libxnnpack-dev libpthreadpool-dev"),
-        system("CDNNL", package: "libdnnl-dev"),
         system("CJPEG", package: "libturbojpeg0-dev", pkgConfig: "libturbojpeg"),
         system("CPNG", package: "libpng-dev", pkgConfig: "libpng"),
         system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
@@ -43,7 +37,8 @@ let package = Package(
         .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors", "CCrypto"], swiftSettings: strict),
         .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
-        .target(name: "LCPTraining", dependencies: ["LCPModels", "CDNNL"], swiftSettings: strict),
+        .target(name: "CKernels"),
+        .target(name: "LCPTraining", dependencies: ["LCPModels", "CKernels"], swiftSettings: strict),
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
         .target(name: "LCPDatasets", dependencies: ["Tensors", "Images"], swiftSettings: strict),
         .target(
@@ -53,7 +48,7 @@ let package = Package(
             name: "lcp",
             dependencies: [
                 "LCPPipeline",
-                .target(name: "LCPTraining", condition: .when(traits: ["Training"])),
+                "LCPTraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -37,6 +37,12 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         public var seed: UInt64
         /// Top-1 accuracy by test set, 0 to 1.
         public var accuracy: [String: Double]
+        /// How it was trained; nil in bundles older than recipes.
+        public var recipe: TrainingRecipe?
+        /// The epoch whose weights these are, from 1.
+        public var bestEpoch: Int?
+        /// Every epoch.
+        public var history: [EpochRecord]?
 
         public init(command: String, data: String, epochs: Int, seed: UInt64, accuracy: [String: Double]) {
             self.command = command
@@ -44,6 +50,41 @@ public struct ModelManifest: Sendable, Hashable, Codable {
             self.epochs = epochs
             self.seed = seed
             self.accuracy = accuracy
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case command, data, epochs, seed, accuracy, recipe, history
+            case bestEpoch = "best_epoch"
+        }
+    }
+
+    /// What an epoch of training came to.
+    public struct EpochRecord: Sendable, Hashable, Codable {
+        /// From 1.
+        public var epoch: Int
+        /// Means over the training images as they were seen, 0 to 1.
+        public var loss: Double
+        public var accuracy: Double
+        /// On the validation set, where there is one.
+        public var validationLoss: Double?
+        public var validationAccuracy: Double?
+        /// At its last step.
+        public var learningRate: Float
+        public var seconds: Double
+
+        public init(epoch: Int, loss: Double, accuracy: Double, learningRate: Float, seconds: Double) {
+            self.epoch = epoch
+            self.loss = loss
+            self.accuracy = accuracy
+            self.learningRate = learningRate
+            self.seconds = seconds
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case epoch, loss, accuracy, seconds
+            case validationLoss = "validation_loss"
+            case validationAccuracy = "validation_accuracy"
+            case learningRate = "learning_rate"
         }
     }
 

@@ -1,145 +1,289 @@
-#if Training
 import Glibc
 public import LCPModels
 import Tensors
 
-/// Images to train on: UINT8, HWC, one after the other, and their classes.
-public struct TrainingSet: Sendable {
-    public var pixels: [UInt8]
-    public var labels: [UInt8]
-
-    public init(pixels: [UInt8], labels: [UInt8]) {
-        self.pixels = pixels
-        self.labels = labels
-    }
-}
-
-/// What training is told. The defaults train LeNet.
-public struct TrainingOptions: Sendable {
-    public var epochs = 20
-    public var batchSize = 64
-    /// The highest learning rate: it rises for the first tenth of the steps and falls as a cosine to nothing.
-    public var learningRate: Float = 3e-3
-    public var weightDecay: Float = 1e-4
-    /// Everything random comes from it.
-    public var seed: UInt64 = 1
-    /// Turn, scale and shift every image a little, anew in each epoch.
-    public var augments = true
-
-    public init() {}
-}
-
-/// How far training is.
-public struct TrainingProgress: Sendable {
-    /// From 1.
-    public var epoch: Int
-    public var epochs: Int
-    /// 0 to 1, of everything.
-    public var fraction: Double
-    /// Of this epoch so far.
-    public var loss: Double
-    public var accuracy: Double
-    public var imagesPerSecond: Double
-    /// Until the end, seconds.
-    public var remaining: Double
-    public var isEndOfEpoch: Bool
-}
-
 /// Trains all branches of a network together, end to end.
+///
+/// Everything random follows from the seed, the epoch and the step, and no sum depends on the number of threads: the same
+/// training gives the same weights, bit for bit, also where it was cut short and goes on from a checkpoint.
 public final class Trainer {
     private let network: BranchedNetwork
     private let preprocessing: ModelManifest.Preprocessing
-    private let options: TrainingOptions
+    private let recipe: TrainingRecipe
+    private let seed: UInt64
+    private let team: Team
     private let graph: TrainingGraph
-    private var random: SeededGenerator
+    private let teacher: TrainingGraph?
+    private let optimizer: Optimizer
+    private var history: [ModelManifest.EpochRecord] = []
+    /// The weights with the best validation accuracy so far.
+    private var best: (epoch: Int, accuracy: Double, parameters: ModelParameters)?
+    private var epochsDone = 0
 
     /// Prepares training with fresh weights.
     ///
-    /// - Throws: ``TrainingError`` or `NetworkError` where the network or the options cannot be used.
-    public init(network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, options: TrainingOptions) throws {
-        guard options.epochs > 0, options.batchSize > 0, options.learningRate > 0 else {
-            throw TrainingError("epochs, batch size and learning rate must be more than 0")
-        }
+    /// - Parameters:
+    ///   - teacher: the unsplit network and its weights, where the recipe distils.
+    ///   - threads: the processor's cores where nil.
+    /// - Throws: ``TrainingError`` or `NetworkError` where the network or the recipe cannot be used.
+    public init(
+        network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, seed: UInt64,
+        teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil, threads: Int? = nil
+    ) throws {
+        try recipe.validate()
         guard network.classes <= 256 else { throw TrainingError("training reads at most 256 classes") }
+        let blocks = (recipe.batchSize + Volume.lanes - 1) / Volume.lanes
+        let wanted = threads ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        guard (1...1024).contains(wanted) else { throw TrainingError("threads are 1 to 1024, not \(wanted)") }
         self.network = network
         self.preprocessing = preprocessing
-        self.options = options
-        graph = try TrainingGraph(network, batch: options.batchSize)
-        random = SeededGenerator(seed: options.seed)
-        graph.modelParameters = try ModelParameters.random(for: network, using: &random)
+        self.recipe = recipe
+        self.seed = seed
+        team = try Team(threads: min(wanted, blocks))
+        var extras = TrainingGraph.Extras()
+        extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
+        extras.hasViews = recipe.views && network.branches.count > 1
+        extras.hasMasks = recipe.branchDropout > 0 && network.branches.count > 1
+        graph = try TrainingGraph(network, batch: recipe.batchSize, team: team, extras: extras)
+        var random = SeededGenerator(seed: seed, stream: 1)
+        graph.modelParameters = try ModelParameters.random(
+            for: network, initialization: recipe.initialization, using: &random)
+        for (weight, inputs) in graph.auxiliaryWeights {
+            let limit = (6 / Float(inputs + network.classes)).squareRoot()
+            for index in weight { graph.parameters.pointer[index] = random.uniform(-limit, limit) }
+        }
+        if recipe.distillation > 0 || recipe.featureDistillation > 0 {
+            guard let teacher else { throw TrainingError("the recipe distils and needs a teacher: name one") }
+            guard teacher.network.input == network.input, teacher.network.classes == network.classes else {
+                throw TrainingError(
+                    "the teacher takes \(teacher.network.input) and knows \(teacher.network.classes) classes, the "
+                        + "network \(network.input) and \(network.classes)")
+            }
+            var frozen = TrainingGraph.Extras()
+            frozen.isFrozen = true
+            let graph = try TrainingGraph(teacher.network, batch: recipe.batchSize, team: team, extras: frozen)
+            graph.modelParameters = teacher.parameters
+            self.teacher = graph
+            if recipe.featureDistillation > 0 {
+                let (own, others) = (try network.mergedFeatureCount(), try teacher.network.mergedFeatureCount())
+                guard own == others else {
+                    throw TrainingError(
+                        "the teacher has \(others) pre-final activations and the branches together \(own): features are only distilled where they are as many"
+                    )
+                }
+            }
+        } else {
+            self.teacher = nil
+        }
+        optimizer = Optimizer(recipe, graph)
     }
 
-    /// The weights as they are now.
-    public var parameters: ModelParameters { graph.modelParameters }
+    /// The weights that training gives: those of the best epoch where there was a validation set, otherwise the last ones.
+    public var parameters: ModelParameters {
+        best?.parameters ?? optimizer.withAverage { graph.modelParameters }
+    }
+
+    /// One entry for every epoch that is done.
+    public var epochRecords: [ModelManifest.EpochRecord] { history }
+
+    /// The epoch whose weights ``parameters`` are, from 1.
+    public var bestEpoch: Int { best?.epoch ?? epochsDone }
+
+    // MARK: Training
 
     /// Trains.
     ///
     /// - Parameters:
     ///   - data: the images of an epoch, from 0; they may differ from epoch to epoch, but not in number.
+    ///   - validation: images that choose the best epoch and stop training early; none of them is trained on.
+    ///   - checkpoint: a file that is written after every epoch, for ``resume(from:)``; nil for none.
     ///   - progress: called about twice a second and at the end of every epoch.
     /// - Throws: ``TrainingError`` where the loss is no longer a number, or there is not a batch of images;
     ///   `CancellationError` where `progress` returns false.
-    public func run(data: (Int) throws -> TrainingSet, progress: (TrainingProgress) -> Bool) throws {
-        let adam = Adam(count: graph.parameters.count)
+    public func run(
+        data: (Int) throws -> TrainingSet, validation: TrainingSet? = nil, checkpoint: String? = nil,
+        progress: (TrainingProgress) -> Bool
+    ) throws {
+        if let validation { try check(validation) }
         let clock = ContinuousClock()
         let start = clock.now
         var lastReport = start
-        var step = 0
         var trained = 0
-        let size = network.input.elementCount
-        for epoch in 0..<options.epochs {
+        let firstEpoch = epochsDone
+        let loader = ImageLoader(
+            shape: network.input, preprocessing: preprocessing, recipe: recipe, augments: true)
+        for epoch in firstEpoch..<recipe.epochs {
             let set = try data(epoch)
-            let count = set.labels.count
-            guard set.pixels.count == count * size else {
-                throw TrainingError("the images are not \(network.input), or there are not as many labels as images")
-            }
-            let steps = count / options.batchSize
+            try check(set)
+            let steps = set.labels.count / recipe.batchSize
             guard steps > 0 else {
-                throw TrainingError("\(count) images are fewer than a batch of \(options.batchSize)")
+                throw TrainingError("\(set.labels.count) images are fewer than a batch of \(recipe.batchSize)")
             }
-            if let wrong = set.labels.first(where: { Int($0) >= network.classes }) {
-                throw TrainingError("there is a label \(wrong), and the network has \(network.classes) classes")
-            }
-            var order = Array(0..<count)
-            for index in stride(from: count - 1, to: 0, by: -1) { order.swapAt(index, random.index(index + 1)) }
+            let epochStart = clock.now
+            let order = shuffled(set.labels.count, epoch: epoch)
             var (lossSum, correct) = (0.0, 0)
-            var labels = [UInt8](repeating: 0, count: options.batchSize)
-            for batch in 0..<steps {
-                for row in 0..<options.batchSize {
-                    let image = order[batch * options.batchSize + row]
-                    labels[row] = set.labels[image]
-                    load(set.pixels, image: image, row: row)
-                }
-                try graph.forward()
-                let (loss, right) = graph.loss(labels: labels)
-                guard loss.isFinite else {
+            for step in 0..<steps {
+                let number = epoch * steps + step
+                let images = order[step * recipe.batchSize..<(step + 1) * recipe.batchSize]
+                let result = self.step(
+                    set, Array(images), loader, number: number, epoch: epoch, first: step * recipe.batchSize,
+                    fraction: Float(number) / Float(steps * recipe.epochs),
+                    learningRate: recipe.learningRate(step: number, stepsPerEpoch: steps))
+                guard result.loss.isFinite else {
                     throw TrainingError(
-                        "the loss is no longer a number after \(step) steps: try a lower learning rate than \(options.learningRate)"
-                    )
+                        "the loss is no longer a number in epoch \(epoch + 1), step \(step + 1): try a lower learning rate than \(recipe.learningRate)"
+                            + (checkpoint == nil || epoch == firstEpoch
+                                ? "" : "; the checkpoint of epoch \(epoch) is kept"))
                 }
-                try graph.backward()
-                let rate = learningRate(step: step, of: steps * options.epochs)
-                adam.update(graph.parameters, graph.gradients, learningRate: rate, weightDecay: options.weightDecay)
-                step += 1
-                trained += options.batchSize
-                lossSum += loss
-                correct += right
-                let isEnd = batch == steps - 1
+                trained += recipe.batchSize
+                lossSum += result.loss
+                correct += result.correct
                 let now = clock.now
-                if isEnd || now - lastReport > .milliseconds(500) {
-                    lastReport = now
-                    let seconds = Self.seconds(now - start)
-                    let fraction = Double(step) / Double(steps * options.epochs)
-                    let goesOn = progress(
-                        TrainingProgress(
-                            epoch: epoch + 1, epochs: options.epochs, fraction: fraction,
-                            loss: lossSum / Double(batch + 1),
-                            accuracy: Double(correct) / Double((batch + 1) * options.batchSize),
-                            imagesPerSecond: Double(trained) / max(seconds, 1e-9),
-                            remaining: seconds / fraction * (1 - fraction), isEndOfEpoch: isEnd))
-                    guard goesOn else { throw CancellationError() }
+                let isEnd = step == steps - 1
+                guard isEnd || now - lastReport > .milliseconds(500) else { continue }
+                lastReport = now
+                let seconds = Self.seconds(now - start)
+                let fraction = Double(number + 1) / Double(steps * recipe.epochs)
+                let here = Double(number + 1 - firstEpoch * steps) / Double(steps * (recipe.epochs - firstEpoch))
+                var state = TrainingProgress(
+                    epoch: epoch + 1, epochs: recipe.epochs, fraction: fraction,
+                    loss: lossSum / Double(step + 1),
+                    accuracy: Double(correct) / Double((step + 1) * recipe.batchSize),
+                    imagesPerSecond: Double(trained) / max(seconds, 1e-9),
+                    remaining: seconds / here * (1 - here), record: nil)
+                if isEnd {
+                    state.record = try finishEpoch(
+                        epoch, state, validation, rate: recipe.learningRate(step: number, stepsPerEpoch: steps),
+                        seconds: Self.seconds(clock.now - epochStart), checkpoint)
+                }
+                guard progress(state) else { throw CancellationError() }
+            }
+            if recipe.patience > 0, let best, epoch + 1 - best.epoch >= recipe.patience { return }
+        }
+    }
+
+    private func finishEpoch(
+        _ epoch: Int, _ state: TrainingProgress, _ validation: TrainingSet?, rate: Float, seconds: Double,
+        _ checkpoint: String?
+    ) throws -> ModelManifest.EpochRecord {
+        var record = ModelManifest.EpochRecord(
+            epoch: epoch + 1, loss: state.loss, accuracy: state.accuracy, learningRate: rate, seconds: seconds)
+        if let validation {
+            let (loss, accuracy, parameters) = try optimizer.withAverage {
+                let result = try evaluate(validation)
+                return (result.loss, result.accuracy, graph.modelParameters)
+            }
+            (record.validationLoss, record.validationAccuracy) = (loss, accuracy)
+            if accuracy >= best?.accuracy ?? -1 { best = (epoch + 1, accuracy, parameters) }
+        }
+        history.append(record)
+        epochsDone = epoch + 1
+        if let checkpoint { try save(to: checkpoint) }
+        return record
+    }
+
+    /// One step on a batch: all threads load, run forward, compare, run backward and update, each its part.
+    private func step(
+        _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, number: Int, epoch: Int, first: Int,
+        fraction: Float, learningRate: Float
+    ) -> BlockLoss {
+        let pass = Pass(isTraining: true, seed: mixed(UInt64(number), 2), images: images.count)
+        let still = Pass(isTraining: false, images: images.count)
+        let auxiliary =
+            fraction < recipe.auxiliaryUntil
+            ? recipe.auxiliaryWeight * (recipe.auxiliaryUntil < 1 ? 1 - fraction / recipe.auxiliaryUntil : 1) : 0
+        let targets = Targets(
+            labels: images.map { set.labels[$0] }, smoothing: recipe.labelSmoothing,
+            teacher: teacher.map { ($0.logits.values, recipe.distillation, recipe.temperature) })
+        if !graph.masks.isEmpty { drawMasks(step: number) }
+        optimizer.begin()
+        var losses = [BlockLoss](repeating: BlockLoss(), count: graph.blocks)
+        losses.withUnsafeMutableBufferPointer { losses in
+            // Every thread writes the losses of its own blocks only.
+            nonisolated(unsafe) let losses = losses
+            team.run { [graph, teacher, optimizer, team, recipe] thread in
+                load(set, images, loader, graph.blocks(of: thread), epoch: epoch, first: first)
+                graph.forward(pass, thread: thread)
+                if let teacher { teacher.forward(still, thread: thread) }
+                for block in graph.blocks(of: thread) {
+                    var loss = targets.loss(of: graph.logits, block: block, pass: pass)
+                    for head in graph.auxiliaryLogits {
+                        loss.loss += targets.loss(of: head, block: block, pass: pass, weight: auxiliary).loss
+                    }
+                    losses[block] = loss
+                }
+                graph.backward(
+                    pass, thread: thread,
+                    featureTarget: recipe.featureDistillation > 0
+                        ? teacher.map { ($0.features[0].values, recipe.featureDistillation) } : nil)
+                optimizer.update(thread: thread, of: team.threads, learningRate: learningRate)
+            }
+        }
+        var total = BlockLoss()
+        for loss in losses {
+            total.loss += loss.loss / Double(images.count)
+            total.correct += loss.correct
+        }
+        return total
+    }
+
+    /// Loads a thread's blocks of the batch, for the teacher, too.
+    private func load(
+        _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, _ blocks: Range<Int>, epoch: Int, first: Int
+    ) {
+        let size = network.input.elementCount
+        let augmentation = mixed(UInt64(epoch), 3)
+        set.pixels.withUnsafeBufferPointer { pixels in
+            for block in blocks {
+                for lane in 0..<min(Volume.lanes, images.count - block * Volume.lanes) {
+                    let index = block * Volume.lanes + lane
+                    let source = pixels.baseAddress! + images[index] * size
+                    for (view, volume) in graph.images.enumerated() {
+                        var random = SeededGenerator(
+                            seed: augmentation, stream: UInt64(first + index) << 8 | UInt64(view))
+                        loader.load(source, into: volume, block: block, lane: lane, &random)
+                        // The teacher sees what the first branch sees.
+                        guard view == 0, let teacher else { continue }
+                        var same = SeededGenerator(seed: augmentation, stream: UInt64(first + index) << 8)
+                        loader.load(source, into: teacher.images[0], block: block, lane: lane, &same)
+                    }
                 }
             }
+        }
+    }
+
+    /// Draws which branches are missing for which image; those that are there speak for the others.
+    private func drawMasks(step: Int) {
+        var random = SeededGenerator(seed: mixed(UInt64(step), 4))
+        let count = graph.masks.count
+        for image in 0..<graph.blocks * Volume.lanes {
+            var present = (0..<count).map { _ in random.unit() >= recipe.branchDropout }
+            // An answer from nothing teaches nothing.
+            if !present.contains(true) { present[random.index(count)] = true }
+            let factor = Float(count) / Float(present.filter { $0 }.count)
+            for branch in 0..<count { graph.masks[branch].factors.pointer[image] = present[branch] ? factor : 0 }
+        }
+    }
+
+    private func shuffled(_ count: Int, epoch: Int) -> [Int] {
+        var random = SeededGenerator(seed: mixed(UInt64(epoch), 5))
+        var order = Array(0..<count)
+        for index in stride(from: count - 1, to: 0, by: -1) { order.swapAt(index, random.index(index + 1)) }
+        return order
+    }
+
+    /// A seed for one epoch or step, and one use of it.
+    private func mixed(_ number: UInt64, _ use: UInt64) -> UInt64 {
+        var generator = SeededGenerator(seed: seed &+ use &* 0xA076_1D64_78BD_642F, stream: number)
+        return generator.next()
+    }
+
+    private func check(_ set: TrainingSet) throws(TrainingError) {
+        guard set.pixels.count == set.labels.count * network.input.elementCount else {
+            throw TrainingError("the images are not \(network.input), or there are not as many labels as images")
+        }
+        if let wrong = set.labels.first(where: { Int($0) >= network.classes }) {
+            throw TrainingError("there is a label \(wrong), and the network has \(network.classes) classes")
         }
     }
 
@@ -147,61 +291,108 @@ public final class Trainer {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
     }
 
-    private func learningRate(step: Int, of total: Int) -> Float {
-        let warmup = max(1, total / 10)
-        if step < warmup { return options.learningRate * Float(step + 1) / Float(warmup) }
-        let position = Float(step - warmup) / Float(max(1, total - warmup))
-        return options.learningRate * 0.5 * (1 + cosf(.pi * position))
+    // MARK: Validation
+
+    /// Loss and accuracy of the present weights on images as they are, with all branches.
+    func evaluate(_ set: TrainingSet) throws -> (loss: Double, accuracy: Double) {
+        let loader = ImageLoader(
+            shape: network.input, preprocessing: preprocessing, recipe: recipe, augments: false)
+        let count = set.labels.count
+        guard count > 0 else { throw TrainingError("there are no images to validate with") }
+        for mask in graph.masks { mask.factors.pointer.update(repeating: 1, count: mask.factors.count) }
+        var total = BlockLoss()
+        for start in stride(from: 0, to: count, by: recipe.batchSize) {
+            let images = Array(start..<min(count, start + recipe.batchSize))
+            let pass = Pass(isTraining: false, images: images.count)
+            let targets = Targets(labels: images.map { set.labels[$0] }, smoothing: 0, teacher: nil)
+            team.run { [graph] thread in
+                let mine = graph.blocks(of: thread).clamped(to: 0..<(images.count + Volume.lanes - 1) / Volume.lanes)
+                load(set, images, loader, mine, epoch: 0, first: start)
+                graph.forward(pass, thread: thread)
+            }
+            for block in 0..<(images.count + Volume.lanes - 1) / Volume.lanes {
+                let loss = targets.loss(
+                    of: Value(values: graph.logits.values, gradient: nil), block: block, pass: pass)
+                total.loss += loss.loss
+                total.correct += loss.correct
+            }
+        }
+        return (total.loss / Double(count), Double(total.correct) / Double(count))
     }
 
-    /// Normalises an image into a row of the batch, CHW; with augmentation through a small random affine map.
-    private func load(_ pixels: [UInt8], image: Int, row: Int) {
-        let shape = network.input
-        let target = graph.images.pointer + row * shape.elementCount
-        let area = shape.height * shape.width
-        var map: (a: Float, b: Float, c: Float, d: Float, x: Float, y: Float) = (1, 0, 0, 1, 0, 0)
-        if options.augments {
-            let angle = random.uniform(-0.2, 0.2), shear = random.uniform(-0.15, 0.15)
-            let (scaleX, scaleY) = (random.uniform(0.88, 1.12), random.uniform(0.88, 1.12))
-            let reach = Float(min(shape.height, shape.width)) * 0.08
-            map = (
-                cosf(angle) / scaleX, -sinf(angle) / scaleX + shear, sinf(angle) / scaleY, cosf(angle) / scaleY,
-                random.uniform(-reach, reach), random.uniform(-reach, reach)
-            )
-        }
-        let (centerX, centerY) = (Float(shape.width - 1) / 2, Float(shape.height - 1) / 2)
-        pixels.withUnsafeBufferPointer { pixels in
-            let source = pixels.baseAddress! + image * shape.elementCount
-            for channel in 0..<shape.channels {
-                let scale = 1 / (255 * preprocessing.standardDeviation[channel])
-                let offset = -preprocessing.mean[channel] / preprocessing.standardDeviation[channel]
-                let plane = target + channel * area
-                guard options.augments else {
-                    for position in 0..<area {
-                        plane[position] = Float(source[position * shape.channels + channel]) * scale + offset
-                    }
-                    continue
-                }
-                for row in 0..<shape.height {
-                    let dy = Float(row) - centerY
-                    for column in 0..<shape.width {
-                        let dx = Float(column) - centerX
-                        let x = map.a * dx + map.b * dy + centerX + map.x
-                        let y = map.c * dx + map.d * dy + centerY + map.y
-                        let (left, top) = (x.rounded(.down), y.rounded(.down))
-                        let (fx, fy) = (x - left, y - top)
-                        let (x0, y0) = (Int(left), Int(top))
-                        func pixel(_ x: Int, _ y: Int) -> Float {
-                            guard x >= 0, y >= 0, x < shape.width, y < shape.height else { return 0 }
-                            return Float(source[(y * shape.width + x) * shape.channels + channel])
-                        }
-                        let upper = pixel(x0, y0) * (1 - fx) + pixel(x0 + 1, y0) * fx
-                        let lower = pixel(x0, y0 + 1) * (1 - fx) + pixel(x0 + 1, y0 + 1) * fx
-                        plane[row * shape.width + column] = (upper * (1 - fy) + lower * fy) * scale + offset
-                    }
-                }
+    // MARK: Checkpoints
+
+    private struct CheckpointHeader: Codable {
+        var version = 1
+        var network: BranchedNetwork
+        var recipe: TrainingRecipe
+        var seed: UInt64
+        var epochsDone: Int
+        var steps: Int
+        var history: [ModelManifest.EpochRecord]
+        var bestEpoch: Int?
+        var bestAccuracy: Double?
+    }
+
+    /// Writes everything that is needed to go on, whole or not at all.
+    ///
+    /// - Throws: ``TrainingError``; the checkpoint before stays as it is.
+    private func save(to path: String) throws(TrainingError) {
+        do {
+            let header = CheckpointHeader(
+                network: network, recipe: recipe, seed: seed, epochsDone: epochsDone, steps: optimizer.steps,
+                history: history, bestEpoch: best?.epoch, bestAccuracy: best?.accuracy)
+            var file = Safetensors(metadata: ["lcp": try Checkpoint.encode(header)])
+            func add(_ name: String, _ values: [Float]) throws {
+                guard !values.isEmpty, let shape = Shape([values.count]) else { return }
+                file.tensors[name] = try Tensor(values, shape: shape)
             }
+            try add("parameters", graph.parameters.values)
+            for (name, values) in optimizer.state { try add(name, values) }
+            for (index, buffer) in graph.statistics.enumerated() { try add("statistics.\(index)", buffer.values) }
+            if let best { try add("best", Checkpoint.flat(best.parameters)) }
+            try FileIO.write(file.encoded(), to: path)
+        } catch {
+            throw TrainingError(
+                "the checkpoint of epoch \(epochsDone) could not be written, the one before it is kept: \(error)")
+        }
+    }
+
+    /// Goes on from a checkpoint of the same training: ``run(data:validation:checkpoint:progress:)`` begins with the epoch
+    /// after it.
+    ///
+    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe or seed.
+    public func resume(from path: String) throws(TrainingError) {
+        do {
+            let file = try Safetensors(decoding: try FileIO.read(path))
+            let header = try Checkpoint.decode(CheckpointHeader.self, file.metadata["lcp"] ?? "")
+            guard header.network == network, header.recipe == recipe, header.seed == seed else {
+                throw TrainingError("it is of another training: network, recipe and seed must be the same")
+            }
+            func values(_ name: String) throws -> [Float]? { try file.tensors[name]?.floats() }
+            guard let parameters = try values("parameters"), parameters.count == graph.parameters.count else {
+                throw TrainingError("it lacks the parameters")
+            }
+            graph.parameters.values = parameters
+            var state: [String: [Float]] = [:]
+            for name in ["momentum", "variance", "average"] { state[name] = try values(name) }
+            try optimizer.restore(state, steps: header.steps)
+            for (index, buffer) in graph.statistics.enumerated() {
+                guard let found = try values("statistics.\(index)"), found.count == buffer.count else {
+                    throw TrainingError("it lacks running statistics")
+                }
+                buffer.values = found
+            }
+            history = header.history
+            epochsDone = header.epochsDone
+            if let epoch = header.bestEpoch, let accuracy = header.bestAccuracy {
+                guard let flat = try values("best"),
+                    let parameters = Checkpoint.parameters(flat, like: graph.modelParameters)
+                else { throw TrainingError("it lacks the best epoch's weights") }
+                best = (epoch, accuracy, parameters)
+            }
+        } catch {
+            throw TrainingError("cannot go on from the checkpoint \(path): \(error)")
         }
     }
 }
-#endif

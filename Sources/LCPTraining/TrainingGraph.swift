@@ -1,151 +1,254 @@
-#if Training
-import Glibc
+import CKernels
 import LCPModels
+import Synchronization
 
 /// A branched network for a batch of fixed size: forward, loss, backward, and one long vector of parameters.
 final class TrainingGraph {
-    let network: BranchedNetwork
-    let batch: Int
-    /// The images, NCHW.
-    let images: Buffer
-    /// All parameters, branch after branch, then the classification layer.
-    let parameters: Buffer
-    /// The gradient of each parameter, by the mean loss of the batch.
-    let gradients: Buffer
-    private let dnn: OneDNN
-    private var branches: [[any TrainingLayer]] = []
-    private let features: Buffer
-    private let featureGradients: Buffer
-    private let featureCounts: [Int]
-    private let classifier: FullyConnectedLayer
-    /// For every parameter tensor: the branch (the number of branches for the classification layer), its layer, its place.
-    private var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
+    /// What is trained besides the branches and the classification layer.
+    struct Extras {
+        /// A classification layer of its own for every branch.
+        var hasAuxiliaryHeads = false
+        /// Every branch sees images of its own.
+        var hasViews = false
+        /// Branches can be left out, image by image.
+        var hasMasks = false
+        /// Nothing is trained: no gradients are kept.
+        var isFrozen = false
+    }
 
-    init(_ network: BranchedNetwork, batch: Int) throws {
+    let network: BranchedNetwork
+    /// Images in a batch.
+    let batch: Int
+    let blocks: Int
+    let team: Team
+    /// What the branches see: one for all, or one for each.
+    let images: [Volume]
+    /// Weights that decay first, then everything else.
+    let parameters: Buffer
+    /// The gradient of each parameter, by the loss.
+    let gradients: Buffer
+    /// How many parameters are weights of convolutions and fully connected layers.
+    let decayingCount: Int
+    /// [batch, classes], and the slope of the loss.
+    let logits: Value
+    /// The same for the head of each branch, where there are any.
+    let auxiliaryLogits: [Value]
+    /// The pre-final activations of each branch.
+    let features: [Value]
+    /// Which branches are there for which image, where branches can be left out.
+    private(set) var masks: [MaskLayer] = []
+    private var layers: [any TrainingLayer] = []
+    /// How many of the layers belong to branches; heads and the join come behind them.
+    private var branchLayerCount = 0
+    private var pieces: [(layer: Int, piece: Int)] = []
+    private let nextPiece = Atomic<Int>(0)
+    /// For every layer with parameters: the branch (the number of branches for the classification layer), its place.
+    private var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
+    private var normalizations: [[Int: BatchNormalizationLayer]] = []
+
+    init(_ network: BranchedNetwork, batch: Int, team: Team, extras: Extras = Extras()) throws {
         try network.validate()
         self.network = network
         self.batch = batch
-        dnn = try OneDNN()
-        images = Buffer(batch * network.input.elementCount)
-        parameters = Buffer(try network.parameterCount())
-        gradients = Buffer(parameters.count)
+        self.team = team
+        blocks = (batch + Volume.lanes - 1) / Volume.lanes
+        let kernels = lcp_kernels_best()!
+        let (blocks, isTrainable) = (blocks, !extras.isFrozen)
+        let branchCount = network.branches.count
         let merged = try network.mergedFeatureCount()
-        features = Buffer(batch * merged)
-        featureGradients = Buffer(batch * merged)
-        featureCounts = try network.branches.indices.map { try network.featureCount(of: $0) }
 
-        var offset = 0
-        var places: [(Int, Int, Range<Int>, Range<Int>)] = []
-        let (values, slopes) = (parameters.pointer, gradients.pointer)
-        func place(_ branch: Int, _ layer: Int, weights: Int, biases: Int) -> ParameterSlice {
-            let (start, middle) = (offset, offset + weights)
-            offset = middle + biases
-            places.append((branch, layer, start..<middle, middle..<offset))
-            return ParameterSlice(
-                weight: values + start, bias: values + middle, weightGradient: slopes + start,
-                biasGradient: slopes + middle)
-        }
+        // Room for the parameters: weights that decay, then normalisations and biases.
+        var (decaying, others) = (network.classes * merged, network.classes)
         for branch in network.branches.indices {
-            let shapes = try network.shapes(of: branch)
-            var input = LayerInput(values: images, gradient: nil)
-            var layers: [any TrainingLayer] = []
-            for (index, layer) in network.branches[branch].enumerated() {
-                let (from, to) = (shapes[index], shapes[index + 1])
-                let made: any TrainingLayer
-                switch layer {
-                case .convolution(let outputs, let kernel, let stride, let padding, 1, true):
-                    let slice = place(
-                        branch, index, weights: outputs * from.channels * kernel * kernel, biases: outputs)
-                    made = try ConvolutionLayer(
-                        dnn: dnn, input: input, batch: batch, from: from, to: to, kernel: kernel, stride: stride,
-                        padding: padding, parameters: slice)
-                case .fullyConnected(let outputs):
-                    let slice = place(branch, index, weights: outputs * from.elementCount, biases: outputs)
-                    made = FullyConnectedLayer(
-                        input: input, batch: batch, inputs: from.elementCount, outputs: outputs, parameters: slice)
-                case .maxPool(let size, let stride, 0):
-                    made = MaxPoolLayer(input: input, batch: batch, from: from, to: to, size: size, stride: stride)
-                case .relu: made = ReLULayer(input: input)
-                default: throw TrainingError("\(layer) cannot be trained")
-                }
-                layers.append(made)
-                input = LayerInput(values: made.output, gradient: made.outputGradient)
+            for (layer, shape) in zip(network.branches[branch], try network.shapes(of: branch)) {
+                guard let dimensions = layer.weightDimensions(input: shape) else { continue }
+                let weights = dimensions.reduce(1, *)
+                if layer.hasStatistics { others += weights } else { decaying += weights }
+                if layer.hasBias { others += dimensions[0] }
             }
-            branches.append(layers)
+            if extras.hasAuxiliaryHeads {
+                decaying += network.classes * (try network.featureCount(of: branch))
+                others += network.classes
+            }
         }
-        let slice = place(network.branches.count, 0, weights: network.classes * merged, biases: network.classes)
-        classifier = FullyConnectedLayer(
-            input: LayerInput(values: features, gradient: featureGradients), batch: batch, inputs: merged,
-            outputs: network.classes, parameters: slice)
+        decayingCount = decaying
+        parameters = Buffer(decaying + others)
+        gradients = Buffer(isTrainable ? decaying + others : 0)
+        let (values, slopes) = (parameters.pointer, gradients.pointer)
+        var (nextDecaying, nextOther) = (0, decaying)
+        func take(_ count: Int, decays: Bool) -> Range<Int> {
+            let start = decays ? nextDecaying : nextOther
+            if decays { nextDecaying += count } else { nextOther += count }
+            return start..<start + count
+        }
+        func slice(_ weight: Range<Int>, _ bias: Range<Int>) -> ParameterSlice {
+            ParameterSlice(
+                weight: values + weight.lowerBound, bias: bias.isEmpty ? nil : values + bias.lowerBound,
+                weightGradient: slopes + weight.lowerBound,
+                biasGradient: bias.isEmpty ? nil : slopes + bias.lowerBound)
+        }
+
+        // The images have the widest halo that any first layer wants.
+        var halo = 0
+        for branch in network.branches.indices {
+            let plan = StoragePlan(network.branches[branch], try network.shapes(of: branch))
+            halo = max(halo, plan.halo[0, default: 0])
+        }
+        images = (0..<(extras.hasViews ? branchCount : 1)).map { _ in
+            Volume(network.input, blocks: blocks, halo: halo)
+        }
+
+        var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
+        var features: [Value] = []
+        for branch in network.branches.indices {
+            var found: [Int: BatchNormalizationLayer] = [:]
+            let graph = try BranchGraph(
+                network.branches[branch], input: images[extras.hasViews ? branch : 0], blocks: blocks,
+                isTrainable: isTrainable, kernels: kernels, normalizations: &found
+            ) { index, layer, input in
+                let dimensions = layer.weightDimensions(input: input)!
+                let weight = take(dimensions.reduce(1, *), decays: !layer.hasStatistics)
+                let bias = take(layer.hasBias ? dimensions[0] : 0, decays: false)
+                places.append((branch, index, weight, bias))
+                return slice(weight, bias)
+            }
+            layers += graph.layers
+            features.append(graph.features)
+            normalizations.append(found)
+        }
+        self.features = features
+        branchLayerCount = layers.count
+
+        func value(_ shape: FeatureMapShape) -> Value {
+            Value(
+                values: Volume(shape, blocks: blocks), gradient: isTrainable ? Volume(shape, blocks: blocks) : nil)
+        }
+        // The heads read the features first and so, going backward, come last: they add to what the join has left.
+        var auxiliary: [Value] = []
+        if extras.hasAuxiliaryHeads {
+            for branch in network.branches.indices {
+                let count = features[branch].values.shape.elementCount
+                let output = value(.init(features: network.classes))
+                let (weight, bias) = (
+                    take(network.classes * count, decays: true), take(network.classes, decays: false)
+                )
+                layers.append(
+                    try FullyConnectedLayer(
+                        kernels: kernels, input: LayerInput(value: features[branch], accumulates: true),
+                        output: output, parameters: slice(weight, bias), row: count))
+                auxiliary.append(output)
+                places.append((branchCount + 1, branch, weight, bias))
+            }
+        }
+        auxiliaryLogits = auxiliary
+
+        var joined = features
+        if extras.hasMasks {
+            for branch in network.branches.indices {
+                let output = value(features[branch].values.shape)
+                let mask = MaskLayer(
+                    kernels: kernels, input: LayerInput(value: features[branch], accumulates: false), output: output)
+                masks.append(mask)
+                layers.append(mask)
+                joined[branch] = output
+            }
+        }
+        if network.merge == .sum, branchCount > 1 {
+            let sum = value(features[0].values.shape)
+            layers.append(
+                JoinLayer(
+                    kernels: kernels, inputs: joined.map { LayerInput(value: $0, accumulates: false) }, output: sum,
+                    concatenates: false))
+            joined = [sum]
+        }
+        logits = value(.init(features: network.classes))
+        let (weight, bias) = (take(network.classes * merged, decays: true), take(network.classes, decays: false))
+        places.append((branchCount, 0, weight, bias))
+        var column = weight.lowerBound
+        for (index, input) in joined.enumerated() {
+            let count = input.values.shape.elementCount
+            layers.append(
+                try FullyConnectedLayer(
+                    kernels: kernels, input: LayerInput(value: input, accumulates: false), output: logits,
+                    parameters: slice(column..<column + count, index == 0 ? bias : 0..<0), row: merged,
+                    accumulatesOutput: index > 0))
+            column += count
+        }
         self.places = places
+        guard isTrainable else { return }
+        for (index, layer) in layers.enumerated() {
+            for piece in 0..<layer.gradientPieces { pieces.append((index, piece)) }
+        }
     }
 
-    /// The logits of the last forward pass, [batch, classes].
-    var logits: UnsafeMutablePointer<Float> { classifier.output.pointer }
+    /// The blocks of images that a thread works on.
+    func blocks(of thread: Int) -> Range<Int> {
+        blocks * thread / team.threads..<blocks * (thread + 1) / team.threads
+    }
 
-    /// Runs all branches on ``images`` and joins them.
+    /// One thread's part of a forward pass; all threads of the team call it.
+    func forward(_ pass: Pass, thread: Int) {
+        let mine = blocks(of: thread)
+        for index in stride(from: thread, to: layers.count, by: team.threads) { layers[index].prepare() }
+        team.barrier()
+        for layer in layers {
+            for phase in 0..<layer.forwardPhases {
+                if phase > 0 { team.barrier() }
+                layer.forward(phase: phase, blocks: mine, pass: pass)
+            }
+        }
+    }
+
+    /// One thread's part of a backward pass, from the slopes that lie in ``logits``: fills ``gradients``.
     ///
-    /// - Parameter missing: branches whose features count as zero.
-    func forward(missing: Set<Int> = []) throws(TrainingError) {
-        let merged = features.count / batch
-        if network.merge == .sum || !missing.isEmpty { features.pointer.update(repeating: 0, count: features.count) }
-        var column = 0
-        for (index, layers) in branches.enumerated() {
-            let count = featureCounts[index]
-            if !missing.contains(index) {
-                for layer in layers { try layer.forward() }
-                let output = layers[layers.count - 1].output.pointer
-                for row in 0..<batch {
-                    let (from, to) = (output + row * count, features.pointer + row * merged + column)
-                    if network.merge == .concat {
-                        to.update(from: from, count: count)
-                    } else {
-                        for position in 0..<count { to[position] += from[position] }
+    /// - Parameter featureTarget: what the features of all branches together should be, and the weight of the mean squared
+    ///   distance from it in the loss.
+    func backward(_ pass: Pass, thread: Int, featureTarget: (features: Volume, weight: Float)? = nil) {
+        let mine = blocks(of: thread)
+        if thread == 0 { nextPiece.store(0, ordering: .relaxed) }
+        for (index, layer) in layers.enumerated().reversed() {
+            if index == branchLayerCount - 1, let featureTarget {
+                pull(toward: featureTarget.features, weight: featureTarget.weight, mine, pass)
+            }
+            for phase in 0..<layer.backwardPhases {
+                if phase > 0 { team.barrier() }
+                layer.backward(phase: phase, blocks: mine, pass: pass)
+            }
+        }
+        team.barrier()
+        while true {
+            let next = nextPiece.wrappingAdd(1, ordering: .relaxed).oldValue
+            guard next < pieces.count else { break }
+            layers[pieces[next].layer].gradient(piece: pieces[next].piece, pass: pass)
+        }
+        team.barrier()
+        for index in stride(from: thread, to: layers.count, by: team.threads) { layers[index].finish(pass: pass) }
+    }
+
+    /// Adds the slope of the mean squared distance of the joined features from a teacher's.
+    private func pull(toward target: Volume, weight: Float, _ blocks: Range<Int>, _ pass: Pass) {
+        let count = target.shape.elementCount
+        let scale = 2 * weight / Float(pass.images * count)
+        for block in blocks {
+            let (wanted, lanes) = (target.block(block), Int(pass.lanes(of: block)))
+            var column = 0
+            for value in features {
+                guard let gradient = value.gradient else { continue }
+                let own = value.values.shape.elementCount
+                for position in 0..<own {
+                    for lane in 0..<lanes {
+                        let place = position * Volume.lanes + lane
+                        // Branches that are summed are pulled together, by the distance of their sum.
+                        let found =
+                            network.merge == .concat
+                            ? value.values.block(block)[place]
+                            : features.reduce(Float(0)) { $0 + $1.values.block(block)[place] }
+                        gradient.block(block)[place] +=
+                            scale * (found - wanted[column * Volume.lanes + place])
                     }
                 }
+                if network.merge == .concat { column += own }
             }
-            if network.merge == .concat { column += count }
-        }
-        try classifier.forward()
-    }
-
-    /// The mean cross-entropy of the last forward pass and how many it got right; leaves the gradient for ``backward()``.
-    func loss(labels: [UInt8]) -> (loss: Double, correct: Int) {
-        let classes = network.classes
-        var loss = 0.0
-        var correct = 0
-        for row in 0..<batch {
-            let (scores, gradient) = (logits + row * classes, classifier.outputGradient.pointer + row * classes)
-            let label = Int(labels[row])
-            var best = 0
-            for index in 1..<classes where scores[index] > scores[best] { best = index }
-            if best == label { correct += 1 }
-            var sum: Float = 0
-            for index in 0..<classes {
-                gradient[index] = expf(scores[index] - scores[best])
-                sum += gradient[index]
-            }
-            loss += Double(logf(sum) - scores[label] + scores[best])
-            for index in 0..<classes {
-                gradient[index] = (gradient[index] / sum - (index == label ? 1 : 0)) / Float(batch)
-            }
-        }
-        return (loss / Double(batch), correct)
-    }
-
-    /// Fills ``gradients`` from what ``loss(labels:)`` left.
-    func backward() throws(TrainingError) {
-        try classifier.backward()
-        let merged = features.count / batch
-        var column = 0
-        for (index, layers) in branches.enumerated() {
-            let count = featureCounts[index]
-            let gradient = layers[layers.count - 1].outputGradient.pointer
-            for row in 0..<batch {
-                (gradient + row * count).update(from: featureGradients.pointer + row * merged + column, count: count)
-            }
-            if network.merge == .concat { column += count }
-            for layer in layers.reversed() { try layer.backward() }
         }
     }
 
@@ -159,25 +262,53 @@ final class TrainingGraph {
                 branches: network.branches.map { Array(repeating: nil, count: $0.count) },
                 merge: LayerParameters(weight: [], bias: []))
             for place in places {
-                let layer = LayerParameters(weight: values(place.weight), bias: values(place.bias))
+                var layer = LayerParameters(weight: values(place.weight), bias: values(place.bias))
                 if place.branch == network.branches.count {
                     result.merge = layer
-                } else {
+                } else if place.branch < network.branches.count {
+                    if let normalization = normalizations[place.branch][place.layer] {
+                        layer.runningMean = normalization.runningMean.values
+                        layer.runningVariance = normalization.runningVariance.values
+                    }
                     result.branches[place.branch][place.layer] = layer
                 }
             }
             return result
         }
         set {
-            for place in places {
+            for place in places where place.branch <= network.branches.count {
                 guard
                     let layer = place.branch == network.branches.count
                         ? newValue.merge : newValue.branches[place.branch][place.layer]
                 else { continue }
                 (parameters.pointer + place.weight.lowerBound).update(from: layer.weight, count: place.weight.count)
                 (parameters.pointer + place.bias.lowerBound).update(from: layer.bias, count: place.bias.count)
+                guard place.branch < network.branches.count,
+                    let normalization = normalizations[place.branch][place.layer]
+                else { continue }
+                normalization.runningMean.values = layer.runningMean
+                normalization.runningVariance.values = layer.runningVariance
             }
         }
     }
+
+    /// Where the weights of the auxiliary heads lie, and how many numbers each reads.
+    var auxiliaryWeights: [(weight: Range<Int>, inputs: Int)] {
+        places.filter { $0.branch == network.branches.count + 1 }
+            .map { ($0.weight, $0.weight.count / network.classes) }
+    }
+
+    /// The running statistics of all batch normalisations, in the order of the layers.
+    var statistics: [Buffer] {
+        normalizations.flatMap { branch in
+            branch.sorted { $0.key < $1.key }.flatMap { [$0.value.runningMean, $0.value.runningVariance] }
+        }
+    }
 }
-#endif
+
+extension Buffer {
+    var values: [Float] {
+        get { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+        set { pointer.update(from: newValue, count: min(count, newValue.count)) }
+    }
+}

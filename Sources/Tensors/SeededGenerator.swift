@@ -1,3 +1,5 @@
+import Glibc
+
 /// A random number generator whose numbers depend on nothing but its seed: SplitMix64 (Steele, Lea and Flood, 2014).
 ///
 /// Training, data and tests that name a seed give the same result everywhere.
@@ -26,6 +28,12 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     /// Uniform between two numbers.
     public mutating func uniform(_ low: Float, _ high: Float) -> Float { low + (high - low) * unit() }
+
+    /// Normal with mean 0 and standard deviation 1 (Box and Muller, 1958).
+    public mutating func normal() -> Float {
+        let radius = (-2 * logf(1 - unit())).squareRoot()
+        return radius * cosf(2 * .pi * unit())
+    }
 
     /// Uniform in 0..<count.
     public mutating func index(_ count: Int) -> Int { Int(((next() >> 32) &* UInt64(count)) >> 32) }

@@ -1,0 +1,100 @@
+import CKernels
+import LCPModels
+
+/// Steps down the gradients. Every thread of a team does its part of the parameters.
+final class Optimizer {
+    private let recipe: TrainingRecipe
+    private let kernels: UnsafePointer<lcp_kernels>
+    private let graph: TrainingGraph
+    private let momentum: Buffer
+    /// Adam's second moment.
+    private let variance: Buffer
+    /// A running average of the parameters, where the recipe wants one.
+    private let average: Buffer
+    private(set) var steps = 0
+
+    private static let epsilon: Float = 1e-8
+
+    init(_ recipe: TrainingRecipe, _ graph: TrainingGraph) {
+        self.recipe = recipe
+        self.graph = graph
+        kernels = lcp_kernels_best()!
+        momentum = Buffer(graph.parameters.count)
+        variance = Buffer(recipe.optimizer == .sgd ? 0 : graph.parameters.count)
+        average = Buffer(recipe.averaging > 0 ? graph.parameters.count : 0)
+    }
+
+    /// Counts a step; one thread does it, before any updates.
+    func begin() { steps += 1 }
+
+    /// A thread's part of a step.
+    func update(thread: Int, of threads: Int, learningRate: Float) {
+        let count = graph.parameters.count
+        // Whole cache lines, so that threads do not write into each other's.
+        func bound(_ thread: Int) -> Int { thread == threads ? count : count * thread / threads / 16 * 16 }
+        let mine = bound(thread)..<bound(thread + 1)
+        update(mine.clamped(to: 0..<graph.decayingCount), learningRate, recipe.weightDecay)
+        update(mine.clamped(to: graph.decayingCount..<count), learningRate, 0)
+    }
+
+    private func update(_ range: Range<Int>, _ rate: Float, _ decay: Float) {
+        guard !range.isEmpty else { return }
+        let (start, count) = (range.lowerBound, Int64(range.count))
+        let (values, slopes) = (graph.parameters.pointer + start, graph.gradients.pointer + start)
+        switch recipe.optimizer {
+        case .sgd:
+            kernels.pointee.sgd(
+                values, slopes, momentum.pointer + start, count, rate, recipe.momentum, decay, 1)
+        case .adam, .adamW:
+            kernels.pointee.adam(
+                values, slopes, momentum.pointer + start, variance.pointer + start, count, rate, recipe.momentum,
+                recipe.beta2, Self.epsilon, 1 - power(recipe.momentum, steps), 1 - power(recipe.beta2, steps), decay,
+                recipe.optimizer == .adam ? 1 : 0)
+        }
+        guard recipe.averaging > 0 else { return }
+        // At first the average is young and must not remember the random weights.
+        let decayNow = min(recipe.averaging, Float(steps) / Float(steps + 10))
+        kernels.pointee.average(average.pointer + start, values, count, decayNow)
+    }
+
+    private func power(_ base: Float, _ exponent: Int) -> Float {
+        var (result, factor, rest) = (1.0, Double(base), exponent)
+        while rest > 0 {
+            if rest & 1 == 1 { result *= factor }
+            factor *= factor
+            rest >>= 1
+        }
+        return Float(result)
+    }
+
+    /// Runs `body` with the averaged parameters in place of the present ones, where there is an average.
+    func withAverage<T>(_ body: () throws -> T) rethrows -> T {
+        guard recipe.averaging > 0, steps > 0 else { return try body() }
+        swapAverage()
+        defer { swapAverage() }
+        return try body()
+    }
+
+    private func swapAverage() {
+        for index in 0..<average.count { swap(&average.pointer[index], &graph.parameters.pointer[index]) }
+    }
+
+    /// What has to be kept to go on later, by name.
+    var state: [String: [Float]] {
+        var state = ["momentum": momentum.values]
+        if variance.count > 0 { state["variance"] = variance.values }
+        if average.count > 0 { state["average"] = average.values }
+        return state
+    }
+
+    func restore(_ state: [String: [Float]], steps: Int) throws(TrainingError) {
+        for (name, buffer) in [("momentum", momentum), ("variance", variance), ("average", average)]
+        where buffer.count > 0 {
+            guard let values = state[name], values.count == buffer.count else {
+                throw TrainingError("the checkpoint is of another training: its \(name) does not fit")
+            }
+            buffer.values = values
+        }
+        self.steps = steps
+    }
+}

@@ -21,15 +21,20 @@ public struct Normalization: Sendable, Hashable {
 extension LabeledImages {
     /// The mean and the standard deviation of these images' channels.
     public func measuredNormalization() -> Normalization {
-        var histograms = [[Int]](repeating: [Int](repeating: 0, count: 256), count: channels)
-        for channel in 0..<channels {
-            for index in stride(from: channel, to: pixels.count, by: channels) {
-                histograms[channel][Int(pixels[index])] += 1
+        var histograms = [Int](repeating: 0, count: channels * 256)
+        pixels.withUnsafeBufferPointer { pixels in
+            histograms.withUnsafeMutableBufferPointer { histograms in
+                var (index, channel) = (0, 0)
+                while index < pixels.count {
+                    histograms[channel * 256 + Int(pixels[index])] += 1
+                    channel = channel + 1 == channels ? 0 : channel + 1
+                    index += 1
+                }
             }
         }
-        let moments = histograms.map { histogram -> (mean: Double, deviation: Double) in
+        let moments = (0..<channels).map { channel -> (mean: Double, deviation: Double) in
             var (count, sum, squares) = (0.0, 0.0, 0.0)
-            for (value, frequency) in histogram.enumerated() {
+            for (value, frequency) in histograms[channel * 256..<(channel + 1) * 256].enumerated() {
                 let (value, frequency) = (Double(value) / 255, Double(frequency))
                 count += frequency
                 sum += frequency * value

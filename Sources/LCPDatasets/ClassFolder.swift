@@ -78,7 +78,7 @@ public struct ClassFolder: Sendable {
     /// - Throws: ``DatasetError``, also where the classes are others than those to train on.
     public static func evaluation(_ folder: String) throws(DatasetError) -> ClassFolder {
         guard isDivided(folder) else { return try ClassFolder(path: folder) }
-        guard let name = ["test", "val"].first(where: { FileIO.isFolder("\(folder)/\($0)") }) else {
+        guard let name = testFolder(folder) else {
             throw DatasetError("\(folder) has a folder train and neither test nor val: there is nothing to evaluate on")
         }
         let (training, test) = (try ClassFolder.training(folder), try ClassFolder(path: "\(folder)/\(name)"))
@@ -91,6 +91,11 @@ public struct ClassFolder: Sendable {
             }
         }
         return test
+    }
+
+    /// The name of the folder in `folder` that holds the test set, where there is one.
+    static func testFolder(_ folder: String) -> String? {
+        isDivided(folder) ? ["test", "val"].first { FileIO.isFolder("\(folder)/\($0)") } : nil
     }
 
     private static func subfolders(_ path: String) throws(DatasetError) -> [String] {

@@ -70,7 +70,7 @@ public enum DataSpecification: Sendable, Hashable {
     public var hasTestSet: Bool {
         switch self {
         case .mnist, .fashionMNIST, .cifar10, .cifar100, .drawn: true
-        case .folder(let folder): ClassFolder.isDivided(folder)
+        case .folder(let folder): ClassFolder.testFolder(folder) != nil
         case .idx: false
         }
     }

@@ -53,6 +53,14 @@ import Testing
         #expect(try data.evaluationSet(seed: 1, size: Self.size).labels == labels)
     }
 
+    @Test func whereThereIsNothingToTestOnOneCanStillTrain() throws {
+        let folder = try Self.folder(["train/a/1.png", "train/b/1.png"])
+        let data = DataSpecification.folder(folder.path)
+        #expect(!data.hasTestSet)
+        #expect(try data.trainingSet(seed: 1, size: Self.size).labels == [0, 1])
+        #expect(try DataSummary(data).training == [1, 1])
+    }
+
     @Test func aClassMayBeCalledTrain() throws {
         let folder = try Self.folder(["bus/1.png", "train/1.png"])
         #expect(try DataSpecification.folder(folder.path).classNames() == ["bus", "train"])

@@ -34,13 +34,13 @@ let package = Package(
         system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
 
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
-        .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
-        .target(name: "LCPModels", dependencies: ["Tensors", "CCrypto"], swiftSettings: strict),
+        .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
+        .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
         .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
         .target(name: "CKernels"),
         .target(name: "LCPTraining", dependencies: ["LCPModels", "CKernels"], swiftSettings: strict),
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
-        .target(name: "LCPDatasets", dependencies: ["Tensors", "Images"], swiftSettings: strict),
+        .target(name: "LCPDatasets", dependencies: ["Tensors", "Images", "CZlib"], swiftSettings: strict),
         .target(
             name: "LCPPipeline", dependencies: ["MQTT", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
             swiftSettings: strict),
@@ -59,7 +59,7 @@ let package = Package(
         .testTarget(name: "LCPInferenceTests", dependencies: ["LCPInference", "LCPModels", "Tensors"]),
         .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
-        .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets"]),
+        .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),
         .testTarget(
             name: "IntegrationTests",

@@ -5,7 +5,7 @@
 set -eu
 
 packages="mosquitto mosquitto-clients libmosquitto-dev libxnnpack-dev libpthreadpool-dev libdnnl-dev libturbojpeg0-dev
-libpng-dev libxxhash-dev libssl-dev zlib1g-dev pkg-config ca-certificates"
+libpng-dev libxxhash-dev libssl-dev zlib1g-dev pkg-config ca-certificates curl"
 [ "${1:-}" = tests ] && packages="$packages openssl python3 python3-paho-mqtt"
 
 fail() { echo "setup: $*" >&2; exit 1; }

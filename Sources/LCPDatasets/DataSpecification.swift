@@ -2,16 +2,32 @@
 public enum DataSpecification: Sendable, Hashable {
     /// `mnist:FOLDER`: MNIST's four files.
     case mnist(folder: String)
-    /// `drawn` or `drawn:COUNT`: digits that the program draws.
-    case drawn(count: Int)
+    /// `fashion-mnist:FOLDER`: the same four files, of clothes.
+    case fashionMNIST(folder: String)
+    /// `cifar10:FOLDER`: the six files of the binary version.
+    case cifar10(folder: String)
+    /// `cifar100:FOLDER`: the two files of the binary version, with the fine labels.
+    case cifar100(folder: String)
+    /// `folder:FOLDER`: JPEG and PNG files in a folder for each class, see ``ClassFolder``.
+    case folder(String)
     /// `idx:IMAGES,LABELS`.
     case idx(images: String, labels: String)
+    /// `drawn` or `drawn:COUNT`: digits that the program draws.
+    case drawn(count: Int)
+
+    /// What can be written, for help texts.
+    public static let forms =
+        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:IMAGES,LABELS or drawn[:COUNT]"
 
     /// - Throws: ``DatasetError`` for anything else.
     public init(_ text: String, defaultDrawnCount: Int) throws(DatasetError) {
         let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
         switch (parts.first, parts.count) {
         case ("mnist", 2): self = .mnist(folder: parts[1])
+        case ("fashion-mnist", 2): self = .fashionMNIST(folder: parts[1])
+        case ("cifar10", 2): self = .cifar10(folder: parts[1])
+        case ("cifar100", 2): self = .cifar100(folder: parts[1])
+        case ("folder", 2): self = .folder(parts[1])
         case ("drawn", 1): self = .drawn(count: defaultDrawnCount)
         case ("drawn", 2):
             guard let count = Int(parts[1]), (1...10_000_000).contains(count) else {
@@ -24,9 +40,7 @@ public enum DataSpecification: Sendable, Hashable {
                 throw DatasetError("\(text.debugDescription) needs two files: idx:IMAGES,LABELS")
             }
             self = .idx(images: files[0], labels: files[1])
-        default:
-            throw DatasetError(
-                "\(text.debugDescription) is no data: write mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS")
+        default: throw DatasetError("\(text.debugDescription) is no data: write \(Self.forms)")
         }
     }
 
@@ -34,17 +48,120 @@ public enum DataSpecification: Sendable, Hashable {
     public var name: String {
         switch self {
         case .mnist: "mnist"
-        case .drawn: "drawn"
+        case .fashionMNIST: "fashion-mnist"
+        case .cifar10: "cifar10"
+        case .cifar100: "cifar100"
+        case .folder: "folder"
         case .idx: "idx"
+        case .drawn: "drawn"
         }
     }
 
-    /// The images to evaluate on: MNIST's test set, digits drawn from `seed`, the named files.
-    public func evaluationSet(seed: UInt64) throws(DatasetError) -> LabeledImages {
+    /// How it is written, without the paths of this machine: for records that others read.
+    public var form: String {
         switch self {
-        case .mnist(let folder): try IDX.mnist(folder: folder, training: false)
-        case .drawn(let count): DrawnDigits(seed: seed).images(count)
-        case .idx(let images, let labels): try IDX.read(images: images, labels: labels)
+        case .mnist, .fashionMNIST, .cifar10, .cifar100, .folder: "\(name):FOLDER"
+        case .idx: "idx:IMAGES,LABELS"
+        case .drawn(let count): "drawn:\(count)"
         }
+    }
+
+    /// Whether ``evaluationSet(seed:size:)`` has other images than ``trainingSet(seed:epoch:size:)``.
+    public var hasTestSet: Bool {
+        switch self {
+        case .mnist, .fashionMNIST, .cifar10, .cifar100, .drawn: true
+        case .folder(let folder): ClassFolder.testFolder(folder) != nil
+        case .idx: false
+        }
+    }
+
+    /// The size of the images; nil where it is another for each data set, or each image.
+    public var size: ImageSize? {
+        switch self {
+        case .mnist, .fashionMNIST, .drawn: ImageSize(height: 28, width: 28, channels: 1)
+        case .cifar10, .cifar100: ImageSize(height: CIFAR.height, width: CIFAR.width, channels: 3)
+        case .folder, .idx: nil
+        }
+    }
+
+    /// The name of each class, by label; nil where nobody told them.
+    ///
+    /// - Throws: ``DatasetError`` where the names are those of folders and these cannot be read.
+    public func classNames() throws(DatasetError) -> [String]? {
+        switch self {
+        case .mnist, .drawn: ClassNames.digits
+        case .fashionMNIST: ClassNames.fashionMNIST
+        case .cifar10: ClassNames.cifar10
+        case .cifar100: ClassNames.cifar100
+        case .folder(let folder): try ClassFolder.training(folder).classes
+        case .idx: nil
+        }
+    }
+
+    /// What the pixels are usually normalised with; nil where nothing is usual, see ``LabeledImages/measuredNormalization()``.
+    ///
+    /// - Parameter channels: 1 or 3; only image folders can have both.
+    public func normalization(channels: Int) -> Normalization? {
+        switch self {
+        case .mnist, .drawn: .mnist
+        case .fashionMNIST: .fashionMNIST
+        case .cifar10: .cifar10
+        case .cifar100: .cifar100
+        case .folder: channels == 1 ? .greyImageNet : .imageNet
+        case .idx: nil
+        }
+    }
+
+    /// The images to train on.
+    ///
+    /// - Parameters:
+    ///   - seed: which digits are drawn: never those of ``evaluationSet(seed:size:)``.
+    ///   - epoch: drawn digits are others in every epoch.
+    ///   - size: what a model takes. Image folders are made so and need it; all others must have it already.
+    /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled.
+    public func trainingSet(seed: UInt64, epoch: Int = 1, size: ImageSize? = nil) throws -> LabeledImages {
+        switch self {
+        case .folder(let folder): try ClassFolder.training(folder).read(size: try wanted(size))
+        case .drawn(let count): try checked(DrawnDigits(trainingSeed: seed, epoch: epoch).images(count), size)
+        default: try checked(try fixedSet(training: true), size)
+        }
+    }
+
+    /// The images to evaluate on: the test set, the digits that the sensor draws from `seed`, or the named files.
+    ///
+    /// - Parameter size: as in ``trainingSet(seed:epoch:size:)``.
+    /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled.
+    public func evaluationSet(seed: UInt64, size: ImageSize? = nil) throws -> LabeledImages {
+        switch self {
+        case .folder(let folder): try ClassFolder.evaluation(folder).read(size: try wanted(size))
+        case .drawn(let count): try checked(DrawnDigits(seed: seed).images(count), size)
+        default: try checked(try fixedSet(training: false), size)
+        }
+    }
+
+    private func fixedSet(training: Bool) throws(DatasetError) -> LabeledImages {
+        switch self {
+        case .mnist(let folder): try IDX.mnist(folder: folder, training: training)
+        case .fashionMNIST(let folder): try IDX.mnist(folder: folder, training: training)
+        case .cifar10(let folder): try CIFAR.ten(folder: folder, training: training)
+        case .cifar100(let folder): try CIFAR.hundred(folder: folder, training: training)
+        case .idx(let images, let labels): try IDX.read(images: images, labels: labels)
+        case .folder, .drawn: preconditionFailure("\(name) is no file of images")
+        }
+    }
+
+    private func wanted(_ size: ImageSize?) throws(DatasetError) -> ImageSize {
+        guard let size else {
+            throw DatasetError("the images of \(name) have many sizes: it must be told which is needed")
+        }
+        return size
+    }
+
+    private func checked(_ images: LabeledImages, _ size: ImageSize?) throws(DatasetError) -> LabeledImages {
+        if let size, images.size != size {
+            throw DatasetError(
+                "the images of \(name) are \(images.size), and \(size) is needed: choose a network that takes them")
+        }
+        return images
     }
 }

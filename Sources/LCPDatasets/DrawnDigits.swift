@@ -12,6 +12,11 @@ public struct DrawnDigits: Sendable {
 
     public init(seed: UInt64) { self.seed = seed }
 
+    /// The digits of one epoch of training: far from every seed that a person would give the sensor or an evaluation.
+    public init(trainingSeed seed: UInt64, epoch: Int) {
+        self.seed = 0x7472_6169_6E00_0000 &+ seed &* 100_000 &+ UInt64(epoch)
+    }
+
     /// A number of images, from index 0, with their labels.
     public func images(_ count: Int, from first: Int = 0) -> LabeledImages {
         var result = LabeledImages(height: Self.height, width: Self.width, channels: 1)

@@ -50,17 +50,26 @@ public enum IDX {
         return result
     }
 
-    /// MNIST's training or test set out of a folder with its four files, named as on its home page.
+    /// MNIST's or Fashion-MNIST's training or test set out of a folder with its four files, named as on their home pages.
     public static func mnist(folder: String, training: Bool) throws(DatasetError) -> LabeledImages {
         let prefix = training ? "train" : "t10k"
         // The files are called both ways, depending on who unpacked them.
         for dot in ["-", "."] {
             let images = "\(folder)/\(prefix)-images\(dot)idx3-ubyte"
             if FileIO.exists(images) {
-                return try read(images: images, labels: "\(folder)/\(prefix)-labels\(dot)idx1-ubyte")
+                let labels = "\(folder)/\(prefix)-labels\(dot)idx1-ubyte"
+                let result = try read(images: images, labels: labels)
+                if let wrong = result.labels.firstIndex(where: { $0 > 9 }) {
+                    throw DatasetError(
+                        "image \(wrong) has the label \(result.labels[wrong]) in \(labels), the highest is 9: the file is damaged or another one"
+                    )
+                }
+                return result
             }
         }
-        throw DatasetError("there is no \(prefix)-images-idx3-ubyte in \(folder): it needs MNIST's files, unpacked")
+        throw DatasetError(
+            "there is no \(prefix)-images-idx3-ubyte in \(folder): it needs the four files of MNIST or Fashion-MNIST, unpacked"
+        )
     }
 
     private static func bytes(_ path: String) throws(DatasetError) -> [UInt8] {

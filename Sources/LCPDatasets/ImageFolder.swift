@@ -1,4 +1,3 @@
-import Glibc
 public import Images
 import Tensors
 
@@ -11,20 +10,16 @@ public struct ImageFolder: Sendable {
     ///
     /// - Throws: ``DatasetError`` where it cannot be read or has no image.
     public init(path: String) throws(DatasetError) {
-        guard let directory = opendir(path) else {
-            throw DatasetError("cannot read the folder \(path): \(String(cString: strerror(errno)))")
-        }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        let names: [String]
+        do {
+            names = try FileIO.list(path).filter { name in
+                [".jpg", ".jpeg", ".png"].contains(where: name.lowercased().hasSuffix)
             }
-            let lower = name.lowercased()
-            if [".jpg", ".jpeg", ".png"].contains(where: lower.hasSuffix) { names.append(name) }
+        } catch {
+            throw DatasetError("\(error)")
         }
         guard !names.isEmpty else { throw DatasetError("there is no .jpg, .jpeg or .png file in \(path)") }
-        files = names.sorted().map { "\(path)/\($0)" }
+        files = names.map { "\(path)/\($0)" }
     }
 
     /// Reads one image at the given size.

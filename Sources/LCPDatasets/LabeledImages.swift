@@ -1,3 +1,24 @@
+import Tensors
+
+/// The size of an image.
+public struct ImageSize: Sendable, Hashable, CustomStringConvertible {
+    public var height: Int
+    public var width: Int
+    /// 1 is grey, 3 is red, green, blue.
+    public var channels: Int
+
+    public init(height: Int, width: Int, channels: Int) {
+        self.height = height
+        self.width = width
+        self.channels = channels
+    }
+
+    /// Bytes of one image.
+    public var byteCount: Int { height * width * channels }
+
+    public var description: String { "\(height)×\(width)×\(channels)" }
+}
+
 /// Images of one size, and their true classes where they are known.
 public struct LabeledImages: Sendable {
     public var height: Int
@@ -16,6 +37,9 @@ public struct LabeledImages: Sendable {
         self.labels = labels
     }
 
+    /// The size of each image.
+    public var size: ImageSize { ImageSize(height: height, width: width, channels: channels) }
+
     /// Bytes of one image.
     public var imageSize: Int { height * width * channels }
 
@@ -27,11 +51,16 @@ public struct LabeledImages: Sendable {
 
     /// Both sets, one after the other; they must have the same size.
     public static func + (left: Self, right: Self) -> Self {
-        precondition(left.imageSize == right.imageSize, "images of different sizes cannot be joined")
         var result = left
-        result.pixels += right.pixels
-        result.labels += right.labels
+        result.append(right)
         return result
+    }
+
+    /// Adds the images of another set, which must have the same size.
+    public mutating func append(_ other: Self) {
+        precondition(size == other.size, "images of different sizes cannot be joined")
+        pixels += other.pixels
+        labels += other.labels
     }
 
     /// The first images only.
@@ -40,6 +69,59 @@ public struct LabeledImages: Sendable {
         result.pixels = Array(pixels.prefix(count * imageSize))
         result.labels = Array(labels.prefix(count))
         return result
+    }
+
+    /// Some of the images, in the order of `indices`.
+    public func selecting(_ indices: [Int]) -> Self {
+        var result = Self(height: height, width: width, channels: channels)
+        result.pixels.reserveCapacity(indices.count * imageSize)
+        for index in indices { result.pixels += self[index] }
+        if !labels.isEmpty { result.labels = indices.map { labels[$0] } }
+        return result
+    }
+
+    /// The number of images of each class, from class 0 to the highest that is there, and at least `classes` of them.
+    public func imagesPerClass(classes: Int = 0) -> [Int] {
+        var result = [Int](repeating: 0, count: max(classes, labels.max().map { Int($0) + 1 } ?? 0))
+        for label in labels { result[Int(label)] += 1 }
+        return result
+    }
+
+    /// Takes images out of a training set to make choices on, so that no choice is made on the test set.
+    ///
+    /// Each class gives its share, chosen at random; unlabelled images are one class. The same seed takes the same images, and
+    /// both parts keep their order.
+    ///
+    /// - Throws: ``DatasetError`` where not one image would be left.
+    public func split(
+        validation validationCount: Int, seed: UInt64
+    ) throws(DatasetError) -> (training: LabeledImages, validation: LabeledImages) {
+        let count = count
+        guard (0..<max(count, 1)).contains(validationCount) else {
+            throw DatasetError(
+                "\(validationCount) images cannot be taken for validation out of \(count): at least one is left to train on"
+            )
+        }
+        let unlabelled = labels.isEmpty
+        var members = [[Int]](repeating: [], count: unlabelled ? 1 : 256)
+        for index in 0..<count { members[unlabelled ? 0 : Int(labels[index])].append(index) }
+
+        // Every class gives the whole part of its share, and those with the largest remainders one more.
+        var taken = members.map { $0.count * validationCount / max(count, 1) }
+        let remainders = members.map { $0.count * validationCount % max(count, 1) }
+        let open = validationCount - taken.reduce(0, +)
+        let order = members.indices.sorted { (remainders[$0], $1) > (remainders[$1], $0) }
+        for label in order.prefix(open) { taken[label] += 1 }
+
+        var isTaken = [Bool](repeating: false, count: count)
+        for label in members.indices {
+            var random = SeededGenerator(seed: seed, stream: UInt64(label))
+            for position in 0..<taken[label] {
+                members[label].swapAt(position, position + random.index(members[label].count - position))
+                isTaken[members[label][position]] = true
+            }
+        }
+        return (selecting((0..<count).filter { !isTaken[$0] }), selecting((0..<count).filter { isTaken[$0] }))
     }
 }
 

@@ -72,14 +72,33 @@ package enum FileIO {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw .failed("make the folder", path, errno) }
     }
 
-    /// Whether a folder has nothing in it.
-    package static func isEmptyFolder(_ path: String) throws(FileError) -> Bool {
+    /// The names of what is in a folder, sorted, without itself and the folder above.
+    package static func list(_ path: String) throws(FileError) -> [String] {
         guard let directory = opendir(path) else { throw .failed("read the folder", path, errno) }
         defer { closedir(directory) }
-        var count = 0
-        while readdir(directory) != nil { count += 1 }
-        // It lists itself and the folder above.
-        return count <= 2
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Whether a folder has nothing in it.
+    package static func isEmptyFolder(_ path: String) throws(FileError) -> Bool { try list(path).isEmpty }
+
+    /// Whether a folder is there.
+    package static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// The bytes of a file, 0 where there is none.
+    package static func size(_ path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
     /// Takes a file away, where it is there.

@@ -5,6 +5,7 @@ import LCPModels
 import LCPPipeline
 import MQTT
 import Synchronization
+import Tensors
 
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -21,7 +21,7 @@ struct EvaluateCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS; may be given several times.", valueName: "data"))
+            "\(DataSpecification.forms); may be given several times.", valueName: "data"))
     var data: [String] = ["drawn"]
 
     @Option(help: ArgumentHelp("The most branches to leave out; all but one by default.", valueName: "k"))
@@ -53,14 +53,9 @@ struct EvaluateCommand: AsyncParsableCommand {
             let evaluator = try BundleEvaluator(bundle: bundle)
             var report = Report(model: bundle.manifest.name, model_hash: bundle.hash.description, results: [])
             for specification in specifications {
-                let images = try specification.evaluationSet(seed: seed)
                 let shape = bundle.network.input
-                guard images.height == shape.height, images.width == shape.width, images.channels == shape.channels
-                else {
-                    throw PipelineError(
-                        "the images of \(specification.name) are \(images.height)×\(images.width)×\(images.channels), \(bundle.manifest.name) takes \(shape)"
-                    )
-                }
+                let images = try specification.evaluationSet(
+                    seed: seed, size: ImageSize(height: shape.height, width: shape.width, channels: shape.channels))
                 let line = ProgressLine()
                 let result = try evaluator.evaluate(
                     pixels: images.pixels, labels: images.labels, maximumMissing: missing

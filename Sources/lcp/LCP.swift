@@ -24,7 +24,8 @@ struct LCP: AsyncParsableCommand {
     private static var subcommands: [any ParsableCommand.Type] {
         var commands: [any ParsableCommand.Type] = [
             DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, EvaluateCommand.self,
-            WatchCommand.self, BrokerCommand.self, DoctorCommand.self, BenchCommand.self,
+            WatchCommand.self, BrokerCommand.self, DoctorCommand.self, DataCommand.self,
+            BenchCommand.self,
         ]
         #if Training
         commands.append(TrainCommand.self)

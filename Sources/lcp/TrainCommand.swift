@@ -26,7 +26,7 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "mnist:FOLDER, drawn[:COUNT] or idx:IMAGES,LABELS; may be given several times.", valueName: "data"))
+            "\(DataSpecification.forms); may be given several times.", valueName: "data"))
     var data: [String]
 
     @Option(help: "How often every image is seen.")
@@ -68,20 +68,10 @@ struct TrainCommand: AsyncParsableCommand {
         try ModelBundle.prepareFolder(out)
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
         // What does not change is read before anything else, so that a wrong path is told at once.
+        let size = ImageSize(height: split.input.height, width: split.input.width, channels: split.input.channels)
         let fixedSets = try specifications.map { specification -> LabeledImages? in
-            let set: LabeledImages
-            switch specification {
-            case .mnist(let folder): set = try IDX.mnist(folder: folder, training: true)
-            case .idx(let images, let labels): set = try IDX.read(images: images, labels: labels)
-            case .drawn: return nil
-            }
-            guard set.height == split.input.height, set.width == split.input.width, set.channels == split.input.channels
-            else {
-                throw ValidationError(
-                    "the images of \(specification.name) are \(set.height)×\(set.width)×\(set.channels), \(network) takes \(split.input)"
-                )
-            }
-            return set
+            if case .drawn = specification { return nil }
+            return try specification.trainingSet(seed: seed, size: size)
         }
         let preprocessing = ModelManifest.Preprocessing(mean: [0.1307], standardDeviation: [0.3081])
         var options = TrainingOptions()
@@ -102,7 +92,7 @@ struct TrainCommand: AsyncParsableCommand {
                 if let fixedSet {
                     images = fixedSet
                 } else if case .drawn(let count) = specification {
-                    images = DrawnDigits(seed: Self.drawingSeed(seed, epoch: epoch)).images(count)
+                    images = DrawnDigits(trainingSeed: seed, epoch: epoch).images(count)
                 } else {
                     continue
                 }
@@ -125,11 +115,6 @@ struct TrainCommand: AsyncParsableCommand {
         try write(trainer.parameters, split, preprocessing, specifications)
     }
 
-    /// Far from every seed that a person would give the sensor or an evaluation.
-    private static func drawingSeed(_ seed: UInt64, epoch: Int) -> UInt64 {
-        0x7472_6169_6E00_0000 &+ seed &* 100_000 &+ UInt64(epoch)
-    }
-
     private func write(
         _ parameters: ModelParameters, _ split: BranchedNetwork, _ preprocessing: ModelManifest.Preprocessing,
         _ specifications: [DataSpecification]
@@ -141,10 +126,11 @@ struct TrainCommand: AsyncParsableCommand {
         let evaluator = try BundleEvaluator(bundle: draft)
         var accuracy: [String: Double] = [:]
         for specification in specifications {
-            // An IDX file that was trained on says nothing about images never seen.
-            if case .idx = specification { continue }
+            // Images that were trained on say nothing about images never seen.
+            guard specification.hasTestSet else { continue }
+            let size = ImageSize(height: split.input.height, width: split.input.width, channels: split.input.channels)
             let set = try (specification.name == "drawn" ? DataSpecification.drawn(count: 10_000) : specification)
-                .evaluationSet(seed: 1)
+                .evaluationSet(seed: 1, size: size)
             let result = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, maximumMissing: 0) { _ in
                 !Task.isCancelled
             }
@@ -154,9 +140,7 @@ struct TrainCommand: AsyncParsableCommand {
             )
         }
         // A folder's path is this machine's business.
-        let shownData = data.map {
-            $0.hasPrefix("mnist:") ? "mnist:FOLDER" : $0.hasPrefix("idx:") ? "idx:IMAGES,LABELS" : $0
-        }
+        let shownData = specifications.map(\.form)
         let command =
             "lcp train \(network) --branches \(branches) " + shownData.map { "--data \($0) " }.joined()
             + "--epochs \(epochs) --batch \(batch) --learning-rate \(learningRate) --seed \(seed)"

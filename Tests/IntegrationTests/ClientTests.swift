@@ -1,6 +1,7 @@
 import Foundation
 import LCPPipeline
 import MQTT
+import Tensors
 import Testing
 
 @Suite struct ClientTests {

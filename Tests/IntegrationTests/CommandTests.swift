@@ -1,5 +1,6 @@
 import Foundation
 import LCPPipeline
+import Tensors
 import Testing
 
 @Suite struct CommandTests {

@@ -1,6 +1,7 @@
 import Foundation
 import LCPPipeline
 import MQTT
+import Tensors
 import Testing
 
 /// A mosquitto of the test's own on a free port, gone with its last reference.

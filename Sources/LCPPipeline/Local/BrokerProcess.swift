@@ -1,9 +1,9 @@
 import Glibc
-import Tensors
+package import Tensors
 
 /// A mosquitto as a child process.
 public final class BrokerProcess: Sendable {
-    public let process: ChildProcess
+    package let process: ChildProcess
     public let host: String
     public let port: Int
 
@@ -72,8 +72,13 @@ public final class BrokerProcess: Sendable {
         guard written == text.utf8.count else { throw PipelineError("the broker's configuration is too long") }
         let null = isQuiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
         defer { if null >= 0 { close(null) } }
-        let process = try ChildProcess(
-            executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: ends[0], errorOutput: null)
+        let process: ChildProcess
+        do {
+            process = try ChildProcess(
+                executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: ends[0], errorOutput: null)
+        } catch {
+            throw PipelineError("\(error)")
+        }
         try self.init(process, host: host, port: port)
     }
 

@@ -1,6 +1,7 @@
 import Glibc
 import MQTT
 import Synchronization
+import Tensors
 
 /// A whole pipeline on this machine: a broker, a process for each branch, an aggregator and a sensor, all of them children of
 /// this one, that talk through the broker only.

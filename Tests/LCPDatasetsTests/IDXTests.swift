@@ -2,7 +2,7 @@ import Foundation
 import LCPDatasets
 import Testing
 
-@Suite struct DataFileTests {
+@Suite struct IDXTests {
     func file(_ bytes: [UInt8]) throws -> String {
         let path = NSTemporaryDirectory() + "lcp-\(UUID().uuidString).idx"
         try Data(bytes).write(to: URL(fileURLWithPath: path))
@@ -40,17 +40,27 @@ import Testing
         #expect(error?.description.contains("/nowhere/images") == true)
     }
 
-    @Test(
-        .enabled(
-            if: ProcessInfo.processInfo.environment["LCP_DATA"] != nil,
-            "SKIPPED: LCP_DATA names no folder with real data, so MNIST is not read"))
-    func mnistIsRead() throws {
-        let folder = try #require(ProcessInfo.processInfo.environment["LCP_DATA"]) + "/mnist"
-        let (training, test) = (
-            try IDX.mnist(folder: folder, training: true), try IDX.mnist(folder: folder, training: false)
-        )
+    @Test(arguments: ["mnist", "fashion-mnist"])
+    func aLabelAboveNineIsRefused(name: String) throws {
+        let folder = try TestFolder()
+        try folder.write("train-images-idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 5, 6])
+        try folder.write("train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 2, 9, 10])
+        let error = #expect(throws: DatasetError.self) {
+            try DataSpecification("\(name):\(folder.path)", defaultDrawnCount: 1).trainingSet(seed: 1)
+        }
+        #expect(error?.description.contains("image 1 has the label 10") == true)
+        #expect(error?.description.contains("\(folder.path)/train-labels-idx1-ubyte") == true)
+    }
+
+    @Test(.needsRealData) func mnistIsRead() throws {
+        let data = DataSpecification.mnist(folder: try RealData.folder("mnist"))
+        let (training, test) = (try data.trainingSet(seed: 1), try data.evaluationSet(seed: 1))
         #expect((training.count, test.count) == (60_000, 10_000))
-        #expect((test.height, test.width) == (28, 28))
+        #expect(test.size == data.size)
         #expect(Array(test.labels.prefix(5)) == [7, 2, 1, 0, 4])
+        // LeCun's counts.
+        #expect(test.imagesPerClass() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
+        #expect(training.imagesPerClass().reduce(0, +) == 60_000)
+        try expectUsual(training, data)
     }
 }

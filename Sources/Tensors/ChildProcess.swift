@@ -2,8 +2,8 @@ import Glibc
 
 /// A child process that ends with its parent: its standard input is a pipe from here, and the pipe's end tells it to stop,
 /// also where this process is killed.
-public final class ChildProcess: @unchecked Sendable {
-    public let processID: Int32
+package final class ChildProcess: @unchecked Sendable {
+    package let processID: Int32
     private let inputPipe: Int32
     private var status: Int32?
 
@@ -14,12 +14,12 @@ public final class ChildProcess: @unchecked Sendable {
     ///   - inherited: a descriptor that the child gets as its number 3, −1 for none.
     ///   - errorOutput: where its standard error goes; −1 for this process's own.
     ///   - output: where its standard output goes; −1 throws it away.
-    /// - Throws: ``PipelineError``.
-    public init(
+    /// - Throws: ``ProcessError``.
+    package init(
         executable: String, arguments: [String], inherited: Int32 = -1, output: Int32 = -1, errorOutput: Int32 = -1
-    ) throws(PipelineError) {
+    ) throws(ProcessError) {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
+        guard pipe(&ends) == 0 else { throw ProcessError("cannot make a pipe: \(String(cString: strerror(errno)))") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
 
         var actions = posix_spawn_file_actions_t()
@@ -57,7 +57,7 @@ public final class ChildProcess: @unchecked Sendable {
         close(ends[0])
         guard result == 0 else {
             close(ends[1])
-            throw PipelineError("cannot start \(executable): \(String(cString: strerror(result)))")
+            throw ProcessError("cannot start \(executable): \(String(cString: strerror(result)))")
         }
         processID = pid
         inputPipe = ends[1]
@@ -69,7 +69,7 @@ public final class ChildProcess: @unchecked Sendable {
     }
 
     /// The exit status if it has ended (128 + signal where a signal ended it), nil while it runs.
-    public func poll() -> Int32? {
+    package func poll() -> Int32? {
         if let status { return status }
         var raw: Int32 = 0
         guard waitpid(processID, &raw, WNOHANG) == processID else { return nil }
@@ -79,7 +79,7 @@ public final class ChildProcess: @unchecked Sendable {
 
     /// Asks it to end, waits, and after `patience` ends it by force.
     @discardableResult
-    public func stop(patience: Duration = .seconds(3)) -> Int32 {
+    package func stop(patience: Duration = .seconds(3)) -> Int32 {
         if let status = poll() { return status }
         kill(processID, SIGTERM)
         let deadline = ContinuousClock.now + patience
@@ -98,7 +98,7 @@ public final class ChildProcess: @unchecked Sendable {
     private static func exitStatus(_ raw: Int32) -> Int32 { raw & 0x7F == 0 ? (raw >> 8) & 0xFF : 128 + (raw & 0x7F) }
 
     /// The path of a program in `PATH` or in the folders where Debian puts servers.
-    public static func find(_ name: String) -> String? {
+    package static func find(_ name: String) -> String? {
         let path = getenv("PATH").map { String(cString: $0) } ?? ""
         let folders =
             path.split(separator: ":").map(String.init) + [
@@ -106,4 +106,10 @@ public final class ChildProcess: @unchecked Sendable {
             ]
         return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
+}
+
+/// A program that could not be started: one sentence.
+package struct ProcessError: Error, Hashable, CustomStringConvertible {
+    package let description: String
+    init(_ description: String) { self.description = description }
 }

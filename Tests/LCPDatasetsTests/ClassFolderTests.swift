@@ -1,0 +1,124 @@
+import Foundation
+import LCPDatasets
+import Testing
+
+@Suite struct ClassFolderTests {
+    static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Fixtures/images")
+
+    /// A folder with one of the fixtures at each path.
+    static func folder(_ paths: [String]) throws -> TestFolder {
+        let folder = try TestFolder()
+        let (jpeg, png) = (
+            try Data(contentsOf: fixtures.appendingPathComponent("colour.jpg")),
+            try Data(contentsOf: fixtures.appendingPathComponent("colour.png"))
+        )
+        for path in paths { try folder.write(path, [UInt8](path.lowercased().hasSuffix("png") ? png : jpeg)) }
+        return folder
+    }
+
+    static let size = ImageSize(height: 12, width: 20, channels: 3)
+
+    @Test func foldersAreClassesInTheOrderOfTheirNames() throws {
+        let folder = try Self.folder(["dog/b.png", "dog/a.JPG", "cat/1.jpeg", "ant/x.png", ".git/x.png", "readme.png"])
+        try folder.write("dog/notes.txt", [1])
+        let data = try DataSpecification("folder:\(folder.path)", defaultDrawnCount: 1)
+        #expect(try data.classNames() == ["ant", "cat", "dog"])
+        #expect(!data.hasTestSet)
+        let images = try data.trainingSet(seed: 1, size: Self.size)
+        #expect(images.labels == [0, 1, 2, 2])
+        #expect(images.size == Self.size && images.pixels.count == 4 * 12 * 20 * 3)
+        #expect(
+            Array(images[2])
+                == (try ImageFolder.read("\(folder.path)/dog/a.JPG", height: 12, width: 20, channels: 3)))
+        #expect(try data.evaluationSet(seed: 1, size: Self.size).pixels == images.pixels)
+        let grey = try data.trainingSet(seed: 1, size: ImageSize(height: 8, width: 8, channels: 1))
+        #expect(grey.pixels.count == 4 * 64)
+        #expect(data.normalization(channels: 1)?.mean.count == 1 && data.normalization(channels: 3)?.mean.count == 3)
+    }
+
+    @Test(
+        arguments: [
+            (
+                ["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "test/b/2.png", "val/a/1.png"],
+                [0, 1, 1]
+            ),
+            (["train/a/1.png", "train/b/1.png", "val/a/1.png", "val/a/2.png", "val/b/1.png"], [0, 0, 1]),
+        ] as [([String], [UInt8])])
+    func trainingAndTestMayBeApart(paths: [String], labels: [UInt8]) throws {
+        let folder = try Self.folder(paths)
+        let data = DataSpecification.folder(folder.path)
+        #expect(data.hasTestSet)
+        #expect(try data.trainingSet(seed: 1, size: Self.size).labels == [0, 1])
+        #expect(try data.evaluationSet(seed: 1, size: Self.size).labels == labels)
+    }
+
+    @Test func whereThereIsNothingToTestOnOneCanStillTrain() throws {
+        let folder = try Self.folder(["train/a/1.png", "train/b/1.png"])
+        let data = DataSpecification.folder(folder.path)
+        #expect(!data.hasTestSet)
+        #expect(try data.trainingSet(seed: 1, size: Self.size).labels == [0, 1])
+        #expect(try DataSummary(data).training == [1, 1])
+    }
+
+    @Test func aClassMayBeCalledTrain() throws {
+        let folder = try Self.folder(["bus/1.png", "train/1.png"])
+        #expect(try DataSpecification.folder(folder.path).classNames() == ["bus", "train"])
+    }
+
+    @Test(
+        arguments: [
+            ([], "has no folder in it"), (["a/1.png"], "only the folder a"),
+            (["1.png", "2.png"], "has no folder in it"),
+            (["a/1.png", "b/notes.txt"], "b"),
+            (["train/a/1.png", "train/b/1.png"], "neither test nor val"),
+            (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "train has the class b"),
+            (
+                ["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "test/c/1.png"],
+                "test has the class c"
+            ),
+            (["train/a/1.png", "train/b/1.png", "test/1.png"], "test has no folder in it"),
+            ((0...256).map { "\($0)/1.png" }, "257 folders"),
+        ] as [([String], String)])
+    func everythingElseIsRefusedWithItsReason(paths: [String], word: String) throws {
+        let folder = try Self.folder(paths)
+        let error = #expect(throws: DatasetError.self) {
+            try DataSpecification.folder(folder.path).evaluationSet(seed: 1, size: Self.size)
+        }
+        #expect(error?.description.contains(word) == true, "\(error?.description ?? "")")
+        #expect(error?.description.contains(folder.path) == true)
+    }
+
+    @Test func aDamagedImageIsNamed() throws {
+        let folder = try Self.folder(["a/1.png", "b/1.jpg"])
+        try folder.write("b/2.jpg", [0xFF, 0xD8, 0xFF, 0xE0, 0, 1])
+        let error = #expect(throws: DatasetError.self) {
+            try DataSpecification.folder(folder.path).trainingSet(seed: 1, size: Self.size)
+        }
+        #expect(error?.description.contains("\(folder.path)/b/2.jpg") == true)
+    }
+
+    @Test func aMissingFolderAndAMissingSizeAreTold() throws {
+        let missing = #expect(throws: DatasetError.self) { try ClassFolder(path: "/nowhere/images") }
+        #expect(missing?.description.contains("/nowhere/images") == true)
+        let folder = try Self.folder(["a/1.png", "b/1.jpg"])
+        let sizeless = #expect(throws: DatasetError.self) {
+            try DataSpecification.folder(folder.path).trainingSet(seed: 1)
+        }
+        #expect(sizeless?.description.contains("many sizes") == true)
+        #expect(throws: DatasetError.self) {
+            try ClassFolder(path: folder.path).read(
+                size: ImageSize(height: 100_000, width: 100_000, channels: 3))
+        }
+    }
+
+    @Test func readingStopsWithItsTask() async throws {
+        let folder = try Self.folder(["a/1.png", "b/1.png"])
+        let path = folder.path
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try ClassFolder(path: path).read(size: Self.size)
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+}

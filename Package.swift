@@ -38,7 +38,9 @@ let package = Package(
         .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
         .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
         .target(name: "CKernels"),
-        .target(name: "LCPTraining", dependencies: ["LCPModels", "CKernels"], swiftSettings: strict),
+        .target(
+            name: "LCPTraining", dependencies: ["LCPModels", "LCPInference", "LCPDatasets", "CKernels"],
+            swiftSettings: strict),
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
         .target(name: "LCPDatasets", dependencies: ["Tensors", "Images", "CZlib"], swiftSettings: strict),
         .target(

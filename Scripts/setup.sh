@@ -4,7 +4,7 @@
 #   Scripts/setup.sh tests      and what the tests need besides
 set -eu
 
-packages="mosquitto mosquitto-clients libmosquitto-dev libxnnpack-dev libpthreadpool-dev libdnnl-dev libturbojpeg0-dev
+packages="mosquitto mosquitto-clients libmosquitto-dev libxnnpack-dev libpthreadpool-dev libturbojpeg0-dev
 libpng-dev libxxhash-dev libssl-dev zlib1g-dev pkg-config ca-certificates curl"
 [ "${1:-}" = tests ] && packages="$packages openssl python3 python3-paho-mqtt"
 

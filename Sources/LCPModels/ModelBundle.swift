@@ -187,10 +187,12 @@ public struct ModelBundle: Sendable {
 
     /// Makes the folder of a bundle, and shows that it can be written.
     ///
+    /// - Parameter besides: files that may be there already.
     /// - Throws: ``ModelBundleError``, also for a folder with other things in it: a bundle does not mix with those.
-    public static func prepareFolder(_ path: String) throws(ModelBundleError) {
+    public static func prepareFolder(_ path: String, besides: [String] = []) throws(ModelBundleError) {
         do {
-            if FileIO.exists(path), !FileIO.exists("\(path)/model.json"), !(try FileIO.isEmptyFolder(path)) {
+            let isKnown = (["model.json"] + besides).contains { FileIO.exists("\(path)/\($0)") }
+            if FileIO.exists(path), !isKnown, !(try FileIO.isEmptyFolder(path)) {
                 throw ModelBundleError("\(path) has other things in it: name a new folder for the bundle")
             }
             try FileIO.makeFolder(path)

@@ -1,4 +1,3 @@
-#if Training
 import ArgumentParser
 import LCPDatasets
 import LCPInference
@@ -156,4 +155,3 @@ struct TrainCommand: AsyncParsableCommand {
         writeLine("wrote \(out), model \(bundle.hash)")
     }
 }
-#endif

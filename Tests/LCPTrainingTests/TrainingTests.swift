@@ -1,4 +1,3 @@
-#if Training
 import LCPModels
 import Tensors
 import Testing
@@ -153,4 +152,3 @@ import Testing
         #expect(abs(Double(parameters.pointer[0]) - expected) < 1e-5)
     }
 }
-#endif

@@ -1,0 +1,185 @@
+public import LCPDatasets
+public import LCPInference
+public import LCPModels
+import Tensors
+
+/// A training from data to bundle: what `lcp train` and `lcp experiment` do.
+public struct TrainingRun: Sendable {
+    /// The network, split already.
+    public var network: BranchedNetwork
+    /// The bundle's name.
+    public var name: String
+    public var recipe: TrainingRecipe
+    public var data: [DataSpecification]
+    /// The part of the training images that is set aside to choose the best epoch, 0 to below 1; none with 0.
+    public var validation = 0.0
+    public var seed: UInt64 = 1
+    /// A bundle to distil from.
+    public var teacher: ModelBundle?
+    public var threads: Int?
+    /// The folder of the bundle.
+    public var folder: String
+    /// The command that does the same, for the bundle's record.
+    public var command = ""
+
+    public init(
+        network: BranchedNetwork, name: String, recipe: TrainingRecipe, data: [DataSpecification], folder: String
+    ) {
+        self.network = network
+        self.name = name
+        self.recipe = recipe
+        self.data = data
+        self.folder = folder
+    }
+
+    /// What to do where the folder has a training already.
+    public enum Existing: Sendable {
+        /// Refuse.
+        case keep
+        /// Go on from the checkpoint, where there is one.
+        case resume
+        /// Begin anew, over what is there.
+        case replace
+    }
+
+    /// How far it is.
+    public enum Event: Sendable {
+        case resumed(epoch: Int)
+        case progress(TrainingProgress)
+        /// The test set of one of the data, touched once, at the end.
+        case tested(data: String, Evaluation)
+    }
+
+    /// The file in the folder that an unfinished training goes on from.
+    private var checkpoint: String { "\(folder)/checkpoint.safetensors" }
+
+    private var size: ImageSize {
+        ImageSize(height: network.input.height, width: network.input.width, channels: network.input.channels)
+    }
+
+    /// Trains, evaluates on the test sets, and writes the bundle.
+    ///
+    /// - Parameter report: called as training goes on; false ends it with a `CancellationError`, the checkpoint stays.
+    /// - Throws: ``TrainingError``, ``ModelBundleError``, ``DatasetError`` or `NetworkError`.
+    public func run(existing: Existing = .keep, report: (Event) -> Bool) throws -> ModelBundle {
+        guard !data.isEmpty else { throw TrainingError("there is no data to train on") }
+        guard validation >= 0, validation < 1 else {
+            throw TrainingError("the part for validation is 0 to below 1, not \(validation)")
+        }
+        if case .keep = existing {
+            // Nothing that took hours is overwritten by a word too few.
+            for file in ["model.json", "checkpoint.safetensors"] where FileIO.exists("\(folder)/\(file)") {
+                throw TrainingError(
+                    "\(folder) has \(file == "model.json" ? "a bundle" : "an unfinished training") already: "
+                        + "\(file == "model.json" ? "" : "go on with --resume, ")overwrite it with --force, or name another folder"
+                )
+            }
+        }
+        try prepareFolder()
+        // What does not change is read before anything else, so that a wrong path is told at once.
+        let (fixed, validationSet) = try fixedSets()
+        let preprocessing = try normalization(fixed)
+        let labels = try classNames()
+        let trainer = try Trainer(
+            network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
+            teacher: teacher.map { ($0.network, try $0.parameters()) }, threads: threads)
+        if case .resume = existing, FileIO.exists(checkpoint) {
+            try trainer.resume(from: checkpoint)
+            _ = report(.resumed(epoch: trainer.epochRecords.count))
+        }
+        try trainer.run(
+            data: { epoch in try trainingSet(fixed, epoch: epoch) }, validation: validationSet, checkpoint: checkpoint,
+            progress: { report(.progress($0)) })
+
+        var record = ModelManifest.TrainingRecord(
+            command: command, data: data.map(\.form).joined(separator: ", "), epochs: trainer.epochRecords.count,
+            seed: seed, accuracy: [:])
+        record.recipe = recipe
+        record.bestEpoch = trainer.bestEpoch
+        record.history = trainer.epochRecords
+        func write() throws -> ModelBundle {
+            try ModelBundle.write(
+                name: name, network: network, parameters: trainer.parameters, preprocessing: preprocessing,
+                labels: labels, training: record, to: folder)
+        }
+        let evaluator = try BundleEvaluator(bundle: try write())
+        for specification in data where specification.hasTestSet {
+            var tested = specification
+            if case .drawn = specification { tested = .drawn(count: 10_000) }
+            let set = try tested.evaluationSet(seed: 1, size: size)
+            let result = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, maximumMissing: 1)
+            record.accuracy[specification.name] = result.accuracy
+            guard report(.tested(data: specification.name, result)) else { throw CancellationError() }
+        }
+        let bundle = try write()
+        FileIO.remove(checkpoint)
+        return bundle
+    }
+
+    /// A folder that cannot be written is told now and not after an hour.
+    private func prepareFolder() throws {
+        try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"])
+    }
+
+    private func fixedSets() throws -> (training: [LabeledImages?], validation: TrainingSet?) {
+        var held = TrainingSet(pixels: [], labels: [])
+        var sets: [LabeledImages?] = []
+        for specification in data {
+            if case .drawn(let count) = specification {
+                sets.append(nil)
+                let number = Int(Double(count) * validation)
+                guard number > 0 else { continue }
+                // Digits of an epoch that training never reaches.
+                let drawn = DrawnDigits(trainingSeed: seed, epoch: 99_999).images(number)
+                held.pixels += drawn.pixels
+                held.labels += drawn.labels
+                continue
+            }
+            let set = try specification.trainingSet(seed: seed, size: size)
+            let number = Int(Double(set.count) * validation)
+            guard number > 0 else {
+                sets.append(set)
+                continue
+            }
+            // Always the same images, so that runs with different seeds choose by the same ones.
+            let (training, kept) = try set.split(validation: number, seed: 1)
+            sets.append(training)
+            held.pixels += kept.pixels
+            held.labels += kept.labels
+        }
+        return (sets, held.labels.isEmpty ? nil : held)
+    }
+
+    private func trainingSet(_ fixed: [LabeledImages?], epoch: Int) throws -> TrainingSet {
+        var set = TrainingSet(pixels: [], labels: [])
+        for (specification, images) in zip(data, fixed) {
+            let images = try images ?? specification.trainingSet(seed: seed, epoch: epoch, size: size)
+            if set.labels.isEmpty {
+                set = TrainingSet(pixels: images.pixels, labels: images.labels)
+            } else {
+                set.pixels += images.pixels
+                set.labels += images.labels
+            }
+        }
+        return set
+    }
+
+    private func normalization(_ fixed: [LabeledImages?]) throws -> ModelManifest.Preprocessing {
+        let usual = data[0].normalization(channels: network.input.channels) ?? fixed[0]?.measuredNormalization()
+        guard let usual else { throw TrainingError("\(data[0].name) has no normalisation") }
+        return .init(mean: usual.mean, standardDeviation: usual.standardDeviation)
+    }
+
+    private func classNames() throws -> [String] {
+        for specification in data {
+            guard let names = try specification.classNames() else { continue }
+            guard names.count == network.classes else {
+                throw TrainingError(
+                    "\(specification.name) has \(names.count) classes and \(network.base) \(network.classes): "
+                        + "give --classes \(names.count)")
+            }
+            return names
+        }
+        return (0..<network.classes).map { "\($0)" }
+    }
+}

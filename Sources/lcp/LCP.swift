@@ -23,8 +23,8 @@ struct LCP: AsyncParsableCommand {
 
     private static var subcommands: [any ParsableCommand.Type] {
         var commands: [any ParsableCommand.Type] = [
-            DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, EvaluateCommand.self,
-            WatchCommand.self, BrokerCommand.self, DoctorCommand.self, BenchCommand.self,
+            DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
+            EvaluateCommand.self, WatchCommand.self, BrokerCommand.self, DoctorCommand.self, BenchCommand.self,
         ]
         #if Training
         commands.append(TrainCommand.self)

@@ -39,10 +39,11 @@ let package = Package(
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
         system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
 
+        .target(name: "Charts", swiftSettings: strict),
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors", "CCrypto"], swiftSettings: strict),
-        .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
+        .target(name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK"], swiftSettings: strict),
         .target(name: "LCPTraining", dependencies: ["LCPModels", "CDNNL"], swiftSettings: strict),
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
         .target(name: "LCPDatasets", dependencies: ["Tensors", "Images"], swiftSettings: strict),
@@ -52,12 +53,13 @@ let package = Package(
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline",
+                "LCPPipeline", "Charts",
                 .target(name: "LCPTraining", condition: .when(traits: ["Training"])),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
+        .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),

@@ -215,6 +215,23 @@ import Testing
         #expect(outcome.output.isEmpty && !outcome.errors.contains("Fatal error"), "\(arguments): \(outcome.errors)")
     }
 
+    @Test func theWaysAreDrawn() async throws {
+        let folder = Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let file = "\(folder.path)/cost.svg"
+        let outcome = try await Self.model(["cost", "alexnet", "--branches", "8", "--svg", file])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let drawn = try String(contentsOfFile: file, encoding: .utf8)
+        #expect(drawn.hasPrefix("<svg") || drawn.hasPrefix("<?xml"))
+        for word in ["alexnet on 8 devices", "SplitNet", "Connected pairs", "0.726 M", "12.3 MB"] {
+            #expect(drawn.contains(word), "\(word)")
+        }
+        // What cannot be drawn leaves the older figure alone.
+        let alone = try await Self.model(["cost", "alexnet", "--svg", file])
+        #expect(alone.status == 1 && alone.errors.contains("compares several devices"), "\(alone.errors)")
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == drawn)
+    }
+
     @Test func aWidthThatCannotBeDividedFurtherIsNamed() async throws {
         let folder = Folder()
         let narrow = Network(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LCPModels
+import LCPPipeline
 import Tensors
 
 struct ModelCostCommand: ParsableCommand {
@@ -13,6 +14,7 @@ struct ModelCostCommand: ParsableCommand {
             Examples:
               lcp model cost alexnet --branches 8
               lcp model cost alexnet --branches 8 --fatten 40 --layers
+              lcp model cost alexnet --branches 8 --svg alexnet-split8.svg
               lcp model cost lenet --shares 2,1,1 --json
               lcp model cost lenet-split4
             """)
@@ -23,12 +25,28 @@ struct ModelCostCommand: ParsableCommand {
     @Flag(help: "Also every layer of every branch, exactly.")
     var layers = false
 
+    @Option(help: ArgumentHelp("Also draw the ways to use several devices as an SVG file.", valueName: "file"))
+    var svg: String?
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
         let (network, original) = try networks()
         let cost = try NetworkCost(network, original: original)
+        if let svg {
+            guard network.branches.count > 1 else {
+                throw PipelineError("a figure compares several devices: give --branches or --shares")
+            }
+            guard original != nil else {
+                throw PipelineError(
+                    "\(cost.network) is no network of the zoo, so there is nothing to draw beside the split: leave out --svg"
+                )
+            }
+            let fat = splitOptions.fatten > 0 ? ", \(splitOptions.fatten) % wider" : ""
+            let figure = cost.figure("lcp in \(branchCount(network.branches.count))\(fat)")
+            try FileIO.write(Array(figure.utf8), to: svg)
+        }
         if json { return writeLine(try jsonLine(cost)) }
         writeLine(Self.summary(network, cost, fattening: splitOptions.fatten))
         if layers {
@@ -46,7 +64,7 @@ struct ModelCostCommand: ParsableCommand {
     private func networks() throws -> (BranchedNetwork, Network?) {
         if case .bundle(let bundle) = try options.chosen(), bundle.network.branches.count > 1 || !isChanged {
             guard !isChanged else {
-                throw ValidationError(
+                throw PipelineError(
                     "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already and costed as it is: leave "
                         + "out --branches, --shares, --fatten, --classes, --input and --merge, or name \(bundle.network.base)"
                 )
@@ -97,7 +115,10 @@ struct ModelCostCommand: ParsableCommand {
                 amount(method.macs), amount(method.largestMACs), byteAmount(method.bytes), "\(method.connectedPairs)",
             ])
         }
+        guard !cost.methods.contains(where: { $0.method == .splitNet }) else { return table.text }
         return table.text
+            + "\n\n  SplitNet's tree is left out: it needs 2, 4, 8 or so on devices, no more of them than classes, and enough "
+            + "layers to part at."
     }
 }
 

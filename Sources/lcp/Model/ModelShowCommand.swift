@@ -1,5 +1,6 @@
 import ArgumentParser
 import LCPModels
+import LCPPipeline
 
 struct ModelShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,7 +25,7 @@ struct ModelShowCommand: ParsableCommand {
             writeLine(json ? try jsonLine(report) : report.text)
         case .bundle(let bundle):
             guard options.changes.isEmpty else {
-                throw ValidationError(
+                throw PipelineError(
                     "\(bundle.manifest.name) is a model bundle and shown as it is, without \(options.changes.joined(separator: " "))"
                 )
             }

@@ -33,10 +33,11 @@ let package = Package(
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
         system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
 
+        .target(name: "Charts", swiftSettings: strict),
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
-        .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
+        .target(name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK"], swiftSettings: strict),
         .target(name: "CKernels"),
         .target(
             name: "LCPTraining", dependencies: ["LCPModels", "LCPInference", "LCPDatasets", "CKernels"],
@@ -49,12 +50,13 @@ let package = Package(
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline",
+                "LCPPipeline", "Charts",
                 "LCPTraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
+        .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),

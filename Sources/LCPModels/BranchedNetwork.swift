@@ -89,18 +89,30 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
         return total
     }
 
+    /// The network of the zoo that this one was split from, with its input, classes and merge; nil where the zoo has none whose
+    /// layers differ from these branches in nothing but their widths.
+    public var original: Network? {
+        guard let network = Network.zoo.first(where: { $0.name == base }) else { return nil }
+        let original = network.with(input: input, classes: classes, merge: merge)
+        let matches = branches.allSatisfy { branch in
+            guard branch.count == original.layers.count else { return false }
+            return (try? original.resized { index, width in branch[index].width ?? width }) == branch
+        }
+        return matches ? original : nil
+    }
+
+    /// The network of a single branch, which can be split; nil where there are several.
+    public var unsplit: Network? {
+        branches.count == 1
+            ? Network(name: base, input: input, layers: branches[0], classes: classes, merge: merge) : nil
+    }
+
     /// Checks that every layer fits, which a model read from a file has to show first.
     public func validate() throws(NetworkError) {
         guard (1...Self.maximumBranches).contains(branches.count) else {
             throw NetworkError("a model has 1 to \(Self.maximumBranches) branches, not \(branches.count)")
         }
-        guard (1...1_000_000).contains(classes) else {
-            throw NetworkError("a model has at least one class, not \(classes)")
-        }
-        guard (1...16_384).contains(input.height), (1...16_384).contains(input.width),
-            (1...4096).contains(input.channels),
-            input.elementCount <= 1 << 28
-        else { throw NetworkError("an input of \(input) is not possible") }
+        try Self.validate(input: input, classes: classes)
         for branch in branches.indices {
             guard (1...4096).contains(branches[branch].count) else {
                 throw NetworkError("branch \(branch) has \(branches[branch].count) layers")
@@ -113,6 +125,23 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
             guard try parameterCount(of: branch) <= 1 << 30 else {
                 throw NetworkError("branch \(branch) has more parameters than any device can hold")
             }
+            // So that the sum over all branches is still a number.
+            guard try macs(of: branch) <= 1 << 54 else {
+                throw NetworkError("branch \(branch) has more work than any device can do")
+            }
+        }
+    }
+
+    /// Checks what a network is told from outside, before anything is computed with it.
+    static func validate(input: FeatureMapShape, classes: Int) throws(NetworkError) {
+        guard (1...1_000_000).contains(classes) else {
+            throw NetworkError("a network has 1 to 1,000,000 classes, not \(classes)")
+        }
+        guard (1...16_384).contains(input.height), (1...16_384).contains(input.width),
+            (1...4096).contains(input.channels), input.elementCount <= 1 << 28
+        else {
+            throw NetworkError(
+                "an input of \(input) is not possible: height and width are 1 to 16,384, the channels 1 to 4096")
         }
     }
 }

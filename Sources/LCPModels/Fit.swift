@@ -1,13 +1,18 @@
 /// The smallest split whose branches fit a device (paper, Procedure 1).
 public struct Fit: Sendable, Hashable {
     /// A number of branches that was tried.
-    public struct Step: Sendable, Hashable {
+    public struct Step: Sendable, Hashable, Codable {
         public var branches: Int
-        /// Of the largest branch: weights and activations.
+        /// Of one branch: ``BranchCost/memoryBytes``.
         public var memoryBytes: Int
-        /// Of the largest branch, for one image.
+        /// Of one branch for one image, with its share of the classification layer.
         public var macs: Int
         public var fits: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case branches, macs, fits
+            case memoryBytes = "memory_bytes"
+        }
     }
 
     public var network: BranchedNetwork
@@ -21,30 +26,37 @@ extension Network {
     /// - Parameters:
     ///   - memory: bytes for weights and activations of one branch; nil for no limit.
     ///   - macs: multiply-accumulate operations of one branch for one image; nil for no limit.
+    ///   - factor: what every width is divided by in a step, 2 or more.
     /// - Throws: ``NetworkError`` where no number of branches fits.
     public func fit(
         memory: Int?, macs: Int?, factor: Int = 2, fattening: Int = 0
     ) throws(NetworkError) -> Fit {
         guard factor >= 2 else { throw NetworkError("a division factor is at least 2, not \(factor)") }
+        guard memory ?? 1 > 0, macs ?? 1 > 0 else { throw NetworkError("a limit is more than 0") }
+        var network = try split(into: 1, fattening: fattening)
         var steps: [Fit.Step] = []
-        var branches = 1
         while true {
-            let network = try split(into: branches, fattening: fattening)
+            let branches = network.branches.count
             let cost = try network.cost(of: 0)
-            let fits = cost.memoryBytes <= memory ?? .max && cost.macs <= macs ?? .max
-            steps.append(.init(branches: branches, memoryBytes: cost.memoryBytes, macs: cost.macs, fits: fits))
-            if fits { return Fit(network: network, steps: steps) }
-            let narrowest = network.branches[0].compactMap(\.width).max() ?? 1
-            guard branches * factor <= BranchedNetwork.maximumBranches, narrowest > 1 else {
-                let reason =
-                    narrowest > 1
-                    ? "more than \(BranchedNetwork.maximumBranches) are not possible"
-                    : "no width can be divided further"
-                throw NetworkError(
-                    "\(name) does not fit: a branch of \(branches) still needs \(cost.memoryBytes) bytes and "
-                        + "\(cost.macs) MACs, and \(reason); allow more, or take a smaller network")
+            let step = Fit.Step(
+                branches: branches, memoryBytes: cost.memoryBytes, macs: cost.macs + cost.mergeMACs,
+                fits: cost.memoryBytes <= memory ?? .max && cost.macs + cost.mergeMACs <= macs ?? .max)
+            steps.append(step)
+            if step.fits { return Fit(network: network, steps: steps) }
+            func failure(_ reason: String) -> NetworkError {
+                let state =
+                    branches == 1 ? "the whole network" : "a branch of \(branches)"
+                return NetworkError(
+                    "\(name) does not fit: \(state) still needs \(step.memoryBytes) bytes and \(step.macs) MACs, and "
+                        + "\(reason); allow more, or take a smaller network")
             }
-            branches *= factor
+            let (next, overflows) = branches.multipliedReportingOverflow(by: factor)
+            guard !overflows, next <= BranchedNetwork.maximumBranches else {
+                throw failure("more than \(BranchedNetwork.maximumBranches) branches are not possible")
+            }
+            let narrower = try split(into: next, fattening: fattening)
+            guard narrower.branches[0] != network.branches[0] else { throw failure("no width can be divided further") }
+            network = narrower
         }
     }
 }

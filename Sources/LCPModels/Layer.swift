@@ -141,7 +141,15 @@ public enum Layer: Sendable, Hashable {
                 throw NetworkError("layer \(index), \(layer), names a layer that is not before it")
             }
             let next = try layer.output(of: shapes[index], referenced: layer.references.map { shapes[$0 + 1] })
-            guard next.elementCount <= 1 << 28 else { throw NetworkError("\(layer) makes a feature map of \(next)") }
+            guard next.elementCount <= 1 << 28 else {
+                throw NetworkError(
+                    "\(layer) makes a feature map of \(next), and none may hold more than 268,435,456 numbers")
+            }
+            // In floating point, because the product may be more than an Int holds.
+            let weights = layer.weightDimensions(input: shapes[index])?.reduce(1.0) { $0 * Double($1) } ?? 0
+            guard weights <= 0x1p30 else {
+                throw NetworkError("\(layer) on \(shapes[index]) has more weights than any device can hold")
+            }
             shapes.append(next)
         }
         return shapes

@@ -56,6 +56,10 @@ public struct Network: Sendable, Hashable, Codable {
         guard !shares.isEmpty, shares.allSatisfy({ (1...1_000_000).contains($0) }) else {
             throw NetworkError("the share of a branch is 1 to 1,000,000")
         }
+        guard shares.count <= BranchedNetwork.maximumBranches else {
+            throw NetworkError(
+                "a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(shares.count)")
+        }
         guard (0...1000).contains(fattening) else {
             throw NetworkError("branches are fattened by 0 to 1000 per cent, not \(fattening)")
         }
@@ -63,6 +67,7 @@ public struct Network: Sendable, Hashable, Codable {
             throw NetworkError(
                 "\(name) sums its branches, so they need the same width: give equal shares, or join them by concat")
         }
+        try BranchedNetwork.validate(input: input, classes: classes)
         let total = shares.reduce(0, +)
         var branches: [[Layer]] = []
         for share in shares {
@@ -76,6 +81,9 @@ public struct Network: Sendable, Hashable, Codable {
         try result.validate()
         return result
     }
+
+    /// ``layers``, and the classification layer behind them.
+    var allLayers: [Layer] { layers + [.fullyConnected(outputs: classes)] }
 
     /// The layers with other widths, by the layer's index and its width; the channels that come in follow.
     func resized(_ newWidth: (Int, Int) -> Int) throws(NetworkError) -> [Layer] {

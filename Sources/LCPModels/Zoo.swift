@@ -15,6 +15,17 @@ extension Network {
         return network
     }
 
+    /// The data set that a network of the zoo is made for; nil for every other network.
+    public var dataSet: String? {
+        switch name {
+        case "lenet-fc", "lenet": "MNIST"
+        case "cifarnet": "CIFAR-10"
+        case "vgg-s": "Flower102"
+        case "vgg16", "alexnet", "resnet18", "resnet50", "mobilenet": "ImageNet"
+        default: nil
+        }
+    }
+
     /// Fully connected 300, 100 and 10 on MNIST (LeCun et al., 1998): 266,610 parameters.
     public static let lenetFC = Network(
         name: "lenet-fc",

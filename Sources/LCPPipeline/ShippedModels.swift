@@ -36,6 +36,20 @@ public enum ShippedFiles {
 }
 
 extension ModelBundle {
+    /// The names of the models that came with the program, sorted.
+    public static var shippedNames: [String] {
+        guard let folder = ShippedFiles.path("Models"), let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if !name.hasPrefix("."), access("\(folder)/\(name)/model.json", F_OK) == 0 { names.append(name) }
+        }
+        return names.sorted()
+    }
+
     /// Opens a bundle by its path, or a shipped one by its name, such as `lenet-split4`.
     ///
     /// - Throws: ``ModelBundleError``, with the folders that were looked in.

@@ -21,15 +21,9 @@ struct LCP: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: subcommands)
 
-    private static var subcommands: [any ParsableCommand.Type] {
-        var commands: [any ParsableCommand.Type] = [
-            DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, EvaluateCommand.self,
-            WatchCommand.self, BrokerCommand.self, DoctorCommand.self, DataCommand.self,
-            BenchCommand.self,
-        ]
-        #if Training
-        commands.append(TrainCommand.self)
-        #endif
-        return commands
-    }
+    private static let subcommands: [any ParsableCommand.Type] = [
+        DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
+        TrainCommand.self, EvaluateCommand.self, WatchCommand.self, BrokerCommand.self, DoctorCommand.self,
+        DataCommand.self, BenchCommand.self,
+    ]
 }

@@ -10,148 +10,136 @@ struct TrainCommand: AsyncParsableCommand {
         commandName: "train",
         abstract: "Split a network into branches, train them together, and write a model bundle.",
         discussion: """
-            The digits that are drawn for training are others in every epoch, and never those of lcp evaluate or lcp sensor.
+            After every epoch all that is needed to go on is kept in the folder: cut short, the same command with --resume ends \
+            with the same weights, bit for bit. The test sets are looked at once, at the end. The digits that are drawn for \
+            training are others in every epoch, and never those of lcp evaluate or lcp sensor.
 
             Examples:
               lcp train lenet --branches 4 --data drawn:60000 --out my-lenet
-              lcp train lenet --branches 4 --data mnist:FOLDER --data drawn:60000 --epochs 30 --out my-lenet
+              lcp train lenet --branches 8 --data mnist:FOLDER --validation 0.1 --set branch_dropout=0.1 --out my-lenet8
+              lcp train cifarnet --branches 8 --data cifar10:FOLDER --recipe pictures --epochs 60 --out my-cifarnet
+              lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 --set distillation=0.5 --out taught
             """)
 
-    @Argument(help: "The network: lenet.")
-    var network: String
+    @OptionGroup var options: NetworkOptions
+    @OptionGroup var splitting: SplitOptions
 
-    @Option(help: "Into how many branches it is split.")
-    var branches = 4
+    @Option(
+        help: ArgumentHelp("\(DataSpecification.forms); may be given several times.", valueName: "data"))
+    var data: [String] = []
+
+    @OptionGroup var recipeOptions: RecipeOptions
 
     @Option(
         help: ArgumentHelp(
-            "\(DataSpecification.forms); may be given several times.", valueName: "data"))
-    var data: [String]
+            "The part of the images that is not trained on and chooses the best epoch.", valueName: "part"))
+    var validation = 0.0
 
-    @Option(help: "How often every image is seen.")
-    var epochs = 20
-
-    @Option(help: "Images per step.")
-    var batch = 64
-
-    @Option(help: "The highest learning rate.")
-    var learningRate: Float = 3e-3
+    @Option(help: ArgumentHelp("The bundle that a recipe with distillation learns from.", valueName: "bundle"))
+    var teacher: String?
 
     @Option(help: "Everything random comes from it.")
     var seed: UInt64 = 1
 
-    @Flag(inversion: .prefixedNo, help: "Turn, scale and shift the images a little.")
-    var augment = true
+    @Option(help: "Threads; the processor's cores by default. The result does not depend on it.")
+    var threads: Int?
 
     @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
-    var out: String
+    var out: String?
+
+    @Flag(help: "Go on with the training that was cut short in the folder.")
+    var resume = false
+
+    @Flag(help: "Begin anew, over what is in the folder.")
+    var force = false
+
+    @Flag(help: "Print the recipes and everything that can be in one.")
+    var helpRecipe = false
 
     func validate() throws {
-        guard epochs > 0, batch > 0, learningRate > 0 else {
-            throw ValidationError("--epochs, --batch and --learning-rate are more than 0")
-        }
+        guard !helpRecipe else { return }
+        guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
+        guard out != nil else { throw ValidationError("--out is missing: name a folder for the bundle") }
+        if resume, force { throw ValidationError("--resume goes on and --force begins anew: give one") }
     }
 
     func run() async throws {
+        if helpRecipe { return print(try RecipeOptions.presets()) }
         let command = self
         try await untilStopped { try command.train() }
     }
 
     private func train() throws {
-        guard let base = Network.zoo.first(where: { $0.name == network }) else {
-            let known = Network.zoo.map(\.name).joined(separator: ", ")
-            throw ValidationError("there is no network \(network.debugDescription); there is \(known)")
-        }
-        let split = try base.split(into: branches)
-        // A folder that cannot be written is told now and not after an hour.
-        try ModelBundle.prepareFolder(out)
-        let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
-        // What does not change is read before anything else, so that a wrong path is told at once.
-        let size = ImageSize(height: split.input.height, width: split.input.width, channels: split.input.channels)
-        let fixedSets = try specifications.map { specification -> LabeledImages? in
-            if case .drawn = specification { return nil }
-            return try specification.trainingSet(seed: seed, size: size)
-        }
-        let preprocessing = ModelManifest.Preprocessing(mean: [0.1307], standardDeviation: [0.3081])
-        var options = TrainingOptions()
-        options.epochs = epochs
-        options.batchSize = batch
-        options.learningRate = learningRate
-        options.seed = seed
-        options.augments = augment
-        let trainer = try Trainer(network: split, preprocessing: preprocessing, options: options)
+        let (base, _) = try options.whole()
+        let network = try splitting.split(base)
+        let name = splitting.name(base.name)
+        var run = TrainingRun(
+            network: network, name: name, recipe: try recipeOptions.chosen(channels: network.input.channels),
+            data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: out ?? name)
+        run.validation = validation
+        run.seed = seed
+        run.teacher = try teacher.map { try ModelBundle.find($0) }
+        run.threads = threads
+        run.command = words(name, run.data)
+        let count = network.branches.count
         writeLine(
-            "\(network) in \(branches) branch\(branches == 1 ? "" : "es"): \(try split.parameterCount()) parameters")
-
-        let line = ProgressLine()
-        try trainer.run { epoch in
-            var set = TrainingSet(pixels: [], labels: [])
-            for (specification, fixedSet) in zip(specifications, fixedSets) {
-                let images: LabeledImages
-                if let fixedSet {
-                    images = fixedSet
-                } else if case .drawn(let count) = specification {
-                    images = DrawnDigits(trainingSeed: seed, epoch: epoch).images(count)
-                } else {
-                    continue
-                }
-                set.pixels += images.pixels
-                set.labels += images.labels
-            }
-            return set
-        } progress: { progress in
-            let state =
-                "epoch \(progress.epoch)/\(progress.epochs)  loss \(fixed(progress.loss, digits: 4))  "
-                + "accuracy \(percent(progress.accuracy))  \(fixed(progress.imagesPerSecond, digits: 0)) images/s"
-            if progress.isEndOfEpoch {
-                line.clear()
-                writeLine(state)
-            }
-            line.show(progress.fraction, "\(state)  \(duration(progress.remaining)) left")
+            "\(base.name) in \(count) branch\(count == 1 ? "" : "es"): \(try network.parameterCount()) parameters, "
+                + "recipe \(run.recipe.name), \(run.recipe.epochs) epochs")
+        let reporter = TrainingReporter()
+        let bundle = try run.run(existing: resume ? .resume : force ? .replace : .keep) { event in
+            reporter.show(event)
             return !Task.isCancelled
         }
-        line.clear()
-        try write(trainer.parameters, split, preprocessing, specifications)
+        let figure = "\(run.folder)/training.svg"
+        try TrainingFigure.write(bundle, to: figure)
+        writeLine("wrote \(run.folder), model \(bundle.hash); the curves are in \(figure)")
     }
 
-    private func write(
-        _ parameters: ModelParameters, _ split: BranchedNetwork, _ preprocessing: ModelManifest.Preprocessing,
-        _ specifications: [DataSpecification]
-    ) throws {
-        let name = "\(network)-split\(branches)"
-        let labels = (0..<split.classes).map { "\($0)" }
-        let draft = try ModelBundle.write(
-            name: name, network: split, parameters: parameters, preprocessing: preprocessing, labels: labels, to: out)
-        let evaluator = try BundleEvaluator(bundle: draft)
-        var accuracy: [String: Double] = [:]
-        for specification in specifications {
-            // Images that were trained on say nothing about images never seen.
-            guard specification.hasTestSet else { continue }
-            let size = ImageSize(height: split.input.height, width: split.input.width, channels: split.input.channels)
-            let set = try (specification.name == "drawn" ? DataSpecification.drawn(count: 10_000) : specification)
-                .evaluationSet(seed: 1, size: size)
-            let result = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, maximumMissing: 0) { _ in
-                !Task.isCancelled
-            }
-            accuracy[specification.name] = result.accuracy
-            writeLine(
-                "\(percent(result.accuracy)) right on \(set.count) images of \(specification.name) that training never saw"
-            )
+    /// The command for the bundle's record; a folder's path is this machine's business.
+    private func words(_ name: String, _ data: [DataSpecification]) -> String {
+        var words = ["lcp train \(options.network)"]
+        if let shares = splitting.shares {
+            words.append("--shares \(shares.map(String.init).joined(separator: ","))")
+        } else {
+            words.append("--branches \(splitting.branches ?? 1)")
         }
-        // A folder's path is this machine's business.
-        let shownData = specifications.map(\.form)
-        let command =
-            "lcp train \(network) --branches \(branches) " + shownData.map { "--data \($0) " }.joined()
-            + "--epochs \(epochs) --batch \(batch) --learning-rate \(learningRate) --seed \(seed)"
-            + (augment ? "" : " --no-augment")
-            + " --out \(name)"
-        let record = ModelManifest.TrainingRecord(
-            command: command, data: specifications.map(\.name).joined(separator: ", "), epochs: epochs, seed: seed,
-            accuracy: accuracy)
-        let bundle = try ModelBundle.write(
-            name: name, network: split, parameters: parameters, preprocessing: preprocessing, labels: labels,
-            training: record,
-            to: out)
-        writeLine("wrote \(out), model \(bundle.hash)")
+        if splitting.fatten > 0 { words.append("--fatten \(splitting.fatten)") }
+        words += options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        if validation > 0 { words.append("--validation \(validation)") }
+        if let teacher { words.append("--teacher \(teacher.split(separator: "/").last ?? "BUNDLE")") }
+        return (words + ["--seed \(seed)", "--out \(name)"]).joined(separator: " ")
+    }
+}
+
+/// A live line while training goes on, and a line for every epoch.
+final class TrainingReporter {
+    private let line = ProgressLine()
+    private let prefix: String
+
+    init(prefix: String = "") { self.prefix = prefix }
+
+    func show(_ event: TrainingRun.Event) {
+        switch event {
+        case .resumed(let epoch): writeLine("\(prefix)going on after epoch \(epoch)")
+        case .progress(let progress):
+            var state =
+                "\(prefix)epoch \(progress.epoch)/\(progress.epochs)  loss \(fixed(progress.loss, digits: 4))  "
+                + "accuracy \(percent(progress.accuracy))"
+            if let record = progress.record {
+                if let accuracy = record.validationAccuracy { state += "  validation \(percent(accuracy))" }
+                line.clear()
+                writeLine("\(state)  \(fixed(progress.imagesPerSecond, digits: 0)) images/s")
+            }
+            line.show(
+                progress.fraction,
+                "\(state)  \(fixed(progress.imagesPerSecond, digits: 0)) images/s  \(duration(progress.remaining)) left"
+            )
+        case .tested(let data, let result):
+            line.clear()
+            writeLine(
+                "\(prefix)\(percent(result.accuracy)) right on \(result.images) images of \(data) that training never saw"
+                    + (result.byMissing.count > 1
+                        ? ", \(percent(result.byMissing[1].mean)) with one branch missing" : ""))
+        }
     }
 }

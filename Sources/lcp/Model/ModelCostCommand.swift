@@ -1,0 +1,137 @@
+import ArgumentParser
+import LCPModels
+import LCPPipeline
+import Tensors
+
+struct ModelCostCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cost",
+        abstract: "What a split costs, by branch and layer, beside other ways to use several devices.",
+        discussion: """
+            Bytes are what is received for one image: the image itself as pixels, everything else in FP32. A connected pair is \
+            one that has to send something to another for one image. All of these are counts; lcp bench measures.
+
+            Examples:
+              lcp model cost alexnet --branches 8
+              lcp model cost alexnet --branches 8 --fatten 40 --layers
+              lcp model cost alexnet --branches 8 --svg alexnet-split8.svg
+              lcp model cost lenet --shares 2,1,1 --json
+              lcp model cost lenet-split4
+            """)
+
+    @OptionGroup var options: NetworkOptions
+    @OptionGroup var splitOptions: SplitOptions
+
+    @Flag(help: "Also every layer of every branch, exactly.")
+    var layers = false
+
+    @Option(help: ArgumentHelp("Also draw the ways to use several devices as an SVG file.", valueName: "file"))
+    var svg: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let (network, original) = try networks()
+        let cost = try NetworkCost(network, original: original)
+        if let svg {
+            guard network.branches.count > 1 else {
+                throw PipelineError("a figure compares several devices: give --branches or --shares")
+            }
+            guard original != nil else {
+                throw PipelineError(
+                    "\(cost.network) is no network of the zoo, so there is nothing to draw beside the split: leave out --svg"
+                )
+            }
+            let fat = splitOptions.fatten > 0 ? ", \(splitOptions.fatten) % wider" : ""
+            let figure = cost.figure("lcp in \(branchCount(network.branches.count))\(fat)")
+            try FileIO.write(Array(figure.utf8), to: svg)
+        }
+        if json { return writeLine(try jsonLine(cost)) }
+        writeLine(Self.summary(network, cost, fattening: splitOptions.fatten))
+        if layers {
+            for group in network.groups {
+                let layers = cost.branches[group.lowerBound].layers
+                writeLine(
+                    "\n\(network.groupName(group)):\n\n" + layerTable(layers, merge: nil, classes: network.classes))
+            }
+        }
+        if network.branches.count > 1, cost.methods.count > 1 { writeLine("\n" + Self.methods(cost)) }
+        for note in original?.paperNotes ?? [] { writeLine("\n" + note) }
+    }
+
+    /// What is costed, and what it came from.
+    private func networks() throws -> (BranchedNetwork, Network?) {
+        if case .bundle(let bundle) = try options.chosen(), bundle.network.branches.count > 1 || !isChanged {
+            guard !isChanged else {
+                throw PipelineError(
+                    "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already and costed as it is: leave "
+                        + "out --branches, --shares, --fatten, --classes, --input and --merge, or name \(bundle.network.base)"
+                )
+            }
+            return (bundle.network, bundle.network.original)
+        }
+        let whole = try options.whole().network
+        return (try splitOptions.split(whole), whole)
+    }
+
+    private var isChanged: Bool { splitOptions.isGiven || !options.changes.isEmpty }
+
+    private static func summary(_ network: BranchedNetwork, _ cost: NetworkCost, fattening: Int) -> String {
+        var table = Table(
+            ["", "parameters", "MACs", "weights", "peak activations", "memory", "receives", "sends"],
+            rightAligned: Set(1...7))
+        for group in network.groups {
+            let branch = cost.branches[group.lowerBound]
+            table.add([
+                network.groupName(group), amount(branch.parameters), amount(branch.macs),
+                byteAmount(branch.weightBytes), byteAmount(branch.peakActivationBytes), byteAmount(branch.memoryBytes),
+                byteAmount(branch.inputBytes), byteAmount(branch.outputBytes),
+            ])
+        }
+        table.add([
+            "classification layer", amount(cost.merge.parameters), amount(cost.merge.macs),
+            byteAmount(cost.merge.weightBytes), "", "", "", "",
+        ])
+        table.add([
+            "all", amount(cost.parameters), amount(cost.macs), byteAmount(cost.weightBytes), "", "",
+            byteAmount(cost.branches.reduce(0) { $0 + $1.inputBytes }),
+            byteAmount(cost.branches.reduce(0) { $0 + $1.outputBytes }),
+        ])
+        let head =
+            "\(cost.network) in \(branchCount(network.branches.count))"
+            + (fattening > 0 ? ", \(fattening) % wider" : "")
+            + ", joined by \(network.merge.rawValue): \(exact(cost.parameters)) parameters, \(exact(cost.macs)) MACs"
+        return "\(head)\n\n\(table.text)"
+    }
+
+    private static func methods(_ cost: NetworkCost) -> String {
+        var table = Table(
+            ["for one image", "devices", "parameters", "largest", "MACs", "busiest", "bytes", "pairs"],
+            rightAligned: Set(1...7))
+        for method in cost.methods {
+            table.add([
+                method.method.title, "\(method.devices)", amount(method.parameters), amount(method.largestParameters),
+                amount(method.macs), amount(method.largestMACs), byteAmount(method.bytes), "\(method.connectedPairs)",
+            ])
+        }
+        guard !cost.methods.contains(where: { $0.method == .splitNet }) else { return table.text }
+        return table.text
+            + "\n\n  SplitNet's tree is left out: it needs 2, 4, 8 or so on devices, no more of them than classes, and enough "
+            + "layers to part at."
+    }
+}
+
+extension SpreadingCost.Method {
+    /// For people.
+    var title: String {
+        switch self {
+        case .single: "one device"
+        case .lcp: "lcp"
+        case .dataParallel: "data parallelism"
+        case .modelParallelByOutput: "model parallelism by output"
+        case .modelParallelByInput: "model parallelism by input"
+        case .splitNet: "SplitNet's tree"
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import ArgumentParser
+import LCPModels
+import LCPPipeline
+import Tensors
+
+struct ModelSplitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "split",
+        abstract: "Split a network into branches; with --out also write them, untrained.",
+        discussion: """
+            With --out, a model bundle with random weights is written, so that its speed can be measured before any training. \
+            Its answers mean nothing until it is trained.
+
+            Examples:
+              lcp model split alexnet --branches 8 --fatten 40
+              lcp model split cifarnet --branches 4 --classes 100 --out cifarnet-split4
+              lcp model split lenet --shares 2,1,1
+            """)
+
+    @OptionGroup var options: NetworkOptions
+    @OptionGroup var splitOptions: SplitOptions
+
+    @Option(help: "The random weights come from it.")
+    var seed: UInt64 = 1
+
+    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
+    var out: String?
+
+    @Flag(help: "Replace a bundle that is in the folder.")
+    var force = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard splitOptions.branches != nil || splitOptions.shares != nil else {
+            throw ValidationError("give --branches, for example 4, or --shares, for example 2,1,1")
+        }
+    }
+
+    private struct Report: Encodable {
+        struct Branch: Encodable {
+            var widths: [Int]
+            var parameters: Int
+            var macs: Int
+        }
+        struct Whole: Encodable {
+            var widths: [Int]
+            var parameters: Int
+            var macs: Int
+        }
+        var name: String
+        var network: String
+        var merge: Merge
+        var parameters: Int
+        var macs: Int
+        var branches: [Branch]
+        var original: Whole
+        var path: String?
+        var model_hash: String?
+    }
+
+    func run() throws {
+        let (whole, bundle) = try options.whole()
+        let network = try splitOptions.split(whole)
+        let original = try whole.split(into: 1)
+        let name = splitOptions.name(whole.name)
+        var report = Report(
+            name: name, network: whole.name, merge: network.merge, parameters: try network.parameterCount(),
+            macs: try network.macs(),
+            branches: try network.branches.indices.map {
+                .init(
+                    widths: network.branches[$0].compactMap(\.width), parameters: try network.parameterCount(of: $0),
+                    macs: try network.macs(of: $0))
+            },
+            original: .init(
+                widths: whole.layers.compactMap(\.width), parameters: try original.parameterCount(),
+                macs: try original.macs()))
+        if let out {
+            let written = try write(network, name: name, from: bundle, to: out)
+            report.path = out
+            report.model_hash = written.hash.description
+        }
+        if json { return writeLine(try jsonLine(report)) }
+        writeLine(Self.text(report, network, original))
+        if let out, let hash = report.model_hash {
+            writeLine(
+                "\nwrote \(out), model \(hash): untrained, its weights are random (seed \(seed)), for measuring speed and not "
+                    + "for answers")
+        }
+    }
+
+    private static func text(_ report: Report, _ network: BranchedNetwork, _ original: BranchedNetwork) -> String {
+        var lines = [
+            "\(report.network) in \(branchCount(network.branches.count)), joined by \(network.merge.rawValue)", "",
+        ]
+        var widths = Table(["", "widths"])
+        widths.add(["whole", original.widths(0)])
+        for group in network.groups { widths.add([network.groupName(group), network.widths(group.lowerBound)]) }
+        var table = Table(["", "parameters", "MACs"], rightAligned: [1, 2])
+        table.add(["whole", exact(report.original.parameters), exact(report.original.macs)])
+        table.add(["all branches and the merge", exact(report.parameters), exact(report.macs)])
+        table.add([
+            "less than whole by", times(report.original.parameters, report.parameters),
+            times(report.original.macs, report.macs),
+        ])
+        for group in network.groups {
+            let branch = report.branches[group.lowerBound]
+            table.add([network.groupName(group), exact(branch.parameters), exact(branch.macs)])
+        }
+        lines += [widths.text, "", table.text]
+        return lines.joined(separator: "\n")
+    }
+
+    private func write(
+        _ network: BranchedNetwork, name: String, from bundle: ModelBundle?, to folder: String
+    ) throws -> ModelBundle {
+        if FileIO.exists("\(folder)/model.json"), !force {
+            throw PipelineError(
+                "\(folder) holds a model bundle already: name another folder, or give --force to replace it")
+        }
+        try Self.checkMemory(network, name: name)
+        try ModelBundle.prepareFolder(folder)
+        let isSameTask = bundle?.network.classes == network.classes && bundle?.network.input == network.input
+        let words = ["lcp model split \(options.network.split(separator: "/").last ?? "")"] + splitOptions.words
+        let record = ModelManifest.TrainingRecord(
+            command: (words + options.changes + ["--seed \(seed)", "--out \(name)"]).joined(separator: " "),
+            data: "nothing: random weights", epochs: 0, seed: seed, accuracy: [:])
+        var random = SeededGenerator(seed: seed)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        let written = try ModelBundle.write(
+            name: name, network: network, parameters: parameters,
+            preprocessing: isSameTask
+                ? bundle?.manifest.preprocessing ?? .usual(for: network.input) : .usual(for: network.input),
+            labels: isSameTask ? bundle?.manifest.labels ?? [] : (0..<network.classes).map { "\($0)" },
+            training: record, to: folder)
+        // A bundle that was there may have had more branches.
+        for branch in network.branches.count..<BranchedNetwork.maximumBranches {
+            FileIO.remove("\(folder)/branch-\(branch).safetensors")
+        }
+        return written
+    }
+
+    /// All weights are in memory at once, and the largest file two times more.
+    private static func checkMemory(_ network: BranchedNetwork, name: String) throws {
+        let sizes = try network.branches.indices.map { try network.parameterCount(of: $0) }
+        let all = try network.parameterCount()
+        let largest = max(sizes.max() ?? 0, all - sizes.reduce(0, +))
+        let needed = 4 * all + 8 * largest
+        guard let text = try? FileIO.read("/proc/meminfo", limit: 1 << 20),
+            let line = String(decoding: text, as: UTF8.self).split(separator: "\n")
+                .first(where: { $0.hasPrefix("MemAvailable:") }),
+            let free = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+        else { return }
+        guard needed <= free * 1024 else {
+            throw PipelineError(
+                "writing \(name) takes about \(byteAmount(needed)) of memory, and this machine has \(byteAmount(free * 1024)) free: "
+                    + "take more branches, or a machine with more")
+        }
+    }
+}
+
+extension SplitOptions {
+    /// The options as they were typed.
+    fileprivate var words: [String] {
+        let parts = shares.map { "--shares \($0.map(String.init).joined(separator: ","))" }
+        return [parts ?? "--branches \(branches ?? 1)"] + (fatten > 0 ? ["--fatten \(fatten)"] : [])
+    }
+}

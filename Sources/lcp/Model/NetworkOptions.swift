@@ -1,0 +1,155 @@
+import ArgumentParser
+import LCPModels
+import LCPPipeline
+import Tensors
+
+/// A network of the zoo, for other images or classes where they are given, or a model bundle.
+struct NetworkOptions: ParsableArguments {
+    @Argument(
+        help:
+            "A network of the zoo, or a model bundle: a folder, or the name of one that came with lcp (lcp model list)."
+    )
+    var network: String
+
+    @Option(help: ArgumentHelp("Another number of classes.", valueName: "c"))
+    var classes: Int?
+
+    @Option(
+        help: ArgumentHelp("The shape of other images, for example 32x32x3.", valueName: "HxWxC"),
+        transform: { text in
+            guard let shape = FeatureMapShape(text) else {
+                throw ValidationError("give height, width and channels, for example 32x32x3")
+            }
+            return shape
+        })
+    var input: FeatureMapShape?
+
+    @Option(
+        help: ArgumentHelp("How the branches are joined; by default as in the paper.", valueName: "concat|sum"),
+        transform: { text in
+            guard let merge = Merge(rawValue: text) else {
+                throw ValidationError("branches are joined by concat or sum")
+            }
+            return merge
+        })
+    var merge: Merge?
+
+    /// What the words on the command line mean.
+    enum Chosen {
+        case zoo(Network)
+        case bundle(ModelBundle)
+    }
+
+    /// The options that change a network, as they were typed.
+    var changes: [String] {
+        var words: [String] = []
+        if let classes { words.append("--classes \(classes)") }
+        if let input { words.append("--input \(input.height)x\(input.width)x\(input.channels)") }
+        if let merge { words.append("--merge \(merge.rawValue)") }
+        return words
+    }
+
+    func chosen() throws -> Chosen {
+        if let zoo = Network.zoo.first(where: { $0.name == network }) { return .zoo(try changed(zoo)) }
+        let isHere = network.contains("/") || FileIO.exists("\(network)/model.json")
+        guard isHere || ModelBundle.shippedNames.contains(network) else {
+            throw PipelineError(
+                "there is no network or model \(network): the zoo has \(Network.zoo.map(\.name).joined(separator: ", ")), "
+                    + "and lcp model list shows the models; a folder needs a model.json in it")
+        }
+        return .bundle(try ModelBundle.find(network))
+    }
+
+    /// A network that is in one piece, so that it can be split.
+    func whole() throws -> (network: Network, bundle: ModelBundle?) {
+        switch try chosen() {
+        case .zoo(let network): return (network, nil)
+        case .bundle(let bundle):
+            guard let network = bundle.network.unsplit else {
+                throw PipelineError(
+                    "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already, and only a whole network "
+                        + "is split: name \(bundle.network.base), or a bundle of one branch")
+            }
+            return (try changed(network), bundle)
+        }
+    }
+
+    private func changed(_ network: Network) throws -> Network {
+        let result = network.with(input: input, classes: classes, merge: merge)
+        guard input != nil else { return result }
+        do { _ = try result.split(into: 1) } catch {
+            throw PipelineError("\(network.name) is not for images of \(result.input): \(error)")
+        }
+        return result
+    }
+}
+
+/// Into what a network is split.
+struct SplitOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Into how many branches: every width is divided by it.", valueName: "n"))
+    var branches: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Branches of different widths: 2,1,1 gives the first half of every width.", valueName: "shares"),
+        transform: { text in
+            let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+            guard numbers.allSatisfy({ $0 != nil }) else {
+                throw ValidationError("give a whole number for each branch, for example 2,1,1")
+            }
+            return numbers.compactMap { $0 }
+        })
+    var shares: [Int]?
+
+    @Option(help: ArgumentHelp("Make every width of a branch this much wider, in per cent.", valueName: "percent"))
+    var fatten = 0
+
+    func validate() throws {
+        if branches != nil, shares != nil { throw ValidationError("give --branches or --shares, not both") }
+    }
+
+    /// Whether anything was asked for.
+    var isGiven: Bool { branches != nil || shares != nil || fatten != 0 }
+
+    func split(_ network: Network) throws -> BranchedNetwork {
+        if let shares { return try network.split(shares: shares, fattening: fatten) }
+        return try network.split(into: branches ?? 1, fattening: fatten)
+    }
+
+    /// What a bundle of the split is called: `alexnet-split8-f40`.
+    func name(_ base: String) -> String { Self.name(base, shares: shares ?? [branches ?? 1], fatten: fatten) }
+
+    /// - Parameter shares: or the number of branches alone.
+    static func name(_ base: String, shares: [Int], fatten: Int) -> String {
+        "\(base)-split\(shares.map(String.init).joined(separator: "-"))" + (fatten > 0 ? "-f\(fatten)" : "")
+    }
+}
+
+extension BranchedNetwork {
+    /// Branches that are the same stand together.
+    var groups: [Range<Int>] {
+        var groups: [Range<Int>] = []
+        for branch in branches.indices {
+            if let last = groups.last, branches[last.lowerBound] == branches[branch] {
+                groups[groups.count - 1] = last.lowerBound..<branch + 1
+            } else {
+                groups.append(branch..<branch + 1)
+            }
+        }
+        return groups
+    }
+
+    /// A group for people.
+    func groupName(_ group: Range<Int>) -> String {
+        switch group.count {
+        case 1: branches.count == 1 ? "the branch" : "branch \(group.lowerBound)"
+        case branches.count: "each of \(group.count) branches"
+        default: "branches \(group.lowerBound) to \(group.upperBound - 1), each"
+        }
+    }
+
+    /// The widths of a branch, for people.
+    func widths(_ branch: Int) -> String {
+        branches[branch].compactMap(\.width).map(String.init).joined(separator: ", ")
+    }
+}

@@ -61,6 +61,23 @@ import Testing
         #expect(lcp.method == .lcp && lcp.bytes == 2 * (32 + 12) && lcp.connectedPairs == 4)
     }
 
+    @Test func aDepthwiseConvolutionNeedsNoCopies() throws {
+        let network = Network(
+            name: "depthwise", input: .init(height: 4, width: 4, channels: 2),
+            layers: [
+                .convolution(outputs: 4, kernel: 1, hasBias: false),
+                .depthwiseConvolution(kernel: 3, padding: 1, hasBias: false), .globalAveragePool,
+            ], classes: 3, merge: .concat)
+        let cost = try NetworkCost(network.split(into: 2), original: network)
+        // A device needs only the channels that it makes, and nobody adds up.
+        let byOutput = try Self.method(.modelParallelByOutput, cost)
+        #expect(byOutput.bytes == (2 * 32 + 256) + (256 + 256) + (2 * 16 + 12))
+        #expect(byOutput.largestMACs == 64 + 288 + 8 && byOutput.largestParameters == 4 + 18 + 10)
+        let byInput = try Self.method(.modelParallelByInput, cost)
+        #expect(byInput.bytes == (32 + 2 * 256) + (256 + 256) + (16 + 2 * 12))
+        #expect(byInput.largestMACs == 64 + 288 + 6 && byInput.largestParameters == 4 + 18 + 6)
+    }
+
     @Test func leNetInFourBranchesByHand() throws {
         let cost = try Self.cost("lenet", 4)
         let branch = cost.branches[0]

@@ -117,7 +117,7 @@ struct ModelCostCommand: ParsableCommand {
         }
         guard !cost.methods.contains(where: { $0.method == .splitNet }) else { return table.text }
         return table.text
-            + "\n\n  SplitNet's tree is left out: it needs 2, 4, 8 or so on devices, no more of them than classes, and enough "
+            + "\n\n  SplitNet's tree is left out: it needs 2, 4, 8, 16, … devices, no more than there are classes, and enough "
             + "layers to part at."
     }
 }

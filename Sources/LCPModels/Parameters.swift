@@ -64,7 +64,8 @@ extension ModelParameters {
     /// Random weights: He's uniform (gain √2) for the branches and Glorot's for the classification layer, or the paper's normal
     /// ones for all; biases zero; batch normalisations begin as the identity.
     public static func random(
-        for network: BranchedNetwork, initialization: TrainingRecipe.Initialization = .he, using generator: inout SeededGenerator
+        for network: BranchedNetwork, initialization: TrainingRecipe.Initialization = .he,
+        using generator: inout SeededGenerator
     ) throws(NetworkError) -> ModelParameters {
         func uniform(_ count: Int, limit: Float, _ generator: inout SeededGenerator) -> [Float] {
             [Float](unsafeUninitializedCapacity: count) { values, filled in

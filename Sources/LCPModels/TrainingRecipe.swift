@@ -78,7 +78,8 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     public init() {}
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case name, epochs, optimizer, schedule, warmup, momentum, beta2, initialization, averaging, patience, shift, flips
+        case name, epochs, optimizer, schedule, warmup, momentum, beta2, initialization, averaging, patience, shift,
+            flips
         case cutout, rotation, shear, scaling, views, distillation, temperature
         case batchSize = "batch_size"
         case learningRate = "learning_rate"

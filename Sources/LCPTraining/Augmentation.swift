@@ -66,7 +66,8 @@ struct ImageLoader {
             for channel in 0..<channels {
                 let level = levels.baseAddress! + channel * 256
                 for row in 0..<height {
-                    let line = target + channel * Int(volume.layout.channel_stride) + row * Int(volume.layout.row_stride)
+                    let line =
+                        target + channel * Int(volume.layout.channel_stride) + row * Int(volume.layout.row_stride)
                     let sourceRow = row + shiftY
                     guard (0..<height).contains(sourceRow) else {
                         for column in 0..<width { line[column * Volume.lanes] = level[0] }

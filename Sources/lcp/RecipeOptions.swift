@@ -98,7 +98,8 @@ struct RecipeOptions: ParsableArguments {
         } catch let error as FileError {
             throw error
         } catch {
-            throw PipelineError("\(recipe) is not the JSON of a recipe: lcp train --help-recipe lists what can be in it")
+            throw PipelineError(
+                "\(recipe) is not the JSON of a recipe: lcp train --help-recipe lists what can be in it")
         }
     }
 

@@ -16,15 +16,16 @@ enum TrainingFigure {
         }
         let figure = Figure(
             title: "\(bundle.manifest.name), trained on \(record.data)",
-            summary: "Loss, error and learning rate by epoch. The training images are counted as they were seen, changed a little; "
+            summary:
+                "Loss, error and learning rate by epoch. The training images are counted as they were seen, changed a little; "
                 + "the validation images as they are.",
             rows: [
                 [
                     chart(
-                        "Loss", Axis(scale: .logarithmic),
+                        "Loss", Axis(isLogarithmic: true),
                         [series("training", \.loss), series("validation", \.validationLoss)]),
                     chart(
-                        "Error", Axis(unit: "%", scale: .logarithmic),
+                        "Error", Axis(unit: "%", isLogarithmic: true),
                         [
                             series("training", { 100 * (1 - $0.accuracy) }),
                             series("validation", { $0.validationAccuracy.map { 100 * (1 - $0) } }),

@@ -1,3 +1,4 @@
+import Foundation
 import LCPModels
 import Tensors
 import Testing
@@ -5,51 +6,6 @@ import Testing
 @testable import LCPTraining
 
 @Suite struct TrainingTests {
-    static func network(_ layers: [[Layer]], merge: Merge = .concat) -> BranchedNetwork {
-        BranchedNetwork(
-            base: "test", input: .init(height: 9, width: 7, channels: 2), branches: layers, classes: 3, merge: merge)
-    }
-
-    static let small: [Layer] = [
-        .convolution(outputs: 3, kernel: 3, padding: 1), .relu, .maxPool(size: 2, stride: 2),
-        .convolution(outputs: 2, kernel: 3),
-        .fullyConnected(outputs: 5),
-    ]
-
-    /// The slope of the loss by every parameter, from two losses beside it.
-    @Test(arguments: [
-        network([small]), network([small, [.convolution(outputs: 2, kernel: 4, stride: 2, padding: 1), .relu]]),
-        network([small, small], merge: .sum),
-    ])
-    func gradientsAreTheSlopesOfTheLoss(network: BranchedNetwork) throws {
-        var random = SeededGenerator(seed: 5)
-        let graph = try TrainingGraph(network, batch: 4)
-        graph.modelParameters = try ModelParameters.random(for: network, using: &random)
-        for index in 0..<graph.images.count { graph.images.pointer[index] = random.uniform(-1, 1) }
-        let labels: [UInt8] = [0, 2, 1, 2]
-        func loss() throws -> Double {
-            try graph.forward()
-            return graph.loss(labels: labels).loss
-        }
-        _ = try loss()
-        try graph.backward()
-        let gradients = Array(UnsafeBufferPointer(start: graph.gradients.pointer, count: graph.gradients.count))
-        var checked = 0
-        for index in 0..<gradients.count {
-            let value = graph.parameters.pointer[index]
-            let step: Float = 1e-3
-            graph.parameters.pointer[index] = value + step
-            let above = try loss()
-            graph.parameters.pointer[index] = value - step
-            let below = try loss()
-            graph.parameters.pointer[index] = value
-            let slope = (above - below) / Double(2 * step)
-            // A ReLU or a maximum that changes sides within the step bends the loss there: a few outliers are expected.
-            if abs(slope - Double(gradients[index])) < 3e-3 { checked += 1 }
-        }
-        #expect(Double(checked) > 0.97 * Double(gradients.count), "\(checked) of \(gradients.count)")
-    }
-
     static func set(_ count: Int, _ random: inout SeededGenerator) -> TrainingSet {
         var set = TrainingSet(pixels: [], labels: [])
         for _ in 0..<count {
@@ -62,93 +18,232 @@ import Testing
         return set
     }
 
-    static func train(seed: UInt64, epochs: Int = 6, rate: Float = 3e-3) throws -> (ModelParameters, Double) {
-        var options = TrainingOptions()
-        options.epochs = epochs
-        options.batchSize = 16
-        options.seed = seed
-        options.learningRate = rate
-        options.augments = false
+    static func recipe(epochs: Int = 6, rate: Float = 3e-3) -> TrainingRecipe {
+        var recipe = TrainingRecipe()
+        recipe.epochs = epochs
+        recipe.batchSize = 32
+        recipe.learningRate = rate
+        return recipe
+    }
+
+    static let preprocessing = ModelManifest.Preprocessing(mean: [0.4, 0.4], standardDeviation: [0.3, 0.3])
+    static let branched = GradientTests.network([GradientTests.small, GradientTests.small])
+
+    static func train(
+        _ recipe: TrainingRecipe, seed: UInt64 = 1, network: BranchedNetwork = branched, threads: Int = 2,
+        validation: Bool = false, teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil
+    ) throws -> (parameters: ModelParameters, accuracy: Double) {
         let trainer = try Trainer(
-            network: network([small, small]), preprocessing: .init(mean: [0.4, 0.4], standardDeviation: [0.3, 0.3]),
-            options: options)
+            network: network, preprocessing: preprocessing, recipe: recipe, seed: seed, teacher: teacher,
+            threads: threads)
         var random = SeededGenerator(seed: 9)
         let data = set(320, &random)
-        var accuracy = 0.0
-        try trainer.run { _ in
-            data
-        } progress: { progress in
-            if progress.isEndOfEpoch { accuracy = progress.accuracy }
-            return true
-        }
-        return (trainer.parameters, accuracy)
+        let held = set(50, &random)
+        try trainer.run(data: { _ in data }, validation: validation ? held : nil) { _ in true }
+        return (trainer.parameters, try trainer.evaluate(held).accuracy)
     }
 
     @Test func aPlainTaskIsLearned() throws {
-        #expect(try Self.train(seed: 1).1 > 0.98)
+        #expect(try Self.train(Self.recipe()).accuracy > 0.98)
     }
 
-    @Test func theSameSeedGivesTheSameWeights() throws {
-        #expect(try Self.train(seed: 3, epochs: 1).0 == Self.train(seed: 3, epochs: 1).0)
-        #expect(try Self.train(seed: 3, epochs: 1).0 != Self.train(seed: 4, epochs: 1).0)
+    /// Everything that a recipe can have, each by itself.
+    @Test(arguments: [
+        "sgd", "adam", "cosine", "exponential", "constant", "averaging", "smoothing", "normal", "dropout", "heads",
+        "fading heads", "views", "affine", "cutout", "all",
+    ])
+    func everyEntryOfARecipeLearns(entry: String) throws {
+        var recipe = Self.recipe(epochs: 8, rate: 5e-3)
+        let all = entry == "all"
+        if entry == "sgd" { (recipe.optimizer, recipe.learningRate) = (.sgd, 0.02) }
+        if entry == "adam" { recipe.optimizer = .adam }
+        if entry == "cosine" { recipe.schedule = .cosine }
+        if entry == "exponential" { recipe.schedule = .exponential }
+        if entry == "constant" { recipe.schedule = .constant }
+        if entry == "averaging" || all { recipe.averaging = 0.9 }
+        if entry == "smoothing" || all { recipe.labelSmoothing = 0.1 }
+        if entry == "normal" { (recipe.initialization, recipe.epochs) = (.normal, 12) }
+        if entry == "dropout" || all { recipe.branchDropout = 0.2 }
+        if entry == "heads" || all { recipe.auxiliaryWeight = 0.3 }
+        if entry == "fading heads" { (recipe.auxiliaryWeight, recipe.auxiliaryUntil) = (0.5, 0.6) }
+        if entry == "views" || all { (recipe.views, recipe.shift) = (true, 1) }
+        if entry == "affine" || all { (recipe.rotation, recipe.shear, recipe.scaling) = (0.1, 0.1, 0.1) }
+        if entry == "cutout" || all { recipe.cutout = 2 }
+        #expect(try Self.train(recipe).accuracy > 0.9)
     }
 
-    @Test func aLossThatIsNoNumberStopsTraining() {
-        let error = #expect(throws: TrainingError.self) { try Self.train(seed: 1, epochs: 30, rate: 1e30) }
-        #expect(error?.description.contains("learning rate") == true)
+    @Test func theSameSeedGivesTheSameWeightsOnAnyNumberOfThreads() throws {
+        var recipe = Self.recipe(epochs: 2)
+        (recipe.branchDropout, recipe.auxiliaryWeight, recipe.shift, recipe.batchSize) = (0.2, 0.3, 1, 64)
+        let network = GradientTests.network([GradientTests.networks[8].network.branches[0], GradientTests.small])
+        let one = try Self.train(recipe, network: network, threads: 1).parameters
+        for threads in [2, 3] {
+            #expect(try Self.train(recipe, network: network, threads: threads).parameters == one)
+        }
+        #expect(try Self.train(recipe, seed: 2, network: network).parameters != one)
     }
 
-    @Test func progressMayEndTraining() throws {
-        var options = TrainingOptions()
-        options.batchSize = 16
+    @Test func aTeacherTeaches() throws {
+        let teacher = GradientTests.network([GradientTests.small])
+        let taught = try Self.train(Self.recipe(epochs: 10), network: teacher)
+        #expect(taught.accuracy > 0.98)
+        var recipe = Self.recipe(epochs: 10)
+        // Nothing but what the teacher says.
+        recipe.distillation = 1
+        #expect(try Self.train(recipe, teacher: (teacher, taught.parameters)).accuracy > 0.95)
+        #expect(throws: TrainingError.self) { try Self.train(recipe) }
+        recipe.featureDistillation = 1
+        let error = #expect(throws: TrainingError.self) {
+            try Self.train(recipe, teacher: (teacher, taught.parameters))
+        }
+        #expect(error?.description.contains("pre-final") == true)
+        #expect(try Self.train(recipe, network: teacher, teacher: (teacher, taught.parameters)).accuracy > 0.95)
+    }
+
+    /// Cut short after every epoch, each time in a new process's place, and gone on with.
+    @Test func trainingGoesOnBitForBit() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/checkpoint.safetensors"
+        var recipe = Self.recipe(epochs: 4)
+        (recipe.averaging, recipe.branchDropout, recipe.shift) = (0.9, 0.2, 1)
+        let network = GradientTests.network([GradientTests.networks[8].network.branches[0], GradientTests.small])
+        var random = SeededGenerator(seed: 9)
+        let (data, held) = (Self.set(160, &random), Self.set(40, &random))
+        func trainer() throws -> Trainer {
+            try Trainer(network: network, preprocessing: Self.preprocessing, recipe: recipe, seed: 4, threads: 2)
+        }
+        let whole = try trainer()
+        try whole.run(data: { _ in data }, validation: held) { _ in true }
+        for epoch in 1...4 {
+            let part = try trainer()
+            if epoch > 1 { try part.resume(from: path) }
+            do {
+                try part.run(data: { _ in data }, validation: held, checkpoint: path) { $0.record == nil }
+            } catch is CancellationError {}
+            #expect(part.epochRecords.count == epoch)
+        }
+        let last = try trainer()
+        try last.resume(from: path)
+        #expect(last.parameters == whole.parameters)
+        #expect(last.epochRecords.map(\.loss) == whole.epochRecords.map(\.loss))
+        #expect(last.epochRecords.map(\.validationLoss) == whole.epochRecords.map(\.validationLoss))
+        #expect(last.bestEpoch == whole.bestEpoch)
+
+        // A checkpoint of another training, and one that is damaged.
+        let other = try Trainer(network: network, preprocessing: Self.preprocessing, recipe: recipe, seed: 5)
+        #expect(throws: TrainingError.self) { try other.resume(from: path) }
+        try FileIO.write(Array(try FileIO.read(path).dropLast(7)), to: path)
+        #expect(throws: TrainingError.self) { try last.resume(from: path) }
+    }
+
+    @Test func patienceStopsTrainingAndTheBestEpochIsKept() throws {
+        var recipe = Self.recipe(epochs: 60)
+        recipe.patience = 3
         let trainer = try Trainer(
-            network: Self.network([Self.small]), preprocessing: .init(mean: [0, 0], standardDeviation: [1, 1]),
-            options: options)
+            network: Self.branched, preprocessing: Self.preprocessing, recipe: recipe, seed: 1, threads: 1)
+        var random = SeededGenerator(seed: 9)
+        let (data, held) = (Self.set(320, &random), Self.set(50, &random))
+        try trainer.run(data: { _ in data }, validation: held) { _ in true }
+        let accuracies = trainer.epochRecords.compactMap(\.validationAccuracy)
+        #expect(accuracies.count < 60)
+        #expect(accuracies[trainer.bestEpoch - 1] == accuracies.max())
+        #expect(accuracies.count - trainer.bestEpoch == 3)
+    }
+
+    @Test func aLossThatIsNoNumberStopsTrainingAndKeepsTheCheckpoint() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/checkpoint.safetensors"
+        var recipe = Self.recipe(epochs: 3)
+        recipe.schedule = .constant
+        let trainer = try Trainer(
+            network: Self.branched, preprocessing: Self.preprocessing, recipe: recipe, seed: 1, threads: 2)
+        var random = SeededGenerator(seed: 9)
+        let data = Self.set(320, &random)
+        try trainer.run(data: { _ in data }, checkpoint: path) { $0.epoch == 1 || $0.record == nil }
+        let good = try FileIO.read(path)
+        #expect(!good.isEmpty)
+        recipe.learningRate = 1e30
+        let wild = try Trainer(
+            network: Self.branched, preprocessing: Self.preprocessing, recipe: recipe, seed: 1, threads: 2)
+        let error = #expect(throws: TrainingError.self) {
+            try wild.run(data: { _ in data }, checkpoint: path) { _ in true }
+        }
+        #expect(error?.description.contains("epoch 1, step") == true)
+        #expect(try FileIO.read(path) == good)
+    }
+
+    @Test func aCheckpointThatCannotBeWrittenIsTold() throws {
+        let trainer = try Trainer(
+            network: Self.branched, preprocessing: Self.preprocessing, recipe: Self.recipe(), seed: 1, threads: 1)
         var random = SeededGenerator(seed: 9)
         let data = Self.set(64, &random)
-        #expect(throws: CancellationError.self) {
-            try trainer.run { _ in
-                data
-            } progress: { _ in
-                false
-            }
+        let error = #expect(throws: TrainingError.self) {
+            try trainer.run(data: { _ in data }, checkpoint: "/dev/null/checkpoint") { _ in true }
         }
+        #expect(error?.description.contains("checkpoint of epoch 1") == true)
     }
 
     @Test func dataThatDoesNotFitIsRefused() throws {
         let trainer = try Trainer(
-            network: Self.network([Self.small]), preprocessing: .init(mean: [0, 0], standardDeviation: [1, 1]),
-            options: TrainingOptions())
+            network: Self.branched, preprocessing: Self.preprocessing, recipe: Self.recipe(), seed: 1, threads: 1)
         for set in [
             TrainingSet(pixels: [1, 2, 3], labels: [1]), TrainingSet(pixels: [], labels: []),
             TrainingSet(pixels: [UInt8](repeating: 0, count: 126 * 64), labels: [UInt8](repeating: 9, count: 64)),
         ] {
-            #expect(throws: TrainingError.self) {
-                try trainer.run { _ in
-                    set
-                } progress: { _ in
-                    true
-                }
-            }
+            #expect(throws: TrainingError.self) { try trainer.run(data: { _ in set }) { _ in true } }
         }
     }
 
-    @Test func adamFollowsItsDefinition() {
-        let (parameters, gradients) = (Buffer(1), Buffer(1))
-        parameters.pointer[0] = 1
-        let adam = Adam(count: 1)
-        var (m, v, expected) = (0.0, 0.0, 1.0)
-        for step in 1...50 {
-            let gradient = 0.3 * Double(step % 5) - 0.4
-            gradients.pointer[0] = Float(gradient)
-            adam.update(parameters, gradients, learningRate: 0.01, weightDecay: 0.1)
-            m = 0.9 * m + 0.1 * gradient
-            v = 0.99 * v + 0.01 * gradient * gradient
-            var (power1, power2) = (1.0, 1.0)
-            for _ in 0..<step { (power1, power2) = (power1 * 0.9, power2 * 0.99) }
-            let scaled = (v / (1 - power2)).squareRoot() + 1e-8
-            expected -= 0.01 * (m / (1 - power1)) / scaled + 0.01 * 0.1 * expected
+    @Test func optimizersFollowTheirDefinitions() throws {
+        let network = GradientTests.network([[.fullyConnected(outputs: 1)]])
+        let team = try Team(threads: 1)
+        for optimizer in TrainingRecipe.Optimizer.allCases {
+            var recipe = TrainingRecipe()
+            (recipe.optimizer, recipe.weightDecay) = (optimizer, 0.1)
+            let graph = try TrainingGraph(network, batch: 16, team: team)
+            let subject = Optimizer(recipe, graph)
+            graph.parameters.pointer[0] = 1
+            let last = graph.parameters.count - 1
+            graph.parameters.pointer[last] = 1
+            // The first parameter is a weight and decays, the last one is a bias and does not.
+            var expected = [1.0, 1.0]
+            var (m, v) = ([0.0, 0.0], [0.0, 0.0])
+            for step in 1...50 {
+                let slope = 0.3 * Double(step % 5) - 0.4
+                graph.gradients.pointer[0] = Float(slope)
+                graph.gradients.pointer[last] = Float(slope)
+                subject.begin()
+                subject.update(thread: 0, of: 1, learningRate: 0.01)
+                for index in 0...1 {
+                    let decay = index == 0 ? 0.1 : 0
+                    let gradient = slope + (optimizer == .adamW ? 0 : decay * expected[index])
+                    if optimizer == .sgd {
+                        m[index] = 0.9 * m[index] + gradient
+                        expected[index] -= 0.01 * (gradient + 0.9 * m[index])
+                        continue
+                    }
+                    m[index] = 0.9 * m[index] + 0.1 * gradient
+                    v[index] = 0.99 * v[index] + 0.01 * gradient * gradient
+                    var (power1, power2) = (1.0, 1.0)
+                    for _ in 0..<step { (power1, power2) = (power1 * 0.9, power2 * 0.99) }
+                    let step = m[index] / (1 - power1) / ((v[index] / (1 - power2)).squareRoot() + 1e-8)
+                    expected[index] -= 0.01 * (step + (optimizer == .adamW ? decay * expected[index] : 0))
+                }
+            }
+            #expect(abs(Double(graph.parameters.pointer[0]) - expected[0]) < 1e-5, "\(optimizer)")
+            #expect(abs(Double(graph.parameters.pointer[last]) - expected[1]) < 1e-5, "\(optimizer)")
         }
-        #expect(abs(Double(parameters.pointer[0]) - expected) < 1e-5)
     }
+}
+
+/// A folder that is gone when the test is.
+final class TemporaryFolder {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "lcp-training-\(UUID().uuidString)"
+        try FileIO.makeFolder(path)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
 }

@@ -129,7 +129,8 @@ final class ConvolutionLayer: TrainingLayer {
         backwardGathers = gathers
         filter = lcp_filter(
             groups: Int32(groups), outputs: Int32(outputs), inputs: Int32(inputs), kernel: Int32(kernel),
-            stride: Int32(stride), padding: Int32(padding), input: source, output: output.gradient?.layout ?? destination)
+            stride: Int32(stride), padding: Int32(padding), input: source,
+            output: output.gradient?.layout ?? destination)
         let tile = Int(kernels.pointee.tile_outputs)
         tilesPerGroup = (outputs + tile - 1) / tile
     }

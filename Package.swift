@@ -42,7 +42,10 @@ let package = Package(
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CZlib"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors", "CCrypto"], swiftSettings: strict),
-        .target(name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK"], swiftSettings: strict),
+        .target(name: "CBranchKernels"),
+        .target(
+            name: "LCPInference", dependencies: ["LCPModels", "CXNNPACK", "CBranchKernels"],
+            swiftSettings: strict),
         .target(name: "LCPTraining", dependencies: ["LCPModels", "CDNNL"], swiftSettings: strict),
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
         .target(name: "LCPDatasets", dependencies: ["Tensors", "Images"], swiftSettings: strict),

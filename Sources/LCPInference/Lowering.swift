@@ -29,7 +29,7 @@ extension BranchGraph {
                 let window = Window(size: kernel, stride: stride, padding: padding)
                 let values = try weights()
                 let bias = values.bias.isEmpty ? [Float](repeating: 0, count: to.channels) : values.bias
-                if groups == from.channels, to.channels == from.channels {
+                if groups > 1, groups == from.channels, to.channels == from.channels {
                     append(
                         .depthwiseConvolution(
                             window, weight: transposed(values.weight, [1, groups, kernel * kernel]), bias: bias))

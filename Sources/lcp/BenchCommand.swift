@@ -123,6 +123,10 @@ struct BenchCommand: AsyncParsableCommand {
             var branch: Int
             var fastest_us: Double
             var median_us: Double
+            var input: FeatureMapShape
+            var layers: [Layer]
+            /// Of the classification layer's share, where the branch computes that.
+            var classes: Int?
         }
 
         func validate() throws {
@@ -130,10 +134,10 @@ struct BenchCommand: AsyncParsableCommand {
         }
 
         /// The branch, and what to call its model.
-        private func prepared() throws -> (name: String, engine: BranchEngine) {
+        private func prepared() throws -> (name: String, network: BranchedNetwork, engine: BranchEngine) {
             guard let network else {
                 let bundle = try ModelBundle.find(model)
-                return (bundle.manifest.name, try BranchEngine(bundle: bundle, branch: branch))
+                return (bundle.manifest.name, bundle.network, try BranchEngine(bundle: bundle, branch: branch))
             }
             let split = try Network.named(network).split(into: branches)
             guard split.branches.indices.contains(branch) else {
@@ -147,11 +151,11 @@ struct BenchCommand: AsyncParsableCommand {
             let engine = try BranchEngine(
                 network: split, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
                 preprocessing: .usual(for: split.input))
-            return ("\(network)-split\(branches)", engine)
+            return ("\(network)-split\(branches)", split, engine)
         }
 
         func run() async throws {
-            let (name, engine) = try prepared()
+            let (name, network, engine) = try prepared()
             var random = SeededGenerator(seed: 1)
             let values = (0..<engine.input.elementCount).map { _ in random.uniform(-1, 1) }
             let times = try values.withUnsafeBytes { input in
@@ -164,7 +168,9 @@ struct BenchCommand: AsyncParsableCommand {
                 }.sorted()
             }
             let report = Report(
-                model: name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2])
+                model: name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2],
+                input: network.input, layers: network.branches[branch],
+                classes: engine.outputKind == .partialLogits ? network.classes : nil)
             writeLine(
                 json
                     ? try jsonLine(report)

@@ -9,7 +9,7 @@ import Testing
         var random = SeededGenerator(seed: 20_26)
         var worst = 0.0
         var seen = Set<String>()
-        for _ in 0..<600 {
+        for _ in 0..<400 {
             let input = FeatureMapShape(
                 height: 1 + random.index(24), width: 1 + random.index(24), channels: 1 + random.index(5))
             let layers = RandomNetworks.layers(&random, input: input)
@@ -50,7 +50,7 @@ import Testing
             try hwc.withUnsafeBytes { try engine.run(normalized: $0) }
             #expect(Array(engine.output) == first)
         }
-        print("largest relative difference to the reference: \(worst), over \(seen.sorted())")
+        #expect(seen.count == 14, "\(seen.sorted())")
     }
 
     @Test func pixelsAreNormalisedAsTheManifestSays() throws {

@@ -37,7 +37,10 @@ let package = Package(
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
-        .target(name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK"], swiftSettings: strict),
+        .target(name: "CBranchKernels"),
+        .target(
+            name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK", "CBranchKernels"],
+            swiftSettings: strict),
         .target(name: "CKernels"),
         .target(
             name: "LCPTraining", dependencies: ["LCPModels", "LCPInference", "LCPDatasets", "CKernels"],

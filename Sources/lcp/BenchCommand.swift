@@ -100,11 +100,20 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
         var model = "lenet-split4"
 
+        @Option(help: ArgumentHelp("A network of the zoo with random weights, in place of a model.", valueName: "name"))
+        var network: String?
+
+        @Option(help: "The number of branches that --network is split into.")
+        var branches = 1
+
         @Option(help: "Which branch, counted from 0.")
         var branch = 0
 
-        @Option(help: "How often it runs in one measurement; the fastest of seven is told, and their median.")
-        var runs = 2000
+        @Option(
+            help:
+                "How often it runs in one measurement, 2000 times or for 0.1 s; the fastest of seven is told, and their median."
+        )
+        var runs: Int?
 
         @Flag(help: "Print one JSON object.")
         var json = false
@@ -114,18 +123,43 @@ struct BenchCommand: AsyncParsableCommand {
             var branch: Int
             var fastest_us: Double
             var median_us: Double
+            var input: FeatureMapShape
+            var layers: [Layer]
+            /// Of the classification layer's share, where the branch computes that.
+            var classes: Int?
         }
 
         func validate() throws {
-            guard runs > 0 else { throw ValidationError("--runs is at least 1") }
+            guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
+        }
+
+        /// The branch, and what to call its model.
+        private func prepared() throws -> (name: String, network: BranchedNetwork, engine: BranchEngine) {
+            guard let network else {
+                let bundle = try ModelBundle.find(model)
+                return (bundle.manifest.name, bundle.network, try BranchEngine(bundle: bundle, branch: branch))
+            }
+            let split = try Network.named(network).split(into: branches)
+            guard split.branches.indices.contains(branch) else {
+                throw ValidationError("\(network) in \(branches) branches has no branch \(branch)")
+            }
+            var random = SeededGenerator(seed: 1)
+            let parameters = try ModelParameters.random(for: split, using: &random)
+            let merge =
+                try split.output(of: branch) == .partialLogits
+                ? try split.mergeWeights(of: branch, merge: parameters.merge) : nil
+            let engine = try BranchEngine(
+                network: split, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
+                preprocessing: .usual(for: split.input))
+            return ("\(network)-split\(branches)", split, engine)
         }
 
         func run() async throws {
-            let bundle = try ModelBundle.find(model)
-            let engine = try BranchEngine(bundle: bundle, branch: branch)
+            let (name, network, engine) = try prepared()
             var random = SeededGenerator(seed: 1)
-            let values = (0..<bundle.network.input.elementCount).map { _ in random.uniform(-1, 1) }
+            let values = (0..<engine.input.elementCount).map { _ in random.uniform(-1, 1) }
             let times = try values.withUnsafeBytes { input in
+                let runs = try self.runs ?? max(3, min(2000, Int(100 / engine.measure(runs: 3).milliseconds)))
                 for _ in 0..<runs { try engine.run(normalized: input) }
                 return try (0..<7).map { _ in
                     let start = ContinuousClock.now
@@ -134,7 +168,9 @@ struct BenchCommand: AsyncParsableCommand {
                 }.sorted()
             }
             let report = Report(
-                model: bundle.manifest.name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2])
+                model: name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2],
+                input: network.input, layers: network.branches[branch],
+                classes: engine.outputKind == .partialLogits ? network.classes : nil)
             writeLine(
                 json
                     ? try jsonLine(report)

@@ -1,0 +1,94 @@
+import LCPModels
+
+/// What a branch computes, as data: operations in the order in which they run, each with the values that it reads.
+///
+/// ``init(lowering:shapes:parameters:head:)`` makes one of a list of layers, ``optimized()`` makes it quicker, and
+/// ``BranchEngine`` runs it. Value 0 is the input, value n is what operation n − 1 makes. Activations lie as HWC.
+struct BranchGraph {
+    var input: FeatureMapShape
+    var nodes: [Node] = []
+    /// The value that the branch is asked for.
+    var output = 0
+
+    struct Node {
+        var operation: Operation
+        /// The values that it reads, all made before it.
+        var inputs: [Int]
+        /// How the first input is looked at: any shape with as many numbers as the value has.
+        var from: FeatureMapShape
+        var to: FeatureMapShape
+        /// The result is clamped to this: what is left of a ReLU behind the operation.
+        var bounds = Bounds.none
+    }
+
+    enum Operation {
+        /// Weights are OHWI, [outputs, kernel height, kernel width, inputs / groups].
+        case convolution(Window, groups: Int, weight: [Float], bias: [Float])
+        /// Weights are [kernel height, kernel width, channels].
+        case depthwiseConvolution(Window, weight: [Float], bias: [Float])
+        /// Weights are [outputs, inputs], the inputs in HWC order.
+        case fullyConnected(weight: [Float], bias: [Float])
+        /// x · weight + bias per channel.
+        case scale(weight: [Float], bias: [Float])
+        case maxPool(Window)
+        case averagePool(Window)
+        case globalAveragePool
+        case localResponseNormalization(size: Int, alpha: Float, beta: Float, k: Float)
+        case softmax
+        case add
+        /// The channels of all inputs, one behind the other.
+        case concatenate
+        /// Nothing but the bounds.
+        case clamp
+    }
+
+    /// A window that slides over a feature map, and the padding around that.
+    struct Window: Hashable {
+        var height: Int
+        var width: Int
+        var strideDown: Int
+        var strideAcross: Int
+        var top = 0
+        var bottom = 0
+        var left = 0
+        var right = 0
+    }
+
+    /// The least and the greatest number that leaves an operation.
+    struct Bounds: Hashable {
+        var minimum: Float
+        var maximum: Float
+
+        static let none = Bounds(minimum: -.infinity, maximum: .infinity)
+
+        /// These bounds, and others behind them.
+        func then(_ next: Bounds) -> Bounds {
+            Bounds(
+                minimum: min(max(minimum, next.minimum), next.maximum),
+                maximum: min(max(maximum, next.minimum), next.maximum))
+        }
+    }
+
+    /// The shape in which a value was made.
+    func shape(of value: Int) -> FeatureMapShape { value == 0 ? input : nodes[value - 1].to }
+
+    /// How often each value is read; being the output counts.
+    var readers: [Int] {
+        var counts = [Int](repeating: 0, count: nodes.count + 1)
+        for node in nodes { for value in node.inputs { counts[value] += 1 } }
+        counts[output] += 1
+        return counts
+    }
+}
+
+extension BranchGraph.Window {
+    /// A square window with the same padding on all sides.
+    init(size: Int, stride: Int, padding: Int = 0) {
+        self.init(
+            height: size, width: size, strideDown: stride, strideAcross: stride, top: padding, bottom: padding,
+            left: padding, right: padding)
+    }
+
+    var hasPadding: Bool { top + bottom + left + right > 0 }
+    var taps: Int { height * width }
+}

@@ -1,0 +1,116 @@
+import LCPModels
+
+extension BranchGraph {
+    /// Layers as operations, one for each layer that computes something, weights laid out for HWC activations.
+    ///
+    /// - Parameters:
+    ///   - shapes: the input of every layer, and the output behind them.
+    ///   - head: the branch's columns of the classification layer's W, [classes, features], where it applies them.
+    /// - Throws: ``InferenceError`` where weights are missing.
+    init(
+        lowering layers: [Layer], shapes: [FeatureMapShape], parameters: BranchParameters, head: [Float]?
+    ) throws(InferenceError) {
+        input = shapes[0]
+        // The value that each layer reads: dropout and `output(of:)` compute nothing, they only name another one.
+        var made: [Int] = []
+        var current = 0
+        for (index, layer) in layers.enumerated() {
+            let (from, to) = (shapes[index], shapes[index + 1])
+            func append(_ operation: Operation, reading others: [Int] = [], bounds: Bounds = .none) {
+                nodes.append(Node(operation: operation, inputs: [current] + others, from: from, to: to, bounds: bounds))
+                current = nodes.count
+            }
+            func weights() throws(InferenceError) -> LayerParameters {
+                guard let values = parameters[index] else { throw InferenceError("\(layer) lacks its weights") }
+                return values
+            }
+            switch layer {
+            case .convolution(_, let kernel, let stride, let padding, let groups, _):
+                let window = Window(size: kernel, stride: stride, padding: padding)
+                let values = try weights()
+                let bias = values.bias.isEmpty ? [Float](repeating: 0, count: to.channels) : values.bias
+                if groups > 1, groups == from.channels, to.channels == from.channels {
+                    append(
+                        .depthwiseConvolution(
+                            window, weight: transposed(values.weight, [1, groups, kernel * kernel]), bias: bias))
+                } else {
+                    let weight = transposed(values.weight, [to.channels, from.channels / groups, kernel * kernel])
+                    append(.convolution(window, groups: groups, weight: weight, bias: bias))
+                }
+            case .depthwiseConvolution(let kernel, let stride, let padding, _):
+                let values = try weights()
+                append(
+                    .depthwiseConvolution(
+                        Window(size: kernel, stride: stride, padding: padding),
+                        weight: transposed(values.weight, [1, from.channels, kernel * kernel]),
+                        bias: values.bias.isEmpty ? [Float](repeating: 0, count: to.channels) : values.bias))
+            case .fullyConnected:
+                let values = try weights()
+                append(
+                    .fullyConnected(
+                        weight: transposed(values.weight, [to.channels, from.channels, from.height * from.width]),
+                        bias: values.bias))
+            case .batchNormalization(let epsilon):
+                let values = try weights()
+                let factors = zip(values.weight, values.runningVariance).map { weight, variance in
+                    Double(weight) / (Double(variance) + Double(epsilon)).squareRoot()
+                }
+                let offsets = values.bias.indices.map { channel in
+                    Double(values.bias[channel]) - Double(values.runningMean[channel]) * factors[channel]
+                }
+                append(.scale(weight: factors.map(Float.init), bias: offsets.map(Float.init)))
+            // A window of one pixel only picks pixels: a depthwise convolution with 1 does that, which XNNPACK has for it.
+            case .maxPool(1, let stride, _), .averagePool(1, let stride):
+                append(
+                    .depthwiseConvolution(
+                        Window(size: 1, stride: stride), weight: Array(repeating: 1, count: from.channels),
+                        bias: Array(repeating: 0, count: from.channels)))
+            case .maxPool(let size, let stride, let padding):
+                append(.maxPool(Window(size: size, stride: stride, padding: padding)))
+            case .averagePool(let size, let stride): append(.averagePool(Window(size: size, stride: stride)))
+            case .globalAveragePool: append(.globalAveragePool)
+            case .localResponseNormalization(let size, let alpha, let beta, let k):
+                append(.localResponseNormalization(size: size, alpha: alpha, beta: beta, k: k))
+            case .relu: append(.clamp, bounds: Bounds(minimum: 0, maximum: .infinity))
+            case .relu6: append(.clamp, bounds: Bounds(minimum: 0, maximum: 6))
+            case .dropout: break
+            case .softmax: append(.softmax)
+            case .output(let layer): current = made[layer]
+            case .add(let layer): append(.add, reading: [made[layer]])
+            case .concatenate(let layers): append(.concatenate, reading: layers.map { made[$0] })
+            }
+            made.append(current)
+        }
+        if let head {
+            let from = shapes[shapes.count - 1]
+            let classes = head.count / from.elementCount
+            // The bias is added once, by the aggregator.
+            let weight = transposed(head, [classes, from.channels, from.height * from.width])
+            nodes.append(
+                Node(
+                    operation: .fullyConnected(weight: weight, bias: [Float](repeating: 0, count: classes)),
+                    inputs: [current], from: from, to: FeatureMapShape(features: classes)))
+            current = nodes.count
+        }
+        output = current
+    }
+}
+
+/// Swaps the last two of three dimensions: PyTorch's channels before positions to channels behind positions.
+private func transposed(_ values: [Float], _ dimensions: [Int]) -> [Float] {
+    let (blocks, rows, columns) = (dimensions[0], dimensions[1], dimensions[2])
+    guard rows > 1, columns > 1 else { return values }
+    return [Float](unsafeUninitializedCapacity: values.count) { result, filled in
+        values.withUnsafeBufferPointer { values in
+            for block in 0..<blocks {
+                let start = block * rows * columns
+                for row in 0..<rows {
+                    for column in 0..<columns {
+                        result[start + column * rows + row] = values[start + row * columns + column]
+                    }
+                }
+            }
+        }
+        filled = values.count
+    }
+}

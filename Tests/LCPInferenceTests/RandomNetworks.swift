@@ -1,0 +1,114 @@
+import LCPModels
+import Tensors
+
+/// Random networks of all layers, with odd sizes, skip connections and joins.
+enum RandomNetworks {
+    static func layers(_ random: inout SeededGenerator, input: FeatureMapShape) -> [Layer] {
+        var layers: [Layer] = []
+        var shapes = [input]
+        /// Adds a layer where it fits.
+        @discardableResult func append(_ layer: Layer) -> Bool {
+            guard let after = try? Layer.shapes(of: layers + [layer], input: input), after.last!.elementCount > 0 else {
+                return false
+            }
+            layers.append(layer)
+            shapes = after
+            return true
+        }
+        func earlier(_ condition: (FeatureMapShape) -> Bool) -> [Int] {
+            layers.indices.filter { condition(shapes[$0 + 1]) }
+        }
+        func activation(_ random: inout SeededGenerator) {
+            switch random.index(5) {
+            case 0, 1: append(.relu)
+            case 2: append(.relu6)
+            default: break
+            }
+        }
+        for _ in 0..<3 + random.index(9) {
+            let now = shapes.last!
+            let kernel = 1 + random.index(5)
+            switch random.index(16) {
+            case 0, 1, 2:
+                let outputs = 1 + random.index(random.index(3) == 0 ? 40 : 9)
+                append(
+                    .convolution(
+                        outputs: outputs, kernel: kernel, stride: 1 + random.index(2), padding: random.index(kernel),
+                        hasBias: random.index(3) > 0))
+                if random.index(2) == 0 { append(.batchNormalization(epsilon: 1e-3)) }
+                activation(&random)
+            case 3:
+                let groups = (1...now.channels).filter { now.channels % $0 == 0 }
+                let chosen = groups[random.index(groups.count)]
+                append(
+                    .convolution(
+                        outputs: chosen * (1 + random.index(3)), kernel: kernel, stride: 1 + random.index(2),
+                        padding: random.index(kernel), groups: chosen, hasBias: random.index(2) == 0))
+                activation(&random)
+            case 4:
+                append(
+                    .depthwiseConvolution(
+                        kernel: random.index(6) == 0 ? 7 : kernel, stride: 1 + random.index(2),
+                        padding: random.index(kernel),
+                        hasBias: random.index(2) == 0))
+                if random.index(2) == 0 { append(.batchNormalization()) }
+                activation(&random)
+            case 5:
+                let size = 1 + random.index(4)
+                append(.maxPool(size: size, stride: 1 + random.index(4), padding: random.index(size / 2 + 1)))
+            case 6: append(.averagePool(size: 1 + random.index(4), stride: 1 + random.index(3)))
+            case 7: append(.batchNormalization())
+            case 8:
+                append(
+                    .localResponseNormalization(
+                        size: 1 + random.index(9), alpha: random.uniform(0.001, 1),
+                        beta: [0.75, 0.5, 1, 0.6][random.index(4)], k: random.uniform(0.5, 2)))
+            case 9: activation(&random)
+            case 10: append(.dropout(rate: 0.5))
+            case 11, 12:
+                let same = earlier { $0 == now }
+                if !same.isEmpty { append(.add(same[random.index(same.count)])) }
+                activation(&random)
+            case 13:
+                let same = earlier { $0.height == now.height && $0.width == now.width && $0.channels < 30 }
+                if !same.isEmpty {
+                    append(.concatenate((0..<1 + random.index(3)).map { _ in same[random.index(same.count)] }))
+                }
+                activation(&random)
+            case 14: if !layers.isEmpty { append(.output(of: random.index(layers.count))) }
+            default: if random.index(3) == 0 { append(.softmax) }
+            }
+        }
+        if random.index(3) == 0 { append(.globalAveragePool) }
+        for _ in 0..<random.index(3) {
+            append(.fullyConnected(outputs: 1 + random.index(60)))
+            if random.index(3) == 0 { append(.batchNormalization()) }
+            activation(&random)
+            if random.index(4) == 0 { append(.softmax) }
+        }
+        return layers
+    }
+
+    /// Random weights, with biases and running statistics that matter.
+    static func parameters(
+        for network: BranchedNetwork, using random: inout SeededGenerator
+    ) throws -> ModelParameters {
+        var result = try ModelParameters.random(for: network, using: &random)
+        func values(_ count: Int, _ low: Float, _ high: Float) -> [Float] {
+            (0..<count).map { _ in random.uniform(low, high) }
+        }
+        for branch in result.branches.indices {
+            for index in result.branches[branch].indices {
+                guard var layer = result.branches[branch][index] else { continue }
+                layer.bias = values(layer.bias.count, -0.5, 0.5)
+                if network.branches[branch][index].hasStatistics {
+                    layer.weight = values(layer.weight.count, 0.5, 1.5)
+                    layer.runningMean = values(layer.weight.count, -0.5, 0.5)
+                    layer.runningVariance = values(layer.weight.count, 0.25, 2)
+                }
+                result.branches[branch][index] = layer
+            }
+        }
+        return result
+    }
+}

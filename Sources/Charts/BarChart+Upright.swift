@@ -2,8 +2,6 @@ import Glibc
 
 extension BarChart {
     private static let valueSize = 11.0
-    /// The angle of names that do not fit side by side.
-    private static let slope = 35.0
     private static let longestName = 190.0
 
     /// Upright bars below the legend; returns the height.
@@ -18,9 +16,12 @@ extension BarChart {
         let widest = widths.max() ?? 0
         var band = (right - left) / Double(max(1, categories.count))
         let isSloped = widest + 8 > band
+        // Names that do not fit side by side are sloped, steeply where they are many, and some left out where they are very many.
+        let slope = band < 30 ? 60.0 : 35
+        let everyName = isSloped ? max(1, Int((14 / band).rounded(.up))) : 1
         if isSloped {
             // A sloped name ends below its bars and begins on the left of them.
-            let reach = cos(Self.slope * .pi / 180)
+            let reach = cos(slope * .pi / 180)
             for (index, width) in widths.enumerated() {
                 let start = left + band * (Double(index) + 0.5) + 4 - width * reach
                 if start < x { left += min(x - start, self.plotWidthLimit(width: right - left)) }
@@ -58,14 +59,15 @@ extension BarChart {
                     axis.format.text(total(category)), x: middle, y: end - 5, size: Self.valueSize, anchor: .middle,
                     isBold: true)
             }
+            guard category % everyName == 0 else { continue }
             let shown = names[category] == categories[category] ? nil : categories[category]
             canvas.text(
                 names[category], x: isSloped ? middle + 4 : middle, y: bottom + (isSloped ? 14 : 18),
-                size: Layout.textSize, anchor: isSloped ? .end : .middle, angle: isSloped ? -Self.slope : 0,
+                size: Layout.textSize, anchor: isSloped ? .end : .middle, angle: isSloped ? -slope : 0,
                 tooltip: shown)
         }
         canvas.line((left, scale.baseline), (right, scale.baseline), stroke: Palette.axis)
-        let below = isSloped ? 20 + widest * sin(Self.slope * .pi / 180) : 26
+        let below = isSloped ? 20 + widest * sin(slope * .pi / 180) : 26
         return head + plotHeight + (categories.isEmpty ? 6 : below)
     }
 

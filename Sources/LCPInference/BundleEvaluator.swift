@@ -1,125 +1,108 @@
 public import LCPModels
 
-/// How often a model is right, with all branches and with some missing.
-public struct Evaluation: Sendable, Hashable, Codable {
-    /// Accuracy over all subsets of a number of missing branches.
-    public struct Missing: Sendable, Hashable, Codable {
-        public var missing: Int
-        /// Top-1, 0 to 1: the mean over the subsets, the worst and the best of them.
-        public var mean: Double
-        public var worst: Double
-        public var best: Double
-        public var subsets: Int
-    }
+/// How a model is evaluated.
+public struct EvaluationOptions: Sendable, Hashable {
+    /// The most branches to leave out; nil is all but one.
+    public var maximumMissing: Int?
+    /// The most sets of missing branches that are tried for each number of them. Where there are more, that many are drawn.
+    public var maximumSubsets = 256
+    /// What the sets are drawn from.
+    public var seed: UInt64 = 1
+    /// Threads to compute on; nil is one for every processor. The result does not depend on it.
+    public var threads: Int?
 
-    public var images: Int
-    /// Top-1 with all branches, 0 to 1.
-    public var accuracy: Double
-    /// From no branch missing to all but one.
-    public var byMissing: [Missing]
-
-    enum CodingKeys: String, CodingKey {
-        case images, accuracy
-        case byMissing = "by_missing"
-    }
+    public init() {}
 }
 
 /// Runs a bundle's branches, as the workers do, on many images, and joins them, as the aggregator does.
 public final class BundleEvaluator {
     private let bundle: ModelBundle
-    private let engines: [BranchEngine]
-    private let merge: LayerParameters
+    private let join: BranchJoin
+    /// One for each thread that was needed so far.
+    private var lanes: [EvaluationLane]
 
     /// - Throws: as ``BranchEngine/init(bundle:branch:)``.
     public init(bundle: ModelBundle) throws {
         self.bundle = bundle
-        engines = try bundle.network.branches.indices.map { try BranchEngine(bundle: bundle, branch: $0) }
-        merge = try bundle.mergeParameters()
+        join = try BranchJoin(network: bundle.network, merge: bundle.mergeParameters())
+        lanes = [try EvaluationLane(bundle: bundle, join: join)]
     }
 
     /// The logits of one image, [classes], with the shares of the branches that are not missing.
     public func logits(pixels: UnsafeRawBufferPointer, missing: Set<Int> = []) throws -> [Float] {
-        var logits = merge.bias
-        for branch in engines.indices where !missing.contains(branch) {
-            for (index, value) in try share(branch, pixels).enumerated() { logits[index] += value }
+        let mask = missing.filter { (0..<join.branches).contains($0) }.reduce(UInt64(0)) {
+            $0 | UInt64(1) << UInt64($1)
         }
-        return logits
+        try lanes[0].run(pixels, missing: mask)
+        return Array(lanes[0].logits(missing: mask))
     }
 
-    /// A branch's share of the logits.
-    private func share(_ branch: Int, _ pixels: UnsafeRawBufferPointer) throws -> [Float] {
-        let engine = engines[branch]
-        try engine.run(pixels: pixels)
-        guard engine.outputKind == .features else { return Array(engine.output) }
-        let columns = try bundle.network.mergeColumns(of: branch)
-        let total = try bundle.network.mergedFeatureCount()
-        return (0..<bundle.network.classes).map { row in
-            zip(columns, engine.output).reduce(Float(0)) { $0 + merge.weight[row * total + $1.0] * $1.1 }
-        }
+    /// Evaluates with the usual options.
+    public func evaluate(
+        pixels: [UInt8], labels: [some BinaryInteger], maximumMissing: Int?, progress: (Double) -> Bool
+    ) throws -> Evaluation {
+        var options = EvaluationOptions()
+        options.maximumMissing = maximumMissing
+        return try evaluate(pixels: pixels, labels: labels, options: options, progress: progress)
     }
 
-    /// Evaluates on images: UINT8, HWC, one after the other.
+    /// Evaluates the model on labelled images. Every branch runs once per image; missing branches cost sums only.
     ///
     /// - Parameters:
-    ///   - maximumMissing: the most branches that are left out; nil for all but one.
-    ///   - progress: called with the fraction that is done; false ends it with a `CancellationError`.
+    ///   - pixels: UINT8, HWC, image after image.
+    ///   - labels: the true class of each image.
+    ///   - progress: gets the share of the images that is done, 0 to 1, and returns false to stop.
+    /// - Throws: ``InferenceError`` for data or options that do not fit the model, `CancellationError` where `progress` stops it.
     public func evaluate(
-        pixels: [UInt8], labels: [UInt8], maximumMissing: Int? = nil, progress: (Double) -> Bool = { _ in true }
+        pixels: [UInt8], labels: [some BinaryInteger], options: EvaluationOptions = .init(),
+        progress: (Double) -> Bool = { _ in true }
     ) throws -> Evaluation {
-        let size = bundle.network.input.elementCount
-        let count = labels.count
-        guard count > 0, pixels.count == count * size else {
-            throw InferenceError("\(pixels.count) bytes are not \(count) images of \(bundle.network.input)")
-        }
-        let subsets = Self.subsets(of: engines.count, maximumMissing: maximumMissing ?? engines.count - 1)
-        var right = [Int](repeating: 0, count: subsets.count)
-        let classes = bundle.network.classes
-        for image in 0..<count {
-            if image % 256 == 0, !progress(Double(image) / Double(count)) { throw CancellationError() }
-            let shares = try pixels.withUnsafeBytes { bytes in
-                let one = UnsafeRawBufferPointer(rebasing: bytes[image * size..<(image + 1) * size])
-                return try engines.indices.map { try share($0, one) }
-            }
-            for (index, subset) in subsets.enumerated() {
-                var (best, bestValue) = (0, -Float.infinity)
-                for label in 0..<classes {
-                    var value = merge.bias[label]
-                    for branch in shares.indices where subset & UInt64(1) << UInt64(branch) == 0 {
-                        value += shares[branch][label]
-                    }
-                    if value > bestValue { (best, bestValue) = (label, value) }
-                }
-                if best == Int(labels[image]) { right[index] += 1 }
-            }
-        }
-        var byMissing: [Evaluation.Missing] = []
-        for missing in 0...subsets.map(\.nonzeroBitCount).max()! {
-            let rates = subsets.indices.filter { subsets[$0].nonzeroBitCount == missing }.map {
-                Double(right[$0]) / Double(count)
-            }
-            guard !rates.isEmpty else { continue }
-            byMissing.append(
-                .init(
-                    missing: missing, mean: rates.reduce(0, +) / Double(rates.count), worst: rates.min() ?? 0,
-                    best: rates.max() ?? 0, subsets: rates.count))
-        }
-        return Evaluation(images: count, accuracy: byMissing[0].mean, byMissing: byMissing)
+        let subsets = try subsets(options)
+        let work = EvaluationWork(
+            pixels: pixels, labels: try truths(labels, pixels: pixels.count),
+            imageSize: bundle.network.input.elementCount, masks: subsets.flatMap(\.masks))
+        let threads = max(1, min(options.threads ?? JoinedThread.processors, work.blockCount))
+        while lanes.count < threads { lanes.append(try EvaluationLane(bundle: bundle, join: join)) }
+
+        guard progress(0) else { throw CancellationError() }
+        // A thread that cannot be started leaves its images to the others.
+        let helpers = lanes[1..<threads].compactMap { lane in JoinedThread { work.add(lane.evaluate(work)) } }
+        work.add(lanes[0].evaluate(work) { if !progress(work.fraction) { work.stop() } })
+        for helper in helpers { helper.join() }
+        return try work.result().evaluation(subsets)
     }
 
-    /// All sets of missing branches, as bit masks. Beyond eight branches only those with one or two missing are tried.
-    static func subsets(of branches: Int, maximumMissing: Int) -> [UInt64] {
-        let limit = max(0, min(branches - 1, branches <= 8 ? maximumMissing : min(2, maximumMissing)))
-        var result: [UInt64] = [0]
-        var last: [UInt64] = [0]
-        for _ in 0..<limit {
-            var next: [UInt64] = []
-            for subset in last {
-                let first = subset == 0 ? 0 : 64 - subset.leadingZeroBitCount
-                for branch in first..<branches { next.append(subset | UInt64(1) << UInt64(branch)) }
-            }
-            result += next
-            last = next
+    private func subsets(_ options: EvaluationOptions) throws -> [BranchSubsets] {
+        let branches = join.branches
+        let most = options.maximumMissing ?? branches - 1
+        guard (0..<branches).contains(most) else {
+            throw InferenceError(
+                branches == 1
+                    ? "\(bundle.manifest.name) has one branch, so none can be missing"
+                    : "\(bundle.manifest.name) has \(branches) branches, so 0 to \(branches - 1) can be missing, not \(most)"
+            )
         }
-        return result
+        guard options.maximumSubsets > 0 else { throw InferenceError("at least one set of missing branches is tried") }
+        return (0...most).map {
+            BranchSubsets(of: branches, missing: $0, limit: options.maximumSubsets, seed: options.seed)
+        }
+    }
+
+    /// The labels as classes of the model.
+    private func truths(_ labels: [some BinaryInteger], pixels: Int) throws -> [Int] {
+        let (name, input) = (bundle.manifest.name, bundle.network.input)
+        guard !labels.isEmpty else { throw InferenceError("there are no labelled images to evaluate \(name) on") }
+        guard pixels == labels.count * input.elementCount else {
+            throw InferenceError(
+                "\(pixels) bytes for \(labels.count) labels are not images of \(input), which \(name) takes")
+        }
+        return try labels.enumerated().map { image, label in
+            guard let truth = Int(exactly: label), (0..<join.classes).contains(truth) else {
+                throw InferenceError(
+                    "image \(image) has the label \(label), and \(name) knows the classes 0 to \(join.classes - 1): "
+                        + "evaluate it on the data that it was trained for")
+            }
+            return truth
+        }
     }
 }

@@ -91,7 +91,7 @@ struct BranchGraph {
                     DropoutLayer(
                         kernels: kernels, input: input(index), output: output, rate: rate, number: index))
             case .softmax:
-                layers.append(try SoftmaxLayer(kernels: kernels, input: input(index), output: output))
+                layers.append(SoftmaxLayer(kernels: kernels, input: input(index), output: output))
             case .output: break
             case .add(let other):
                 layers.append(

@@ -174,7 +174,7 @@ public final class Trainer {
                 return (result.loss, result.accuracy, graph.modelParameters)
             }
             (record.validationLoss, record.validationAccuracy) = (loss, accuracy)
-            if accuracy >= best?.accuracy ?? -1 { best = (epoch + 1, accuracy, parameters) }
+            if accuracy > best?.accuracy ?? -1 { best = (epoch + 1, accuracy, parameters) }
         }
         history.append(record)
         epochsDone = epoch + 1

@@ -87,6 +87,10 @@ import Testing
         (["sensor", "--source", "cam"], "is not a source"),
         (["sensor", "--shape", "28"], "--shape"), (["broker", "--bind", "1.2.3.4"], "not an address of this machine"),
         (["evaluate", "/nowhere"], "no model bundle"), (["evaluate", "--data", "mnist:/nowhere"], "t10k-images"),
+        (["evaluate", "--missing", "4"], "has 4 branches, so at most 3 can be missing"),
+        (["evaluate", "lenet-split1", "--missing", "1"], "has one branch"),
+        (["evaluate", "--missing=-1"], "0 or more"), (["evaluate", "--subsets", "0"], "--subsets is at least 1"),
+        (["evaluate", "--svg", "/nowhere/x.svg"], "--svg /nowhere/x.svg cannot be written"),
         (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "/tmp/x"], "splits into 1 to"),
         (["train", "vgg", "--data", "drawn", "--out", "/tmp/x"], "there is no network"),
         (["bench", "mqtt", "--baseline", "/nowhere"], "there is no program"),
@@ -152,6 +156,21 @@ import Testing
         #expect(report.results.count == (data == nil ? 1 : 2))
         for result in report.results {
             #expect(result.accuracy >= (result.data == "mnist" ? 0.987 : 0.97), "\(result)")
+        }
+    }
+
+    @Test func anEvaluationIsDrawn() async throws {
+        let file = "/tmp/lcp-test-\(UUID().uuidString).svg"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let outcome = try await run(
+            Repository.lcp, ["evaluate", "lenet-split2", "--data", "drawn:200", "--svg", file])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        for words in ["top-1", "top-5", "calibration error", "cross-entropy", "branches missing"] {
+            #expect(outcome.output.contains(words), "\(outcome.output)")
+        }
+        let svg = try String(contentsOfFile: file, encoding: .utf8)
+        for words in ["Branches missing, drawn", "Calibration, drawn", "Confusions, drawn"] {
+            #expect(svg.contains(words))
         }
     }
 

@@ -84,11 +84,4 @@ import Testing
             }
         }
     }
-
-    @Test func subsetsOfMissingBranches() {
-        #expect(BundleEvaluator.subsets(of: 4, maximumMissing: 3).count == 15)
-        #expect(BundleEvaluator.subsets(of: 8, maximumMissing: 7).count == 255)
-        #expect(Set(BundleEvaluator.subsets(of: 8, maximumMissing: 7)).count == 255)
-        #expect(BundleEvaluator.subsets(of: 4, maximumMissing: 1) == [0, 1, 2, 4, 8])
-    }
 }

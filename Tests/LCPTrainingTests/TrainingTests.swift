@@ -75,7 +75,7 @@ import Testing
     @Test func theSameSeedGivesTheSameWeightsOnAnyNumberOfThreads() throws {
         var recipe = Self.recipe(epochs: 2)
         (recipe.branchDropout, recipe.auxiliaryWeight, recipe.shift, recipe.batchSize) = (0.2, 0.3, 1, 64)
-        let network = GradientTests.network([GradientTests.networks[8].network.branches[0], GradientTests.small])
+        let network = GradientTests.network([GradientTests.normalized, GradientTests.small])
         let one = try Self.train(recipe, network: network, threads: 1).parameters
         for threads in [2, 3] {
             #expect(try Self.train(recipe, network: network, threads: threads).parameters == one)
@@ -106,7 +106,7 @@ import Testing
         let path = "\(folder.path)/checkpoint.safetensors"
         var recipe = Self.recipe(epochs: 4)
         (recipe.averaging, recipe.branchDropout, recipe.shift) = (0.9, 0.2, 1)
-        let network = GradientTests.network([GradientTests.networks[8].network.branches[0], GradientTests.small])
+        let network = GradientTests.network([GradientTests.normalized, GradientTests.small])
         var random = SeededGenerator(seed: 9)
         let (data, held) = (Self.set(160, &random), Self.set(40, &random))
         func trainer() throws -> Trainer {
@@ -159,7 +159,9 @@ import Testing
             network: Self.branched, preprocessing: Self.preprocessing, recipe: recipe, seed: 1, threads: 2)
         var random = SeededGenerator(seed: 9)
         let data = Self.set(320, &random)
-        try trainer.run(data: { _ in data }, checkpoint: path) { $0.epoch == 1 || $0.record == nil }
+        do {
+            try trainer.run(data: { _ in data }, checkpoint: path) { $0.record == nil }
+        } catch is CancellationError {}
         let good = try FileIO.read(path)
         #expect(!good.isEmpty)
         recipe.learningRate = 1e30

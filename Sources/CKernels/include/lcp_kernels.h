@@ -105,9 +105,9 @@ typedef struct {
     void (*norm_gradient)(const lcp_volume *from, const lcp_volume *to_gradient, const lcp_volume *from_gradient, const float *in,
                           const float *out_gradient, float *in_gradient, const float *a, const float *b, const float *c,
                           int32_t lanes, int accumulates);
-    void (*softmax)(const lcp_volume *v, const float *in, float *out);
-    void (*softmax_gradient)(const lcp_volume *v, const lcp_volume *gv, const float *out, const float *out_gradient,
-                             float *in_gradient);
+    void (*softmax)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out);
+    void (*softmax_gradient)(const lcp_volume *to, const lcp_volume *to_gradient, const lcp_volume *from_gradient,
+                             const float *out, const float *out_gradient, float *in_gradient);
 
     // Optimizers over count parameters.
     void (*sgd)(float *parameters, const float *gradients, float *momentum, int64_t count, float rate, float momentum_factor,

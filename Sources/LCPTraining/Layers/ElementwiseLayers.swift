@@ -169,29 +169,26 @@ final class SoftmaxLayer: TrainingLayer {
     private let input: LayerInput
     private let output: Value
 
-    init(kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value) throws(TrainingError) {
-        guard input.value.values.halo == output.values.halo, input.value.gradient?.halo == output.gradient?.halo else {
-            throw TrainingError("a softmax cannot be trained between convolutions with padding")
-        }
+    init(kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value) {
         self.kernels = kernels
         self.input = input
         self.output = output
     }
 
     func forward(phase: Int, blocks: Range<Int>, pass: Pass) {
-        var layout = output.values.layout
+        var (from, to) = (input.value.values.layout, output.values.layout)
         for block in blocks {
-            kernels.pointee.softmax(&layout, input.value.values.block(block), output.values.block(block))
+            kernels.pointee.softmax(&from, &to, input.value.values.block(block), output.values.block(block))
         }
     }
 
     func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
         guard let gradient = input.value.gradient, let slope = output.gradient else { return }
         input.clearUnlessShared(blocks)
-        var (values, slopes) = (output.values.layout, slope.layout)
+        var (values, slopes, target) = (output.values.layout, slope.layout, gradient.layout)
         for block in blocks {
             kernels.pointee.softmax_gradient(
-                &values, &slopes, output.values.block(block), slope.block(block), gradient.block(block))
+                &values, &slopes, &target, output.values.block(block), slope.block(block), gradient.block(block))
         }
     }
 }

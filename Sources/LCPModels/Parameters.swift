@@ -95,7 +95,9 @@ extension ModelParameters {
                 })
         }
         let features = try network.mergedFeatureCount()
-        let limit = (6 / Float(features + network.classes)).squareRoot()
+        // Every class hears all branches, also where they are summed.
+        let heard = network.merge == .sum ? features * network.branches.count : features
+        let limit = (6 / Float(heard + network.classes)).squareRoot()
         return ModelParameters(
             branches: branches,
             merge: LayerParameters(

@@ -227,6 +227,16 @@ public final class Trainer {
         return total
     }
 
+    /// A step on a batch that is the whole set.
+    func benchmarkStep(_ set: TrainingSet) throws(TrainingError) {
+        let loader = ImageLoader(
+            shape: network.input, preprocessing: preprocessing, recipe: recipe, augments: false)
+        let result = step(
+            set, Array(set.labels.indices), loader, number: 0, epoch: 0, first: 0, fraction: 0,
+            learningRate: recipe.learningRate)
+        guard result.loss.isFinite else { throw TrainingError("the loss is no longer a number") }
+    }
+
     /// Loads a thread's blocks of the batch, for the teacher, too.
     private func load(
         _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, _ blocks: Range<Int>, epoch: Int, first: Int

@@ -107,7 +107,9 @@ public struct TrainingRun: Sendable {
             var tested = specification
             if case .drawn = specification { tested = .drawn(count: 10_000) }
             let set = try tested.evaluationSet(seed: 1, size: size)
-            let result = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, maximumMissing: min(1, network.branches.count - 1)) { _ in true }
+            let result = try evaluator.evaluate(
+                pixels: set.pixels, labels: set.labels, maximumMissing: min(1, network.branches.count - 1)
+            ) { _ in true }
             record.accuracy[specification.name] = result.accuracy
             guard report(.tested(data: specification.name, result)) else { throw CancellationError() }
         }

@@ -6,7 +6,7 @@ import Tensors
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure this machine.", subcommands: [MQTT.self, Branch.self])
+        commandName: "bench", abstract: "Measure this machine.", subcommands: [MQTT.self, Branch.self, Train.self])
 
     struct MQTT: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -87,11 +87,11 @@ typedef struct {
                          int accumulates);
     // Kept numbers are multiplied by 1 / (1 − rate); which are kept follows from seed and position.
     void (*dropout)(const lcp_volume *v, float *values, uint32_t seed, float rate);
-    // scale = k + α / size · Σ x²; out = x · scale^−β.
+    // scale = k + α / size · Σ x²; out = x · scale^−β. The gradient overwrites the scale.
     void (*lrn)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, float *scale, int32_t size, float alpha,
                 float beta, float k);
     void (*lrn_gradient)(const lcp_volume *from, const lcp_volume *to, const lcp_volume *from_gradient,
-                         const lcp_volume *to_gradient, const float *in, const float *out, const float *scale, float *in_gradient,
+                         const lcp_volume *to_gradient, const float *in, const float *out, float *scale, float *in_gradient,
                          const float *out_gradient, int32_t size, float alpha, float beta);
     // Σ x and Σ (x − shift)² of each channel over the first `lanes` images of a block, added to sums [channels][2].
     void (*moments)(const lcp_volume *v, const float *in, int32_t lanes, const float *shift, double *sums);

@@ -5,14 +5,17 @@ import LCPModels
 struct BranchJoin: Sendable {
     let branches: Int
     let classes: Int
-    private let bias: [Float]
+    let bias: [Float]
+    /// What the sum of the shares is multiplied by, by the number of missing branches.
+    private let missingScale: [Float]
     /// For each branch that sends features its columns of W, [classes, features]; empty for one that sends partial logits.
     private let weights: [[Float]]
 
-    init(network: BranchedNetwork, merge: LayerParameters) throws {
+    init(network: BranchedNetwork, merge: LayerParameters, missingScale: [Float]? = nil) throws {
         branches = network.branches.count
         classes = network.classes
         bias = merge.bias
+        self.missingScale = missingScale ?? Array(repeating: 1, count: network.branches.count)
         weights = try network.branches.indices.map { branch in
             try network.output(of: branch) == .features ? network.mergeWeights(of: branch, merge: merge) : []
         }
@@ -32,7 +35,7 @@ struct BranchJoin: Sendable {
         }
     }
 
-    /// The logits with some branches missing: the sum of the shares that came, and the bias.
+    /// The logits with some branches missing: the sum of the shares that came, times the model's factor for so many missing, and the bias.
     ///
     /// - Parameters:
     ///   - shares: [branches, classes].
@@ -45,7 +48,10 @@ struct BranchJoin: Sendable {
             let start = branch * classes
             for index in 0..<classes { logits[index] += shares[start + index] }
         }
-        for index in 0..<classes { logits[index] += bias[index] }
+        // Where nothing came there is nothing to scale.
+        let absent = missing.nonzeroBitCount
+        let factor = absent < missingScale.count ? missingScale[absent] : 1
+        for index in 0..<classes { logits[index] = factor * logits[index] + bias[index] }
     }
 }
 

@@ -16,15 +16,16 @@ public struct EvaluationOptions: Sendable, Hashable {
 
 /// Runs a bundle's branches, as the workers do, on many images, and joins them, as the aggregator does.
 public final class BundleEvaluator {
-    private let bundle: ModelBundle
-    private let join: BranchJoin
+    let bundle: ModelBundle
+    let join: BranchJoin
     /// One for each thread that was needed so far.
-    private var lanes: [EvaluationLane]
+    private(set) var lanes: [EvaluationLane]
 
     /// - Throws: as ``BranchEngine/init(bundle:branch:)``.
     public init(bundle: ModelBundle) throws {
         self.bundle = bundle
-        join = try BranchJoin(network: bundle.network, merge: bundle.mergeParameters())
+        join = try BranchJoin(
+            network: bundle.network, merge: bundle.mergeParameters(), missingScale: bundle.manifest.missingScale)
         lanes = [try EvaluationLane(bundle: bundle, join: join)]
     }
 
@@ -89,7 +90,7 @@ public final class BundleEvaluator {
     }
 
     /// The labels as classes of the model.
-    private func truths(_ labels: [some BinaryInteger], pixels: Int) throws -> [Int] {
+    func truths(_ labels: [some BinaryInteger], pixels: Int) throws -> [Int] {
         let (name, input) = (bundle.manifest.name, bundle.network.input)
         guard !labels.isEmpty else { throw InferenceError("there are no labelled images to evaluate \(name) on") }
         guard pixels == labels.count * input.elementCount else {

@@ -32,6 +32,9 @@ final class EvaluationLane: @unchecked Sendable {
         }
     }
 
+    /// The shares of the image that was run last, [branches, classes].
+    var allShares: [Float] { Array(shares) }
+
     /// The logits of the image that was run last. Valid until the next call.
     func logits(missing: UInt64) -> UnsafeBufferPointer<Float> {
         join.logits(UnsafeBufferPointer(shares), missing: missing, into: logits)

@@ -98,8 +98,16 @@ public struct ModelManifest: Sendable, Hashable, Codable {
     /// The name of each class.
     public var labels: [String]
     public var training: TrainingRecord?
+    /// By the number of missing branches, from 0 to all but one: what the sum of the shares that came is multiplied by before
+    /// the bias is added. Nil for 1 throughout.
+    public var missingScale: [Float]?
     /// `branch-K.safetensors` for each branch, then `merge.safetensors`.
     public var files: [File]
+
+    enum CodingKeys: String, CodingKey {
+        case format, name, network, outputs, preprocessing, labels, training, files
+        case missingScale = "missing_scale"
+    }
 }
 
 /// A folder with a model: `model.json`, `branch-K.safetensors` for every branch, `merge.safetensors`.
@@ -212,12 +220,13 @@ public struct ModelBundle: Sendable {
     @discardableResult
     public static func write(
         name: String, network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
-        labels: [String], training: ModelManifest.TrainingRecord? = nil, to path: String
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
         do {
             var manifest = ModelManifest(
                 format: ModelManifest.formatVersion, name: name, network: network, outputs: [],
-                preprocessing: preprocessing, labels: labels, training: training, files: [])
+                preprocessing: preprocessing, labels: labels, training: training,
+                missingScale: missingScale, files: [])
             try FileIO.makeFolder(path)
             func add(_ file: String, _ contents: Safetensors) throws {
                 let bytes = contents.encoded()
@@ -271,6 +280,14 @@ public struct ModelBundle: Sendable {
         }
         guard manifest.labels.count == network.classes else {
             throw NetworkError("it has \(manifest.labels.count) labels for \(network.classes) classes")
+        }
+        if let scale = manifest.missingScale {
+            guard scale.count == network.branches.count, scale.allSatisfy({ $0.isFinite && $0 > 0 }), scale[0] == 1
+            else {
+                throw NetworkError(
+                    "its missing_scale needs a number above 0 for 0 to \(network.branches.count - 1) missing branches, the first 1"
+                )
+            }
         }
         let preprocessing = manifest.preprocessing
         guard preprocessing.mean.count == network.input.channels,

@@ -29,6 +29,8 @@ public actor Aggregator {
     private let branchCount: Int
     private let classes: Int
     private let bias: [Float]
+    /// What the sum of the shares is multiplied by, by the number of missing branches.
+    private let missingScale: [Float]
     /// For each branch: what it sends, how many numbers, and its columns of W where it sends features.
     private let outputs: [(kind: TensorMessageHeader.Kind, count: Int, weights: [Float])]
     private var table: JoinTable
@@ -74,6 +76,7 @@ public actor Aggregator {
         branchCount = network.branches.count
         classes = network.classes
         bias = merge.bias
+        missingScale = bundle.manifest.missingScale ?? Array(repeating: 1, count: network.branches.count)
         table = JoinTable(branchCount: branchCount, width: classes, deadline: options.deadline)
         logits = merge.bias
         writer = PredictionWriter(labels: bundle.manifest.labels)
@@ -154,7 +157,7 @@ public actor Aggregator {
             computeTime: header.computeTime,
             now: .now
         ) { table, slot in
-            var sums = bias
+            var sums = [Float](repeating: 0, count: classes)
             let frame = sums.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) }
             evicted.append((frame, sums))
         } write: { share in
@@ -219,13 +222,14 @@ public actor Aggregator {
     }
 
     private func answer(_ slot: Int) {
-        logits.withUnsafeMutableBufferPointer { logits in
-            for index in 0..<classes { logits[index] = bias[index] }
-        }
+        logits.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
         publish(logits.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) })
     }
 
+    /// Answers a frame from the sum of its shares, which lies in `logits`.
     private func publish(_ frame: JoinTable.Frame) {
+        let factor = missingScale[branchCount - frame.branches.nonzeroBitCount]
+        for index in 0..<classes { logits[index] = factor * logits[index] + bias[index] }
         Self.softmax(&logits)
         var latency: Int64?
         if frame.captureTime > 0 {

@@ -164,7 +164,7 @@ struct JoinTable {
     /// The oldest frame, due or not: for the end.
     mutating func anyOpen() -> Int? { oldestSlot }
 
-    /// Adds up a frame's shares onto `logits`, which hold the bias already, and forgets the frame but for its key.
+    /// Adds up a frame's shares onto `logits` and forgets the frame but for its key.
     mutating func take(_ slot: Int, addingTo logits: UnsafeMutableBufferPointer<Float>) -> Frame {
         let frame = slots[slot].frame
         for branch in 0..<branchCount where frame.branches & UInt64(1) << UInt64(branch) != 0 {

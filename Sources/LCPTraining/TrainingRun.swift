@@ -97,12 +97,19 @@ public struct TrainingRun: Sendable {
         record.recipe = recipe
         record.bestEpoch = trainer.bestEpoch
         record.history = trainer.epochRecords
-        func write() throws -> ModelBundle {
+        func write(missingScale: [Float]?) throws -> ModelBundle {
             try ModelBundle.write(
                 name: name, network: network, parameters: trainer.parameters, preprocessing: preprocessing,
-                labels: labels, training: record, to: folder)
+                labels: labels, training: record, missingScale: missingScale, to: folder)
         }
-        let evaluator = try BundleEvaluator(bundle: try write())
+        var missingScale: [Float]?
+        if network.branches.count > 1 {
+            // From images set aside or, where there are none, from those that were trained on; never from a test set.
+            let images = try validationSet ?? trainingSet(fixed, epoch: 0)
+            missingScale = try BundleEvaluator(bundle: try write(missingScale: nil))
+                .missingScale(pixels: images.pixels, labels: images.labels)
+        }
+        let evaluator = try BundleEvaluator(bundle: try write(missingScale: missingScale))
         for specification in data where specification.hasTestSet {
             var tested = specification
             if case .drawn = specification { tested = .drawn(count: 10_000) }
@@ -113,7 +120,7 @@ public struct TrainingRun: Sendable {
             record.accuracy[specification.name] = result.accuracy
             guard report(.tested(data: specification.name, result)) else { throw CancellationError() }
         }
-        let bundle = try write()
+        let bundle = try write(missingScale: missingScale)
         FileIO.remove(checkpoint)
         return bundle
     }

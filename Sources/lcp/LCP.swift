@@ -23,7 +23,8 @@ struct LCP: AsyncParsableCommand {
 
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
-        TrainCommand.self, EvaluateCommand.self, WatchCommand.self, BrokerCommand.self, DoctorCommand.self,
+        TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, WatchCommand.self, BrokerCommand.self,
+        DoctorCommand.self,
         DataCommand.self, BenchCommand.self,
     ]
 }

@@ -28,61 +28,22 @@ struct RecipeOptions: ParsableArguments {
             valueName: "entry=value"))
     var entries: [String] = []
 
-    /// A number, a word, yes or no: what a recipe is made of.
-    private enum Entry: Codable {
-        case flag(Bool)
-        case integer(Int)
-        case number(Float)
-        case word(String)
-
-        init(from decoder: any Decoder) throws {
-            let value = try decoder.singleValueContainer()
-            if let flag = try? value.decode(Bool.self) {
-                self = .flag(flag)
-            } else if let integer = try? value.decode(Int.self) {
-                self = .integer(integer)
-            } else if let number = try? value.decode(Float.self) {
-                self = .number(number)
-            } else {
-                self = .word(try value.decode(String.self))
-            }
-        }
-
-        func encode(to encoder: any Encoder) throws {
-            var value = encoder.singleValueContainer()
-            switch self {
-            case .flag(let flag): try value.encode(flag)
-            case .integer(let integer): try value.encode(integer)
-            case .number(let number): try value.encode(number)
-            case .word(let word): try value.encode(word)
-            }
-        }
-
-        init(_ text: String) {
-            self =
-                Bool(text).map(Self.flag) ?? Int(text).map(Self.integer) ?? Float(text).map(Self.number)
-                ?? .word(text)
-        }
-    }
-
     /// The recipe for images with so many channels.
     func chosen(channels: Int) throws -> TrainingRecipe {
         var result = try base(channels: channels)
-        let name = result.name
-        var changed: [String] = []
         for text in entries {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
                 throw ValidationError("--set \(text): write an entry and its value, for example branch_dropout=0.1")
             }
-            result = try Self.with(result, parts[0], Entry(parts[1]), text)
-            changed.append(text)
+            do { result = try result.with([parts[0]: RecipeEntry(parts[1])]) } catch {
+                throw ValidationError("--set \(text): \(error)")
+            }
         }
         if let epochs { result.epochs = epochs }
         if let batch { result.batchSize = batch }
         if let learningRate { result.learningRate = learningRate }
         do { try result.validate() } catch { throw ValidationError("the recipe is not possible: \(error)") }
-        result.name = name
         return result
     }
 
@@ -100,24 +61,6 @@ struct RecipeOptions: ParsableArguments {
         } catch {
             throw PipelineError(
                 "\(recipe) is not the JSON of a recipe: lcp train --help-recipe lists what can be in it")
-        }
-    }
-
-    private static func with(
-        _ recipe: TrainingRecipe, _ key: String, _ entry: Entry, _ text: String
-    ) throws -> TrainingRecipe {
-        let encoded = try JSONEncoder().encode(recipe)
-        var entries = try JSONDecoder().decode([String: Entry].self, from: encoded)
-        guard entries[key] != nil, key != "name" else {
-            throw ValidationError(
-                "--set \(text): a recipe has no \(key); it has "
-                    + entries.keys.filter { $0 != "name" }.sorted().joined(separator: ", "))
-        }
-        entries[key] = entry
-        do {
-            return try JSONDecoder().decode(TrainingRecipe.self, from: try JSONEncoder().encode(entries))
-        } catch {
-            throw ValidationError("--set \(text): that is no value for \(key)")
         }
     }
 

@@ -1,0 +1,170 @@
+import FoundationEssentials
+public import LCPDatasets
+public import LCPInference
+public import LCPModels
+import Tensors
+
+/// Trainings to compare, written down so that anyone can repeat them: networks, recipes, data and seeds.
+public struct Experiment: Sendable, Decodable {
+    /// One network, trained once for every seed.
+    public struct Run: Sendable, Decodable {
+        /// For example `lenet-split4`, unique in the experiment.
+        public var name: String
+        /// A network of the zoo.
+        public var network: String
+        public var branches: Int?
+        public var shares: [Int]?
+        /// Per cent.
+        public var fatten: Int?
+        public var classes: Int?
+        /// What is different from the experiment's recipe.
+        public var recipe: [String: RecipeEntry]?
+        /// The run that is the teacher, with the same seed.
+        public var teacher: String?
+        /// What the paper measured, top-1 in per cent.
+        public var paper: Double?
+    }
+
+    public var name: String
+    public var title: String
+    /// For people: what is compared and why.
+    public var about: String
+    /// Data sets by their names: `mnist` lies in the folder `mnist` of the data folder.
+    public var data: [String]
+    /// A preset that the recipe begins with.
+    public var preset: String
+    /// What is different from the preset, for all runs.
+    public var recipe: [String: RecipeEntry]?
+    /// The part of the training images that chooses the best epoch.
+    public var validation: Double
+    public var seeds: [UInt64]
+    public var runs: [Run]
+
+    /// Reads a file.
+    ///
+    /// - Throws: ``TrainingError``, one sentence with the file and the reason.
+    public init(path: String) throws(TrainingError) {
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(path, limit: 1 << 20) } catch { throw TrainingError("\(error)") }
+        do {
+            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
+        } catch DecodingError.keyNotFound(let key, _) {
+            throw TrainingError("\(path) is no experiment: it lacks \(key.stringValue)")
+        } catch {
+            throw TrainingError("\(path) is no experiment: it is not the JSON of one, see Configs/experiments")
+        }
+        guard !seeds.isEmpty, !runs.isEmpty, !data.isEmpty else {
+            throw TrainingError("\(path) needs at least one of each: data, seeds, runs")
+        }
+        let names = runs.map(\.name)
+        guard Set(names).count == names.count else { throw TrainingError("\(path) has two runs of the same name") }
+        for (index, run) in runs.enumerated() {
+            guard run.name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), !run.name.hasPrefix(".")
+            else {
+                throw TrainingError("\(path): the run \(run.name.debugDescription) names no folder")
+            }
+            guard let teacher = run.teacher else { continue }
+            guard names[..<index].contains(teacher) else {
+                throw TrainingError("\(path): the teacher of \(run.name), \(teacher), is not a run before it")
+            }
+        }
+    }
+
+    /// A training of the experiment, ready to go.
+    ///
+    /// - Parameters:
+    ///   - data: the folder that has a folder for each data set.
+    ///   - folder: where the results go; teachers lie there already.
+    /// - Throws: ``TrainingError``, `NetworkError`, ``DatasetError`` or ``ModelBundleError``.
+    public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
+        let base = try Network.named(run.network).with(classes: run.classes)
+        let network =
+            try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? 0) }
+            ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? 0)
+        guard let start = TrainingRecipe.presets.first(where: { $0.name == preset }) else {
+            throw TrainingError("there is no recipe \(preset)")
+        }
+        let recipe = try start.with(recipe ?? [:]).with(run.recipe ?? [:])
+        try recipe.validate()
+        var training = TrainingRun(
+            network: network, name: run.name, recipe: recipe, data: try specifications(folderOfData),
+            folder: Self.folder(run, seed: seed, in: folder))
+        training.validation = validation
+        training.seed = seed
+        training.teacher = try run.teacher.map { teacher in
+            try ModelBundle(path: "\(folder)/\(teacher)/seed-\(seed)")
+        }
+        training.command = "lcp experiment \(name).json, \(run.name), seed \(seed)"
+        return training
+    }
+
+    /// Where the bundle of a run and a seed lies.
+    public static func folder(_ run: Run, seed: UInt64, in folder: String) -> String {
+        "\(folder)/\(run.name)/seed-\(seed)"
+    }
+
+    /// The data, from a folder that has a folder for each data set.
+    public func specifications(_ folder: String) throws(DatasetError) -> [DataSpecification] {
+        var result: [DataSpecification] = []
+        for name in data {
+            result.append(
+                try DataSpecification(
+                    name.hasPrefix("drawn") ? name : "\(name):\(folder)/\(name)", defaultDrawnCount: 60_000))
+        }
+        return result
+    }
+}
+
+/// What the seeds of a run came to on a test set.
+public struct ExperimentResult: Sendable, Codable {
+    /// A mean over the seeds with its standard error; nil for one seed.
+    public struct Estimate: Sendable, Codable {
+        public var mean: Double
+        public var standardError: Double?
+
+        public init(_ values: [Double]) {
+            let count = Double(values.count)
+            let mean = values.reduce(0, +) / count
+            self.mean = mean
+            guard values.count > 1 else { return }
+            let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (count - 1)
+            standardError = (variance / count).squareRoot()
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case mean
+            case standardError = "standard_error"
+        }
+    }
+
+    public var run: String
+    public var data: String
+    public var parameters: Int
+    public var seeds: [UInt64]
+    /// Top-1 with every number of missing branches, 0 to 1: each the mean over the sets of missing branches.
+    public var accuracy: [Estimate]
+    /// With no branch missing.
+    public var calibrationError: Estimate
+    /// Top-1 in per cent.
+    public var paper: Double?
+
+    /// - Parameter evaluations: one for each seed.
+    public init(
+        run: Experiment.Run, data: String, parameters: Int, seeds: [UInt64], evaluations: [Evaluation]
+    ) {
+        self.run = run.name
+        self.data = data
+        self.parameters = parameters
+        self.seeds = seeds
+        accuracy = (0..<(evaluations.map(\.byMissing.count).min() ?? 0)).map { missing in
+            Estimate(evaluations.map { $0.byMissing[missing].mean })
+        }
+        calibrationError = Estimate(evaluations.map(\.calibrationError))
+        paper = run.paper
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case run, data, parameters, seeds, accuracy, paper
+        case calibrationError = "calibration_error"
+    }
+}

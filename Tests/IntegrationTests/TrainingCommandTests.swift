@@ -1,0 +1,112 @@
+import Foundation
+import LCPModels
+import Tensors
+import Testing
+
+@Suite struct TrainingCommandTests {
+    final class Folder {
+        let path = NSTemporaryDirectory() + "lcp-train-\(UUID().uuidString)"
+        init() throws { try FileIO.makeFolder(path) }
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    static let words = [
+        "train", "lenet", "--branches", "2", "--data", "drawn:640", "--epochs", "3", "--batch", "32", "--validation",
+        "0.1",
+    ]
+
+    /// Killed after its first epoch, and gone on with: the same weights as without.
+    @Test func aKilledTrainingGoesOnBitForBit() async throws {
+        let folder = try Folder()
+        let whole = try await run(Repository.lcp, Self.words + ["--out", "\(folder.path)/whole"])
+        #expect(whole.status == 0, "\(whole.errors)")
+        #expect(whole.output.contains("epoch 3/3"))
+
+        let cut = "\(folder.path)/cut"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Repository.lcp)
+        process.arguments = Self.words + ["--out", cut]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        // The line of an epoch is written when its checkpoint is.
+        var said = ""
+        while !said.contains("epoch 1/3") {
+            let data = output.fileHandleForReading.availableData
+            try #require(!data.isEmpty, "training ended before its first epoch")
+            said += String(decoding: data, as: UTF8.self)
+        }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+
+        let refused = try await run(Repository.lcp, Self.words + ["--out", cut])
+        #expect(refused.status != 0 && refused.errors.contains("--resume"))
+        let other = try await run(Repository.lcp, Self.words + ["--seed", "2", "--resume", "--out", cut])
+        #expect(other.status != 0 && other.errors.contains("of another training"))
+        let resumed = try await run(Repository.lcp, Self.words + ["--resume", "--out", cut])
+        #expect(resumed.status == 0, "\(resumed.errors)")
+        #expect(resumed.output.contains("going on after epoch"))
+        for file in ["branch-0.safetensors", "branch-1.safetensors", "merge.safetensors"] {
+            #expect(try FileIO.read("\(cut)/\(file)") == FileIO.read("\(folder.path)/whole/\(file)"), "\(file)")
+        }
+        let figure = String(decoding: try FileIO.read("\(cut)/training.svg"), as: UTF8.self)
+        #expect(figure.hasPrefix("<svg") || figure.hasPrefix("<?xml"))
+        #expect(!FileIO.exists("\(cut)/checkpoint.safetensors"))
+    }
+
+    @Test func anExperimentIsATableAndGoesOnWhereItWas() async throws {
+        let folder = try Folder()
+        let file = "\(folder.path)/tiny.json"
+        let text = """
+            {"name": "tiny", "title": "Tiny", "about": "Two networks.", "data": ["drawn:320"], "preset": "digits",
+             "validation": 0, "seeds": [1, 2], "recipe": {"epochs": 1, "batch_size": 32},
+             "runs": [{"name": "whole", "network": "lenet", "paper": 98.76},
+                      {"name": "taught", "network": "lenet", "branches": 4, "teacher": "whole",
+                       "recipe": {"distillation": 0.5}}]}
+            """
+        try FileIO.write(Array(text.utf8), to: file)
+        let words = ["experiment", file, "--data", folder.path, "--out", "\(folder.path)/out"]
+        let one = try await run(Repository.lcp, words + ["--only", "taught", "--seed", "1"])
+        #expect(one.status == 0, "\(one.errors)")
+        #expect(one.output.contains("2/2 taught, seed 1"))
+        let all = try await run(Repository.lcp, words)
+        #expect(all.status == 0, "\(all.errors)")
+        #expect(!all.output.contains("taught, seed 1\n") && all.output.contains("taught, seed 2"))
+        #expect(all.output.contains("| whole | drawn | 61706 | 98.76 |"))
+        struct Report: Decodable {
+            struct Result: Decodable { let run: String; let seeds: [Int]; let accuracy: [Estimate] }
+            struct Estimate: Decodable { let mean: Double; let standard_error: Double? }
+            let results: [Result]
+        }
+        let report = try JSONDecoder().decode(
+            Report.self, from: Data(try FileIO.read("\(folder.path)/out/results.json")))
+        #expect(report.results.map(\.run) == ["whole", "taught"])
+        #expect(report.results.map(\.accuracy.count) == [1, 4])
+        #expect(report.results.allSatisfy { $0.seeds == [1, 2] && $0.accuracy[0].standard_error != nil })
+    }
+
+    @Test(arguments: [
+        (["train", "lenet", "--out", "x"], "--data is missing"),
+        (["train", "lenet", "--data", "drawn"], "--out is missing"),
+        (["train", "lenett", "--data", "drawn", "--out", "x"], "there is no network"),
+        (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "x"], "1 to 64 branches"),
+        (["train", "lenet", "--data", "mnist:/nowhere", "--out", "/tmp/lcp-never"], "/nowhere"),
+        (["train", "cifarnet", "--data", "drawn:100", "--out", "/tmp/lcp-never"], "28×28×1"),
+        (["train", "lenet", "--data", "drawn", "--set", "colour=red", "--out", "x"], "no colour"),
+        (["train", "lenet", "--data", "drawn", "--set", "epochs=many", "--out", "x"], "epochs"),
+        (["train", "lenet", "--data", "drawn", "--set", "epochs", "--out", "x"], "an entry and its value"),
+        (["train", "lenet", "--data", "drawn", "--recipe", "grandmas", "--out", "x"], "there is no recipe grandmas"),
+        (["train", "lenet", "--data", "drawn:100", "--epochs", "0", "--out", "x"], "epochs"),
+        (["train", "lenet", "--data", "drawn:100", "--resume", "--force", "--out", "x"], "give one"),
+        (["train", "lenet", "--data", "drawn:100", "--set", "distillation=0.5", "--out", "/tmp/lcp-never"], "teacher"),
+        (["train", "lenet-split4", "--branches", "2", "--data", "drawn", "--out", "x"], "in 4 branches already"),
+        (["experiment", "/nowhere.json", "--data", "x", "--out", "y"], "/nowhere.json"),
+    ])
+    func everyMistakeIsOneSentence(arguments: [String], words: String) async throws {
+        let outcome = try await run(Repository.lcp, arguments)
+        try? FileManager.default.removeItem(atPath: "/tmp/lcp-never")
+        #expect(outcome.status != 0)
+        #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(!outcome.errors.contains("Fatal") && outcome.errors.split(separator: "\n").count <= 6)
+    }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import LCPModels
+import Testing
+
+@Suite struct RecipeTests {
+    @Test(arguments: TrainingRecipe.presets)
+    func presetsAreSoundAndSurviveJSON(recipe: TrainingRecipe) throws {
+        try recipe.validate()
+        let copy = try JSONDecoder().decode(TrainingRecipe.self, from: JSONEncoder().encode(recipe))
+        #expect(copy == recipe)
+    }
+
+    @Test func entriesAreChangedByName() throws {
+        let recipe = try TrainingRecipe.digits.with([
+            "optimizer": .word("sgd"), "views": .flag(true), "learning_rate": .number(0.1), "epochs": .integer(3),
+            "branch_dropout": RecipeEntry("0.25"),
+        ])
+        #expect(recipe.optimizer == .sgd && recipe.views && recipe.learningRate == 0.1 && recipe.epochs == 3)
+        #expect(recipe.branchDropout == 0.25)
+        #expect(recipe.name == "digits")
+        for wrong in [["colour": RecipeEntry.word("red")], ["optimizer": .word("newton")], ["epochs": .word("many")]] {
+            let error = #expect(throws: NetworkError.self) { try TrainingRecipe.digits.with(wrong) }
+            #expect(error?.description.contains(wrong.keys.first!) == true)
+        }
+    }
+
+    @Test(arguments: [
+        ("epochs", RecipeEntry.integer(0)), ("batch_size", .integer(-1)), ("learning_rate", .number(-1)),
+        ("branch_dropout", .integer(1)), ("temperature", .integer(0)), ("momentum", .number(1.5)),
+        ("shift", .integer(-3)),
+    ])
+    func impossibleNumbersAreRefused(key: String, entry: RecipeEntry) throws {
+        let recipe = try TrainingRecipe.digits.with([key: entry])
+        #expect(throws: NetworkError.self) { try recipe.validate() }
+    }
+
+    @Test func schedulesAreWhatTheySay() {
+        var recipe = TrainingRecipe()
+        (recipe.epochs, recipe.learningRate, recipe.warmup) = (10, 1, 0.1)
+        func rates(_ schedule: TrainingRecipe.Schedule) -> [Float] {
+            recipe.schedule = schedule
+            return (0..<1000).map { recipe.learningRate(step: $0, stepsPerEpoch: 100) }
+        }
+        #expect(rates(.constant).allSatisfy { $0 == 1 })
+        let cycle = rates(.oneCycle)
+        #expect(abs(cycle[0] - 0.01) < 1e-6 && cycle[99] == 1 && cycle.max() == 1)
+        for step in 100..<1000 {
+            let expected = 0.5 * (1 + cos(Double.pi * Double(step - 100) / 900))
+            #expect(abs(Double(cycle[step]) - expected) < 1e-6)
+        }
+        let cosine = rates(.cosine)
+        #expect(cosine[0] == 1 && abs(cosine[500] - 0.5) < 1e-6 && cosine[999] < 1e-4)
+        let strokes = rates(.exponential)
+        #expect(strokes[199] == 1 && strokes[200] == 0.94 && abs(strokes[999] - 0.94 * 0.94 * 0.94 * 0.94) < 1e-6)
+    }
+}

@@ -1,0 +1,154 @@
+import Foundation
+import LCPDatasets
+import LCPInference
+import LCPModels
+import LCPTraining
+import Tensors
+import Testing
+
+/// From data to bundle, on drawn digits.
+@Suite struct TrainingRunTests {
+    static func run(_ folder: String, branches: Int = 4) throws -> TrainingRun {
+        var recipe = TrainingRecipe()
+        (recipe.epochs, recipe.batchSize, recipe.branchDropout) = (2, 32, 0.2)
+        var run = TrainingRun(
+            network: try Network.lenet.split(into: branches), name: "test", recipe: recipe,
+            data: [.drawn(count: 320)], folder: folder)
+        run.validation = 0.2
+        run.command = "lcp train lenet"
+        return run
+    }
+
+    @Test func aBundleRemembersHowItWasMade() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/bundle"
+        let bundle = try Self.run(path).run { _ in true }
+        let record = try #require(bundle.manifest.training)
+        #expect(record.command == "lcp train lenet")
+        #expect(record.data == "drawn:320")
+        #expect(record.history?.count == 2)
+        #expect(record.history?.allSatisfy { $0.validationAccuracy != nil } == true)
+        #expect(record.recipe?.branchDropout == 0.2)
+        #expect((record.accuracy["drawn"] ?? 0) > 0)
+        let scale = try #require(bundle.manifest.missingScale)
+        #expect(scale.count == 4 && scale[0] == 1 && scale.allSatisfy { $0 > 0 })
+        #expect(!FileIO.exists("\(path)/checkpoint.safetensors"))
+    }
+
+    @Test func nothingIsOverwrittenByAWordTooFew() throws {
+        let folder = try TemporaryFolder()
+        let run = try Self.run("\(folder.path)/bundle", branches: 1)
+        let first = try run.run { _ in true }
+        let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
+        #expect(error?.description.contains("--force") == true)
+        #expect(try ModelBundle(path: run.folder).hash == first.hash)
+        #expect(try run.run(existing: .replace) { _ in true }.network == first.network)
+    }
+
+    @Test func aRunThatWasCutShortGoesOnToTheSameBundle() throws {
+        let folder = try TemporaryFolder()
+        let whole = try Self.run("\(folder.path)/whole").run { _ in true }
+        let cut = try Self.run("\(folder.path)/cut")
+        #expect(throws: CancellationError.self) {
+            try cut.run { event in
+                if case .progress(let progress) = event { progress.record == nil } else { true }
+            }
+        }
+        #expect(FileIO.exists("\(cut.folder)/checkpoint.safetensors"))
+        let refused = #expect(throws: TrainingError.self) { try cut.run { _ in true } }
+        #expect(refused?.description.contains("--resume") == true)
+        let resumed = try cut.run(existing: .resume) { _ in true }
+        #expect(try resumed.parameters() == whole.parameters())
+        #expect(resumed.manifest.missingScale == whole.manifest.missingScale)
+    }
+
+    @Test func dataOfOtherClassesIsRefused() throws {
+        let folder = try TemporaryFolder()
+        var run = try Self.run("\(folder.path)/bundle")
+        run.network = try Network.lenet.with(classes: 7).split(into: 2)
+        let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
+        #expect(error?.description.contains("--classes 10") == true)
+    }
+
+    /// Fewer branches must not make a model surer than it is right.
+    @Test func theMissingScaleLowersTheCrossEntropy() throws {
+        let folder = try TemporaryFolder()
+        var run = try Self.run("\(folder.path)/bundle")
+        (run.recipe.epochs, run.data) = (4, [.drawn(count: 1600)])
+        let scaled = try run.run { _ in true }
+        let plain = try ModelBundle.write(
+            name: "plain", network: scaled.network, parameters: scaled.parameters(),
+            preprocessing: scaled.manifest.preprocessing, labels: scaled.manifest.labels, to: "\(folder.path)/plain")
+        let set = DrawnDigits(seed: 77).images(300)
+        func loss(_ bundle: ModelBundle, _ missing: Set<Int>) throws -> Double {
+            let evaluator = try BundleEvaluator(bundle: bundle)
+            var total = 0.0
+            for image in 0..<set.count {
+                let logits = try Array(set[image]).withUnsafeBytes {
+                    try evaluator.logits(pixels: $0, missing: missing)
+                }
+                let most = Double(logits.max() ?? 0)
+                let sum = logits.reduce(0.0) { $0 + exp(Double($1) - most) }
+                total += log(sum) + most - Double(logits[Int(set.labels[image])])
+            }
+            return total / Double(set.count)
+        }
+        #expect(try loss(scaled, []) == loss(plain, []))
+        var (with, without) = (0.0, 0.0)
+        for missing in [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]] {
+            with += try loss(scaled, Set(missing))
+            without += try loss(plain, Set(missing))
+        }
+        #expect(with < without + 0.02)
+    }
+}
+
+@Suite struct ExperimentTests {
+    static let shipped = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../../Configs/experiments").standardized
+
+    @Test func everyShippedExperimentCanBeTrained() throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: Self.shipped.path).filter {
+            $0.hasSuffix(".json")
+        }
+        #expect(!files.isEmpty)
+        for file in files {
+            let experiment = try Experiment(path: Self.shipped.appendingPathComponent(file).path)
+            #expect(file == "\(experiment.name).json")
+            for run in experiment.runs where run.teacher == nil {
+                let training = try experiment.training(run, seed: 1, data: "data", folder: "results")
+                #expect(training.folder == "results/\(run.name)/seed-1")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (#"{"name": "x"}"#, "lacks"), ("[1, 2", "JSON"),
+        (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                + #""runs":[{"name":"../x","network":"lenet"}]}"#, "folder"
+        ),
+        (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                + #""runs":[{"name":"a","network":"lenet","teacher":"b"}]}"#, "teacher"
+        ),
+        (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[],"#
+                + #""runs":[{"name":"a","network":"lenet"}]}"#, "at least one"
+        ),
+    ])
+    func aFileThatIsNoExperimentIsTold(text: String, word: String) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/experiment.json"
+        try FileIO.write(Array(text.utf8), to: path)
+        let error = #expect(throws: TrainingError.self) { try Experiment(path: path) }
+        #expect(error?.description.contains(word) == true, "\(error?.description ?? "")")
+    }
+
+    @Test func standardErrorsAreThoseOfTheMean() {
+        let estimate = ExperimentResult.Estimate([0.1, 0.2, 0.6])
+        #expect(abs(estimate.mean - 0.3) < 1e-12)
+        #expect(abs((estimate.standardError ?? 0) - 0.152_752_5) < 1e-6)
+        #expect(ExperimentResult.Estimate([0.5]).standardError == nil)
+    }
+}

@@ -19,6 +19,7 @@ let package = Package(
         .library(name: "Tensors", targets: ["Tensors"]),
         .library(name: "LCPModels", targets: ["LCPModels"]),
         .library(name: "LCPInference", targets: ["LCPInference"]),
+        .library(name: "LCPTraining", targets: ["LCPTraining"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
     ],
     dependencies: [

@@ -134,6 +134,11 @@ public struct TrainingRun: Sendable {
         var held = TrainingSet(pixels: [], labels: [])
         var sets: [LabeledImages?] = []
         for specification in data {
+            if let own = specification.size, own != size {
+                throw TrainingError(
+                    "the images of \(specification.name) are \(own), and \(network.base) takes \(size): "
+                        + "choose other data, or another --input")
+            }
             if case .drawn(let count) = specification {
                 sets.append(nil)
                 let number = Int(Double(count) * validation)

@@ -1,0 +1,59 @@
+#include "variant.h"
+
+size_t lcp_lanes(void) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return 16;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 8;
+#endif
+    return 4;
+}
+
+static const struct lcp_variant *variant(size_t lanes) {
+#if defined(__x86_64__)
+    if (lanes == 16) return &lcp_variant_16;
+    if (lanes == 8) return &lcp_variant_8;
+#endif
+    return &lcp_variant_4;
+}
+
+size_t lcp_padded_count(const struct lcp_window *window) {
+    /* Behind the end a vector may be read that means nothing. */
+    return (window->height + window->top + window->bottom) * (window->width + window->left + window->right)
+               * window->channels
+           + (window->kernel_width + 2) * window->channels + 64;
+}
+
+size_t lcp_packed_count(const struct lcp_window *window) { return variant(window->lanes)->packed_count(window); }
+
+void lcp_pack(const struct lcp_window *window, const float *weight, const float *bias, float *packed) {
+    variant(window->lanes)->pack(window, weight, bias, packed);
+}
+
+void lcp_convolve(const struct lcp_window *window, const float *input, const float *packed, const float *addend,
+                  float *scratch, float *output) {
+    variant(window->lanes)->convolve(window, input, packed, addend, scratch, output);
+}
+
+size_t lcp_packed_depthwise_count(const struct lcp_window *window) {
+    return variant(window->lanes)->packed_depthwise_count(window);
+}
+
+void lcp_pack_depthwise(const struct lcp_window *window, const float *weight, const float *bias, float *packed) {
+    variant(window->lanes)->pack_depthwise(window, weight, bias, packed);
+}
+
+void lcp_convolve_depthwise(const struct lcp_window *window, const float *input, const float *packed, float *scratch,
+                            float *output) {
+    variant(window->lanes)->convolve_depthwise(window, input, packed, scratch, output);
+}
+
+void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output) {
+    variant(window->lanes)->pool_maximum(window, input, scratch, output);
+}
+
+size_t lcp_normalization_scratch(size_t channels, size_t size) { return channels + size + 16; }
+
+void lcp_normalize_responses(size_t lanes, const float *input, float *output, size_t pixels, size_t channels, size_t size,
+                             float factor, float beta, float k, float *scratch) {
+    variant(lanes)->normalize_responses(input, output, pixels, channels, size, factor, beta, k, scratch);
+}

@@ -1,0 +1,23 @@
+/* What each variant of the kernels provides; `kernels.inc` implements it once for every vector length. */
+#ifndef LCP_VARIANT_H
+#define LCP_VARIANT_H
+
+#include "lcp_branch_kernels.h"
+
+struct lcp_variant {
+    size_t (*packed_count)(const struct lcp_window *);
+    void (*pack)(const struct lcp_window *, const float *, const float *, float *);
+    void (*convolve)(const struct lcp_window *, const float *, const float *, const float *, float *, float *);
+    size_t (*packed_depthwise_count)(const struct lcp_window *);
+    void (*pack_depthwise)(const struct lcp_window *, const float *, const float *, float *);
+    void (*convolve_depthwise)(const struct lcp_window *, const float *, const float *, float *, float *);
+    void (*pool_maximum)(const struct lcp_window *, const float *, float *, float *);
+    void (*normalize_responses)(const float *, float *, size_t, size_t, size_t, float, float, float, float *);
+};
+
+extern const struct lcp_variant lcp_variant_4;
+#if defined(__x86_64__)
+extern const struct lcp_variant lcp_variant_8, lcp_variant_16;
+#endif
+
+#endif

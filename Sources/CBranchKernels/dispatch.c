@@ -34,6 +34,23 @@ void lcp_convolve(const struct lcp_window *window, const float *input, const flo
     variant(window->lanes)->convolve(window, input, packed, addend, scratch, output);
 }
 
+struct lcp_window lcp_whole_tiles(const struct lcp_window *window) {
+    struct lcp_window whole = *window;
+    whole.bottom = (window->output_height + 3) / 4 * 4 + 2 - window->height - window->top;
+    whole.right = (window->output_width + 3) / 4 * 4 + 2 - window->width - window->left;
+    return whole;
+}
+
+size_t lcp_winograd_scratch(const struct lcp_window *window, size_t strip) {
+    struct lcp_window whole = lcp_whole_tiles(window);
+    return (lcp_padded_count(&whole) + 15) / 16 * 16 + 36 * strip * (window->channels + window->outputs) + 16;
+}
+
+void lcp_convolve_winograd(const struct lcp_window *window, size_t strip, const float *input, const float *packed,
+                           const float *bias, const float *addend, float *scratch, float *output) {
+    variant(window->lanes)->convolve_winograd(window, strip, input, packed, bias, addend, scratch, output);
+}
+
 size_t lcp_packed_depthwise_count(const struct lcp_window *window) {
     return variant(window->lanes)->packed_depthwise_count(window);
 }
@@ -51,7 +68,9 @@ void lcp_pool_maximum(const struct lcp_window *window, const float *input, float
     variant(window->lanes)->pool_maximum(window, input, scratch, output);
 }
 
-size_t lcp_normalization_scratch(size_t channels, size_t size) { return channels + size + 16; }
+size_t lcp_normalization_scratch(size_t channels, size_t size) {
+    return LCP_NORMALIZATION_PIXELS * LCP_NORMALIZATION_LINE(channels, size) + 16;
+}
 
 void lcp_normalize_responses(size_t lanes, const float *input, float *output, size_t pixels, size_t channels, size_t size,
                              float factor, float beta, float k, float *scratch) {

@@ -78,8 +78,8 @@ public final class BranchEngine {
         var graph = try BranchGraph(
             lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: mergeWeights
         ).optimized(for: kernels)
-        // XNNPACK may read a few bytes beyond an input's end.
-        let plan = BufferPlan(graph, margin: Int(XNN_EXTRA_BYTES) / 4)
+        // XNNPACK may read a few bytes beyond an input's end, our kernels a vector.
+        let plan = BufferPlan(graph, margin: max(Int(XNN_EXTRA_BYTES) / 4, 16))
         activations = .allocateAligned(plan.count)
         inputBuffer = activations + plan.offsets[0]
         outputBuffer = activations + plan.offsets[graph.output]

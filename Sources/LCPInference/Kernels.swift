@@ -48,7 +48,7 @@ extension BranchGraph.Node {
 
 /// A convolution, a depthwise convolution or a max pooling by a kernel of ours, with its packed weights.
 final class WindowKernel {
-    private enum Kind { case convolution, depthwise, maxPool }
+    private enum Kind { case convolution, winograd(strip: Int, bias: UnsafeMutablePointer<Float>), depthwise, maxPool }
 
     private let kind: Kind
     private var window: lcp_window
@@ -68,6 +68,22 @@ final class WindowKernel {
         addend = inputs.count > 1 ? UnsafePointer(inputs[1]) : nil
         self.output = output
         switch node.operation {
+        case .convolution(let window, _, let weight, let bias) where Winograd.isWorth(node, lanes: kernels.lanes):
+            self.window = kernels.window(node, window)
+            let strip = Winograd.strip(self.window)
+            let padded = UnsafeMutablePointer<Float>.allocateAligned(bias.count + kernels.lanes)
+            padded.update(from: bias, count: bias.count)
+            kind = .winograd(strip: strip, bias: padded)
+            var place = self.window
+            (place.kernel_height, place.kernel_width) = (1, 1)
+            let count = lcp_packed_count(&place)
+            let packed = UnsafeMutablePointer<Float>.allocateAligned(36 * count)
+            let zeros = [Float](repeating: 0, count: bias.count)
+            let kernel = Winograd.transformed(weight, inputs: node.from.channels, outputs: node.to.channels)
+            for (index, matrix) in kernel.enumerated() { lcp_pack(&place, matrix, zeros, packed + index * count) }
+            self.packed = packed
+            scratchCount = lcp_winograd_scratch(&self.window, strip)
+            return
         case .convolution(let window, _, let weight, let bias):
             kind = .convolution
             self.window = kernels.window(node, window)
@@ -87,11 +103,16 @@ final class WindowKernel {
         scratchCount = lcp_padded_count(&self.window)
     }
 
-    deinit { packed?.deallocate() }
+    deinit {
+        packed?.deallocate()
+        if case .winograd(_, let bias) = kind { bias.deallocate() }
+    }
 
     func run(_ scratch: UnsafeMutablePointer<Float>) {
         switch kind {
         case .convolution: lcp_convolve(&window, input, packed, addend, scratch, output)
+        case .winograd(let strip, let bias):
+            lcp_convolve_winograd(&window, strip, input, packed, bias, addend, scratch, output)
         case .depthwise: lcp_convolve_depthwise(&window, input, packed, scratch, output)
         case .maxPool: lcp_pool_maximum(&window, input, scratch, output)
         }

@@ -12,6 +12,8 @@ static const struct lcp_variant *variant(size_t lanes) {
 #if defined(__x86_64__)
     if (lanes == 16) return &lcp_variant_16;
     if (lanes == 8) return &lcp_variant_8;
+#else
+    (void)lanes;
 #endif
     return &lcp_variant_4;
 }

@@ -37,15 +37,17 @@ extension BranchGraph {
 }
 
 extension BranchGraph.Node {
-    /// How many columns are best computed as one: what costs the fewest multiplications of whole vectors.
+    /// How many columns are best computed as one.
     func columnsPerBlock(_ window: BranchGraph.Window, lanes: Int) -> Int {
-        func cost(_ columns: Int) -> Int {
-            let vectors = (columns * to.channels + lanes - 1) / lanes
-            let taps = window.height * (window.width + (columns - 1) * window.strideAcross) * from.channels
-            // Starting and storing a vector costs about as much as some multiplications.
-            return to.width / columns * vectors * (taps + 6)
-        }
-        return (1...16).filter { to.width % $0 == 0 && ($0 == 1 || to.width / $0 >= 5) }.min { cost($0) < cost($1) }
-            ?? 1
+        (1...16).filter { to.width % $0 == 0 && ($0 == 1 || to.width / $0 >= 5) }
+            .min { costOfBlocks($0, window, lanes: lanes) < costOfBlocks($1, window, lanes: lanes) } ?? 1
+    }
+
+    /// Multiplications of whole vectors for one row of output.
+    func costOfBlocks(_ columns: Int, _ window: BranchGraph.Window, lanes: Int) -> Int {
+        let vectors = (columns * to.channels + lanes - 1) / lanes
+        let taps = window.height * (window.width + (columns - 1) * window.strideAcross) * from.channels
+        // Starting and storing a vector costs about as much as some multiplications.
+        return to.width / columns * vectors * (taps + 6)
     }
 }

@@ -3,7 +3,7 @@ import LCPModels
 extension BranchGraph {
     /// The same results from fewer and quicker operations.
     func optimized(for kernels: Kernels? = .best) -> BranchGraph {
-        let graph = foldingScales().fusingClamps().removingUnread().convolvingByRows()
+        let graph = foldingScales().fusingClamps().removingUnread().convolvingByRows(kernels)
         guard let kernels else { return graph }
         return graph.addingInConvolutions(kernels).convolvingByBlocks(kernels)
     }

@@ -14,7 +14,7 @@ import Testing
         var random = SeededGenerator(seed: 20_26)
         var worst = 0.0
         var seen = Set<String>()
-        for _ in 0..<150 {
+        for _ in 0..<100 {
             let input = FeatureMapShape(
                 height: 1 + random.index(24), width: 1 + random.index(24), channels: 1 + random.index(5))
             let layers = RandomNetworks.layers(&random, input: input)

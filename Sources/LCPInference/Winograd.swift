@@ -10,7 +10,7 @@ enum Winograd {
         func vectors(_ channels: Int) -> Int { (channels + lanes - 1) / lanes }
         let tiles = ((node.to.height + 3) / 4) * ((node.to.width + 3) / 4)
         // The transformed kernel is four times as large: that needs to stay small, and enough tiles that use it.
-        guard tiles >= 12, node.from.channels >= 8, node.to.channels >= 8,
+        guard tiles >= 8, node.from.channels >= 8, node.to.channels >= 8,
             node.from.channels * node.to.channels * 36 <= 1 << 20
         else { return false }
         let straight = node.to.height * node.to.width * 9 * node.from.channels * vectors(node.to.channels)

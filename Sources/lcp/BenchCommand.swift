@@ -95,6 +95,7 @@ struct BenchCommand: AsyncParsableCommand {
                 Examples:
                   lcp bench branch
                   lcp bench branch --model lenet-split1 --json
+                  lcp bench branch --network vgg16 --branches 8 --operations
                 """)
 
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")

@@ -64,7 +64,8 @@ let package = Package(
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
-        .testTarget(name: "LCPInferenceTests", dependencies: ["LCPInference", "LCPModels", "Tensors"]),
+        .testTarget(
+            name: "LCPInferenceTests", dependencies: ["LCPInference", "CBranchKernels", "LCPModels", "Tensors"]),
         .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),

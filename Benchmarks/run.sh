@@ -10,9 +10,9 @@ echo
 for model in lenet-split1 lenet-split2 lenet-split4 lenet-split8; do "$lcp" bench branch --model "$model"; done
 echo
 python=${PYTHON:-python3}
-if "$python" -c 'import numpy, onnx, onnxruntime, openvino' 2>/dev/null; then
+if "$python" -c 'import numpy, onnx, onnxruntime, openvino, ncnn' 2>/dev/null; then
     "$python" Benchmarks/engines/compare.py --lcp "$lcp" 2>/dev/null
 else
-    echo "engines: skipped, because numpy, onnx, onnxruntime and openvino are not installed (pip install them, or name a"
+    echo "engines: skipped, because numpy, onnx, onnxruntime, openvino and ncnn are not installed (pip install them, or name a"
     echo "Python that has them in PYTHON)"
 fi

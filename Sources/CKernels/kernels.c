@@ -75,7 +75,7 @@ const lcp_kernels *lcp_kernels_best(void) {
     return found;
 }
 
-void lcp_pack(const lcp_gather *g, int32_t tile_outputs, const float *weights, float *packed) {
+void lcp_gather_pack(const lcp_gather *g, int32_t tile_outputs, const float *weights, float *packed) {
     const int32_t taps = g->rows * g->row_taps;
     for (int32_t group = 0; group < g->groups; group++)
         for (int32_t first = 0; first < g->outputs; first += tile_outputs) {

@@ -14,10 +14,13 @@ public final class BranchEngine {
     public let outputCount: Int
 
     private let steps: [Step]
+    private let stepNames: [String]
     /// All activations: XNNPACK and the kernels of ours read and write here.
     private let activations: UnsafeMutablePointer<Float>
     private let inputBuffer: UnsafeMutablePointer<Float>
     private let outputBuffer: UnsafeMutablePointer<Float>
+    /// What a single operation needs beside them.
+    private let scratch: UnsafeMutablePointer<Float>
     /// Where the features are an image: they are made as HWC, and here they become CHW, as PyTorch flattens them.
     private let imageFeatures: (shape: FeatureMapShape, chw: UnsafeMutablePointer<Float>)?
     private let pixelScale: [Float]
@@ -43,9 +46,19 @@ public final class BranchEngine {
     ///   - mergeWeights: the branch's columns of the classification layer's W, [classes, features]: given, the branch applies
     ///     them and its output is its share of the logits; nil, its output is its pre-final activations in CHW order.
     ///   - preprocessing: how pixels become the network's input.
-    public init(
+    public convenience init(
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
         preprocessing: ModelManifest.Preprocessing
+    ) throws {
+        try self.init(
+            network: network, branch: branch, parameters: parameters, mergeWeights: mergeWeights,
+            preprocessing: preprocessing, kernels: .best)
+    }
+
+    /// - Parameter kernels: our own kernels, used beside XNNPACK's; nil for XNNPACK's wherever it has them.
+    init(
+        network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
+        preprocessing: ModelManifest.Preprocessing, kernels: Kernels?
     ) throws {
         guard xnn_initialize(nil) == xnn_status_success else {
             throw InferenceError("XNNPACK does not run on this processor: it needs SSE2, NEON or WebAssembly")
@@ -64,28 +77,29 @@ public final class BranchEngine {
 
         var graph = try BranchGraph(
             lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: mergeWeights
-        ).optimized()
-        // XNNPACK may read a few bytes beyond an input's end.
-        let plan = BufferPlan(graph, margin: Int(XNN_EXTRA_BYTES) / 4)
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: plan.count * 4, alignment: 64)
-        activations = memory.bindMemory(to: Float.self, capacity: plan.count)
-        activations.initialize(repeating: 0, count: plan.count)
+        ).optimized(for: kernels)
+        // XNNPACK may read a few bytes beyond an input's end, our kernels a vector.
+        let plan = BufferPlan(graph, margin: max(Int(XNN_EXTRA_BYTES) / 4, 16))
+        activations = .allocateAligned(plan.count)
         inputBuffer = activations + plan.offsets[0]
         outputBuffer = activations + plan.offsets[graph.output]
         let isImage = mergeWeights == nil && last.height * last.width > 1 && last.channels > 1
         imageFeatures = isImage ? (last, .allocate(capacity: last.elementCount)) : nil
         imageFeatures?.chw.initialize(repeating: 0, count: last.elementCount)
+        stepNames = graph.nodes.map(\.description)
         do {
-            steps = try graph.compile(activations, plan)
+            steps = try graph.compile(activations, plan, kernels: kernels)
         } catch {
             activations.deallocate()
             imageFeatures?.chw.deallocate()
             throw error
         }
+        scratch = .allocateAligned(steps.map(\.scratchCount).max() ?? 0)
     }
 
     deinit {
         activations.deallocate()
+        scratch.deallocate()
         imageFeatures?.chw.deallocate()
     }
 
@@ -135,8 +149,21 @@ public final class BranchEngine {
         return times.sorted()[times.count / 2]
     }
 
+    /// The time of each operation, measured one by one in running order: what it is, and the least of `runs`.
+    public func measureOperations(runs: Int = 20) throws(InferenceError) -> [(name: String, time: Duration)] {
+        var result = stepNames.map { (name: $0, time: Duration.seconds(3600)) }
+        for _ in 0..<max(1, runs) {
+            for index in steps.indices {
+                let start = ContinuousClock.now
+                try steps[index].run(scratch)
+                result[index].time = min(result[index].time, .now - start)
+            }
+        }
+        return result
+    }
+
     private func invoke() throws(InferenceError) {
-        for step in steps { try step.run() }
+        for step in steps { try step.run(scratch) }
         guard let (shape, chw) = imageFeatures else { return }
         let area = shape.height * shape.width
         for position in 0..<area {

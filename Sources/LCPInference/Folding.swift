@@ -2,8 +2,10 @@ import LCPModels
 
 extension BranchGraph {
     /// The same results from fewer and quicker operations.
-    func optimized() -> BranchGraph {
-        foldingScales().fusingClamps().removingUnread().convolvingByRows()
+    func optimized(for kernels: Kernels? = .best) -> BranchGraph {
+        let graph = foldingScales().fusingClamps().removingUnread().convolvingByRows(kernels)
+        guard let kernels else { return graph }
+        return graph.addingInConvolutions(kernels).convolvingByBlocks(kernels)
     }
 
     /// Batch normalisations folded into the weights before them, where nobody else reads the result that is not normalised.
@@ -43,6 +45,30 @@ extension BranchGraph {
             result.nodes[source - 1].bounds = bounds
             replacement[index + 1] = source
             readers[source] = readers[index + 1]
+        }
+        result.output = replacement[output]
+        return result.removingUnread()
+    }
+
+    /// Additions as the last thing that a convolution of ours does, where nobody else reads the result without them.
+    func addingInConvolutions(_ kernels: Kernels) -> BranchGraph {
+        var result = self
+        let readers = self.readers
+        var replacement = Array(0...nodes.count)
+        for index in nodes.indices {
+            result.nodes[index].inputs = nodes[index].inputs.map { replacement[$0] }
+            guard case .add = nodes[index].operation else { continue }
+            let inputs = result.nodes[index].inputs
+            // The convolution must be the later of the two, so that the other is there when it runs.
+            let (source, other) = (max(inputs[0], inputs[1]), min(inputs[0], inputs[1]))
+            guard source != other, source > 0, readers[source] == 1, replacement[source] == source else { continue }
+            let convolution = result.nodes[source - 1]
+            guard case .convolution(_, 1, _, _) = convolution.operation, kernels.run(convolution),
+                convolution.inputs.count == 1, convolution.bounds == .none, convolution.to == nodes[index].to
+            else { continue }
+            result.nodes[source - 1].inputs.append(other)
+            result.nodes[source - 1].bounds = nodes[index].bounds
+            replacement[index + 1] = source
         }
         result.output = replacement[output]
         return result.removingUnread()

@@ -7,12 +7,12 @@ extension BranchGraph {
     /// of a narrow branch most of that is wasted; a row of pixels fills the lanes, at the price of multiplying by the zeros
     /// between the taps. A row of `width` pixels with `channels` each is one pixel with width × channels channels: along the
     /// row the convolution is then a matrix with the kernel repeated on its diagonals, down the rows it stays a convolution.
-    func convolvingByRows() -> BranchGraph {
+    func convolvingByRows(_ kernels: Kernels?) -> BranchGraph {
         var result = self
         let readers = self.readers
         for index in nodes.indices {
             guard case .convolution(let window, 1, let weight, let bias) = result.nodes[index].operation,
-                result.nodes[index].isFasterByRows
+                result.nodes[index].isFasterByRows(kernels)
             else { continue }
             let node = result.nodes[index]
             // For a pooling the columns come out by their place in its window, all firsts, then all seconds: the window is
@@ -74,15 +74,20 @@ extension BranchGraph {
 }
 
 extension BranchGraph.Node {
-    /// Whether a convolution is cheaper with whole rows as channels, see ``BranchGraph/convolvingByRows()``.
+    /// Whether a convolution is cheaper with whole rows as channels, see ``BranchGraph/convolvingByRows(_:)``.
     ///
-    /// The costs are in units of 16 multiplications; a pointer is worth about two of them.
-    var isFasterByRows: Bool {
+    /// Beside XNNPACK the costs are in units of 16 multiplications; a pointer is worth about two of them. Beside our kernels,
+    /// which take several columns as one where a convolution is narrow, they are in vectors.
+    func isFasterByRows(_ kernels: Kernels?) -> Bool {
         guard case .convolution(let window, 1, _, _) = operation else { return false }
-        func lanes(_ channels: Int) -> Int { (channels + 15) / 16 }
-        let byPixels = to.height * to.width * window.taps * (from.channels * lanes(to.channels) + 2)
-        let byRows = to.height * window.height * (from.width * from.channels * lanes(to.width * to.channels) + 2)
-        let weights = window.height * from.width * from.channels * to.width * to.channels
-        return byRows < byPixels && weights <= 1 << 16
+        guard window.height * from.width * from.channels * to.width * to.channels <= 1 << 16 else { return false }
+        let lanes = kernels?.lanes ?? 16
+        func vectors(_ channels: Int) -> Int { (channels + lanes - 1) / lanes }
+        let byRows = to.height * window.height * (from.width * from.channels * vectors(to.width * to.channels) + 2)
+        if let kernels, kernels.run(self) {
+            let columns = columnsPerBlock(window, lanes: lanes)
+            return byRows < to.height * costOfBlocks(columns, window, lanes: lanes)
+        }
+        return byRows < to.height * to.width * window.taps * (from.channels * vectors(to.channels) + 2)
     }
 }

@@ -4,22 +4,27 @@ import LCPModels
 /// An operation that is ready to run: by XNNPACK where that has it, by a kernel of ours otherwise.
 enum Step {
     case xnnpack(XNNPACKOperator)
+    case window(WindowKernel)
     case localResponseNormalization(LocalResponseNormalization)
     case concatenation(Concatenation)
 
-    func run() throws(InferenceError) {
+    /// - Parameter scratch: memory of at least ``scratchCount`` numbers that the operations use in turns.
+    func run(_ scratch: UnsafeMutablePointer<Float>) throws(InferenceError) {
         switch self {
         case .xnnpack(let operation): try operation.run()
+        case .window(let operation): operation.run(scratch)
         case .localResponseNormalization(let operation): operation.run()
         case .concatenation(let operation): operation.run()
         }
     }
+
+    var scratchCount: Int { if case .window(let operation) = self { operation.scratchCount } else { 0 } }
 }
 
 extension BranchGraph {
     /// Prepares the operations one after the other, and lets go of the weights of each, which are packed then.
     mutating func compile(
-        _ activations: UnsafeMutablePointer<Float>, _ plan: BufferPlan
+        _ activations: UnsafeMutablePointer<Float>, _ plan: BufferPlan, kernels: Kernels?
     ) throws(InferenceError) -> [Step] {
         var steps: [Step] = []
         for index in nodes.indices {
@@ -40,7 +45,11 @@ extension BranchGraph {
                         Concatenation(
                             area: area, sources: sources.map { ($0.channels / area, $0.pixels) }, output: output)))
             default:
-                steps.append(.xnnpack(try XNNPACKOperator(node, inputs: inputs, output: output)))
+                if let kernels, kernels.run(node) {
+                    steps.append(.window(WindowKernel(node, kernels: kernels, inputs: inputs, output: output)))
+                } else {
+                    steps.append(.xnnpack(try XNNPACKOperator(node, inputs: inputs, output: output)))
+                }
                 nodes[index].operation = .clamp
             }
         }
@@ -80,7 +89,7 @@ final class LocalResponseNormalization {
 
     func run() {
         lcp_normalize_responses(
-            input, output, shape.height * shape.width, shape.channels, size, factor, beta, k, squares)
+            lcp_lanes(), input, output, shape.height * shape.width, shape.channels, size, factor, beta, k, squares)
     }
 }
 

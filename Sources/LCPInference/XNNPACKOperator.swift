@@ -146,33 +146,3 @@ private final class Definition {
         return identifier
     }
 }
-
-extension BranchGraph.Operation {
-    /// Weights and biases; empty where there are none.
-    var constants: (weight: [Float], bias: [Float]) {
-        switch self {
-        case .convolution(_, _, let weight, let bias), .depthwiseConvolution(_, let weight, let bias),
-            .fullyConnected(let weight, let bias), .scale(let weight, let bias):
-            (weight, bias)
-        default: ([], [])
-        }
-    }
-
-    /// For messages.
-    var name: String {
-        switch self {
-        case .convolution: "a convolution"
-        case .depthwiseConvolution: "a depthwise convolution"
-        case .fullyConnected: "a fully connected layer"
-        case .scale: "a batch normalisation"
-        case .maxPool: "a max pooling"
-        case .averagePool: "an average pooling"
-        case .globalAveragePool: "a global average pooling"
-        case .localResponseNormalization: "a local response normalisation"
-        case .softmax: "a softmax"
-        case .add: "an addition"
-        case .concatenate: "a concatenation"
-        case .clamp: "a clamp"
-        }
-    }
-}

@@ -95,6 +95,7 @@ struct BenchCommand: AsyncParsableCommand {
                 Examples:
                   lcp bench branch
                   lcp bench branch --model lenet-split1 --json
+                  lcp bench branch --network vgg16 --branches 8 --operations
                 """)
 
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -114,6 +115,9 @@ struct BenchCommand: AsyncParsableCommand {
                 "How often it runs in one measurement, 2000 times or for 0.1 s; the fastest of seven is told, and their median."
         )
         var runs: Int?
+
+        @Flag(help: "Tell the time of each operation, too.")
+        var operations = false
 
         @Flag(help: "Print one JSON object.")
         var json = false
@@ -171,6 +175,13 @@ struct BenchCommand: AsyncParsableCommand {
                 model: name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2],
                 input: network.input, layers: network.branches[branch],
                 classes: engine.outputKind == .partialLogits ? network.classes : nil)
+            if operations, !json {
+                var table = Table(["operation", "µs"], rightAligned: [1])
+                for (name, time) in try engine.measureOperations() {
+                    table.add([name, fixed(time.milliseconds * 1000, digits: 1)])
+                }
+                writeLine(table.text)
+            }
             writeLine(
                 json
                     ? try jsonLine(report)

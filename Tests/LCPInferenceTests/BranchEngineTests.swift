@@ -1,15 +1,20 @@
 import Glibc
+import CBranchKernels
 @testable import LCPInference
 import LCPModels
 import Tensors
 import Testing
 
 @Suite struct BranchEngineTests {
-    @Test func randomNetworksMatchAnIndependentReference() throws {
+    /// Our kernels for every vector length that this processor has, and XNNPACK without them.
+    static let kernels: [Kernels?] =
+        [nil] + [4, 8, 16].filter { $0 <= lcp_lanes() }.map { Kernels(lanes: $0) }
+
+    @Test(arguments: kernels) func randomNetworksMatchAnIndependentReference(_ kernels: Kernels?) throws {
         var random = SeededGenerator(seed: 20_26)
         var worst = 0.0
         var seen = Set<String>()
-        for _ in 0..<400 {
+        for _ in 0..<100 {
             let input = FeatureMapShape(
                 height: 1 + random.index(24), width: 1 + random.index(24), channels: 1 + random.index(5))
             let layers = RandomNetworks.layers(&random, input: input)
@@ -24,7 +29,7 @@ import Testing
                 mergeWeights: isPartial ? network.mergeWeights(of: 0, merge: parameters.merge) : nil,
                 preprocessing: .init(
                     mean: (0..<input.channels).map { _ in random.uniform(0, 1) },
-                    standardDeviation: Array(repeating: 0.5, count: input.channels)))
+                    standardDeviation: Array(repeating: 0.5, count: input.channels)), kernels: kernels)
             // HWC for the engine, CHW for the reference.
             let hwc = (0..<input.elementCount).map { _ in random.uniform(-1, 1) }
             let area = input.height * input.width

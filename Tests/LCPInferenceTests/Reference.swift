@@ -46,11 +46,16 @@ enum Reference {
             let (ins, outs) = (from.channels / groups, to.channels / groups)
             return each { output, row, column in
                 var sum = bias.isEmpty ? 0 : bias[output]
+                let (top, left) = (row * stride - padding, column * stride - padding)
                 for input in 0..<ins {
                     let channel = output / outs * ins + input
-                    let start = (output * ins + input) * kernel * kernel
-                    let taps = window(channel, row, column, size: kernel, stride: stride, padding: padding)
-                    for (place, value) in taps { sum += weight[start + place] * value }
+                    for y in max(0, -top)..<max(0, -top, min(kernel, from.height - top)) {
+                        let place = channel * area + (top + y) * from.width + left
+                        let tap = ((output * ins + input) * kernel + y) * kernel
+                        for x in max(0, -left)..<max(0, -left, min(kernel, from.width - left)) {
+                            sum += weight[tap + x] * values[place + x]
+                        }
+                    }
                 }
                 return sum
             }

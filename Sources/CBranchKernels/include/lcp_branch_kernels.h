@@ -1,15 +1,57 @@
-/* Kernels for what XNNPACK lacks or is slow at. Activations are HWC, single precision, and lie in memory of the caller's. */
+/* Kernels for what XNNPACK lacks or is slow at. Activations are HWC, single precision, and lie in memory of the caller's.
+   Nothing here allocates or fails: sizes are checked in Swift.
+
+   Every kernel exists for vectors of several lengths. `lanes` names one: 4 runs anywhere, 8 needs AVX2 and FMA, 16 needs
+   AVX-512F; lcp_lanes() is the longest that this processor has. */
 #ifndef LCP_BRANCH_KERNELS_H
 #define LCP_BRANCH_KERNELS_H
 
 #include <stddef.h>
 
+size_t lcp_lanes(void);
+
+/* A window that slides over a padded feature map. */
+struct lcp_window {
+    size_t lanes;
+    size_t height, width, channels;              /* of the input */
+    size_t output_height, output_width, outputs; /* outputs: channels of the output */
+    size_t kernel_height, kernel_width;
+    size_t stride_down, stride_across;
+    size_t top, bottom, left, right; /* padding */
+    float minimum, maximum;          /* what the result is clamped to */
+};
+
+/* The numbers that the scratch of a kernel needs. */
+size_t lcp_padded_count(const struct lcp_window *window);
+
+/* Convolution. Weights are packed once: OHWI to panels of output channels, the bias first. */
+size_t lcp_packed_count(const struct lcp_window *window);
+void lcp_pack(const struct lcp_window *window, const float *weight, const float *bias, float *packed);
+/* `addend` is NULL, or added before the result is clamped; it has the output's shape. */
+void lcp_convolve(const struct lcp_window *window, const float *input, const float *packed, const float *addend,
+                  float *scratch, float *output);
+
+/* A 3 × 3 convolution of stride 1 by Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin and Gray, 2016): 36 multiplications in
+   place of 144. `packed` has the transformed kernel's 36 places one after the other, each packed as a 1 × 1 convolution with
+   bias 0; `bias` has room for whole vectors. `strip` tiles of 4 × 4 pixels are computed together. */
+size_t lcp_winograd_scratch(const struct lcp_window *window, size_t strip);
+void lcp_convolve_winograd(const struct lcp_window *window, size_t strip, const float *input, const float *packed,
+                           const float *bias, const float *addend, float *scratch, float *output);
+
+/* Depthwise convolution. Weights are [kernel height, kernel width, channels]. */
+size_t lcp_packed_depthwise_count(const struct lcp_window *window);
+void lcp_pack_depthwise(const struct lcp_window *window, const float *weight, const float *bias, float *packed);
+void lcp_convolve_depthwise(const struct lcp_window *window, const float *input, const float *packed, float *scratch,
+                            float *output);
+
+/* The maximum over windows; padding counts as -infinity. */
+void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output);
+
 /* The numbers that the scratch of lcp_normalize_responses needs; the caller sets them to zero once. */
 size_t lcp_normalization_scratch(size_t channels, size_t size);
-
 /* output = input / (k + factor * sum of squares)^beta, the sum over `size` neighbouring channels: size / 2 before this one,
    and (size - 1) / 2 behind it. */
-void lcp_normalize_responses(const float *input, float *output, size_t pixels, size_t channels, size_t size, float factor,
-                             float beta, float k, float *scratch);
+void lcp_normalize_responses(size_t lanes, const float *input, float *output, size_t pixels, size_t channels, size_t size,
+                             float factor, float beta, float k, float *scratch);
 
 #endif

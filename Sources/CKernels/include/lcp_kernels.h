@@ -125,7 +125,7 @@ const lcp_kernels *lcp_kernels_best(void);
 const lcp_kernels *lcp_kernels_named(const char *name);
 
 // Weights as `gather` wants them: for each group, for each tile of destination channels, [tap][channel of the tile].
-void lcp_pack(const lcp_gather *g, int32_t tile_outputs, const float *weights, float *packed);
+void lcp_gather_pack(const lcp_gather *g, int32_t tile_outputs, const float *weights, float *packed);
 
 // Threads that work on one thing together. `work` is called on every thread with its number, from 0; `run` returns when all have.
 typedef struct lcp_team lcp_team;

@@ -207,7 +207,7 @@ private final class Gather {
 
     deinit { tables.deallocate() }
 
-    func pack(_ weights: UnsafePointer<Float>) { lcp_pack(&gather, tile, weights, packed.pointer) }
+    func pack(_ weights: UnsafePointer<Float>) { lcp_gather_pack(&gather, tile, weights, packed.pointer) }
 
     func run(
         _ kernels: UnsafePointer<lcp_kernels>, _ source: UnsafePointer<Float>, bias: UnsafePointer<Float>?,

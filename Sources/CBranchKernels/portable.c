@@ -1,0 +1,9 @@
+#define WIDTH 4
+/* Output pixels of a tile: with two vectors of channels each, what 16 registers hold (32 on ARM). */
+#if defined(__aarch64__)
+#define TILE 12
+#else
+#define TILE 6
+#endif
+#define VARIANT lcp_variant_4
+#include "kernels.inc"

@@ -1,0 +1,53 @@
+import LCPModels
+
+extension BranchGraph {
+    /// Convolutions to few channels with several neighbouring columns as one.
+    ///
+    /// A vector holds 8 or 16 output channels, and a narrow branch has fewer. Two neighbouring pixels with 8 channels each are
+    /// one pixel with 16: the kernel becomes as wide as both windows together, and has zeros where only one of them looks.
+    func convolvingByBlocks(_ kernels: Kernels) -> BranchGraph {
+        var result = self
+        for index in nodes.indices where kernels.run(nodes[index]) {
+            let node = nodes[index]
+            guard case .convolution(let window, 1, let weight, let bias) = node.operation, !node.isPointwise else {
+                continue
+            }
+            let columns = node.columnsPerBlock(window, lanes: kernels.lanes)
+            guard columns > 1 else { continue }
+            let (inputs, outputs) = (node.from.channels, node.to.channels)
+            var wide = window
+            wide.width += (columns - 1) * window.strideAcross
+            wide.strideAcross *= columns
+            var weights = [Float](repeating: 0, count: columns * outputs * wide.taps * inputs)
+            for output in 0..<columns * outputs {
+                let left = output / outputs * window.strideAcross
+                for y in 0..<window.height {
+                    let source = ((output % outputs) * window.height + y) * window.width * inputs
+                    let target = ((output * window.height + y) * wide.width + left) * inputs
+                    for place in 0..<window.width * inputs { weights[target + place] = weight[source + place] }
+                }
+            }
+            result.nodes[index].operation = .convolution(
+                wide, groups: 1, weight: weights, bias: Array((0..<columns).map { _ in bias }.joined()))
+            result.nodes[index].to = FeatureMapShape(
+                height: node.to.height, width: node.to.width / columns, channels: columns * outputs)
+        }
+        return result
+    }
+}
+
+extension BranchGraph.Node {
+    /// How many columns are best computed as one.
+    func columnsPerBlock(_ window: BranchGraph.Window, lanes: Int) -> Int {
+        (1...16).filter { to.width % $0 == 0 && ($0 == 1 || to.width / $0 >= 5) }
+            .min { costOfBlocks($0, window, lanes: lanes) < costOfBlocks($1, window, lanes: lanes) } ?? 1
+    }
+
+    /// Multiplications of whole vectors for one row of output.
+    func costOfBlocks(_ columns: Int, _ window: BranchGraph.Window, lanes: Int) -> Int {
+        let vectors = (columns * to.channels + lanes - 1) / lanes
+        let taps = window.height * (window.width + (columns - 1) * window.strideAcross) * from.channels
+        // Starting and storing a vector costs about as much as some multiplications.
+        return to.width / columns * vectors * (taps + 6)
+    }
+}

@@ -104,8 +104,8 @@ extension Pipe {
     }
 }
 
-/// The next message, or an error after ten seconds: a test must not hang.
-func next(_ messages: MQTTSubscription, within limit: Duration = .seconds(10)) async throws -> MQTTMessage {
+/// The next message, or an error after a minute: a test must not hang.
+func next(_ messages: MQTTSubscription, within limit: Duration = .seconds(60)) async throws -> MQTTMessage {
     let message = try await withThrowingTaskGroup(of: MQTTMessage?.self) { group in
         group.addTask {
             var iterator = messages.makeAsyncIterator()

@@ -69,7 +69,7 @@ public enum CIFAR {
                     "image \(index) of \(name) has the label \(label), the highest is \(record.classes - 1): the file is damaged or another one"
                 )
             }
-            result.labels.append(label)
+            result.labels.append(UInt16(label))
         }
         result.pixels = [UInt8](unsafeUninitializedCapacity: count * 3 * plane) { pixels, written in
             bytes.withUnsafeBufferPointer { bytes in

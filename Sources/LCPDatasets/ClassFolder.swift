@@ -15,7 +15,7 @@ public struct ClassFolder: Sendable {
 
     /// Lists a folder without reading its images. Hidden folders, and files beside the classes, are left alone.
     ///
-    /// - Throws: ``DatasetError`` where there are not 2 to 256 classes, or one has no image.
+    /// - Throws: ``DatasetError`` where there are not 2 to 65,536 classes, or one has no image.
     public init(path: String) throws(DatasetError) {
         let classes = try Self.subfolders(path)
         guard classes.count >= 2 else {
@@ -23,8 +23,8 @@ public struct ClassFolder: Sendable {
                 "\(path) has \(classes.isEmpty ? "no folder" : "only the folder \(classes[0])") in it: it needs one for each class, with its images"
             )
         }
-        guard classes.count <= 256 else {
-            throw DatasetError("\(path) has \(classes.count) folders in it, a class each: at most 256 are supported")
+        guard classes.count <= 65_536 else {
+            throw DatasetError("\(path) has \(classes.count) folders in it, a class each: at most 65,536 are supported")
         }
         self.path = path
         self.classes = classes
@@ -53,7 +53,7 @@ public struct ClassFolder: Sendable {
                 try Task.checkCancellation()
                 result.pixels += try ImageFolder.read(
                     file, height: size.height, width: size.width, channels: size.channels)
-                result.labels.append(UInt8(label))
+                result.labels.append(UInt16(label))
             }
         }
         return result

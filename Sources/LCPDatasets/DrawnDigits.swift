@@ -24,7 +24,7 @@ public struct DrawnDigits: Sendable {
         for index in first..<first + count {
             let (pixels, label) = image(UInt64(index))
             result.pixels += pixels
-            result.labels.append(UInt8(label))
+            result.labels.append(UInt16(label))
         }
         return result
     }

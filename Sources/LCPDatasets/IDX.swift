@@ -45,7 +45,7 @@ public enum IDX {
                     "\(images) has \(dimensions[0]) images, \(labels) has \(count[0]) labels: they do not belong together"
                 )
             }
-            result.labels = Array(classes)
+            result.labels = classes.map(UInt16.init)
         }
         return result
     }

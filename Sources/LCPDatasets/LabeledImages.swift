@@ -27,9 +27,9 @@ public struct LabeledImages: Sendable {
     /// All pixels, image after image, HWC.
     public var pixels: [UInt8]
     /// As many as images, or empty.
-    public var labels: [UInt8]
+    public var labels: [UInt16]
 
-    public init(height: Int, width: Int, channels: Int, pixels: [UInt8] = [], labels: [UInt8] = []) {
+    public init(height: Int, width: Int, channels: Int, pixels: [UInt8] = [], labels: [UInt16] = []) {
         self.height = height
         self.width = width
         self.channels = channels
@@ -103,7 +103,7 @@ public struct LabeledImages: Sendable {
             )
         }
         let unlabelled = labels.isEmpty
-        var members = [[Int]](repeating: [], count: unlabelled ? 1 : 256)
+        var members = [[Int]](repeating: [], count: unlabelled ? 1 : Int(labels.max() ?? 0) + 1)
         for index in 0..<count { members[unlabelled ? 0 : Int(labels[index])].append(index) }
 
         // Every class gives the whole part of its share, and those with the largest remainders one more.

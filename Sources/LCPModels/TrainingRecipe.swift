@@ -149,13 +149,14 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     public static let digits: TrainingRecipe = {
         var recipe = TrainingRecipe()
         recipe.name = "digits"
-        recipe.epochs = 30
+        recipe.epochs = 60
         recipe.learningRate = 4e-3
         recipe.averaging = 0.999
-        recipe.shift = 2
-        recipe.rotation = 0.2
-        recipe.shear = 0.15
-        recipe.scaling = 0.12
+        recipe.shift = 1
+        recipe.rotation = 0.1
+        recipe.shear = 0.08
+        recipe.scaling = 0.08
+        recipe.branchDropout = 0.1
         return recipe
     }()
 

@@ -3,7 +3,7 @@ import LCPModels
 
 /// What a batch should be recognised as.
 struct Targets {
-    var labels: [UInt8]
+    var labels: [UInt16]
     var smoothing: Float
     /// The teacher's logits, with their weight and temperature.
     var teacher: (logits: Volume, weight: Float, temperature: Float)?

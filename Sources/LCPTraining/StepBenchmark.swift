@@ -21,7 +21,7 @@ public struct StepBenchmark {
         var random = SeededGenerator(seed: 2)
         set = TrainingSet(
             pixels: (0..<batch * network.input.elementCount).map { _ in UInt8(truncatingIfNeeded: random.next()) },
-            labels: (0..<batch).map { _ in UInt8(random.index(network.classes)) })
+            labels: (0..<batch).map { _ in UInt16(random.index(network.classes)) })
     }
 
     /// Steps for a while, after some to warm up.

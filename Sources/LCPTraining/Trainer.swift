@@ -31,7 +31,7 @@ public final class Trainer {
         teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil, threads: Int? = nil
     ) throws {
         try recipe.validate()
-        guard network.classes <= 256 else { throw TrainingError("training reads at most 256 classes") }
+        guard network.classes <= 65_536 else { throw TrainingError("training reads at most 65,536 classes") }
         let blocks = (recipe.batchSize + Volume.lanes - 1) / Volume.lanes
         let wanted = threads ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))
         guard (1...1024).contains(wanted) else { throw TrainingError("threads are 1 to 1024, not \(wanted)") }
@@ -40,6 +40,7 @@ public final class Trainer {
         self.recipe = recipe
         self.seed = seed
         team = try Team(threads: min(wanted, blocks))
+        try Self.checkMemory(network, recipe, teacher: teacher?.network)
         var extras = TrainingGraph.Extras()
         extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
         extras.hasViews = recipe.views && network.branches.count > 1
@@ -76,6 +77,36 @@ public final class Trainer {
             self.teacher = nil
         }
         optimizer = Optimizer(recipe, graph)
+    }
+
+    /// A network too large for this machine is told now and not when memory runs out: parameters, gradients and what the
+    /// optimizer keeps of each, and every feature map of a batch with its gradient.
+    private static func checkMemory(
+        _ network: BranchedNetwork, _ recipe: TrainingRecipe, teacher: BranchedNetwork?
+    ) throws {
+        guard let free = SystemMemory.available else { return }
+        let images = (recipe.batchSize + Volume.lanes - 1) / Volume.lanes * Volume.lanes
+        func featureMaps(_ network: BranchedNetwork) throws -> Int {
+            var total = 0
+            for branch in network.branches.indices {
+                total += try network.shapes(of: branch).reduce(0) { $0 + $1.elementCount }
+            }
+            return total
+        }
+        let copies = 3 + (recipe.optimizer == .sgd ? 0 : 1) + (recipe.averaging > 0 ? 1 : 0)
+        var needed =
+            Double(try network.parameterCount()) * Double(copies) + Double(images) * Double(try featureMaps(network))
+            * 2
+        if let teacher {
+            needed += Double(try teacher.parameterCount()) + Double(images) * Double(try featureMaps(teacher))
+        }
+        needed *= 4
+        guard needed > Double(free) else { return }
+        let gigabytes = { (bytes: Double) in "\((bytes / 1e8).rounded() / 10) GB" }
+        throw TrainingError(
+            "training \(network.base) in \(network.branches.count) branches takes about \(gigabytes(needed)) of memory, and this "
+                + "machine has \(gigabytes(Double(free))) free: take a smaller --batch, more branches, or another machine"
+        )
     }
 
     /// The weights that training gives: those of the best epoch where there was a validation set, otherwise the last ones.

@@ -3,9 +3,9 @@ public import LCPModels
 /// Images to train on: UINT8, HWC, one after the other, and their classes.
 public struct TrainingSet: Sendable {
     public var pixels: [UInt8]
-    public var labels: [UInt8]
+    public var labels: [UInt16]
 
-    public init(pixels: [UInt8], labels: [UInt8]) {
+    public init(pixels: [UInt8], labels: [UInt16]) {
         self.pixels = pixels
         self.labels = labels
     }

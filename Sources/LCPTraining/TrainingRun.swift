@@ -75,7 +75,10 @@ public struct TrainingRun: Sendable {
                 )
             }
         }
-        try prepareFolder()
+        // A folder that cannot be written is told now and not after an hour.
+        try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"])
+        // A training that cannot begin leaves nothing behind.
+        defer { FileIO.removeEmptyFolder(folder) }
         // What does not change is read before anything else, so that a wrong path is told at once.
         let (fixed, validationSet) = try fixedSets()
         let preprocessing = try normalization(fixed)
@@ -123,11 +126,6 @@ public struct TrainingRun: Sendable {
         let bundle = try write(missingScale: missingScale)
         FileIO.remove(checkpoint)
         return bundle
-    }
-
-    /// A folder that cannot be written is told now and not after an hour.
-    private func prepareFolder() throws {
-        try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"])
     }
 
     private func fixedSets() throws -> (training: [LabeledImages?], validation: TrainingSet?) {

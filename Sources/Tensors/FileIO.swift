@@ -104,6 +104,9 @@ package enum FileIO {
     /// Takes a file away, where it is there.
     package static func remove(_ path: String) { unlink(path) }
 
+    /// Takes a folder away, where it is there and has nothing in it.
+    package static func removeEmptyFolder(_ path: String) { rmdir(path) }
+
     /// Whether something is there.
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 }

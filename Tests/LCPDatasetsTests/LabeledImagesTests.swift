@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct LabeledImagesTests {
     /// Images whose one pixel is their number.
-    static func images(_ labels: [UInt8]) -> LabeledImages {
+    static func images(_ labels: [UInt16]) -> LabeledImages {
         LabeledImages(
             height: 1, width: 1, channels: 1, pixels: labels.indices.map { UInt8($0) }, labels: labels)
     }
@@ -22,7 +22,7 @@ import Testing
             let count = 1 + random.index(200)
             let classes = 1 + random.index(12)
             let labelled = random.index(4) != 0
-            var all = Self.images((0..<count).map { _ in UInt8(random.index(classes)) })
+            var all = Self.images((0..<count).map { _ in UInt16(random.index(classes)) })
             if !labelled { all.labels = [] }
             let wanted = random.index(count)
             let (training, validation) = try all.split(validation: wanted, seed: seed)
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func theSeedDecidesAlone() throws {
-        let all = Self.images([UInt8](repeating: 3, count: 200))
+        let all = Self.images([UInt16](repeating: 3, count: 200))
         #expect(
             try all.split(validation: 50, seed: 1).validation.pixels
                 == all.split(validation: 50, seed: 1).validation.pixels)

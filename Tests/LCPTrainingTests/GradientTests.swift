@@ -64,7 +64,7 @@ import Testing
         var images = SeededGenerator(seed: golden.seed + 1)
         for image in 0..<golden.batch { Self.fill(graph.images[0], image) { images.uniform(-1, 1) } }
         let targets = Targets(
-            labels: (0..<golden.batch).map { UInt8($0 % network.classes) }, smoothing: 0.1, teacher: nil)
+            labels: (0..<golden.batch).map { UInt16($0 % network.classes) }, smoothing: 0.1, teacher: nil)
         let pass = Pass(isTraining: true, images: golden.batch)
         team.run { graph.forward(pass, thread: $0) }
         let loss = (0..<graph.blocks).reduce(0.0) {

@@ -13,7 +13,7 @@ import Testing
             // A bright third tells the class.
             let pixels = (0..<126).map { UInt8(random.index(60) + ($0 / 42 == label ? 150 : 0)) }
             set.pixels += pixels
-            set.labels.append(UInt8(label))
+            set.labels.append(UInt16(label))
         }
         return set
     }
@@ -190,7 +190,7 @@ import Testing
             network: Self.branched, preprocessing: Self.preprocessing, recipe: Self.recipe(), seed: 1, threads: 1)
         for set in [
             TrainingSet(pixels: [1, 2, 3], labels: [1]), TrainingSet(pixels: [], labels: []),
-            TrainingSet(pixels: [UInt8](repeating: 0, count: 126 * 64), labels: [UInt8](repeating: 9, count: 64)),
+            TrainingSet(pixels: [UInt8](repeating: 0, count: 126 * 64), labels: [UInt16](repeating: 9, count: 64)),
         ] {
             #expect(throws: TrainingError.self) { try trainer.run(data: { _ in set }) { _ in true } }
         }

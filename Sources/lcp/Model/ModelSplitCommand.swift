@@ -147,16 +147,10 @@ struct ModelSplitCommand: ParsableCommand {
         let all = try network.parameterCount()
         let largest = max(sizes.max() ?? 0, all - sizes.reduce(0, +))
         let needed = 4 * all + 8 * largest
-        guard let text = try? FileIO.read("/proc/meminfo", limit: 1 << 20),
-            let line = String(decoding: text, as: UTF8.self).split(separator: "\n")
-                .first(where: { $0.hasPrefix("MemAvailable:") }),
-            let free = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
-        else { return }
-        guard needed <= free * 1024 else {
-            throw PipelineError(
-                "writing \(name) takes about \(byteAmount(needed)) of memory, and this machine has \(byteAmount(free * 1024)) free: "
-                    + "take more branches, or a machine with more")
-        }
+        guard let free = SystemMemory.available, needed > free else { return }
+        throw PipelineError(
+            "writing \(name) takes about \(byteAmount(needed)) of memory, and this machine has \(byteAmount(free)) free: "
+                + "take more branches, or a machine with more")
     }
 }
 

@@ -53,9 +53,7 @@ public struct TrainingRun: Sendable {
     /// The file in the folder that an unfinished training goes on from.
     private var checkpoint: String { "\(folder)/checkpoint.safetensors" }
 
-    private var size: ImageSize {
-        ImageSize(height: network.input.height, width: network.input.width, channels: network.input.channels)
-    }
+    private var size: ImageSize { network.input.imageSize }
 
     /// Trains, evaluates on the test sets, and writes the bundle.
     ///
@@ -194,4 +192,9 @@ public struct TrainingRun: Sendable {
         }
         return (0..<network.classes).map { "\($0)" }
     }
+}
+
+extension FeatureMapShape {
+    /// The shape as data sets have it.
+    public var imageSize: ImageSize { ImageSize(height: height, width: width, channels: channels) }
 }

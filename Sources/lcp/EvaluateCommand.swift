@@ -5,6 +5,7 @@ import LCPDatasets
 import LCPInference
 import LCPModels
 import LCPPipeline
+import LCPTraining
 import Tensors
 
 struct EvaluateCommand: AsyncParsableCommand {
@@ -99,9 +100,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         (options.maximumMissing, options.maximumSubsets, options.seed) = (missing, subsets, seed)
         var report = Report(model: name, model_hash: bundle.hash.description, results: [])
         for specification in specifications {
-            let shape = bundle.network.input
-            let images = try specification.evaluationSet(
-                seed: seed, size: ImageSize(height: shape.height, width: shape.width, channels: shape.channels))
+            let images = try specification.evaluationSet(seed: seed, size: bundle.network.input.imageSize)
             let line = ProgressLine()
             defer { line.clear() }
             let result = try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: options) {

@@ -107,8 +107,7 @@ struct ExperimentCommand: AsyncParsableCommand {
         return try experiment.specifications(data).filter(\.hasTestSet).map { specification in
             var tested = specification
             if case .drawn = specification { tested = .drawn(count: 10_000) }
-            let set = try tested.evaluationSet(
-                seed: 1, size: ImageSize(height: input.height, width: input.width, channels: input.channels))
+            let set = try tested.evaluationSet(seed: 1, size: input.imageSize)
             var options = EvaluationOptions()
             options.maximumSubsets = 64
             options.threads = threads

@@ -1,20 +1,21 @@
 #!/usr/bin/env python3
 """Times whole training steps in PyTorch beside lcp: the same network, batch, optimizer and number of threads, in turns.
 
-    Benchmarks/training/compare.py [--lcp .build/release/lcp] [--rounds 5] [--threads 2] [--json] [NETWORK:BRANCHES:BATCH ...]
+    Benchmarks/training/compare.py [--lcp .build/release/lcp] [--rounds 5] [--threads 2] [NETWORK:BRANCHES:BATCH ...]
 
-Needs numpy and torch from PyPI. A step is zero_grad(set_to_none=True), forward, cross-entropy, backward and Adam's step (fused
-where this PyTorch has it) on a batch in memory, dropout active, with the widths that `lcp model split` gives. PyTorch runs as
+Needs numpy and torch from PyPI. A step is zero_grad(set_to_none=True), forward, cross-entropy, backward and Adam's step
+(fused where this PyTorch has it) on a batch in memory, dropout active, with the widths that `lcp model split` gives.
+PyTorch runs as
 
 - eager: a module list of branches;
 - compiled: the same through torch.compile;
 - grouped: one network that is all branches at once, with grouped convolutions and batched matrix products;
 - grouped, compiled: that through torch.compile.
 
-Every variant is a process of its own, which measures when it is told to and waits otherwise. Before anything is timed, eager's and
-grouped's losses and gradients are compared. A step of lcp also turns the batch's bytes into normalised numbers; PyTorch's batch
-is ready. Memory is the most that was resident of a process, for PyTorch also less what `import torch` takes; a compiling process
-holds the compiler, too.
+Every variant is a process of its own, which measures when it is told to and waits otherwise. Before anything is timed,
+eager's and grouped's losses and gradients are compared. A step of lcp also turns the batch's bytes into normalised
+numbers; PyTorch's batch is ready. Memory is the most that was resident of a process, for PyTorch also less what
+`import torch` takes; a compiling process holds the compiler, too.
 """
 import argparse
 import json
@@ -29,7 +30,8 @@ import tempfile
 import time
 
 VARIANTS = ["eager", "compiled", "grouped", "grouped, compiled"]
-DEFAULT = [f"{network}:{branches}:{batch}" for network in ("lenet", "cifarnet") for branches in (1, 4, 8) for batch in (64, 128)]
+DEFAULT = [f"{network}:{branches}:{batch}"
+           for network in ("lenet", "cifarnet") for branches in (1, 4, 8) for batch in (64, 128)]
 
 
 def read_network(lcp, case):
@@ -94,7 +96,6 @@ def as_groups(branched, network):
     """The same network as one: branch b's channels are the b-th group. The weights are copied from the branches."""
     import torch
     from torch import nn
-    from torch.nn import functional
 
     count = len(branched.branches)
 
@@ -237,8 +238,9 @@ def serve(variant, network, batch, threads, seconds, pipe):
 def time_lcp(lcp, case, threads, seconds):
     """Milliseconds a step, and the most memory that was resident, in MiB."""
     name, branches, batch = case.split(":")
-    child = subprocess.Popen([lcp, "bench", "train", name, "--branches", branches, "--batch", batch, "--threads", str(threads),
-                              "--seconds", str(seconds), "--json"], stdout=subprocess.PIPE)
+    command = [lcp, "bench", "train", name, "--branches", branches, "--batch", batch, "--threads", str(threads),
+               "--seconds", str(seconds), "--json"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE)
     report = json.loads(child.stdout.read())
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -317,17 +319,18 @@ if __name__ == "__main__":
 
         versions = {package: version(package) for package in ("numpy", "torch")}
     except ImportError as error:
-        sys.exit(f"training in PyTorch is not measured: {error}; pip install numpy torch, or run this with a Python that has them")
+        sys.exit(f"PyTorch is not measured: {error}; pip install numpy torch, or use a Python that has them")
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(arguments.threads)
     # Compiling in the process itself, so that no idle compilers stay behind.
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if not arguments.json:
-        print(f"a training step, {arguments.threads} threads, ms, median of {arguments.rounds} rounds in turns; PyTorch "
-              f"{versions['torch']}; ratio: fastest PyTorch / lcp, median and range of the rounds")
-        print("memory: the most resident, MiB, lcp / eager / compiled / grouped / grouped, compiled (the fastest one's, less import "
-              "torch)")
-        print(f"{'':18}{'lcp':>11}{'eager':>11}{'compiled':>11}{'grouped':>11}{'gr., comp.':>11}{'ratio':>9}{'rounds':>12}   memory")
+        print(f"a training step, {arguments.threads} threads, ms, median of {arguments.rounds} rounds in turns; "
+              f"PyTorch {versions['torch']}; ratio: fastest PyTorch / lcp, median and range of the rounds")
+        print("memory: the most resident, MiB, in the order of the times; in brackets the fastest PyTorch's, less "
+              "import torch")
+        names = "".join(f"{name:>11}" for name in ("lcp", "eager", "compiled", "grouped", "gr., comp."))
+        print(f"{'':18}{names}{'ratio':>9}{'rounds':>12}   memory")
     for case in arguments.cases:
         report = compare(arguments.lcp, case, arguments.rounds, arguments.threads, arguments.seconds)
         if arguments.json:

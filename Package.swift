@@ -66,7 +66,7 @@ let package = Package(
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
         .testTarget(
             name: "LCPInferenceTests", dependencies: ["LCPInference", "CBranchKernels", "LCPModels", "Tensors"]),
-        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors"]),
+        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CKernels"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),

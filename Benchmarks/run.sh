@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures this machine: the messages beside bare C, one branch, and the engines from PyPI where they are installed.
+# Measures this machine: the messages beside bare C, one branch, and the engines and PyTorch from PyPI where they are installed.
 set -eu
 cd "$(dirname "$0")/.."
 swift build -c release --package-path Benchmarks >/dev/null
@@ -15,4 +15,11 @@ if "$python" -c 'import numpy, onnx, onnxruntime, openvino, ncnn' 2>/dev/null; t
 else
     echo "engines: skipped, because numpy, onnx, onnxruntime, openvino and ncnn are not installed (pip install them, or name a"
     echo "Python that has them in PYTHON)"
+fi
+echo
+if "$python" -c 'import numpy, torch' 2>/dev/null; then
+    "$python" Benchmarks/training/compare.py --lcp "$lcp"
+else
+    echo "training steps: skipped, because numpy and torch are not installed (pip install them, or name a Python that has them in"
+    echo "PYTHON)"
 fi

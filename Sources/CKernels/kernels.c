@@ -6,7 +6,8 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 // Sixteen lanes are one AVX-512 register, two of AVX2, four of NEON and SSE2: so many channels and columns at a time fit the
-// registers that there are.
+// registers that there are. A filter's gradient sums over the lanes and so takes one register's worth of them at a time.
+#define FILTER_O 4
 #if defined(__x86_64__)
 #define NAME(x) lcp_avx512_##x
 #define TABLE_NAME "avx512"
@@ -14,9 +15,11 @@
 #define TILE_X 6
 #define TILE_X1 8
 #define TILE_X2 8
+#define FILTER_LANES 16
 #define FILTER_T 6
 #define FILTER_T1 8
 #define FILTER_T2 8
+#define ROOT_ESTIMATE(x) __builtin_ia32_rsqrt14ps512_mask(x, (V){}, 0xffff)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
 #include "kernels.inc"
 #pragma clang attribute pop
@@ -27,9 +30,10 @@
 #define TILE_X 2
 #define TILE_X1 4
 #define TILE_X2 2
-#define FILTER_T 2
-#define FILTER_T1 4
-#define FILTER_T2 2
+#define FILTER_LANES 8
+#define FILTER_T 3
+#define FILTER_T1 8
+#define FILTER_T2 5
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #include "kernels.inc"
 #pragma clang attribute pop
@@ -42,17 +46,18 @@
 #define TILE_X 3
 #define TILE_X1 4
 #define TILE_X2 3
-#define FILTER_T 3
-#define FILTER_T1 4
-#define FILTER_T2 3
+#define FILTER_T 6
+#define FILTER_T1 8
+#define FILTER_T2 8
 #else
 #define TILE_X 1
 #define TILE_X1 2
 #define TILE_X2 1
-#define FILTER_T 1
-#define FILTER_T1 2
-#define FILTER_T2 1
+#define FILTER_T 2
+#define FILTER_T1 5
+#define FILTER_T2 3
 #endif
+#define FILTER_LANES 4
 #include "kernels.inc"
 
 const lcp_kernels *lcp_kernels_named(const char *name) {

@@ -62,7 +62,7 @@ struct BranchGraph {
                 layers.append(
                     try MaxPoolLayer(
                         kernels: kernels, input: input(index), output: output, size: size, stride: stride,
-                        padding: padding))
+                        padding: padding, isRelu: plan.passedClamps.contains(index - 1)))
             case .averagePool(let size, let stride):
                 layers.append(
                     AveragePoolLayer(
@@ -85,7 +85,8 @@ struct BranchGraph {
                     ClampLayer(
                         kernels: kernels, input: input(index), output: output,
                         limit: layer == .relu ? .infinity : 6,
-                        isFused: layer == .relu && plan.fusedClamps.contains(index)))
+                        isFused: layer == .relu && plan.fusedClamps.contains(index),
+                        isPassed: plan.passedClamps.contains(index)))
             case .dropout(let rate):
                 layers.append(
                     DropoutLayer(
@@ -132,6 +133,8 @@ struct StoragePlan {
     private(set) var gradientHalo: [Int: Int] = [:]
     /// ReLUs that the layer in front of them does.
     private(set) var fusedClamps: Set<Int> = []
+    /// ReLUs whose gradient the pooling behind them does.
+    private(set) var passedClamps: Set<Int> = []
     /// [layer, value]: the layer comes, going backward, after another one that leaves its share of the value's gradient.
     private(set) var accumulates: Set<[Int]> = []
     private let fullyConnected: Set<Int>
@@ -179,6 +182,13 @@ struct StoragePlan {
         }
         self.storage = storage
         self.fullyConnected = fullyConnected
+        for (index, layer) in layers.enumerated().dropFirst() {
+            // In place and with no other reader, the clamp has nothing else to do.
+            guard case .maxPool = layer, layers[index - 1] == .relu, readers[index]?.count == 1, index != last,
+                storage[index] == storage[index - 1]
+            else { continue }
+            passedClamps.insert(index - 1)
+        }
 
         for (index, layer) in layers.enumerated() {
             guard let geometry = layer.geometry(from: shapes[index], to: shapes[index + 1]),

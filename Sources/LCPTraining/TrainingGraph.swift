@@ -46,13 +46,15 @@ final class TrainingGraph {
     private var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
     private var normalizations: [[Int: BatchNormalizationLayer]] = []
 
-    init(_ network: BranchedNetwork, batch: Int, team: Team, extras: Extras = Extras()) throws {
+    init(
+        _ network: BranchedNetwork, batch: Int, team: Team, extras: Extras = Extras(),
+        kernels: UnsafePointer<lcp_kernels> = lcp_kernels_best()
+    ) throws {
         try network.validate()
         self.network = network
         self.batch = batch
         self.team = team
         blocks = (batch + Volume.lanes - 1) / Volume.lanes
-        let kernels = lcp_kernels_best()!
         let (blocks, isTrainable) = (blocks, !extras.isFrozen)
         let branchCount = network.branches.count
         let merged = try network.mergedFeatureCount()

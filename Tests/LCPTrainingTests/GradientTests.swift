@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 import LCPModels
 import Tensors
@@ -77,7 +78,9 @@ import Testing
         let found = graph.modelParameters
         var expected = golden.gradients[...]
         // A deep network with normalisations over few images is steep: single precision shows in it.
-        let tolerance = network.branches[0].count > 60 ? 2e-2 : 1e-3
+        // Without fused multiply-adds a little more of it.
+        let isFused = String(cString: lcp_kernels_best().pointee.name) != "portable"
+        let tolerance = network.branches[0].count > 60 ? isFused ? 2e-2 : 3e-2 : 1e-3
         func check(_ values: [Float], _ label: String) throws {
             let gradient = try #require(expected.first)
             expected = expected.dropFirst()

@@ -29,6 +29,9 @@ typedef struct {
     int32_t source_height;
     int32_t source_row, source_row_step;    // the source row of tap row 0 for destination row j: source_row + j × source_row_step
     int32_t tap_row_step;                   // from tap row to tap row, +1 or −1
+    // Where the last taps of a row are those of one channel side by side, from right to left, one column each: how many, and the
+    // source column of the first for destination column 0. Those outside the image can be left out. Otherwise column_taps is 1.
+    int32_t column_taps, source_column, source_width;
     int32_t source_row_stride, source_group_stride, source_column_step, source_origin;
     int32_t destination_origin, destination_row_stride, destination_column_step, destination_channel_stride;
     int32_t weight_group_stride, weight_output_stride;
@@ -48,6 +51,8 @@ typedef struct {
     const char *name;
     // The most destination channels that are computed together; packed weights are grouped so.
     int32_t tile_outputs;
+    // The most output channels whose filters' gradients are computed together.
+    int32_t filter_outputs;
 
     void (*gather)(const lcp_gather *g, const float *source, const float *packed, const float *bias, float *destination,
                    int accumulates, int is_relu);
@@ -70,8 +75,10 @@ typedef struct {
     // One block each.
     void (*max_pool)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, int8_t *winner, int32_t size,
                      int32_t stride, int32_t padding);
-    void (*max_pool_gradient)(const lcp_volume *from, const lcp_volume *to, float *in_gradient, const float *out_gradient,
-                              const int8_t *winner, int32_t size, int32_t stride, int32_t padding);
+    // `values` and `out` are what the pool made: `is_relu` also takes the gradient through a ReLU in front of it.
+    void (*max_pool_gradient)(const lcp_volume *from, const lcp_volume *to, const lcp_volume *values, float *in_gradient,
+                              const float *out_gradient, const float *out, const int8_t *winner, int32_t size, int32_t stride,
+                              int32_t padding, int accumulates, int is_relu);
     void (*average_pool)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, int32_t size, int32_t stride);
     void (*average_pool_gradient)(const lcp_volume *from, const lcp_volume *to, float *in_gradient, const float *out_gradient,
                                   int32_t size, int32_t stride);
@@ -92,7 +99,7 @@ typedef struct {
                 float beta, float k);
     void (*lrn_gradient)(const lcp_volume *from, const lcp_volume *to, const lcp_volume *from_gradient,
                          const lcp_volume *to_gradient, const float *in, const float *out, float *scale, float *in_gradient,
-                         const float *out_gradient, int32_t size, float alpha, float beta);
+                         const float *out_gradient, int32_t size, float alpha, float beta, int accumulates);
     // Σ x and Σ (x − shift)² of each channel over the first `lanes` images of a block, added to sums [channels][2].
     void (*moments)(const lcp_volume *v, const float *in, int32_t lanes, const float *shift, double *sums);
     // out = in · factor[c] + offset[c].

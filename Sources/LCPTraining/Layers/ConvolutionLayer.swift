@@ -79,6 +79,7 @@ final class ConvolutionLayer: TrainingLayer {
                 groups: Int32(groups), outputs: Int32(outputs), rows: Int32(kernel), row_taps: Int32(inputs * kernel),
                 out_rows: destination.height, out_columns: destination.width, source_height: source.height,
                 source_row: Int32(-padding), source_row_step: Int32(stride), tap_row_step: 1,
+                column_taps: 1, source_column: 0, source_width: source.width,
                 source_row_stride: source.row_stride, source_group_stride: Int32(inputs) * source.channel_stride,
                 source_column_step: Int32(stride * lanes), source_origin: source.origin - Int32(padding * lanes),
                 destination_origin: destination.origin, destination_row_stride: destination.row_stride,
@@ -112,6 +113,8 @@ final class ConvolutionLayer: TrainingLayer {
                                 row_taps: Int32(outputs * columnPhase.taps.count), out_rows: Int32(rowPhase.count),
                                 out_columns: Int32(columnPhase.count), source_height: slope.height,
                                 source_row: Int32(rowPhase.source), source_row_step: 1, tap_row_step: -1,
+                                column_taps: Int32(columnPhase.taps.count), source_column: Int32(columnPhase.source),
+                                source_width: slope.width,
                                 source_row_stride: slope.row_stride,
                                 source_group_stride: Int32(outputs) * slope.channel_stride,
                                 source_column_step: Int32(lanes),
@@ -131,7 +134,7 @@ final class ConvolutionLayer: TrainingLayer {
             groups: Int32(groups), outputs: Int32(outputs), inputs: Int32(inputs), kernel: Int32(kernel),
             stride: Int32(stride), padding: Int32(padding), input: source,
             output: output.gradient?.layout ?? destination)
-        let tile = Int(kernels.pointee.tile_outputs)
+        let tile = Int(kernels.pointee.filter_outputs)
         tilesPerGroup = (outputs + tile - 1) / tile
     }
 
@@ -177,10 +180,10 @@ final class ConvolutionLayer: TrainingLayer {
             return
         }
         let tile = piece / rows
-        let first = tile % tilesPerGroup * Int(kernels.pointee.tile_outputs)
+        let first = tile % tilesPerGroup * Int(kernels.pointee.filter_outputs)
         kernels.pointee.filter_gradient(
             &filter, input.value.values.pointer, slope.pointer, Int32(slope.blocks), Int32(tile / tilesPerGroup),
-            Int32(first), min(kernels.pointee.tile_outputs, filter.outputs - Int32(first)), Int32(piece % rows),
+            Int32(first), min(kernels.pointee.filter_outputs, filter.outputs - Int32(first)), Int32(piece % rows),
             parameters.weightGradient)
     }
 }

@@ -9,15 +9,19 @@ final class ClampLayer: TrainingLayer {
     private let limit: Float
     /// Whether the layer in front has clamped its output already.
     private let isFused: Bool
+    /// Whether the layer behind takes the gradient through this one, too.
+    private let isPassed: Bool
 
     init(
-        kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, limit: Float, isFused: Bool
+        kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, limit: Float, isFused: Bool,
+        isPassed: Bool
     ) {
         self.kernels = kernels
         self.input = input
         self.output = output
         self.limit = limit
         self.isFused = isFused
+        self.isPassed = isPassed
     }
 
     private var isInPlace: Bool { input.value.values === output.values }
@@ -35,7 +39,7 @@ final class ClampLayer: TrainingLayer {
     }
 
     func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
-        guard let slope = output.gradient else { return }
+        guard !isPassed, let slope = output.gradient else { return }
         var (values, slopes) = (output.values.layout, slope.layout)
         for block in blocks {
             kernels.pointee.clamp_gradient(

@@ -203,13 +203,13 @@ final class LocalResponseNormalizationLayer: TrainingLayer {
 
     func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
         guard let gradient = input.value.gradient, let slope = output.gradient else { return }
-        input.clearUnlessShared(blocks)
         var (from, to) = (input.value.values.layout, output.values.layout)
         var (fromGradient, toGradient) = (gradient.layout, slope.layout)
         for block in blocks {
             kernels.pointee.lrn_gradient(
                 &from, &to, &fromGradient, &toGradient, input.value.values.block(block), output.values.block(block),
-                scale.block(block), gradient.block(block), slope.block(block), size, alpha, beta)
+                scale.block(block), gradient.block(block), slope.block(block), size, alpha, beta,
+                input.accumulates ? 1 : 0)
         }
     }
 }

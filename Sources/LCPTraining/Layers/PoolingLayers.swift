@@ -8,18 +8,22 @@ final class MaxPoolLayer: TrainingLayer {
     private let size: Int32
     private let stride: Int32
     private let padding: Int32
+    /// Whether the gradient goes through a ReLU in front, too: where the winner is not above 0, neither is the output.
+    private let isRelu: Bool
     /// Which place of its window won, for every number of the output.
     private let winners: UnsafeMutablePointer<Int8>
     private let winnersPerBlock: Int
 
     init(
-        kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, size: Int, stride: Int, padding: Int
+        kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, size: Int, stride: Int, padding: Int,
+        isRelu: Bool
     ) throws(TrainingError) {
         guard size * size <= 127 else { throw TrainingError("pooling over \(size)×\(size) is too large to train") }
         self.kernels = kernels
         self.input = input
         self.output = output
         (self.size, self.stride, self.padding) = (Int32(size), Int32(stride), Int32(padding))
+        self.isRelu = isRelu
         winnersPerBlock = output.values.shape.elementCount * Volume.lanes
         let bytes = output.values.blocks * winnersPerBlock
         winners = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
@@ -39,12 +43,11 @@ final class MaxPoolLayer: TrainingLayer {
 
     func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
         guard let gradient = input.value.gradient, let slope = output.gradient else { return }
-        input.clearUnlessShared(blocks)
-        var (from, to) = (gradient.layout, slope.layout)
+        var (from, to, values) = (gradient.layout, slope.layout, output.values.layout)
         for block in blocks {
             kernels.pointee.max_pool_gradient(
-                &from, &to, gradient.block(block), slope.block(block), winners + block * winnersPerBlock, size, stride,
-                padding)
+                &from, &to, &values, gradient.block(block), slope.block(block), output.values.block(block),
+                winners + block * winnersPerBlock, size, stride, padding, input.accumulates ? 1 : 0, isRelu ? 1 : 0)
         }
     }
 }

@@ -186,6 +186,22 @@ struct JoinTable {
         return frame
     }
 
+    /// Forgets a frame that was answered elsewhere; shares of it that still come are late.
+    mutating func discard(_ key: Key) {
+        if let slot = open[key]?.first {
+            var nothing = [Float](repeating: 0, count: width)
+            _ = nothing.withUnsafeMutableBufferPointer { take(slot, addingTo: $0) }
+        } else if key.session != 0 {
+            remember(key)
+        }
+    }
+
+    /// How many branches of a frame have come; nil where it does not wait.
+    func branchesPresent(of key: Key) -> Int? { open[key]?.first.map { slots[$0].frame.branches.nonzeroBitCount } }
+
+    /// What is known of the frame in a slot.
+    func frame(in slot: Int) -> Frame { slots[slot].frame }
+
     private mutating func remember(_ key: Key) {
         guard closed.insert(key).inserted else { return }
         if closedOrder.count < maximumClosed {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPPipeline
 
 @main
 struct LCP: AsyncParsableCommand {
@@ -18,7 +19,7 @@ struct LCP: AsyncParsableCommand {
               lcp aggregator
               lcp sensor --source drawn
             """,
-        version: "0.1.0",
+        version: LCPVersion.current,
         subcommands: subcommands)
 
     private static let subcommands: [any ParsableCommand.Type] = [

@@ -5,24 +5,28 @@ import LCPPipeline
 struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker",
-        abstract: "Run one branch of a model.",
+        abstract: "Run the branches of a model that a pipeline needs.",
         discussion: """
-            Start one worker for each branch, on any machines that reach the broker. More workers for the same branch share \
-            its frames.
+            Start one on every machine that reaches the broker. The workers find out by themselves who runs which branch: the \
+            first takes all of them, later ones take some over, more than there are branches share frames, and a branch whose \
+            worker is gone is taken by another. The model is the one that was pushed to the pipeline (lcp model push), or \
+            lenet-split4 where none was.
 
             Examples:
-              lcp worker --branch 0
-              lcp worker --broker mqtt://broker.local --pipeline kitchen --branch 3
-              lcp worker --branch 1 --model lenet-split8
+              lcp worker --broker mqtt://broker.local --pipeline kitchen
+              lcp worker --branch 0                       this branch, whatever the others do
+              lcp worker --branch 1 --model lenet-split8  a model that is on this machine
             """)
 
     @OptionGroup var role: RoleOptions
 
-    @Option(help: "Which branch, counted from 0.")
-    var branch: Int
+    @Option(
+        help: ArgumentHelp(
+            "Only this branch, counted from 0; may be given several times.", valueName: "branch"))
+    var branch: [Int] = []
 
-    @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
-    var model = "lenet-split4"
+    @Option(help: "A model bundle in place of the pipeline's: a folder, or the name of one that came with lcp.")
+    var model: String?
 
     @Option(
         help: ArgumentHelp(
@@ -34,12 +38,27 @@ struct WorkerCommand: AsyncParsableCommand {
         help: "Send zeros of the right size without running the network, to measure the messages alone.")
     var sendsZeros = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Hold every frame for so long without using the processor: shows on one machine what slow devices would do.",
+            valueName: "ms"))
+    var serviceTime = 0.0
+
+    func validate() throws {
+        guard (0...60_000).contains(serviceTime) else {
+            throw ValidationError("--service-time is 0 to 60,000 ms")
+        }
+    }
+
     func run() async throws {
         var options = BranchWorker.Options()
         options.id = name
+        options.branches = branch.isEmpty ? nil : Set(branch)
         options.computes = !sendsZeros
+        options.serviceTime = .microseconds(Int64(serviceTime * 1000))
         let worker = try BranchWorker(
-            try role.configuration(), bundle: try ModelBundle.find(model), branch: branch, options: options)
+            try role.configuration(), bundle: try model.map { try ModelBundle.find($0) },
+            fallback: try? ModelBundle.find("lenet-split4"), options: options)
         try await role.run { try await worker.run() }
     }
 }
@@ -49,8 +68,8 @@ struct AggregatorCommand: AsyncParsableCommand {
         commandName: "aggregator",
         abstract: "Join the branches of every frame and publish the prediction.",
         discussion: """
-            It answers as soon as all branches are there, and at the deadline from those that are. Give it the same model as \
-            the workers.
+            It answers as soon as all branches are there, and at the deadline from those that are. The model is the one that \
+            was pushed to the pipeline (lcp model push), or lenet-split4 where none was.
 
             Examples:
               lcp aggregator
@@ -59,8 +78,8 @@ struct AggregatorCommand: AsyncParsableCommand {
 
     @OptionGroup var role: RoleOptions
 
-    @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
-    var model = "lenet-split4"
+    @Option(help: "A model bundle in place of the pipeline's: a folder, or the name of one that came with lcp.")
+    var model: String?
 
     @Option(
         help: ArgumentHelp("How long to wait for the other branches, from the first, in milliseconds.", valueName: "ms")
@@ -82,7 +101,9 @@ struct AggregatorCommand: AsyncParsableCommand {
         var options = Aggregator.Options()
         options.id = name
         options.deadline = .microseconds(Int64(deadline * 1000))
-        let aggregator = try Aggregator(try role.configuration(), bundle: try ModelBundle.find(model), options: options)
+        let aggregator = try Aggregator(
+            try role.configuration(), bundle: try model.map { try ModelBundle.find($0) },
+            fallback: try? ModelBundle.find("lenet-split4"), options: options)
         try await role.run { try await aggregator.run() }
     }
 }

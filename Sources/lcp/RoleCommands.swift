@@ -1,5 +1,4 @@
 import ArgumentParser
-import LCPModels
 import LCPPipeline
 
 struct WorkerCommand: AsyncParsableCommand {
@@ -14,15 +13,14 @@ struct WorkerCommand: AsyncParsableCommand {
               lcp worker --branch 0
               lcp worker --broker mqtt://broker.local --pipeline kitchen --branch 3
               lcp worker --branch 1 --model lenet-split8
+              lcp worker --branch 2 --config Configs/pipelines/kitchen.yaml
             """)
 
     @OptionGroup var role: RoleOptions
 
-    @Option(help: "Which branch, counted from 0.")
-    var branch: Int
+    @OptionGroup var branch: BranchOptions
 
-    @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
-    var model = "lenet-split4"
+    @OptionGroup var model: ModelOptions
 
     @Option(
         help: ArgumentHelp(
@@ -35,11 +33,13 @@ struct WorkerCommand: AsyncParsableCommand {
     var sendsZeros = false
 
     func run() async throws {
+        let settings = try role.settings(branch.given + model.given + .init(given: [.workerName: name]))
         var options = BranchWorker.Options()
-        options.id = name
+        options.id = settings.name(of: .worker)
         options.computes = !sendsZeros
         let worker = try BranchWorker(
-            try role.configuration(), bundle: try ModelBundle.find(model), branch: branch, options: options)
+            try settings.configuration(), bundle: try settings.bundle(), branch: try settings.branch(),
+            options: options)
         try await role.run { try await worker.run() }
     }
 }
@@ -55,34 +55,27 @@ struct AggregatorCommand: AsyncParsableCommand {
             Examples:
               lcp aggregator
               lcp aggregator --broker mqtt://broker.local --pipeline kitchen --deadline 250
+              lcp aggregator --config Configs/pipelines/kitchen.yaml
             """)
 
     @OptionGroup var role: RoleOptions
 
-    @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
-    var model = "lenet-split4"
+    @OptionGroup var model: ModelOptions
 
-    @Option(
-        help: ArgumentHelp("How long to wait for the other branches, from the first, in milliseconds.", valueName: "ms")
-    )
-    var deadline = 100.0
+    @OptionGroup var deadline: DeadlineOptions
 
     @Option(
         help: ArgumentHelp(
             "This aggregator's name; the machine's name and the process's number by default.", valueName: "id"))
     var name: String?
 
-    func validate() throws {
-        guard deadline > 0, deadline <= 3_600_000 else {
-            throw ValidationError("--deadline is more than 0 and at most 3,600,000 ms")
-        }
-    }
-
     func run() async throws {
+        let settings = try role.settings(model.given + deadline.given + .init(given: [.aggregatorName: name]))
+        let configuration = try settings.configuration()
         var options = Aggregator.Options()
-        options.id = name
-        options.deadline = .microseconds(Int64(deadline * 1000))
-        let aggregator = try Aggregator(try role.configuration(), bundle: try ModelBundle.find(model), options: options)
+        options.id = settings.name(of: .aggregator)
+        options.deadline = configuration.deadline
+        let aggregator = try Aggregator(configuration, bundle: try settings.bundle(), options: options)
         try await role.run { try await aggregator.run() }
     }
 }
@@ -96,22 +89,13 @@ struct SensorCommand: AsyncParsableCommand {
               lcp sensor --source drawn --rate 10
               lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte --name mnist
               lcp sensor --source dir:photos --shape 28x28x1
+              lcp sensor --config Configs/pipelines/kitchen.yaml --name door
               ffmpeg … -f rawvideo -pix_fmt gray - | lcp sensor --source stdin --shape 28x28x1
             """)
 
     @OptionGroup var role: RoleOptions
 
-    @Option(help: ArgumentHelp("drawn, idx:FILE[,LABELS], dir:FOLDER or stdin.", valueName: "source"))
-    var source = "drawn"
-
-    @Option(help: ArgumentHelp("Frames per second.", valueName: "hz"))
-    var rate = 10.0
-
-    @Option(help: ArgumentHelp("Stop after so many frames.", valueName: "n"))
-    var count: Int?
-
-    @Option(help: "The frames' height, width and channels, for a folder or standard input.")
-    var shape = "28x28x1"
+    @OptionGroup var frames: FrameOptions
 
     @Option(help: "Which digits are drawn.")
     var seed: UInt64 = 2
@@ -123,20 +107,13 @@ struct SensorCommand: AsyncParsableCommand {
     var name: String?
 
     func run() async throws {
-        var options = Sensor.Options()
-        options.id = name
-        options.rate = rate
-        options.count = count
-        let numbers = shape.lowercased().split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-        guard numbers.count == 3, let height = numbers[0], let width = numbers[1], let channels = numbers[2],
-            (1...16_384).contains(height), (1...16_384).contains(width), channels == 1 || channels == 3
-        else { throw ValidationError("--shape is HEIGHTxWIDTHxCHANNELS with 1 or 3 channels, for example 28x28x1") }
-        options.shape = FeatureMapShape(height: height, width: width, channels: channels)
-        guard !(role.stopAtEOF && source == "stdin") else {
+        let settings = try role.settings(frames.given + .init(given: [.sensorName: name]))
+        let source = try settings.source(seed: seed)
+        if case .standardInput = source, role.stopAtEOF {
             throw ValidationError("--stop-at-eof and --source stdin both want standard input")
         }
         let sensor = try Sensor(
-            try role.configuration(), source: try FrameSource(source, seed: seed), options: options)
+            try settings.configuration(), source: source, options: try settings.sensorOptions())
         try await role.run {
             let frames = try await sensor.run()
             sensor.session.log("published \(frames) frame\(frames == 1 ? "" : "s")")

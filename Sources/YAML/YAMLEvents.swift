@@ -25,15 +25,15 @@ final class YAMLEvents {
     private let text: UnsafeMutableBufferPointer<UInt8>
 
     init(_ bytes: [UInt8]) throws(YAMLError) {
-        parser = .allocate(capacity: 1)
-        // Never empty, so that there is an address.
-        text = .allocate(capacity: bytes.count + 1)
-        _ = text.initialize(from: bytes + [0])
+        let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
         guard yaml_parser_initialize(parser) == 1 else {
             parser.deallocate()
-            text.deallocate()
             throw YAMLError(YAMLMark(line: 1, column: 1), "there is no memory for a parser")
         }
+        self.parser = parser
+        // One byte more, so that there always is an address.
+        text = .allocate(capacity: bytes.count + 1)
+        _ = text.initialize(from: bytes + [0])
         yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
         yaml_parser_set_input_string(parser, text.baseAddress, bytes.count)
     }
@@ -93,7 +93,8 @@ final class YAMLEvents {
         let problem = parser.pointee.problem.map { String(cString: $0) } ?? "there is no memory"
         // Before there are characters there are bytes only.
         if parser.pointee.error == YAML_READER_ERROR {
-            return YAMLError(mark(atByte: Int(clamping: parser.pointee.problem_offset)), "\(problem)")
+            return YAMLError(
+                mark(atByte: Int(clamping: parser.pointee.problem_offset)), "\(problem): save the text as UTF-8")
         }
         let mark = Self.mark(parser.pointee.problem_mark)
         if hasTab(inFrontOf: mark) {

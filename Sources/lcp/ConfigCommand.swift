@@ -20,9 +20,9 @@ struct ConfigCommand: ParsableCommand {
                 """)
 
         @Argument(help: "Leave out what only the other roles read: sensor, worker or aggregator.")
-        var of: String?
+        var role: String?
 
-        @OptionGroup var role: RoleOptions
+        @OptionGroup var common: RoleOptions
         @OptionGroup var model: ModelOptions
         @OptionGroup var branch: BranchOptions
         @OptionGroup var deadline: DeadlineOptions
@@ -34,12 +34,13 @@ struct ConfigCommand: ParsableCommand {
         @Flag(help: "Print one JSON object.")
         var json = false
 
-        private var chosen: Role? { of.flatMap(Role.init) }
+        private var chosen: Role? { role.flatMap(Role.init) }
 
         func validate() throws {
-            guard of == nil || chosen != nil else {
+            if let role, chosen == nil {
                 throw ValidationError(
-                    "\(of.debugDescription) is no role: write \(Role.allCases.map(\.rawValue).joined(separator: ", "))")
+                    "\(role.debugDescription) is no role: write \(Role.allCases.map(\.rawValue).joined(separator: ", "))"
+                )
             }
             guard name == nil || chosen != nil else {
                 throw ValidationError("--name needs a role in front of it: lcp config show worker --name …")
@@ -60,7 +61,7 @@ struct ConfigCommand: ParsableCommand {
         func run() throws {
             var given = model.given + branch.given + deadline.given + frames.given
             if let name, let chosen { given[Setting.name(of: chosen)] = name }
-            let settings = try role.settings(given)
+            let settings = try common.settings(given)
             let entries = settings.entries.filter { entry in
                 chosen == nil || entry.setting.role == nil || entry.setting.role == chosen
             }

@@ -11,26 +11,27 @@ struct ConnectionOptions: ParsableArguments {
     var config: String?
 
     @Option(
-        help: ArgumentHelp(
-            "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH. (default: mqtt://localhost)",
-            valueName: "url"))
+        help: .setting(
+            .broker, "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"))
     var broker: String?
 
-    @Option(help: ArgumentHelp("The user that the broker asks for.", valueName: "name"))
+    @Option(help: .setting(.user, "The user that the broker asks for.", valueName: "name"))
     var user: String?
 
-    @Option(help: ArgumentHelp("A file whose first line is the password.", valueName: "file"))
+    @Option(help: .setting(.passwordFile, "A file whose first line is the password.", valueName: "file"))
     var passwordFile: String?
 
     @Option(
         name: .customLong("cafile"),
-        help: ArgumentHelp("The certificates to trust with mqtts://, PEM; the system's by default.", valueName: "file"))
+        help: .setting(
+            .certificateAuthorityFile, "The certificates to trust with mqtts://, PEM; the system's by default.",
+            valueName: "file"))
     var certificateAuthorityFile: String?
 
-    @Option(help: ArgumentHelp("This client's certificate, PEM.", valueName: "file"))
+    @Option(help: .setting(.certificate, "This client's certificate, PEM.", valueName: "file"))
     var cert: String?
 
-    @Option(help: ArgumentHelp("This client's private key, PEM.", valueName: "file"))
+    @Option(help: .setting(.certificateKey, "This client's private key, PEM.", valueName: "file"))
     var key: String?
 
     @Flag(name: .customLong("mqtt3"), inversion: .prefixedNo, help: "Speak MQTT 3.1.1 in place of 5.")
@@ -50,6 +51,15 @@ struct ConnectionOptions: ParsableArguments {
     /// - Parameter options: what was given besides the connection's options.
     func settings(_ options: [Setting: String] = [:]) throws -> Settings {
         try Settings.load(file: config, options: given + options)
+    }
+}
+
+extension ArgumentHelp {
+    /// The help of an option that may be left out, with the environment variable and the default.
+    static func setting(_ setting: Setting, _ text: String, valueName: String? = nil) -> ArgumentHelp {
+        let ways = [setting.environmentVariable, setting.defaultValue.map { "default: \($0)" }].compactMap(\.self)
+        return ArgumentHelp(
+            "\(text)\(ways.isEmpty ? "" : " (\(ways.joined(separator: "; ")))")", valueName: valueName)
     }
 }
 

@@ -34,11 +34,12 @@ struct WorkerCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try role.settings(branch.given + model.given + .init(given: [.workerName: name]))
+        let branch = try settings.branch()
         var options = BranchWorker.Options()
         options.id = settings.name(of: .worker)
         options.computes = !sendsZeros
         let worker = try BranchWorker(
-            try settings.configuration(), bundle: try settings.bundle(), branch: try settings.branch(),
+            try settings.configuration(), bundle: try settings.bundle(), branch: branch,
             options: options)
         try await role.run { try await worker.run() }
     }

@@ -5,13 +5,13 @@ import LCPPipeline
 struct RoleOptions: ParsableArguments {
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "The pipeline's name: all roles with the same name work together. (default: demo)")
+    @Option(help: .setting(.pipeline, "The pipeline's name: all roles with the same name work together."))
     var pipeline: String?
 
-    @Option(help: "The first level of all topics. (default: lcp)")
+    @Option(help: .setting(.prefix, "The first level of all topics."))
     var prefix: String?
 
-    @Option(help: "Quality of service of inputs, features and predictions: 0, 1 or 2. (default: 0)")
+    @Option(help: .setting(.qos, "Quality of service of inputs, features and predictions: 0, 1 or 2."))
     var qos: Int?
 
     @Flag(help: "Stop when standard input ends, for a program that starts this one and may be killed.")
@@ -33,21 +33,22 @@ struct RoleOptions: ParsableArguments {
 
 /// The options of the roles that compute.
 struct ModelOptions: ParsableArguments {
-    @Option(help: "A model bundle: a folder, or the name of one that came with lcp. (default: lenet-split4)")
+    @Option(help: .setting(.model, "A model bundle: a folder, or the name of one that came with lcp."))
     var model: String?
 
     @Option(
-        help: ArgumentHelp(
-            "Where more frames come than can be computed: latest, the newest of each sensor, or all. (default: latest)",
+        help: .setting(
+            .policy, "Where more frames come than can be computed: latest, the newest of each sensor, or all.",
             valueName: "policy"))
     var policy: String?
 
-    @Option(help: ArgumentHelp("The most frames that wait with --policy all. (default: 64)", valueName: "frames"))
+    @Option(help: .setting(.queue, "The most frames that wait with --policy all.", valueName: "frames"))
     var queue: Int?
 
     @Option(
-        help: ArgumentHelp(
-            "sensor: the predictions of a sensor in the order of its frames; none: each as soon as it is there. (default: sensor)",
+        help: .setting(
+            .order,
+            "sensor: the predictions of a sensor in the order of its frames; none: each as soon as it is there.",
             valueName: "order"))
     var order: String?
 
@@ -69,8 +70,8 @@ struct BranchOptions: ParsableArguments {
 /// The option of an aggregator.
 struct DeadlineOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp(
-            "How long to wait for the other branches, from the first, in milliseconds. (default: 100)", valueName: "ms")
+        help: .setting(
+            .deadline, "How long to wait for the other branches, from the first, in milliseconds.", valueName: "ms")
     )
     var deadline: Double?
 
@@ -80,16 +81,16 @@ struct DeadlineOptions: ParsableArguments {
 
 /// The options of a sensor.
 struct FrameOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("drawn, idx:FILE[,LABELS], dir:FOLDER or stdin. (default: drawn)", valueName: "source"))
+    @Option(help: .setting(.sensorSource, "drawn, idx:FILE[,LABELS], dir:FOLDER or stdin.", valueName: "source"))
     var source: String?
 
-    @Option(help: ArgumentHelp("Frames per second. (default: 10)", valueName: "hz"))
+    @Option(help: .setting(.sensorRate, "Frames per second.", valueName: "hz"))
     var rate: Double?
 
     @Option(help: ArgumentHelp("Stop after so many frames.", valueName: "n"))
     var count: Int?
 
-    @Option(help: "The frames' height, width and channels, for a folder or standard input. (default: 28x28x1)")
+    @Option(help: .setting(.sensorShape, "The frames' height, width and channels, for a folder or standard input."))
     var shape: String?
 
     /// What was given, by setting.

@@ -88,9 +88,9 @@ public struct Settings: Sendable {
         for (setting, other) in [
             (Setting.passwordFile, Setting.user), (.certificate, .certificateKey), (.certificateKey, .certificate),
         ] where text(setting) != nil && text(other) == nil {
-            let ways = [other.option, other.environmentVariable, "\(other.rawValue) in the pipeline file"]
+            let options = [other.option, other.environmentVariable].compactMap(\.self).joined(separator: ", ")
             throw PipelineError(
-                "\(self[setting].origin.subject(setting)) needs \(ways.compactMap(\.self).joined(separator: ", or "))")
+                "\(self[setting].origin.subject(setting)) needs \(options) or \(other.rawValue) in the pipeline file")
         }
     }
 

@@ -50,7 +50,11 @@ struct ExperimentCommand: AsyncParsableCommand {
     func run() async throws {
         let experiment = try Experiment(path: file)
         let command = self
-        try await untilStopped { try command.perform(experiment) }
+        try await untilStopped {
+            do { try command.perform(experiment) } catch is CancellationError {
+                throw TrainingReporter.stopped("the same command again goes on")
+            }
+        }
     }
 
     private func perform(_ experiment: Experiment) throws {

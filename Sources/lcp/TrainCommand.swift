@@ -66,7 +66,11 @@ struct TrainCommand: AsyncParsableCommand {
     func run() async throws {
         if helpRecipe { return print(try RecipeOptions.presets()) }
         let command = self
-        try await untilStopped { try command.train() }
+        try await untilStopped {
+            do { try command.train() } catch is CancellationError {
+                throw TrainingReporter.stopped("the same command with --resume goes on after the last whole epoch")
+            }
+        }
     }
 
     private func train() throws {
@@ -117,6 +121,12 @@ final class TrainingReporter {
     private let prefix: String
 
     init(prefix: String = "") { self.prefix = prefix }
+
+    /// Half a training is no success, for a script that asks.
+    static func stopped(_ advice: String) -> ExitCode {
+        writeLine("stopped: \(advice)")
+        return ExitCode(130)
+    }
 
     func show(_ event: TrainingRun.Event) {
         switch event {

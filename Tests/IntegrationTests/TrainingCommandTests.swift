@@ -54,6 +54,28 @@ import Testing
         #expect(!FileIO.exists("\(cut)/checkpoint.safetensors"))
     }
 
+    @Test func aTrainingThatIsStoppedIsNoSuccess() async throws {
+        let folder = try Folder()
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Repository.lcp)
+        process.arguments = Self.words + ["--epochs", "1000", "--out", "\(folder.path)/cut"]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        var said = ""
+        while !said.contains("epoch 1/1000") {
+            let data = output.fileHandleForReading.availableData
+            try #require(!data.isEmpty, "training ended before its first epoch")
+            said += String(decoding: data, as: UTF8.self)
+        }
+        process.terminate()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 130 && process.terminationReason == .exit)
+        let rest = try output.fileHandleForReading.readToEnd() ?? Data()
+        #expect(String(decoding: rest, as: UTF8.self).contains("--resume"))
+        #expect(FileIO.exists("\(folder.path)/cut/checkpoint.safetensors"))
+    }
+
     @Test func anExperimentIsATableAndGoesOnWhereItWas() async throws {
         let folder = try Folder()
         let file = "\(folder.path)/tiny.json"

@@ -10,8 +10,6 @@ public actor Aggregator {
     public struct Options: Sendable {
         /// The aggregator's name; the machine's name and the process's number where nil.
         public var id: String?
-        /// From the first features of a frame, by the monotonic clock.
-        public var deadline = Duration.milliseconds(100)
 
         public init() {}
     }
@@ -56,14 +54,14 @@ public actor Aggregator {
         _ configuration: PipelineConfiguration, bundle: ModelBundle?, fallback: ModelBundle? = nil,
         options: Options = Options()
     ) throws {
-        guard options.deadline > .zero, options.deadline <= .seconds(3600) else {
+        guard configuration.deadline > .zero, configuration.deadline <= .seconds(3600) else {
             throw PipelineError("a deadline has more than 0 and at most 3,600,000 ms")
         }
         given = bundle
         self.fallback = fallback
-        deadline = options.deadline
+        deadline = configuration.deadline
         session = try RoleSession(configuration, status: RoleSession.status(.aggregator, id: options.id))
-        if let bundle { versions = [try JoinedModel(bundle, deadline: options.deadline)] }
+        if let bundle { versions = [try JoinedModel(bundle, deadline: configuration.deadline)] }
     }
 
     /// Works until the task is cancelled.
@@ -253,7 +251,13 @@ public actor Aggregator {
             )
         }
         switch outcome {
-        case .complete(let slot): answer(version, slot)
+        case .complete(let slot):
+            if session.order == .none || version.table.isFirst(slot) {
+                answer(version, slot)
+            } else {
+                version.table.hold(slot)
+                armDeadline()
+            }
         case .waiting: armDeadline()
         case .duplicate: drop("duplicate", "\(message.topic): frame \(header.frame) came twice")
         case .late: drop("late", "\(message.topic): frame \(header.frame) came after its deadline, or twice")
@@ -300,7 +304,15 @@ public actor Aggregator {
         armDeadline()
     }
 
+    /// Answers a frame, and those of its sensor that were only waiting for it.
     private func answer(_ version: JoinedModel, _ slot: Int) {
+        let key = version.table.frame(in: slot).key
+        answerAlone(version, slot)
+        guard session.order == .sensor else { return }
+        while let next = version.table.nextHeld(after: key) { answerAlone(version, next) }
+    }
+
+    private func answerAlone(_ version: JoinedModel, _ slot: Int) {
         version.logits.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
         let frame = version.logits.withUnsafeMutableBufferPointer { version.table.take(slot, addingTo: $0) }
         // A frame is answered once, in whatever model.

@@ -88,10 +88,7 @@ actor BranchRunner {
                     $0.handle(input.topic, input.payload, isRetained: input.retained, received: input.received)
                 }
             }
-            // Old frames are worth less than new ones.
-            : try await session.client.subscribe(
-                to: filter, options: options,
-                buffer: .init(maximumMessages: 64, maximumBytes: 16 << 20, overflow: .dropOldest))
+            : try await session.client.subscribe(to: filter, options: options, buffer: session.inputBuffer)
     }
 
     /// Works until the subscription ends.

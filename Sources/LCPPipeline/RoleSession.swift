@@ -11,6 +11,14 @@ public struct PipelineConfiguration: Sendable {
     public var prefix = "lcp"
     /// For inputs, features and predictions. 0 by default: a frame that is late is worthless, so nobody repeats one.
     public var qos = QoS.atMostOnce
+    /// How long the aggregator waits for the other branches, from the first.
+    public var deadline = Duration.milliseconds(100)
+    /// Which frames are answered where more come than can be computed.
+    public var policy = FramePolicy.latest
+    /// How predictions follow each other.
+    public var order = PredictionOrder.sensor
+    /// The most frames that wait where the policy is ``FramePolicy/all``.
+    public var queueLimit = 64
 
     public init(mqtt: MQTTConfiguration, pipeline: String) {
         self.mqtt = mqtt
@@ -99,6 +107,9 @@ public final class RoleSession: Sendable {
     public let topics: Topics
     public let qos: QoS
     public let log: Log
+    let order: PredictionOrder
+    /// What waits for a branch that computes for long, as the pipeline's policy says.
+    let inputBuffer: MQTTBufferPolicy
     private let current: Mutex<RoleStatus>
 
     /// What the role says of itself now.
@@ -115,6 +126,13 @@ public final class RoleSession: Sendable {
         }
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         qos = configuration.qos
+        order = configuration.order
+        inputBuffer =
+            switch configuration.policy {
+            case .latest: .init(maximumMessages: 1024, maximumBytes: 64 << 20, keepsNewestOfTopic: true)
+            case .all:
+                .init(maximumMessages: configuration.queueLimit, maximumBytes: 1 << 30, overflow: .dropNewest)
+            }
         log = Log("\(status.role.rawValue) \(status.id)")
         current = Mutex(status)
 

@@ -36,7 +36,7 @@ struct ModelPushCommand: AsyncParsableCommand {
 
     func run() async throws {
         let bundle = try ModelBundle.find(model)
-        let configuration = try role.configuration()
+        let configuration = try role.settings().configuration()
         let (chunk, json) = (chunk, json)
         try await role.run {
             let line = ProgressLine()

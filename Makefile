@@ -40,7 +40,7 @@ bench: build
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/lcp
 	install -m 755 $(LCP) $(DESTDIR)$(PREFIX)/bin/lcp
-	cp -R Models Brokers $(DESTDIR)$(PREFIX)/share/lcp/
+	cp -R Models Brokers Configs $(DESTDIR)$(PREFIX)/share/lcp/
 
 clean:
 	rm -rf .build Benchmarks/.build

@@ -33,9 +33,11 @@ let package = Package(
         system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
         system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
+        system("CYAML", package: "libyaml-dev", pkgConfig: "yaml-0.1"),
 
         .target(name: "Charts", swiftSettings: strict),
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
+        .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
         .target(name: "CBranchKernels"),
@@ -49,7 +51,7 @@ let package = Package(
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
         .target(name: "LCPDatasets", dependencies: ["Tensors", "Images", "CZlib"], swiftSettings: strict),
         .target(
-            name: "LCPPipeline", dependencies: ["MQTT", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
+            name: "LCPPipeline", dependencies: ["MQTT", "YAML", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
             swiftSettings: strict),
         .executableTarget(
             name: "lcp",
@@ -62,6 +64,7 @@ let package = Package(
 
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
+        .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
         .testTarget(
@@ -69,7 +72,7 @@ let package = Package(
         .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CKernels"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
-        .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),
+        .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "MQTT", "Tensors"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LCPPipeline", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),

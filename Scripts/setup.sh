@@ -5,7 +5,7 @@
 set -eu
 
 packages="mosquitto mosquitto-clients libmosquitto-dev libxnnpack-dev libpthreadpool-dev libturbojpeg0-dev
-libpng-dev libxxhash-dev libssl-dev zlib1g-dev pkg-config ca-certificates curl"
+libpng-dev libxxhash-dev libyaml-dev libssl-dev zlib1g-dev pkg-config ca-certificates curl"
 [ "${1:-}" = tests ] && packages="$packages openssl python3 python3-paho-mqtt"
 
 fail() { echo "setup: $*" >&2; exit 1; }

@@ -10,8 +10,6 @@ public actor Aggregator {
     public struct Options: Sendable {
         /// The aggregator's name; the machine's name and the process's number where nil.
         public var id: String?
-        /// From the first features of a frame, by the monotonic clock.
-        public var deadline = Duration.milliseconds(100)
 
         public init() {}
     }
@@ -25,17 +23,13 @@ public actor Aggregator {
         var predictionTopic: String
     }
 
-    private let bundleHash: ModelHash
-    private let branchCount: Int
-    private let classes: Int
-    private let bias: [Float]
-    /// What the sum of the shares is multiplied by, by the number of missing branches.
-    private let missingScale: [Float]
-    /// For each branch: what it sends, how many numbers, and its columns of W where it sends features.
-    private let outputs: [(kind: TensorMessageHeader.Kind, count: Int, weights: [Float])]
-    private var table: JoinTable
-    private var logits: [Float]
-    private var writer: PredictionWriter
+    /// The model that it was given; nil for the one that the pipeline has.
+    private let given: ModelBundle?
+    private let fallback: ModelBundle?
+    private let deadline: Duration
+    private var supply: ModelSupply?
+    /// The model that frames are joined in; two while one takes the other's place.
+    private var versions: [JoinedModel] = []
     private var sources: [String: Source] = [:]
     private var predictionTopics: [String: String] = [:]
     private let started = ContinuousClock.now
@@ -52,40 +46,22 @@ public actor Aggregator {
 
     /// Prepares the join; nothing is sent yet.
     ///
+    /// - Parameters:
+    ///   - bundle: the model; nil for the one that was pushed to the pipeline.
+    ///   - fallback: what to join where none was pushed.
     /// - Throws: ``PipelineError``, ``ModelBundleError`` or ``MQTTError``.
-    public init(_ configuration: PipelineConfiguration, bundle: ModelBundle, options: Options = Options()) throws {
-        guard options.deadline > .zero, options.deadline <= .seconds(3600) else {
+    public init(
+        _ configuration: PipelineConfiguration, bundle: ModelBundle?, fallback: ModelBundle? = nil,
+        options: Options = Options()
+    ) throws {
+        guard configuration.deadline > .zero, configuration.deadline <= .seconds(3600) else {
             throw PipelineError("a deadline has more than 0 and at most 3,600,000 ms")
         }
-        let network = bundle.network
-        let merge = try bundle.mergeParameters()
-        var outputs: [(TensorMessageHeader.Kind, Int, [Float])] = []
-        for branch in network.branches.indices {
-            if try network.output(of: branch) == .partialLogits {
-                outputs.append((.partialLogits, network.classes, []))
-            } else {
-                outputs.append(
-                    (
-                        .features, try network.featureCount(of: branch),
-                        try network.mergeWeights(of: branch, merge: merge)
-                    ))
-            }
-        }
-        self.outputs = outputs
-        bundleHash = bundle.hash
-        branchCount = network.branches.count
-        classes = network.classes
-        bias = merge.bias
-        missingScale = bundle.manifest.missingScale ?? Array(repeating: 1, count: network.branches.count)
-        table = JoinTable(branchCount: branchCount, width: classes, deadline: options.deadline)
-        logits = merge.bias
-        writer = PredictionWriter(labels: bundle.manifest.labels)
-
-        var status = RoleSession.status(.aggregator, id: options.id)
-        status.branches = branchCount
-        status.model = bundle.manifest.name
-        status.modelHash = bundle.hash.description
-        session = try RoleSession(configuration, status: status)
+        given = bundle
+        self.fallback = fallback
+        deadline = configuration.deadline
+        session = try RoleSession(configuration, status: RoleSession.status(.aggregator, id: options.id))
+        if let bundle { versions = [try JoinedModel(bundle, deadline: configuration.deadline)] }
     }
 
     /// Works until the task is cancelled.
@@ -98,6 +74,19 @@ public actor Aggregator {
     }
 
     private func work() async throws {
+        if given == nil {
+            let supply = ModelSupply(session) { [weak self] offer in
+                self?.assumeIsolated { $0.offered(offer) }
+            }
+            self.supply = supply
+            try await supply.start()
+            // What the broker has kept comes before its answer to this.
+            try await session.publishStatus { _ in }
+            try await firstModel(supply)
+        }
+        describe()
+        let reconnects = Task { await watchConnection() }
+        defer { reconnects.cancel() }
         let features = try await session.client.subscribe(
             to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false)
         ) { [weak self] message in
@@ -106,11 +95,82 @@ public actor Aggregator {
             self?.assumeIsolated { $0.handle(message) }
         }
         try await session.ready()
-        session.log("ready: joins \(branchCount) branch\(branchCount == 1 ? "" : "es") of \(session.topics.root)")
+        let count = versions[0].branchCount
+        session.log("ready: joins \(count) branch\(count == 1 ? "" : "es") of \(session.topics.root)")
         scheduleStatistics()
         for try await _ in features {}
-        while let slot = table.anyOpen() { answer(slot) }
+        for version in versions { while let slot = version.table.anyOpen() { answer(version, slot) } }
     }
+
+    // MARK: The model
+
+    private func firstModel(_ supply: ModelSupply) async throws {
+        if let offer = await supply.offer {
+            session.log("getting the model \(offer.name)")
+            versions = [try JoinedModel(try await supply.fetch(offer, branches: []), deadline: deadline)]
+        } else if let fallback {
+            session.log(
+                "no model was pushed to \(session.topics.root): joining \(fallback.manifest.name), which came with lcp")
+            versions = [try JoinedModel(fallback, deadline: deadline)]
+        } else {
+            throw PipelineError(
+                "no model was pushed to the pipeline \(session.topics.root): push one with lcp model push, or give --model"
+            )
+        }
+    }
+
+    private func describe() {
+        let (newest, hashes) = (versions.last, versions.map(\.model.description))
+        session.sendStatus {
+            $0.branches = newest?.branchCount
+            $0.model = newest?.name
+            $0.modelHash = newest?.model.description
+            $0.models = hashes
+        }
+    }
+
+    /// A new model is joined beside the old one; each frame is answered in the first that has all of its branches.
+    private func offered(_ offer: ModelOffer) {
+        guard let supply, !versions.isEmpty, !versions.contains(where: { $0.model.description == offer.model }) else {
+            return
+        }
+        session.log("the model \(offer.name) was pushed: getting it")
+        Task {
+            do {
+                let version = try JoinedModel(try await supply.fetch(offer, branches: []), deadline: deadline)
+                // Two at most: one that was pushed after another has taken its place before it ever ran.
+                versions = versions.suffix(1) + [version]
+                describe()
+                session.log("joins \(offer.name), too, until all workers run it")
+            } catch {
+                session.log("the model \(offer.name) is not used: \(error)")
+            }
+        }
+    }
+
+    private func watchConnection() async {
+        var wasLost = false
+        for await state in session.client.connectionStates {
+            switch state {
+            case .waiting: wasLost = true
+            case .connected where wasLost:
+                wasLost = false
+                await supply?.reconnected()
+            default: break
+            }
+        }
+    }
+
+    /// The model before is forgotten when nobody has sent anything of it for a while.
+    private func forgetOldModels() {
+        guard versions.count > 1, let newest = versions.last, newest.lastUsed != nil else { return }
+        let old = versions.filter { $0 !== newest && .now - ($0.lastUsed ?? started) > Self.oldModelPatience }
+        guard !old.isEmpty else { return }
+        versions.removeAll { version in old.contains { $0 === version } }
+        describe()
+    }
+
+    private static let oldModelPatience = Duration.seconds(10)
 
     private func handle(_ message: MQTTMessageView) {
         guard !message.retained else {
@@ -125,17 +185,18 @@ public actor Aggregator {
         } catch {
             return drop(error.rawValue, "\(message.topic): \(error)")
         }
-        guard header.model == bundleHash else {
+        guard let version = versions.first(where: { $0.model == header.model }) else {
             return drop(
                 "other_model",
-                "\(message.topic): the worker runs model \(header.model), this aggregator \(bundleHash): give both the same bundle"
+                "\(message.topic): the worker runs model \(header.model), this aggregator \(versions.last?.model.description ?? "none"): give both the same bundle"
             )
         }
-        guard Int(header.branchCount) == branchCount, Int(header.branch) == source.branch, source.branch < branchCount
+        guard Int(header.branchCount) == version.branchCount, Int(header.branch) == source.branch,
+            source.branch < version.branchCount
         else {
             return drop("bad_branch", "\(message.topic): it names branch \(header.branch) of \(header.branchCount)")
         }
-        let output = outputs[source.branch]
+        let output = version.outputs[source.branch]
         guard header.kind == output.kind, header.dtype == .fp32, header.shape.elementCount == output.count else {
             return drop(
                 "wrong_shape",
@@ -145,14 +206,18 @@ public actor Aggregator {
             message.payload.loadUnaligned(fromByteOffset: TensorMessageHeader.size + 4 * $0, as: Float.self).isFinite
         }
         guard isFinite else { return drop("not_finite", "\(message.topic): it holds infinity or not-a-number") }
-        join(message, header, source)
+        version.lastUsed = .now
+        join(message, header, source, version)
     }
 
-    private func join(_ message: MQTTMessageView, _ header: TensorMessageHeader, _ source: Source) {
+    private func join(
+        _ message: MQTTMessageView, _ header: TensorMessageHeader, _ source: Source, _ version: JoinedModel
+    ) {
         let key = JoinTable.Key(sensor: source.sensor, session: header.session, frame: header.frame)
-        let weights = outputs[source.branch].weights
+        let weights = version.outputs[source.branch].weights
+        let classes = version.classes
         var evicted: [(JoinTable.Frame, [Float])] = []
-        let outcome = table.add(
+        let outcome = version.table.add(
             key, branch: source.branch, captureTime: header.captureTime, label: header.label,
             computeTime: header.computeTime,
             now: .now
@@ -178,14 +243,21 @@ public actor Aggregator {
             }
         }
         for (frame, sums) in evicted {
-            logits = sums
-            publish(frame)
+            version.logits = sums
+            publish(frame, version)
             drop(
-                "join_overflow", "more than \(table.maximumOpen) frames wait for branches: the oldest is answered early"
+                "join_overflow",
+                "more than \(version.table.maximumOpen) frames wait for branches: the oldest is answered early"
             )
         }
         switch outcome {
-        case .complete(let slot): answer(slot)
+        case .complete(let slot):
+            if session.order == .none || version.table.isFirst(slot) {
+                answer(version, slot)
+            } else {
+                version.table.hold(slot)
+                armDeadline()
+            }
         case .waiting: armDeadline()
         case .duplicate: drop("duplicate", "\(message.topic): frame \(header.frame) came twice")
         case .late: drop("late", "\(message.topic): frame \(header.frame) came after its deadline, or twice")
@@ -208,7 +280,7 @@ public actor Aggregator {
     // MARK: Answers
 
     private func armDeadline() {
-        guard deadlineTimer == nil, let next = table.nextDeadline else { return }
+        guard deadlineTimer == nil, let next = versions.compactMap({ $0.table.nextDeadline }).min() else { return }
         deadlineTimer = session.client.eventLoop.schedule(after: next - .now) { [weak self] in
             guard let self else { return }
             assumeIsolated { $0.deadlineCame() }
@@ -217,30 +289,50 @@ public actor Aggregator {
 
     private func deadlineCame() {
         deadlineTimer = nil
-        while let slot = table.expired(now: .now) { answer(slot) }
+        for version in versions {
+            while let slot = version.table.expired(now: .now) {
+                let key = version.table.frame(in: slot).key
+                let present = version.table.branchesPresent(of: key) ?? 0
+                // While one model takes another's place, the one with more branches answers.
+                if versions.contains(where: { $0 !== version && ($0.table.branchesPresent(of: key) ?? 0) > present }) {
+                    version.table.discard(key)
+                } else {
+                    answer(version, slot)
+                }
+            }
+        }
         armDeadline()
     }
 
-    private func answer(_ slot: Int) {
-        logits.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
-        publish(logits.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) })
+    /// Answers a frame, and those of its sensor that were only waiting for it.
+    private func answer(_ version: JoinedModel, _ slot: Int) {
+        let key = version.table.frame(in: slot).key
+        answerAlone(version, slot)
+        guard session.order == .sensor else { return }
+        while let next = version.table.nextHeld(after: key) { answerAlone(version, next) }
     }
 
-    /// Answers a frame from the sum of its shares, which lies in `logits`.
-    private func publish(_ frame: JoinTable.Frame) {
-        let factor = missingScale[branchCount - frame.branches.nonzeroBitCount]
-        for index in 0..<classes { logits[index] = factor * logits[index] + bias[index] }
-        Self.softmax(&logits)
+    private func answerAlone(_ version: JoinedModel, _ slot: Int) {
+        version.logits.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
+        let frame = version.logits.withUnsafeMutableBufferPointer { version.table.take(slot, addingTo: $0) }
+        // A frame is answered once, in whatever model.
+        if versions.count > 1 { for other in versions where other !== version { other.table.discard(frame.key) } }
+        publish(frame, version)
+    }
+
+    /// Answers a frame from the sum of its shares, which lies in the model's `logits`.
+    private func publish(_ frame: JoinTable.Frame, _ version: JoinedModel) {
+        version.finish(frame)
         var latency: Int64?
         if frame.captureTime > 0 {
             let (passed, overflow) = wallClockNanoseconds().subtractingReportingOverflow(frame.captureTime)
             if !overflow, (0...Self.longestLatency).contains(passed) { latency = passed }
         }
-        logits.withUnsafeBufferPointer {
-            writer.write(frame, probabilities: $0, branchCount: branchCount, latency: latency)
+        version.logits.withUnsafeBufferPointer {
+            version.writer.write(frame, probabilities: $0, branchCount: version.branchCount, latency: latency)
         }
         let topic = predictionTopics[frame.key.sensor] ?? session.topics.prediction(frame.key.sensor)
-        let failure = writer.bytes.withUnsafeBytes { bytes -> MQTTError? in
+        let failure = version.writer.bytes.withUnsafeBytes { bytes -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(bytes, to: topic, qos: session.qos)
                 return nil
@@ -252,18 +344,8 @@ public actor Aggregator {
             return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
         }
         frames += 1
-        if frame.branches.nonzeroBitCount < branchCount { incomplete += 1 }
+        if frame.branches.nonzeroBitCount < version.branchCount { incomplete += 1 }
         if let latency { latencies.add(milliseconds: Double(latency) / 1e6) }
-    }
-
-    static func softmax(_ values: inout [Float]) {
-        let largest = values.max() ?? 0
-        var sum: Float = 0
-        for index in values.indices {
-            values[index] = expf(values[index] - largest)
-            sum += values[index]
-        }
-        for index in values.indices { values[index] /= sum }
     }
 
     private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
@@ -276,6 +358,7 @@ public actor Aggregator {
         statisticsTimer = session.client.eventLoop.schedule(after: .seconds(5)) { [weak self] in
             self?.assumeIsolated {
                 $0.publishStatistics()
+                $0.forgetOldModels()
                 $0.scheduleStatistics()
             }
         }

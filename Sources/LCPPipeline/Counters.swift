@@ -49,6 +49,10 @@ struct LatencyWindow {
         next = (next + 1) % Self.capacity
     }
 
+    mutating func add(_ other: LatencyWindow) {
+        for value in other.values { add(milliseconds: Double(value)) }
+    }
+
     /// The percentiles asked for, 0 to 100, milliseconds; nil before the first value.
     func percentiles(_ wanted: [Double]) -> [Double]? {
         guard !values.isEmpty else { return nil }

@@ -48,7 +48,22 @@ struct JoinTable {
     private struct Slot {
         var frame: Frame
         var shares: [Float]
+        /// Complete, and waiting for an earlier frame of its sensor.
+        var isHeld = false
     }
+    /// The frames of one sensor since its start, which have numbers that rise.
+    private struct Stream: Hashable {
+        var sensor: String
+        var session: UInt64
+
+        /// Nil for a bare input, which has no number.
+        init?(_ key: Key) {
+            guard key.session != 0 else { return nil }
+            (sensor, session) = (key.sensor, key.session)
+        }
+    }
+    /// The open frames of each sensor, in rising order.
+    private var streams: [Stream: [UInt64]] = [:]
     private var slots: [Slot] = []
     private var free: [Int] = []
     /// The open slots of a key: one, or more for a bare input that came several times.
@@ -119,11 +134,17 @@ struct JoinTable {
         if let reused = free.popLast() {
             slot = reused
             slots[slot].frame = frame
+            slots[slot].isHeld = false
         } else {
             slot = slots.count
             slots.append(Slot(frame: frame, shares: [Float](repeating: 0, count: branchCount * width)))
         }
         open[key, default: []].append(slot)
+        if let stream = Stream(key) {
+            // Nearly always it is the last.
+            let place = streams[stream]?.lastIndex { $0 < key.frame }.map { $0 + 1 } ?? 0
+            streams[stream, default: []].insert(key.frame, at: place)
+        }
         // Behind a frame that waits long, answered ones may pile up.
         if queue.count >= 4 * maximumOpen {
             queue = queue[queueHead...].filter { slots[$0.slot].frame.generation == $0.generation }
@@ -182,9 +203,46 @@ struct JoinTable {
         } else {
             open[frame.key] = nil
         }
-        if frame.key.session != 0 { remember(frame.key) }
+        if let stream = Stream(frame.key) {
+            remember(frame.key)
+            streams[stream]?.removeAll { $0 == frame.key.frame }
+            if streams[stream]?.isEmpty == true { streams[stream] = nil }
+        }
         return frame
     }
+
+    /// Whether no earlier frame of the sensor waits.
+    func isFirst(_ slot: Int) -> Bool {
+        let key = slots[slot].frame.key
+        return Stream(key).map { streams[$0]?.first == key.frame } ?? true
+    }
+
+    /// Keeps a complete frame until those before it are answered, at most until its own deadline.
+    mutating func hold(_ slot: Int) { slots[slot].isHeld = true }
+
+    /// The slot of a sensor's earliest frame, where that is complete and was only waiting for its turn.
+    func nextHeld(after key: Key) -> Int? {
+        guard let stream = Stream(key), let frame = streams[stream]?.first,
+            let slot = open[Key(sensor: key.sensor, session: key.session, frame: frame)]?.first, slots[slot].isHeld
+        else { return nil }
+        return slot
+    }
+
+    /// Forgets a frame that was answered elsewhere; shares of it that still come are late.
+    mutating func discard(_ key: Key) {
+        if let slot = open[key]?.first {
+            var nothing = [Float](repeating: 0, count: width)
+            _ = nothing.withUnsafeMutableBufferPointer { take(slot, addingTo: $0) }
+        } else if key.session != 0 {
+            remember(key)
+        }
+    }
+
+    /// How many branches of a frame have come; nil where it does not wait.
+    func branchesPresent(of key: Key) -> Int? { open[key]?.first.map { slots[$0].frame.branches.nonzeroBitCount } }
+
+    /// What is known of the frame in a slot.
+    func frame(in slot: Int) -> Frame { slots[slot].frame }
 
     private mutating func remember(_ key: Key) {
         guard closed.insert(key).inserted else { return }

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 public import MQTT
+import Synchronization
 
 /// How a role reaches its pipeline.
 public struct PipelineConfiguration: Sendable {
@@ -10,6 +11,14 @@ public struct PipelineConfiguration: Sendable {
     public var prefix = "lcp"
     /// For inputs, features and predictions. 0 by default: a frame that is late is worthless, so nobody repeats one.
     public var qos = QoS.atMostOnce
+    /// How long the aggregator waits for the other branches, from the first.
+    public var deadline = Duration.milliseconds(100)
+    /// Which frames are answered where more come than can be computed.
+    public var policy = FramePolicy.latest
+    /// How predictions follow each other.
+    public var order = PredictionOrder.sensor
+    /// The most frames that wait where the policy is ``FramePolicy/all``.
+    public var queueLimit = 64
 
     public init(mqtt: MQTTConfiguration, pipeline: String) {
         self.mqtt = mqtt
@@ -36,8 +45,25 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var id: String
     /// Random at every start: ties a death to its birth.
     public var birth: String
+    /// The branch that it was told to run, where it runs only that.
     public var branch: Int?
+    /// How many branches the model has.
     public var branches: Int?
+    /// A worker's branches whose inputs it receives.
+    public var serves: [Int]?
+    /// A worker's branches that it runs or is about to run.
+    public var claims: [Int]?
+    /// Whether its branches were given on its command line.
+    public var pinned: Bool?
+    /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
+    public var models: [String]?
+    /// What runs the branches.
+    public var engine: String?
+    /// Of lcp.
+    public var version: String?
+    public var cores: Int?
+    /// The longest of its branches, measured when it was prepared, milliseconds.
+    public var computeTime: Double?
     /// The name of the model, for people.
     public var model: String?
     /// The hash of the model, in hexadecimal.
@@ -46,9 +72,11 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, model, host
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, host, engine, version,
+            cores
         case modelHash = "model_hash"
         case processID = "pid"
+        case computeTime = "compute_ms"
     }
 
     public init(state: State, role: Role, id: String, birth: String) {
@@ -79,7 +107,13 @@ public final class RoleSession: Sendable {
     public let topics: Topics
     public let qos: QoS
     public let log: Log
-    let status: RoleStatus
+    let order: PredictionOrder
+    /// What waits for a branch that computes for long, as the pipeline's policy says.
+    let inputBuffer: MQTTBufferPolicy
+    private let current: Mutex<RoleStatus>
+
+    /// What the role says of itself now.
+    var status: RoleStatus { current.withLock { $0 } }
 
     /// - Parameters:
     ///   - status: what the role says of itself; its state is set here.
@@ -92,8 +126,15 @@ public final class RoleSession: Sendable {
         }
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         qos = configuration.qos
+        order = configuration.order
+        inputBuffer =
+            switch configuration.policy {
+            case .latest: .init(maximumMessages: 1024, maximumBytes: 64 << 20, keepsNewestOfTopic: true)
+            case .all:
+                .init(maximumMessages: configuration.queueLimit, maximumBytes: 1 << 30, overflow: .dropNewest)
+            }
         log = Log("\(status.role.rawValue) \(status.id)")
-        self.status = status
+        current = Mutex(status)
 
         var mqtt = configuration.mqtt
         mqtt.clientID = "\(configuration.prefix)-\(configuration.pipeline)-\(status.role.rawValue)-\(status.id)"
@@ -127,6 +168,8 @@ public final class RoleSession: Sendable {
             birth: String(UInt64.random(in: 1...UInt64.max), radix: 16))
         status.host = hostName
         status.processID = getpid()
+        status.version = LCPVersion.current
+        status.cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
         return status
     }
 
@@ -141,7 +184,7 @@ public final class RoleSession: Sendable {
         }
         let watcher = Task { await watch(states) }
         do {
-            try await publish(.starting)
+            try await publishStatus { $0.state = .starting }
             try await body()
         } catch is CancellationError {
         } catch {
@@ -156,6 +199,7 @@ public final class RoleSession: Sendable {
             // Not as a child of a task that may be cancelled: the goodbye is said in any case. The close waits for it.
             var last = status
             last.state = .disconnected
+            (last.serves, last.claims, last.models) = (nil, nil, nil)
             let json = last.json
             let topic = topics.status(status.role, status.id)
             json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }
@@ -165,13 +209,28 @@ public final class RoleSession: Sendable {
     }
 
     /// Says that all subscriptions are acknowledged.
-    func ready() async throws { try await publish(.ready) }
+    func ready() async throws { try await publishStatus { $0.state = .ready } }
 
-    private func publish(_ state: RoleStatus.State) async throws {
-        var status = status
-        status.state = state
+    /// Changes what the role says of itself and publishes that; returns when the broker has it.
+    func publishStatus(_ change: (inout RoleStatus) -> Void) async throws {
+        let status = changed(change)
         try await client.publish(
             status.json, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
+    }
+
+    /// The same without waiting.
+    func sendStatus(_ change: (inout RoleStatus) -> Void) {
+        let status = changed(change)
+        status.json.withUnsafeBytes {
+            try? client.send($0, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
+        }
+    }
+
+    private func changed(_ change: (inout RoleStatus) -> Void) -> RoleStatus {
+        current.withLock {
+            change(&$0)
+            return $0
+        }
     }
 
     /// Tells people of losses and returns; after a return the broker may have forgotten the status or carry the last will.
@@ -185,7 +244,7 @@ public final class RoleSession: Sendable {
             case .connected where hasLost:
                 hasLost = false
                 log("connected again")
-                try? await publish(.ready)
+                try? await publishStatus { _ in }
             default: break
             }
         }

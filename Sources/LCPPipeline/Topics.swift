@@ -37,6 +37,16 @@ public struct Topics: Sendable, Hashable {
     /// All statuses.
     public var statuses: String { "\(root)/status/+/+" }
 
+    /// The statuses of all workers.
+    public var workerStatuses: String { "\(root)/status/worker/+" }
+
+    /// The retained manifest of the pipeline's model.
+    public var modelManifest: String { "\(root)/model/manifest" }
+    /// A piece of a file of the model, named by the SHA-256 of the file.
+    public func modelBlob(_ sha256: String, chunk: Int) -> String { "\(root)/model/blob/\(sha256)/\(chunk)" }
+    /// All pieces of a file.
+    public func modelBlobs(_ sha256: String) -> String { "\(root)/model/blob/\(sha256)/+" }
+
     /// The counters of one process.
     public func statistics(_ role: Role, _ id: String) -> String { "\(root)/stats/\(role.rawValue)/\(id)" }
 

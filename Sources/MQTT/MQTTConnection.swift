@@ -81,6 +81,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     private var entries: [Entry] = []
     private var nextIdentifier: UInt32 = 1
     private var subscribing: [Int32: Entry] = [:]
+    /// Subscriptions that end as soon as the broker has acknowledged it, with what is done then.
+    private var unsubscribing: [Int32: (entry: Entry, completion: @Sendable () -> Void)] = [:]
 
     /// Messages that handlers sent from inside libmosquitto's callback, where nothing is written yet.
     private var unflushed = 0
@@ -172,6 +174,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         mosquitto_subscribe_v5_callback_set(handle) { _, user, mid, count, granted, _ in
             MQTTConnection.of(user)?.onSubscribe(mid, count > 0 ? granted?.pointee : nil)
         }
+        mosquitto_unsubscribe_v5_callback_set(handle) { _, user, mid, _ in MQTTConnection.of(user)?.onUnsubscribe(mid) }
         mosquitto_message_v5_callback_set(handle) { _, user, message, properties in
             if let message { MQTTConnection.of(user)?.onMessage(message.pointee, properties) }
         }
@@ -328,6 +331,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         // libmosquitto closes it with the next connection or with the handle; a dead one must not linger until then.
         if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
         subscribing.removeAll(keepingCapacity: true)
+        // What was being ended is not asked for again.
+        finishUnsubscribing()
         unflushed = 0
         // Of what was not written, QoS 0 is gone; QoS 1 and 2 are kept by libmosquitto and sent again.
         for (mid, message) in inFlight where message.qos == .atMostOnce {
@@ -390,6 +395,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             for waiter in entry.waiters { waiter(error) }
             for buffer in entry.buffers { buffer.finish(nil) }
         }
+        finishUnsubscribing()
         completeClose()
         loop.setSource(nil)
     }
@@ -569,6 +575,24 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         entries.removeAll { $0 === entry }
         for waiter in waiters { waiter(error) }
         for buffer in entry.buffers { buffer.finish(error) }
+    }
+
+    private func onUnsubscribe(_ mid: Int32) {
+        guard let (entry, completion) = unsubscribing.removeValue(forKey: mid) else { return }
+        end(entry, completion)
+    }
+
+    private func finishUnsubscribing() {
+        let ended = unsubscribing.values
+        unsubscribing.removeAll()
+        for (entry, completion) in ended { end(entry, completion) }
+    }
+
+    private func end(_ entry: Entry, _ completion: @Sendable () -> Void) {
+        entries.removeAll { $0 === entry }
+        for buffer in entry.buffers { buffer.finish(nil) }
+        entry.buffers = []
+        completion()
     }
 
     private func onMessage(_ message: mosquitto_message, _ list: OpaquePointer?) {
@@ -793,6 +817,21 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             for waiter in entry.waiters { waiter(error) }
             for buffer in entry.buffers { buffer.finish(error) }
         }
+    }
+
+    /// Ends a subscription; what the broker has sent until it acknowledges that is still delivered. `completion` is called
+    /// then.
+    func end(_ buffer: MessageBuffer, _ completion: @escaping @Sendable () -> Void) {
+        guard let entry = entries.first(where: { $0.buffers.contains { $0 === buffer } }) else { return completion() }
+        var mid: Int32 = 0
+        guard entry.buffers.count == 1, machine.state == .connected,
+            mosquitto_unsubscribe(handle, &mid, entry.filter) == MOSQ_ERR_SUCCESS.int
+        else {
+            remove(buffer)
+            buffer.finish(nil)
+            return completion()
+        }
+        unsubscribing[mid] = (entry, completion)
     }
 
     func remove(_ buffer: MessageBuffer) {

@@ -30,6 +30,15 @@ public final class MQTTSubscription: AsyncSequence, Sendable {
         eventLoop.execute { [connection, buffer] in connection.remove(buffer) }
     }
 
+    /// Ends the subscription without losing what is on its way: the broker is told, everything that it has sent until it
+    /// acknowledges that is still delivered, and then the sequence ends. Returns when the broker has acknowledged, or the
+    /// connection is gone.
+    public func end() async {
+        await withCheckedContinuation { continuation in
+            eventLoop.execute { [connection, buffer] in connection.end(buffer) { continuation.resume() } }
+        }
+    }
+
     public func makeAsyncIterator() -> Iterator { Iterator(subscription: self) }
 
     public struct Iterator: AsyncIteratorProtocol {

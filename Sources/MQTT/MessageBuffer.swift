@@ -9,17 +9,25 @@ public struct MQTTBufferPolicy: Sendable, Hashable {
         /// Nothing more is read from the socket until the consumer has taken half of what is held, at most for half the
         /// keepalive; then the oldest is dropped and counted. The broker queues meanwhile, for all subscriptions of this client.
         case stopReading
+        /// The new message is dropped and counted: what waits already is answered.
+        case dropNewest
     }
 
     public var maximumMessages: Int
     /// Bytes of topics and payloads. One message is always held, however large.
     public var maximumBytes: Int
     public var overflow: Overflow
+    /// A new message takes the place of one that waits with the same topic, which is dropped and counted.
+    public var keepsNewestOfTopic: Bool
 
-    public init(maximumMessages: Int = 1000, maximumBytes: Int = 32 << 20, overflow: Overflow = .dropOldest) {
+    public init(
+        maximumMessages: Int = 1000, maximumBytes: Int = 32 << 20, overflow: Overflow = .dropOldest,
+        keepsNewestOfTopic: Bool = false
+    ) {
         self.maximumMessages = max(1, maximumMessages)
         self.maximumBytes = maximumBytes
         self.overflow = overflow
+        self.keepsNewestOfTopic = keepsNewestOfTopic
     }
 }
 
@@ -71,6 +79,19 @@ final class MessageBuffer: Sendable {
             if let waiting = state.waiting {
                 state.waiting = nil
                 return (waiting, .accepted)
+            }
+            if policy.keepsNewestOfTopic, let place = state.messages.firstIndex(where: { $0.topic == message.topic }) {
+                state.bytes += Self.size(message) - Self.size(state.messages[place])
+                state.messages[place] = message
+                state.dropped += 1
+                return (nil, .accepted)
+            }
+            if policy.overflow == .dropNewest, !state.messages.isEmpty,
+                state.messages.count >= policy.maximumMessages
+                    || state.bytes + Self.size(message) > policy.maximumBytes
+            {
+                state.dropped += 1
+                return (nil, .accepted)
             }
             state.messages.append(message)
             state.bytes += Self.size(message)
@@ -190,6 +211,16 @@ struct Ring<Element> {
         head = (head + 1) & (storage.count - 1)
         count -= 1
         return element
+    }
+
+    func firstIndex(where matches: (Element) -> Bool) -> Int? {
+        (0..<count).first { matches(self[$0]) }
+    }
+
+    /// The element at a place, counted from the oldest.
+    subscript(place: Int) -> Element {
+        get { storage[(head + place) & (storage.count - 1)]! }
+        set { storage[(head + place) & (storage.count - 1)] = newValue }
     }
 
     private mutating func grow() {

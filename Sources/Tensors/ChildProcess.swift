@@ -14,9 +14,11 @@ package final class ChildProcess: @unchecked Sendable {
     ///   - inherited: a descriptor that the child gets as its number 3, −1 for none.
     ///   - errorOutput: where its standard error goes; −1 for this process's own.
     ///   - output: where its standard output goes; −1 throws it away.
+    ///   - hiding: variables of this process's environment that the child does not get.
     /// - Throws: ``ProcessError``.
     package init(
-        executable: String, arguments: [String], inherited: Int32 = -1, output: Int32 = -1, errorOutput: Int32 = -1
+        executable: String, arguments: [String], inherited: Int32 = -1, output: Int32 = -1, errorOutput: Int32 = -1,
+        hiding: [String] = []
     ) throws(ProcessError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw ProcessError("cannot make a pipe: \(String(cString: strerror(errno)))") }
@@ -52,8 +54,15 @@ package final class ChildProcess: @unchecked Sendable {
         var pointers = ([executable] + arguments).map { strdup($0) }
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
+        var variables: [UnsafeMutablePointer<CChar>?] = []
+        var next = environ
+        while let variable = next.pointee {
+            if !hiding.contains(where: { String(cString: variable).hasPrefix("\($0)=") }) { variables.append(variable) }
+            next += 1
+        }
+        variables.append(nil)
         var pid = pid_t()
-        let result = posix_spawn(&pid, executable, &actions, &attributes, pointers, environ)
+        let result = posix_spawn(&pid, executable, &actions, &attributes, pointers, variables)
         close(ends[0])
         guard result == 0 else {
             close(ends[1])

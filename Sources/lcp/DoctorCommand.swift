@@ -14,6 +14,7 @@ struct DoctorCommand: AsyncParsableCommand {
         discussion: """
             Examples:
               lcp doctor
+              lcp doctor --config Configs/pipelines/kitchen.yaml
               lcp doctor --broker mqtts://broker.local --cafile ca.crt --user pi --password-file password
             """)
 
@@ -41,9 +42,12 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     private func examine() async throws {
+        let settings = try connection.settings()
         var checks = Self.machine()
         if !offline {
-            do { checks += try await Self.broker(try connection.mqtt()) } catch let error as MQTTError {
+            do { checks += try await Self.broker(try settings.mqtt(), prefix: settings.prefix) } catch let error
+                as MQTTError
+            {
                 checks.append(
                     Check(
                         name: "broker", result: .bad, detail: error.description,
@@ -107,7 +111,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     // MARK: The broker
 
-    private static func broker(_ base: MQTTConfiguration) async throws -> [Check] {
+    private static func broker(_ base: MQTTConfiguration, prefix: String) async throws -> [Check] {
         var configuration = base
         let identifier = String(UInt32.random(in: 1...UInt32.max), radix: 36)
         configuration.clientID = "lcp-doctor-\(identifier)"
@@ -118,7 +122,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 name: "broker", result: .good,
                 detail: "\(configuration.address) speaks MQTT \(configuration.protocolVersion == .v5 ? "5" : "3.1.1")")
         ]
-        let topics = try Topics(pipeline: "doctor-\(identifier)")
+        let topics = try Topics(prefix: prefix, pipeline: "doctor-\(identifier)")
         do {
             checks.append(try await roundTrip(client, topics))
             // Where nothing comes back, the rest would only say so again.
@@ -130,7 +134,7 @@ struct DoctorCommand: AsyncParsableCommand {
             checks.append(
                 Check(
                     name: "topics", result: .bad, detail: error.description,
-                    advice: "let this user publish and subscribe below lcp/; Brokers/tls/acl shows how"))
+                    advice: "let this user publish and subscribe below \(prefix)/; Brokers/tls/acl shows how"))
         }
         await client.close()
         return checks

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPPipeline
 
 @main
 struct LCP: AsyncParsableCommand {
@@ -18,13 +19,13 @@ struct LCP: AsyncParsableCommand {
               lcp aggregator
               lcp sensor --source drawn
             """,
-        version: "0.1.0",
+        version: LCPVersion.current,
         subcommands: subcommands)
 
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
         TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, WatchCommand.self, BrokerCommand.self,
-        DoctorCommand.self,
+        DoctorCommand.self, ConfigCommand.self,
         DataCommand.self, BenchCommand.self,
     ]
 }

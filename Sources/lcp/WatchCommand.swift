@@ -12,6 +12,7 @@ struct WatchCommand: AsyncParsableCommand {
             Examples:
               lcp watch
               lcp watch --broker mqtt://broker.local --pipeline kitchen
+              lcp watch --config Configs/pipelines/kitchen.yaml
               lcp watch --json --count 100 > predictions.jsonl
             """)
 
@@ -24,7 +25,7 @@ struct WatchCommand: AsyncParsableCommand {
     var count: Int?
 
     func run() async throws {
-        let configuration = try role.configuration()
+        let configuration = try role.settings().configuration()
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let (json, count) = (json, count)
         try await role.run {

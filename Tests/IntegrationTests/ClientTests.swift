@@ -116,9 +116,29 @@ import Testing
         _ = broker
     }
 
+    /// Ended while messages are on their way: what the broker had sent is delivered, and nothing after that.
+    @Test func aSubscriptionThatIsEndedLosesNothing() async throws {
+        let broker = try TestBroker()
+        let (sender, receiver) = (try await broker.connect(), try await broker.connect())
+        let messages = try await receiver.subscribe(to: "t")
+        for number in 0..<500 {
+            try await sender.publish([UInt8(truncatingIfNeeded: number)], to: "t", qos: .atLeastOnce)
+        }
+        await messages.end()
+        try await sender.publish([99], to: "t", qos: .atLeastOnce)
+        var received: [UInt8] = []
+        for try await message in messages { received.append(message.payload[0]) }
+        #expect(received == (0..<500).map { UInt8(truncatingIfNeeded: $0) })
+        // The same filter can be asked for again.
+        let again = try await receiver.subscribe(to: "t")
+        try await sender.publish([7], to: "t")
+        #expect(try await next(again).payload == [7])
+    }
+
     @Test func aSlowConsumerStopsTheReadingAndLosesNothing() async throws {
         let broker = try TestBroker()
-        let slow = try await broker.connect()
+        // Reading stops for half the keepalive at most, and a busy machine may take longer than that of a default one.
+        let slow = try await broker.connect { $0.keepalive = 600 }
         let messages = try await slow.subscribe(
             to: "flood", options: .init(qos: .atLeastOnce), buffer: .init(maximumMessages: 8, overflow: .stopReading))
         let sender = try await broker.connect()

@@ -66,7 +66,7 @@ import Testing
     @Test(arguments: [
         (["worker", "--branch", "0", "--broker", "mqtt://127.0.0.1:1"], "Connection refused"),
         (["worker", "--branch", "0", "--broker", "http://x"], "not a broker's address"),
-        (["worker", "--branch", "4", "--broker", "mqtt://127.0.0.1:1"], "there is no branch 4"),
+        (["worker", "--branch", "4", "--model", "lenet-split4"], "there is no branch 4"),
         (["worker", "--branch", "0", "--model", "/nowhere"], "there is no model bundle at /nowhere"),
         (["worker", "--branch", "0", "--model", "nowhere"], "there is no model nowhere"),
         (["worker", "--branch", "0", "--pipeline", "a/b"], "cannot be part of a topic"),
@@ -94,6 +94,14 @@ import Testing
         (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "/tmp/x"], "splits into 1 to"),
         (["train", "vgg", "--data", "drawn", "--out", "/tmp/x"], "there is no network"),
         (["bench", "mqtt", "--baseline", "/nowhere"], "there is no program"),
+        (["worker", "--branch", "64"], "--branch is a whole number from 0 to 63"),
+        (["aggregator", "--policy", "some"], "--policy is latest or all, not \"some\""),
+        (["aggregator", "--queue", "0"], "--queue is a whole number from 1 to 65,536, not 0"),
+        (["watch", "--config", "/nowhere"], "cannot read /nowhere"),
+        (["doctor", "--config", "/etc/passwd"], "/etc/passwd:1:1: "),
+        (["config", "show", "cook"], "\"cook\" is no role: write sensor, worker, aggregator"),
+        (["config", "show", "--name", "x"], "--name needs a role in front of it"),
+        (["config", "show", "--qos", "3"], "--qos is 0, 1 or 2, not 3"),
     ])
     func everyMistakeIsOneSentence(arguments: [String], words: String) async throws {
         let outcome = try await run(Repository.lcp, arguments, limit: .seconds(20))

@@ -5,10 +5,17 @@ import Tensors
 import Testing
 
 /// A mosquitto of the test's own on a free port, gone with its last reference.
-final class TestBroker: Sendable {
-    let broker: BrokerProcess
+final class TestBroker: @unchecked Sendable {
+    private(set) var broker: BrokerProcess
 
     init(port: Int = 0) throws {
+        broker = try BrokerProcess.start(through: Repository.lcp, port: port)
+    }
+
+    /// Ends the broker, with everything that it keeps, and starts another on the same port.
+    func restart() throws {
+        let port = try #require(broker.url.split(separator: ":").last.flatMap { Int($0) })
+        broker.process.stop()
         broker = try BrokerProcess.start(through: Repository.lcp, port: port)
     }
 

@@ -183,4 +183,39 @@ import Testing
             #expect(answers.values.allSatisfy { $0 == 1 })
         }
     }
+
+    /// Frames 1 to 3 of a sensor: the second and third are complete first, and are answered after the first.
+    @Test func completeFramesWaitForThoseBeforeThem() {
+        var bench = Bench(branches: 2)
+        #expect(bench.add(0, frame: 1) == .waiting && bench.add(0, frame: 2) == .waiting)
+        #expect(bench.add(0, frame: 3) == .waiting && bench.add(0, frame: 9, sensor: "other") == .waiting)
+        guard case .complete(let third) = bench.add(1, frame: 3), case .complete(let second) = bench.add(1, frame: 2),
+            case .complete(let other) = bench.add(1, frame: 9, sensor: "other")
+        else { return #expect(Bool(false)) }
+        #expect(!bench.table.isFirst(third) && !bench.table.isFirst(second) && bench.table.isFirst(other))
+        bench.table.hold(third)
+        bench.table.hold(second)
+        guard case .complete(let first) = bench.add(1, frame: 1) else { return #expect(Bool(false)) }
+        #expect(bench.table.isFirst(first))
+        let key = bench.take(first).0.key
+        var order: [UInt64] = []
+        while let next = bench.table.nextHeld(after: key) { order.append(bench.take(next).0.key.frame) }
+        #expect(order == [2, 3])
+        // What was held is not held again when its place is used anew.
+        #expect(bench.add(0, frame: 4) == .waiting)
+        #expect(bench.table.nextHeld(after: key) == nil)
+    }
+
+    @Test func aFrameThatWasAnsweredElsewhereIsForgottenAndLate() {
+        var bench = Bench()
+        #expect(bench.add(0, frame: 1) == .waiting)
+        let key = JoinTable.Key(sensor: "cam", session: 5, frame: 1)
+        #expect(bench.table.branchesPresent(of: key) == 1)
+        bench.table.discard(key)
+        #expect(bench.table.openCount == 0 && bench.table.branchesPresent(of: key) == nil)
+        #expect(bench.add(1, frame: 1) == .late)
+        // Also one that never waited here.
+        bench.table.discard(.init(sensor: "cam", session: 5, frame: 2))
+        #expect(bench.add(0, frame: 2) == .late)
+    }
 }

@@ -18,6 +18,32 @@ import Testing
         #expect(topics == ["t/7", "t/8", "t/9"])
     }
 
+    @Test func theNewestIsRefusedWhereThatIsWanted() async throws {
+        let buffer = MessageBuffer(policy: .init(maximumMessages: 3, maximumBytes: 100, overflow: .dropNewest)) {}
+        for number in 0..<10 { #expect(buffer.deliver(message(number), mayStopReading: true) == .accepted) }
+        #expect(buffer.droppedCount == 7)
+        _ = try await buffer.next(isolation: nil)
+        #expect(buffer.deliver(message(10, bytes: 200), mayStopReading: true) == .accepted)
+        buffer.finish(nil)
+        var topics: [String] = []
+        while let next = try await buffer.next(isolation: nil) { topics.append(next.topic) }
+        #expect(topics == ["t/1", "t/2"])
+        #expect(buffer.droppedCount == 8)
+    }
+
+    @Test func theNewestOfEveryTopicTakesTheOldOnesPlace() async throws {
+        let buffer = MessageBuffer(policy: .init(maximumMessages: 3, keepsNewestOfTopic: true)) {}
+        for number in [1, 2, 1, 3, 2, 1] { _ = buffer.deliver(message(number), mayStopReading: true) }
+        _ = buffer.deliver(
+            MQTTMessage(topic: "t/2", payload: [1, 2, 3, 4], qos: .atMostOnce), mayStopReading: true)
+        #expect(buffer.droppedCount == 4)
+        buffer.finish(nil)
+        var messages: [MQTTMessage] = []
+        while let next = try await buffer.next(isolation: nil) { messages.append(next) }
+        #expect(messages.map(\.topic) == ["t/1", "t/2", "t/3"])
+        #expect(messages[1].payload == [1, 2, 3, 4])
+    }
+
     @Test func bytesAreBoundedToo() async throws {
         let buffer = MessageBuffer(policy: .init(maximumMessages: 100, maximumBytes: 1000, overflow: .dropOldest)) {}
         for number in 0..<10 { _ = buffer.deliver(message(number, bytes: 400), mayStopReading: true) }

@@ -200,7 +200,10 @@ public final class Demo: Sendable {
         let log = open("/tmp", Int32(O_RDWR) | Int32(__O_TMPFILE) | O_DIRECTORY | O_CLOEXEC, 0o600)
         do {
             return Child(
-                name: name, process: try ChildProcess(executable: executable, arguments: arguments, errorOutput: log),
+                name: name,
+                process: try ChildProcess(
+                    executable: executable, arguments: arguments, errorOutput: log,
+                    hiding: Setting.environmentVariables),
                 log: log)
         } catch {
             if log >= 0 { close(log) }

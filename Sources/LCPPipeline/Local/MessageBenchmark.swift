@@ -172,12 +172,13 @@ public final class MessageBenchmark: Sendable {
                 try ChildProcess(
                     executable: executable,
                     arguments: ["worker", "--branch", "\(branch)", "--name", "\(branch)"] + common
-                        + (test.computes ? [] : ["--no-compute"]), errorOutput: Self.null))
+                        + (test.computes ? [] : ["--no-compute"]), errorOutput: Self.null,
+                    hiding: Setting.environmentVariables))
         }
         children.append(
             try ChildProcess(
                 executable: executable, arguments: ["aggregator", "--deadline", "10000", "--name", "a"] + common,
-                errorOutput: Self.null))
+                errorOutput: Self.null, hiding: Setting.environmentVariables))
         var ready: Set<String> = []
         for try await message in statuses {
             if let status = RoleStatus(message.payload), status.state == .ready {

@@ -14,6 +14,6 @@ struct ModelCommand: ParsableCommand {
             """,
         subcommands: [
             ModelListCommand.self, ModelShowCommand.self, ModelFitCommand.self, ModelCostCommand.self,
-            ModelSplitCommand.self,
+            ModelSplitCommand.self, ModelPushCommand.self,
         ])
 }

@@ -1,0 +1,88 @@
+public import LCPModels
+import MQTT
+import Tensors
+
+/// Puts a model on a broker for a pipeline: its files in pieces, retained, and then the manifest that names them.
+public enum ModelPush {
+    /// Small enough for brokers that limit packets to 256 KB.
+    public static let defaultChunkBytes = 128 << 10
+
+    /// What was pushed.
+    public struct Result: Sendable {
+        public var name: String
+        /// In hexadecimal.
+        public var model: String
+        public var bytes: Int
+        public var messages: Int
+        /// Messages of the model before that were taken away.
+        public var removed: Int
+    }
+
+    /// Pushes a bundle, and takes the pieces of the model before away.
+    ///
+    /// - Parameter progress: gets the share of the bytes that the broker has.
+    /// - Throws: ``MQTTError``, ``PipelineError`` or ``ModelBundleError``.
+    public static func push(
+        _ bundle: ModelBundle, _ configuration: PipelineConfiguration, chunkBytes: Int = defaultChunkBytes,
+        progress: (Double) -> Void = { _ in }
+    ) async throws -> Result {
+        guard (1024...(64 << 20)).contains(chunkBytes) else {
+            throw PipelineError("a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
+        }
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        // All weights are read and checked before a byte is sent.
+        _ = try bundle.parameters()
+        let offer = try ModelOffer(bundle, chunkBytes: chunkBytes)
+        return try await MQTTClient.withConnection(configuration.mqtt) { client in
+            let before = try await current(client, topics)
+            var (sent, messages) = (0, 0)
+            for file in offer.files {
+                let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
+                for chunk in 0..<offer.chunkCount(file) {
+                    let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
+                    try await client.publish(
+                        piece, to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+                    sent += piece.count
+                    messages += 1
+                    progress(Double(sent) / Double(offer.modelBytes))
+                }
+            }
+            try await client.publish(offer.json, to: topics.modelManifest, qos: .atLeastOnce, retain: true)
+            var removed = 0
+            // An empty retained message takes the one before away.
+            let kept = Set(offer.files.map(\.sha256))
+            for file in before?.files ?? [] where !kept.contains(file.sha256) {
+                for chunk in 0..<(before?.chunkCount(file) ?? 0) {
+                    try await client.publish(
+                        [], to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+                    removed += 1
+                }
+            }
+            return Result(
+                name: offer.name, model: offer.model, bytes: offer.modelBytes, messages: messages + 1,
+                removed: removed)
+        }
+    }
+
+    /// The offer that the broker has kept.
+    private static func current(_ client: MQTTClient, _ topics: Topics) async throws -> ModelOffer? {
+        let manifests = try await client.subscribe(to: topics.modelManifest, options: .init(qos: .atLeastOnce))
+        // What is kept comes before the answer to this.
+        await manifests.end()
+        for try await message in manifests where !message.payload.isEmpty { return try? ModelOffer(message.payload) }
+        return nil
+    }
+
+    /// Sends a file without waiting.
+    static func send(
+        _ bytes: [UInt8], _ file: ModelOffer.File, _ offer: ModelOffer, _ client: MQTTClient, _ topics: Topics
+    ) {
+        for chunk in 0..<offer.chunkCount(file) {
+            let range = chunk * offer.chunkBytes..<min(bytes.count, (chunk + 1) * offer.chunkBytes)
+            bytes[range].withUnsafeBytes {
+                try? client.send(
+                    $0, to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+/// Who is there, from the retained statuses: a pure table with time passed in.
+struct Presence {
+    private struct Entry {
+        var status: RoleStatus
+        /// Whether it has been heard since the connection was made.
+        var isConfirmed: Bool
+    }
+
+    private var entries: [String: Entry] = [:]
+    /// Until when those who were there before a reconnect may still say so.
+    private var graceEnds: ContinuousClock.Instant?
+    /// The most processes that are kept in mind; endless strangers do not fill the memory.
+    static let maximumEntries = 1024
+    static let grace = Duration.seconds(3)
+
+    /// Takes a status.
+    ///
+    /// - Returns: whether the table changed.
+    mutating func update(_ status: RoleStatus) -> Bool {
+        let key = "\(status.role.rawValue)/\(status.id)"
+        switch status.state {
+        case .starting, .ready:
+            let known = entries[key]
+            guard known != nil || entries.count < Self.maximumEntries else { return false }
+            entries[key] = Entry(status: status, isConfirmed: true)
+            return known?.status != status
+        case .lost, .disconnected:
+            // A death belongs to a birth: an old one must not bury who has come back.
+            guard let known = entries[key], known.status.birth == status.birth else { return false }
+            entries[key] = nil
+            return true
+        }
+    }
+
+    /// The connection was lost and is back: the broker may have forgotten everybody, and everybody says so again.
+    mutating func reconnected(now: ContinuousClock.Instant) {
+        for key in entries.keys { entries[key]!.isConfirmed = false }
+        graceEnds = now + Self.grace
+    }
+
+    /// Forgets those who did not come back.
+    ///
+    /// - Returns: whether the table changed.
+    mutating func expire(now: ContinuousClock.Instant) -> Bool {
+        guard let end = graceEnds, now >= end else { return false }
+        graceEnds = nil
+        let before = entries.count
+        entries = entries.filter(\.value.isConfirmed)
+        return entries.count != before
+    }
+
+    /// Everybody of a role.
+    func all(_ role: Role) -> [RoleStatus] { entries.values.map(\.status).filter { $0.role == role } }
+}

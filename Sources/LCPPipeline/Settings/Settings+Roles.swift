@@ -1,0 +1,97 @@
+public import LCPModels
+public import MQTT
+import Tensors
+
+extension Settings {
+    /// How a client reaches the broker; reads the password's file.
+    ///
+    /// - Throws: ``PipelineError`` or ``MQTTError``.
+    public func mqtt() throws -> MQTTConfiguration {
+        var configuration = MQTTConfiguration(address: try MQTTAddress(text(.broker) ?? ""))
+        configuration.user = text(.user)
+        if let path = text(.passwordFile) {
+            let bytes: [UInt8]
+            do { bytes = try FileIO.read(path, limit: 65_536) } catch {
+                throw PipelineError("\(place(.passwordFile))there is no password: \(error)")
+            }
+            configuration.password = String(
+                decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
+        }
+        configuration.tls = .init(
+            certificateAuthorityFile: text(.certificateAuthorityFile), certificateFile: text(.certificate),
+            keyFile: text(.certificateKey))
+        if self[.usesVersion3].value == .truth(true) { configuration.protocolVersion = .v311 }
+        return configuration
+    }
+
+    /// How a role reaches its pipeline.
+    ///
+    /// - Throws: ``PipelineError`` or ``MQTTError``.
+    public func configuration() throws -> PipelineConfiguration {
+        var configuration = PipelineConfiguration(mqtt: try mqtt(), pipeline: pipeline)
+        configuration.prefix = prefix
+        configuration.qos = qos
+        configuration.deadline = deadline
+        configuration.policy = policy
+        configuration.order = order
+        configuration.queueLimit = queueLimit
+        return configuration
+    }
+
+    /// Opens the model, and sees that it has as many branches as the file says.
+    ///
+    /// - Throws: ``PipelineError`` or ``ModelBundleError``.
+    public func bundle() throws -> ModelBundle {
+        let bundle: ModelBundle
+        do { bundle = try ModelBundle.find(model) } catch { throw located(.model, error) }
+        if let expected = whole(.branches), expected != bundle.network.branches.count {
+            throw PipelineError(
+                "\(self[.branches].origin.subject(.branches)) is \(expected), but the model \(model) has "
+                    + "\(bundle.network.branches.count): correct one of them")
+        }
+        return bundle
+    }
+
+    /// The branch that a worker runs whatever the others do; nil to run those that are needed.
+    public var branch: Int? { whole(.workerBranch) }
+
+    /// The model that somebody named; nil where the pipeline's own is wanted.
+    ///
+    /// - Throws: as ``bundle()``.
+    public func givenBundle() throws -> ModelBundle? { self[.model].origin == .builtIn ? nil : try bundle() }
+
+    /// Where a sensor's frames come from.
+    ///
+    /// - Parameter seed: which digits are drawn.
+    /// - Throws: ``PipelineError`` or ``DatasetError``.
+    public func source(seed: UInt64) throws -> FrameSource {
+        do { return try FrameSource(text(.sensorSource) ?? "", seed: seed) } catch {
+            throw located(.sensorSource, error)
+        }
+    }
+
+    /// How a sensor is set up.
+    ///
+    /// - Throws: ``PipelineError``.
+    public func sensorOptions() throws(PipelineError) -> Sensor.Options {
+        var options = Sensor.Options()
+        options.id = name(of: .sensor)
+        options.rate = number(.sensorRate) ?? options.rate
+        options.count = whole(.sensorCount)
+        if let shape = text(.sensorShape) { options.shape = try FeatureMapShape(frame: shape) }
+        return options
+    }
+
+    /// An error that also says where the setting comes from, unless that is the command line.
+    private func located(_ setting: Setting, _ error: any Error) -> any Error {
+        let place = place(setting)
+        return place.isEmpty ? error : PipelineError("\(place)\(error)")
+    }
+
+    private func place(_ setting: Setting) -> String {
+        switch self[setting].origin {
+        case .builtIn, .option: ""
+        case .file, .environment: "\(self[setting].origin): "
+        }
+    }
+}

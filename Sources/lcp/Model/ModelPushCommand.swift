@@ -1,0 +1,60 @@
+import ArgumentParser
+import LCPModels
+import LCPPipeline
+
+struct ModelPushCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "push",
+        abstract: "Give a pipeline a model, or another one while it runs.",
+        discussion: """
+            The model is kept by the broker, and every worker and aggregator of the pipeline gets it from there. Those that \
+            run take it beside the old one and change over together: no frame is lost, and none is joined from two models.
+
+            Examples:
+              lcp model push lenet-split4 --broker mqtt://broker.local --pipeline kitchen
+              lcp model push my-lenet --pipeline kitchen --chunk 65536     for a broker that limits packets
+            """)
+
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    var model: String
+
+    @OptionGroup var role: RoleOptions
+
+    @Option(help: ArgumentHelp("The most bytes of the model in one message.", valueName: "bytes"))
+    var chunk = ModelPush.defaultChunkBytes
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    private struct Report: Encodable {
+        var name: String
+        var model: String
+        var bytes: Int
+        var messages: Int
+        var removed_messages: Int
+    }
+
+    func run() async throws {
+        let bundle = try ModelBundle.find(model)
+        let configuration = try role.settings().configuration()
+        let (chunk, json) = (chunk, json)
+        try await role.run {
+            let line = ProgressLine()
+            defer { line.clear() }
+            let result = try await ModelPush.push(bundle, configuration, chunkBytes: chunk) {
+                line.show($0, "\(bundle.manifest.name): \(percent($0, digits: 0))")
+            }
+            line.clear()
+            if json {
+                return writeLine(
+                    try jsonLine(
+                        Report(
+                            name: result.name, model: result.model, bytes: result.bytes, messages: result.messages,
+                            removed_messages: result.removed)))
+            }
+            writeLine(
+                "pushed \(result.name), model \(result.model), to \(configuration.prefix)/\(configuration.pipeline): \(result.bytes) bytes in \(result.messages) messages"
+            )
+        }
+    }
+}

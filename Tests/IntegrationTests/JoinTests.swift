@@ -1,0 +1,229 @@
+import Foundation
+import LCPModels
+import LCPPipeline
+import MQTT
+import Tensors
+import Testing
+
+/// Workers that are told nothing but the broker and the pipeline.
+@Suite struct JoinTests {
+    /// Processes of a pipeline that come and go, and what they say of themselves.
+    final class Devices: @unchecked Sendable {
+        let broker: TestBroker
+        let client: MQTTClient
+        let topics: Topics
+        let cache = NSTemporaryDirectory() + "lcp-cache-\(UUID().uuidString)"
+        private var processes: [String: ChildProcess] = [:]
+        private let statuses: MQTTSubscription
+        private(set) var known: [String: RoleStatus] = [:]
+        private let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+
+        init(port: Int = 0) async throws {
+            broker = try TestBroker(port: port)
+            client = try await broker.connect()
+            topics = try Topics(pipeline: "join")
+            statuses = try await client.subscribe(to: topics.statuses)
+            setenv("LCP_CACHE", cache, 1)
+        }
+
+        deinit {
+            for process in processes.values { process.stop() }
+            close(null)
+            try? FileManager.default.removeItem(atPath: cache)
+        }
+
+        func start(_ role: String, _ name: String, _ arguments: [String] = []) throws {
+            processes[name] = try ChildProcess(
+                executable: Repository.lcp,
+                arguments: [role, "--broker", broker.url, "--pipeline", "join", "--name", name, "--stop-at-eof"]
+                    + arguments, errorOutput: null)
+        }
+
+        func signal(_ name: String, _ number: Int32) {
+            if let process = processes[name] { kill(process.processID, number) }
+        }
+
+        func stop(_ name: String) -> Int32? { processes.removeValue(forKey: name)?.stop() }
+
+        /// Waits until what the devices say of themselves is as wanted.
+        func wait(_ what: String, _ isDone: ([String: RoleStatus]) -> Bool) async throws {
+            while !isDone(known) {
+                let message: MQTTMessage
+                do { message = try await next(statuses, within: .seconds(20)) } catch {
+                    Issue.record(
+                        "never seen: \(what); seen: \(known.values.map { "\($0.id) \($0.state) \($0.serves ?? []) \($0.models ?? [])" })"
+                    )
+                    throw error
+                }
+                guard let status = RoleStatus(message.payload) else { continue }
+                known[status.id] = status
+            }
+        }
+
+        /// The workers of each branch.
+        func owners(_ known: [String: RoleStatus]) -> [Int: [String]] {
+            var owners: [Int: [String]] = [:]
+            for status in known.values where status.role == .worker && status.state == .ready {
+                for branch in status.serves ?? [] { owners[branch, default: []].append(status.id) }
+            }
+            return owners.mapValues { $0.sorted() }
+        }
+
+        /// Waits until every branch has one worker and every worker one branch.
+        func waitForOneEach(_ count: Int) async throws {
+            try await wait("one branch each") { known in
+                let owners = self.owners(known)
+                return owners.count == count && owners.values.allSatisfy { $0.count == 1 }
+                    && Set(owners.values.joined()).count == count
+            }
+        }
+
+        func waitForOwners(_ wanted: [Int: [String]]) async throws {
+            try await wait("\(wanted)") { self.owners($0) == wanted }
+        }
+
+        /// Sends frames of zeros with a number each, and returns the predictions by frame.
+        func frames(_ numbers: Range<Int>, every interval: Duration = .milliseconds(2)) async throws -> [String:
+            Prediction]
+        {
+            // Read while it is sent: a broker drops what a slow reader leaves lying.
+            let predictions = try await client.subscribe(to: topics.predictions)
+            let count = numbers.count
+            async let found = Self.collect(predictions, numbers: numbers)
+            for number in numbers {
+                try await send(number)
+                try await Task.sleep(for: interval)
+            }
+            let result = try await found
+            #expect(result.count == count)
+            return result
+        }
+
+        private static func collect(
+            _ predictions: MQTTSubscription, numbers: Range<Int>
+        ) async throws -> [String: Prediction] {
+            var found: [String: Prediction] = [:]
+            while found.count < numbers.count {
+                let message: MQTTMessage
+                do { message = try await next(predictions, within: .seconds(20)) } catch {
+                    Issue.record("frames without an answer: \(numbers.filter { found["\($0)"] == nil })")
+                    throw error
+                }
+                let prediction = try JSONDecoder().decode(Prediction.self, from: Data(message.payload))
+                guard let frame = Int(prediction.frame), numbers.contains(frame) else { continue }
+                #expect(found[prediction.frame] == nil, "frame \(prediction.frame) was answered twice")
+                found[prediction.frame] = prediction
+            }
+            return found
+        }
+
+        func send(_ number: Int) async throws {
+            let shape = try #require(Shape([28, 28, 1]))
+            let tensor = try Tensor(
+                dtype: .uint8, shape: shape, bytes: (0..<784).map { UInt8(truncatingIfNeeded: $0 &* number) })
+            let header = TensorMessageHeader(
+                kind: .input, dtype: .uint8, shape: shape, session: 9, frame: UInt64(number), captureTime: 0, label: -1)
+            try await client.publish(TensorMessage.encode(header, tensor), to: topics.input("cam"))
+        }
+
+        func push(_ model: String) async throws {
+            let outcome = try await run(
+                Repository.lcp, ["model", "push", model, "--broker", broker.url, "--pipeline", "join", "--json"])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+        }
+    }
+
+    @Test func devicesShareTheBranchesAmongThemselves() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split4")
+        try devices.start("aggregator", "agg", ["--deadline", "5000"])
+        try devices.start("worker", "a")
+        try await devices.waitForOwners([0: ["a"], 1: ["a"], 2: ["a"], 3: ["a"]])
+        try devices.start("worker", "b")
+        try await devices.waitForOwners([0: ["a"], 1: ["a"], 2: ["b"], 3: ["b"]])
+        try devices.start("worker", "c")
+        try devices.start("worker", "d")
+        try await devices.waitForOneEach(4)
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        let answers = try await devices.frames(0..<50)
+        #expect(answers.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
+
+        // A fifth helps, and takes over when another is gone.
+        try devices.start("worker", "e")
+        try await devices.wait("five") { known in devices.owners(known).values.joined().count == 5 }
+        let lost = try #require(devices.owners(devices.known)[3]?.first)
+        devices.signal(lost, SIGKILL)
+        try await devices.wait("taken over") { known in
+            let owners = devices.owners(known.filter { $0.key != lost })
+            return owners.count == 4 && owners.values.allSatisfy { $0.count == 1 }
+        }
+        let after = try await devices.frames(100..<150)
+        #expect(after.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
+    }
+
+    /// Frames keep coming while a replica joins and is asked to leave: all of them are complete.
+    @Test func aReplicaThatLeavesLosesNoFrame() async throws {
+        let devices = try await Devices()
+        try devices.start("aggregator", "agg", ["--deadline", "10000", "--model", "lenet-split2"])
+        try devices.start("worker", "a", ["--model", "lenet-split2", "--branch", "0"])
+        try devices.start("worker", "b", ["--model", "lenet-split2", "--branch", "1"])
+        try devices.start("worker", "c", ["--model", "lenet-split2", "--branch", "1", "--service-time", "3"])
+        try await devices.waitForOwners([0: ["a"], 1: ["b", "c"]])
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        async let answers = devices.frames(0..<300)
+        for _ in 0..<20 { try await devices.send(9_000_000) }
+        #expect(devices.stop("c") == 0)
+        #expect(try await answers.values.allSatisfy { $0.branches == [0, 1] })
+    }
+
+    /// A broker that forgot everything is told everything again: who is there, and the model.
+    @Test func aRestartedBrokerIsToldEverythingAgain() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split2")
+        try devices.start("aggregator", "agg", ["--deadline", "5000"])
+        try devices.start("worker", "a")
+        try devices.start("worker", "b")
+        try await devices.waitForOneEach(2)
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        let manifests = try await devices.client.subscribe(to: devices.topics.modelManifest)
+        let first = try await next(manifests)
+        try devices.broker.restart()
+        var again = try await next(manifests)
+        while again.payload != first.payload { again = try await next(manifests) }
+        // The newcomer has nothing but what the broker was told again.
+        setenv("LCP_CACHE", devices.cache + "/other", 1)
+        try devices.start("worker", "c")
+        try await devices.wait("a third") { devices.owners($0).values.joined().contains("c") }
+        #expect(devices.known["c"]?.models == devices.known["a"]?.models)
+        let answers = try await devices.frames(0..<20)
+        #expect(answers.values.allSatisfy { $0.branches == [0, 1] })
+    }
+
+    @Test func theModelChangesWhileFramesCome() async throws {
+        let devices = try await Devices()
+        let folder = NSTemporaryDirectory() + "lcp-models-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for seed in 1...3 {
+            let split = try await run(
+                Repository.lcp,
+                ["model", "split", "lenet", "--branches", "2", "--seed", "\(seed)", "--out", "\(folder)/\(seed)"])
+            #expect(split.status == 0, "\(split.errors)")
+        }
+        let models = try (1...3).map { try ModelBundle(path: "\(folder)/\($0)").hash.description }
+        try await devices.push("\(folder)/1")
+        try devices.start("aggregator", "agg", ["--deadline", "10000"])
+        try devices.start("worker", "a")
+        try devices.start("worker", "b")
+        try await devices.waitForOneEach(2)
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        async let answers = devices.frames(0..<1500)
+        for number in 2...3 {
+            try await devices.push("\(folder)/\(number)")
+            try await devices.wait("model \(number)") { known in
+                ["a", "b"].allSatisfy { known[$0]?.models == [models[number - 1]] }
+            }
+        }
+        let found = try await answers
+        #expect(found.count == 1500 && found.values.allSatisfy { $0.branches == [0, 1] })
+    }
+}

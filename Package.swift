@@ -44,9 +44,9 @@ let package = Package(
         .target(
             name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK", "CBranchKernels"],
             swiftSettings: strict),
-        .target(name: "CKernels"),
+        .target(name: "CTrainingKernels"),
         .target(
-            name: "LCPTraining", dependencies: ["LCPModels", "LCPInference", "LCPDatasets", "CKernels"],
+            name: "LCPTraining", dependencies: ["LCPModels", "LCPInference", "LCPDatasets", "CTrainingKernels"],
             swiftSettings: strict),
         .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
         .target(name: "LCPDatasets", dependencies: ["Tensors", "Images", "CZlib"], swiftSettings: strict),
@@ -69,7 +69,7 @@ let package = Package(
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
         .testTarget(
             name: "LCPInferenceTests", dependencies: ["LCPInference", "CBranchKernels", "LCPModels", "Tensors"]),
-        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CKernels"]),
+        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CTrainingKernels"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "MQTT", "Tensors"]),

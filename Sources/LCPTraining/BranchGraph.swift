@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 
 /// The layers of one branch for a batch, with storage planned: a ReLU or dropout works in the place of its input where nobody

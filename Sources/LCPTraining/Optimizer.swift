@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 
 /// Steps down the gradients. Every thread of a team does its part of the parameters.

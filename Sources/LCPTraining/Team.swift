@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 
 /// Threads that work on one step of training together.
 final class Team {

@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 
 /// Floats at a fixed place that vectors can be read from, all zero at first.

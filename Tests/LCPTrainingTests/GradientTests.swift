@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import Foundation
 import LCPModels
 import Tensors

@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 import Tensors
 import Testing
@@ -96,7 +96,7 @@ import Testing
         graph.modelParameters = parameters
         for image in 0..<batch { GradientTests.fill(graph.images[0], image) { random.uniform(-1, 1) } }
         let targets = Targets(
-            labels: (0..<batch).map { UInt8($0 % network.classes) }, smoothing: 0.1, teacher: nil)
+            labels: (0..<batch).map { UInt16($0 % network.classes) }, smoothing: 0.1, teacher: nil)
         let pass = Pass(isTraining: true, images: batch)
         team.run { graph.forward(pass, thread: $0) }
         let loss = (0..<graph.blocks).reduce(0.0) {

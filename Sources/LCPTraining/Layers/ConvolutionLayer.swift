@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 
 /// A convolution of any stride, padding and number of groups.

@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import Glibc
 import LCPModels
 

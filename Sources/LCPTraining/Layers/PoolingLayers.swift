@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 
 final class MaxPoolLayer: TrainingLayer {

@@ -1,4 +1,4 @@
-import CKernels
+import CTrainingKernels
 import LCPModels
 
 /// One layer for a batch of fixed size.

@@ -69,7 +69,8 @@ let package = Package(
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
         .testTarget(
             name: "LCPInferenceTests", dependencies: ["LCPInference", "CBranchKernels", "LCPModels", "Tensors"]),
-        .testTarget(name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CTrainingKernels"]),
+        .testTarget(
+            name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CTrainingKernels"]),
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "MQTT", "Tensors"]),

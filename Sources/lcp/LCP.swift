@@ -25,6 +25,6 @@ struct LCP: AsyncParsableCommand {
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
         TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, WatchCommand.self, BrokerCommand.self,
         DoctorCommand.self,
-        DataCommand.self, BenchCommand.self,
+        DataCommand.self, BenchCommand.self, ChaosCommand.self,
     ]
 }

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// It reads MQTT 3.1.1 and 5. What is no MQTT, and TLS, passes as bytes: there the bandwidth, partitions and cuts are all that
 /// works. Everything is done on one thread, and everything is bounded: a connection whose buffer is full is not read until there
-/// is room.
+/// is room. What is changed while it runs holds for every byte that is sent after the call has returned.
 public final class ChaosProxy: Sendable {
     public struct Options: Sendable {
         /// The most connections at once; more are turned away.

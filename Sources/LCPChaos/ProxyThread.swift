@@ -13,20 +13,14 @@ final class ProxyThread: Sendable {
     private let orders = Mutex(Orders())
     /// A byte for the thread: there is something to do.
     private let wake: (reader: Int32, writer: Int32)
-    /// A byte from the thread: it has ended.
-    private let ended: (reader: Int32, writer: Int32)
+    private let ended = Semaphore()
 
     /// Starts the thread, which from then on owns `listener`.
     init(
         listener: Int32, targets: [Sockets.Address], machine: FaultMachine, options: ChaosProxy.Options
     ) throws(ChaosError) {
         guard let wake = Self.makePipe() else { throw Sockets.failure("start a proxy") }
-        guard let ended = Self.makePipe() else {
-            let error = Sockets.failure("start a proxy")
-            for descriptor in [wake.reader, wake.writer] { close(descriptor) }
-            throw error
-        }
-        (self.wake, self.ended) = (wake, ended)
+        self.wake = wake
         let state = ProxyState(
             listener: listener, wake: wake.reader, targets: targets, machine: machine, options: options)
         do {
@@ -37,18 +31,29 @@ final class ProxyThread: Sendable {
     }
 
     deinit {
-        for descriptor in [wake.reader, wake.writer, ended.reader, ended.writer] { close(descriptor) }
+        for descriptor in [wake.reader, wake.writer] { close(descriptor) }
     }
 
     var counters: ChaosCounters { orders.withLock { $0.counters } }
 
-    /// Does something on the thread, soon.
+    /// Does something on the thread, and returns when it is done; nothing where the thread has ended.
     func order(_ body: @escaping @Sendable (inout ProxyState) -> Void) {
-        orders.withLock { if !$0.isStopping { $0.waiting.append(body) } }
+        let done = Semaphore()
+        let isRunning = orders.withLock { orders in
+            guard !orders.isStopping else { return false }
+            orders.waiting.append { state in
+                body(&state)
+                done.signal()
+            }
+            return true
+        }
+        guard isRunning else { return }
         Self.signal(wake.writer)
+        // The thread waits for nothing but its descriptors, so this is short.
+        done.wait()
     }
 
-    /// Ends the thread and waits for its end.
+    /// Ends the thread and returns when it has ended.
     ///
     /// - Returns: false where that was asked for before.
     func stop() -> Bool {
@@ -58,9 +63,7 @@ final class ProxyThread: Sendable {
         }
         guard isFirst else { return false }
         Self.signal(wake.writer)
-        // The thread waits for nothing but its descriptors, so this is short.
-        var byte: UInt8 = 0
-        while read(ended.reader, &byte, 1) < 0, errno == EINTR {}
+        ended.wait()
         return true
     }
 
@@ -87,8 +90,8 @@ final class ProxyThread: Sendable {
                 defer { orders.waiting.removeAll() }
                 return (orders.waiting, orders.isStopping)
             }
-            if isStopping { break }
             for order in waiting { order(&state) }
+            if isStopping { break }
             let timeout = state.work()
             let counters = state.allCounters
             orders.withLock { $0.counters = counters }
@@ -97,6 +100,22 @@ final class ProxyThread: Sendable {
         state.closeAll()
         let counters = state.allCounters
         orders.withLock { $0.counters = counters }
-        Self.signal(ended.writer)
+        ended.signal()
     }
+}
+
+/// What one thread waits for and another does.
+private final class Semaphore: @unchecked Sendable {
+    private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+    init() { sem_init(semaphore, 0, 0) }
+
+    deinit {
+        sem_destroy(semaphore)
+        semaphore.deallocate()
+    }
+
+    func signal() { sem_post(semaphore) }
+
+    func wait() { while sem_wait(semaphore) != 0, errno == EINTR {} }
 }

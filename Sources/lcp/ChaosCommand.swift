@@ -47,6 +47,15 @@ extension ChaosCommand {
                   lcp chaos proxy --delay 20 --jitter 10 --bandwidth 100KB
                   lcp chaos proxy --partition 30,5 --cut
                   lcp chaos proxy --plan faults.json --for 60 --json
+
+                A plan says more than options do, for example:
+                  {"seed": 1, "bandwidth": 100000, "faults": [
+                    {"kind": {"drop": {}}, "topics": ["lcp/+/input/+"], "probability": 0.1, "limit": 100},
+                    {"kind": {"reorder": {"distance": 3, "patience": 100}}, "direction": "from_broker"},
+                    {"kind": {"delay": {"milliseconds": 50, "jitter": 10}}, "clients": ["lcp-demo-worker-*"]},
+                    {"kind": {"damage": {"bytes": 4, "wholePacket": true}}, "probability": 0.01},
+                    {"kind": {"duplicate": {}}}],
+                   "partitions": [{"start": 30, "duration": 5, "period": 60, "mode": "cut", "clients": ["lcp-demo-sensor-*"]}]}
                 """)
 
         @Option(
@@ -129,6 +138,9 @@ extension ChaosCommand {
         func validate() throws {
             try checkTime(time)
             guard jitter == nil || delay != nil else { throw ValidationError("--jitter needs --delay") }
+            guard topics.isEmpty || [drop, duplicate, reorder, damage, delay].contains(where: { $0 != nil }) else {
+                throw ValidationError("--topics needs a fault: --drop, --duplicate, --reorder, --damage or --delay")
+            }
             guard !cut || partition != nil else { throw ValidationError("--cut needs --partition") }
         }
 

@@ -45,6 +45,17 @@ private func wait(_ what: String, _ isSo: () throws -> Bool) async throws {
     Issue.record("\(what): not after 30 s")
 }
 
+/// Ends a broker by force; what started it ends by itself.
+private func killMosquitto(of broker: TestBroker) {
+    let parent = broker.broker.process.processID
+    let children = CommandTests.processes(with: "mosquitto").filter {
+        FileManager.default.contents(atPath: "/proc/\($0)/status").map { String(decoding: $0, as: UTF8.self) }?
+            .contains("PPid:\t\(parent)\n") == true
+    }
+    #expect(children.count == 1)
+    for process in children { kill(process, SIGKILL) }
+}
+
 @Suite struct ChaosProxyTests {
     @Test(arguments: [MQTTConfiguration.ProtocolVersion.v5, .v311])
     func withoutFaultsNobodySeesTheProxy(version: MQTTConfiguration.ProtocolVersion) async throws {
@@ -103,7 +114,17 @@ private func wait(_ what: String, _ isSo: () throws -> Bool) async throws {
         let sender = try await chaos.connect()
         let payloads = (0..<1000).map { number in Array("message \(number) message \(number)".utf8) }
         // Not one after the other, or nothing could overtake.
-        for payload in payloads { try payload.withUnsafeBytes { try sender.send($0, to: "faulty", qos: qos) } }
+        for (number, payload) in payloads.enumerated() {
+            try payload.withUnsafeBytes { try sender.send($0, to: "faulty", qos: qos) }
+            guard number % 50 == 49 else { continue }
+            // Nor too many at once, or the broker's queue for the receiver is full.
+            try await wait("the receiver is not far behind") {
+                let counters = chaos.proxy.counters.toBroker
+                return counters.publishes > number
+                    && receiver.statistics.messagesReceived + 64 > counters.publishes + counters.duplicated
+                        - counters.dropped
+            }
+        }
         try await wait("all are acknowledged") { sender.inFlightBytes == 0 }
         // The last to be overtaken have gone on by themselves.
         try await Task.sleep(for: .milliseconds(400))
@@ -195,6 +216,24 @@ private func wait(_ what: String, _ isSo: () throws -> Bool) async throws {
         #expect((0.8...5).contains((ContinuousClock.now - start) / .seconds(1)))
     }
 
+    @Test func whatWaitsIsBounded() async throws {
+        let broker = try TestBroker()
+        var options = ChaosProxy.Options()
+        options.maximumQueuedBytes = 4 << 20
+        let proxy = try ChaosProxy(broker: MQTTAddress(broker.url), options: options)
+        let sender = try await broker.connect { $0.address = proxy.address }
+        let receiver = try await broker.connect()
+        let messages = try await receiver.subscribe(to: "t", buffer: .init(maximumBytes: 128 << 20))
+        proxy.pause()
+        let payload = [UInt8](repeating: 7, count: 1 << 20)
+        for _ in 0..<60 { try payload.withUnsafeBytes { try sender.send($0, to: "t") } }
+        try await Task.sleep(for: .milliseconds(500))
+        // The proxy took its share and then read no more: the rest waits where it came from.
+        #expect(sender.inFlightBytes > 20 << 20 && proxy.counters.toBroker.bytes < 30 << 20)
+        proxy.resume()
+        for _ in 0..<60 { #expect(try await next(messages).payload.count == payload.count) }
+    }
+
     @Test func aPartitionHeals() async throws {
         let chaos = try Chaos(partitions: [.init(start: 1, duration: 1.5, period: 4)])
         let client = try await chaos.connect { $0.clientID = "here" }
@@ -258,14 +297,7 @@ private func wait(_ what: String, _ isSo: () throws -> Bool) async throws {
         let client = try MQTTClient(configuration)
         try await client.connect()
         let messages = try await client.subscribe(to: "t", options: .init(qos: .atLeastOnce))
-        // Its parent is the program that was started.
-        let parent = try #require(broker?.broker.process.processID)
-        let mosquitto = CommandTests.processes(with: "mosquitto").filter {
-            FileManager.default.contents(atPath: "/proc/\($0)/status").map { String(decoding: $0, as: UTF8.self) }?
-                .contains("PPid:\t\(parent)\n") == true
-        }
-        #expect(mosquitto.count == 1)
-        for process in mosquitto { kill(process, SIGKILL) }
+        killMosquitto(of: try #require(broker))
         try await wait("the connection is lost") { !client.isConnected }
         async let late: Void = client.publish([1], to: "t", qos: .atLeastOnce)
         try await Task.sleep(for: .milliseconds(500))
@@ -353,6 +385,27 @@ private func wait(_ what: String, _ isSo: () throws -> Bool) async throws {
         let counters = proxy.counters.toBroker
         #expect(counters.duplicated == 4 * UInt64(frames) && counters.reordered > 60)
         #expect(faulted.map(\.frame) != plain.map(\.frame))
+    }
+
+    @Test func aBrokerThatIsKilledAndStartedAgainFindsItsPipeline() async throws {
+        let pipeline = try await TestPipeline()
+        killMosquitto(of: pipeline.broker)
+        try await wait("the broker is gone") { pipeline.broker.broker.process.poll() != nil }
+        try await Task.sleep(for: .seconds(1))
+        let broker = try TestBroker(port: pipeline.broker.broker.port)
+        let watcher = try await broker.connect()
+        let statuses = try await watcher.subscribe(to: pipeline.topics.statuses)
+        // Said again by all, because the broker has forgotten everything.
+        var ready: Set<String> = []
+        while ready.count < 5 {
+            if let status = RoleStatus(try await next(statuses).payload), status.state == .ready {
+                ready.insert(status.id)
+            }
+        }
+        try await wait("the test's own client is back") { pipeline.client.isConnected }
+        let seen = try await predictions(pipeline, frames: 50)
+        #expect(seen.map(\.frame) == (0..<50).map { "\($0)" } && seen.allSatisfy { $0.missing.isEmpty })
+        withExtendedLifetime(broker) {}
     }
 
     @Test func aWorkerThatIsPausedIsMissedAndComesBack() async throws {

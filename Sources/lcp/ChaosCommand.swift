@@ -270,9 +270,10 @@ extension ChaosCommand {
         private static func line(_ counters: ChaosCounters) -> String {
             let both = [counters.toBroker, counters.fromBroker]
             func sum(_ count: KeyPath<LaneCounters, UInt64>) -> UInt64 { both.reduce(0) { $0 + $1[keyPath: count] } }
-            return "\(counters.open) connections, \(sum(\.publishes)) messages: \(sum(\.dropped)) dropped, "
+            return
+                "connections: \(counters.open) open, \(counters.cut) cut; messages: \(sum(\.publishes)), \(sum(\.dropped)) dropped, "
                 + "\(sum(\.duplicated)) duplicated, \(sum(\.reordered)) reordered, \(sum(\.damaged)) damaged, "
-                + "\(sum(\.delayed)) delayed; \(counters.cut) connections cut"
+                + "\(sum(\.delayed)) delayed"
         }
 
         private static func table(_ counters: ChaosCounters) -> String {
@@ -289,7 +290,7 @@ extension ChaosCommand {
                 ])
             }
             return table.text
-                + "\n\(counters.connections) connections, \(counters.cut) cut, \(counters.refused) refused"
+                + "\nconnections: \(counters.connections), \(counters.cut) cut, \(counters.refused) refused"
                 + (counters.opaque > 0 ? ", \(counters.opaque) that could not be read" : "")
         }
     }

@@ -53,10 +53,11 @@ let package = Package(
         .target(
             name: "LCPPipeline", dependencies: ["MQTT", "YAML", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
             swiftSettings: strict),
+        .target(name: "LCPChaos", dependencies: ["MQTT", "Tensors"], swiftSettings: strict),
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline", "Charts",
+                "LCPPipeline", "LCPChaos", "Charts",
                 "LCPTraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -74,8 +75,9 @@ let package = Package(
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "MQTT", "Tensors"]),
+        .testTarget(name: "LCPChaosTests", dependencies: ["LCPChaos", "MQTT", "Tensors"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["LCPPipeline", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),
+            dependencies: ["LCPPipeline", "LCPChaos", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),
     ]
 )

@@ -136,24 +136,32 @@ final class TestPipeline: Sendable {
     let roles: [ChildProcess]
 
     /// Starts workers for `branches` and an aggregator, and waits until they are ready.
-    init(branches: [Int] = [0, 1, 2, 3], deadline: Int = 5000, arguments: [String] = []) async throws {
-        broker = try TestBroker()
+    ///
+    /// - Parameter url: where a role by its name, `w0` or `a`, finds the broker; for example a proxy before it.
+    init(
+        branches: [Int] = [0, 1, 2, 3], deadline: Int = 5000, arguments: [String] = [], broker: TestBroker? = nil,
+        url: @Sendable (String) -> String? = { _ in nil }
+    ) async throws {
+        let broker = try broker ?? TestBroker()
+        self.broker = broker
         client = try await broker.connect()
         topics = try Topics(pipeline: "test")
         let statuses = try await client.subscribe(to: topics.statuses)
-        let common = ["--broker", broker.url, "--pipeline", "test", "--stop-at-eof"] + arguments
+        func common(_ name: String) -> [String] {
+            ["--name", name, "--broker", url(name) ?? broker.url, "--pipeline", "test", "--stop-at-eof"] + arguments
+        }
         let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
         defer { close(null) }
         roles =
             try branches.map {
                 try ChildProcess(
                     executable: Repository.lcp,
-                    arguments: ["worker", "--branch", "\($0)", "--name", "w\($0)"] + common,
+                    arguments: ["worker", "--branch", "\($0)"] + common("w\($0)"),
                     errorOutput: null)
             } + [
                 try ChildProcess(
                     executable: Repository.lcp,
-                    arguments: ["aggregator", "--name", "a", "--deadline", "\(deadline)"] + common, errorOutput: null)
+                    arguments: ["aggregator", "--deadline", "\(deadline)"] + common("a"), errorOutput: null)
             ]
         var ready: Set<String> = []
         while ready.count < branches.count + 1 {

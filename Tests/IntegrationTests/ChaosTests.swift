@@ -384,7 +384,8 @@ private func killMosquitto(of broker: TestBroker) {
         #expect(faulted.allSatisfy { expected[$0.frame] == $0.probabilities })
         let counters = proxy.counters.toBroker
         #expect(counters.duplicated == 4 * UInt64(frames) && counters.reordered > 60)
-        #expect(faulted.map(\.frame) != plain.map(\.frame))
+        // Branches that overtake each other do not change the order of a sensor's predictions.
+        #expect(faulted.map(\.frame) == plain.map(\.frame))
     }
 
     @Test func aBrokerThatIsKilledAndStartedAgainFindsItsPipeline() async throws {

@@ -15,7 +15,7 @@ struct LCP: AsyncParsableCommand {
 
             Or in four terminals:
               lcp broker
-              lcp worker --branch 0        (and 1, 2, 3)
+              lcp worker                   (on as many machines as there are)
               lcp aggregator
               lcp sensor --source drawn
             """,
@@ -24,7 +24,8 @@ struct LCP: AsyncParsableCommand {
 
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
-        TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, WatchCommand.self, BrokerCommand.self,
+        TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, WatchCommand.self, StatusCommand.self,
+        BrokerCommand.self,
         DoctorCommand.self, ConfigCommand.self, DataCommand.self, BenchCommand.self, ChaosCommand.self,
     ]
 }

@@ -1,0 +1,69 @@
+import FoundationEssentials
+
+/// Who is in a pipeline and how they do, from their statuses and counters: pure.
+public struct PipelineOverview: Sendable {
+    /// A process of the pipeline.
+    public struct Member: Sendable, Hashable, Encodable {
+        public var status: RoleStatus
+        public var statistics: RoleStatistics?
+        /// From the last two counters; nil before there are two.
+        public var framesPerSecond: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case status, statistics
+            case framesPerSecond = "frames_per_s"
+        }
+    }
+
+    private var entries: [String: Member] = [:]
+    private static let maximumEntries = 1024
+
+    public init() {}
+
+    /// Takes a status, as it lies on `…/status/ROLE/ID`.
+    public mutating func add(status json: [UInt8]) {
+        guard let status = RoleStatus(json) else { return }
+        let key = "\(status.role.rawValue)/\(status.id)"
+        guard entries[key] != nil || entries.count < Self.maximumEntries else { return }
+        // The counters of one who began anew begin anew.
+        if entries[key]?.status.birth != status.birth {
+            entries[key] = Member(status: status)
+        } else {
+            entries[key]?.status = status
+        }
+    }
+
+    /// Takes counters, as they come on `…/stats/ROLE/ID`.
+    public mutating func add(statistics json: [UInt8], role: String, id: String) {
+        guard json.count <= 16_384, var member = entries["\(role)/\(id)"],
+            let statistics = try? JSONDecoder().decode(RoleStatistics.self, from: Data(json))
+        else { return }
+        if let before = member.statistics, statistics.frames >= before.frames {
+            let seconds = statistics.uptime - before.uptime
+            if seconds > 0 { member.framesPerSecond = Double(statistics.frames - before.frames) / seconds }
+        }
+        member.statistics = statistics
+        entries["\(role)/\(id)"] = member
+    }
+
+    /// Sensors, then workers, then aggregators; those who are gone behind those who are there.
+    public var members: [Member] {
+        let order = Dictionary(uniqueKeysWithValues: Role.allCases.enumerated().map { ($1, $0) })
+        func key(_ member: Member) -> (Int, Int, Int, String) {
+            let isGone = member.status.state == .lost || member.status.state == .disconnected
+            return (
+                order[member.status.role] ?? 0, isGone ? 1 : 0, (member.status.serves ?? []).min() ?? .max,
+                member.status.id
+            )
+        }
+        return entries.values.sorted { key($0) < key($1) }
+    }
+
+    /// The branches that nobody serves; nil where nobody says how many there are.
+    public var missingBranches: [Int]? {
+        let present = members.map(\.status).filter { $0.state == .ready }
+        guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
+        let served = Set(present.filter { $0.role == .worker }.flatMap { $0.serves ?? $0.branch.map { [$0] } ?? [] })
+        return (0..<count).filter { !served.contains($0) }
+    }
+}

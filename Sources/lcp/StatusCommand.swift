@@ -1,0 +1,110 @@
+import ArgumentParser
+import LCPPipeline
+import MQTT
+import Synchronization
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "See who is in a pipeline, what each one does, and how fast.",
+        discussion: """
+            On a terminal the table is renewed every second until Ctrl-C; elsewhere it is printed once, after six seconds, \
+            because roles tell their counters every five.
+
+            Examples:
+              lcp status --broker mqtt://broker.local --pipeline kitchen
+              lcp status --pipeline kitchen --json
+            """)
+
+    @OptionGroup var role: RoleOptions
+
+    @Option(help: ArgumentHelp("Listen for so long, and print once.", valueName: "seconds"))
+    var `for`: Double?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    private struct Report: Encodable {
+        var pipeline: String
+        var missing_branches: [Int]?
+        var members: [PipelineOverview.Member]
+    }
+
+    func validate() throws {
+        if let seconds = `for`, !(0.1...86_400).contains(seconds) {
+            throw ValidationError("--for is 0.1 to 86,400 seconds")
+        }
+    }
+
+    func run() async throws {
+        let configuration = try role.settings().configuration()
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        let isLive = isTerminal(1) && !json && `for` == nil
+        let (json, seconds) = (json, `for` ?? 6)
+        try await role.run {
+            let overview = Mutex(PipelineOverview())
+            try await MQTTClient.withConnection(configuration.mqtt) { client in
+                let statuses = try await client.subscribe(to: topics.statuses) { message in
+                    overview.withLock { $0.add(status: Array(message.payload)) }
+                }
+                let statistics = try await client.subscribe(to: "\(topics.root)/stats/+/+") { message in
+                    let levels = message.topic.split(separator: "/")
+                    guard levels.count >= 2 else { return }
+                    overview.withLock {
+                        $0.add(
+                            statistics: Array(message.payload), role: String(levels[levels.count - 2]),
+                            id: String(levels[levels.count - 1]))
+                    }
+                }
+                defer {
+                    statuses.unsubscribe()
+                    statistics.unsubscribe()
+                }
+                while isLive {
+                    try await Task.sleep(for: .seconds(1))
+                    // Home, clear, and the table anew.
+                    writeText("\u{1B}[H\u{1B}[J" + Self.table(overview.withLock { $0 }, topics.root) + "\n")
+                }
+                try await Task.sleep(for: .milliseconds(Int(seconds * 1000)))
+            }
+            let seen = overview.withLock { $0 }
+            if json {
+                let report = Report(
+                    pipeline: topics.root, missing_branches: seen.missingBranches, members: seen.members)
+                return writeLine(try jsonLine(report))
+            }
+            writeLine(Self.table(seen, topics.root))
+        }
+    }
+
+    private static func table(_ overview: PipelineOverview, _ root: String) -> String {
+        let members = overview.members
+        guard !members.isEmpty else { return "nobody is in \(root): start a worker, an aggregator and a sensor" }
+        var table = Table(
+            [
+                "role", "name", "state", "branches", "model", "frames/s", "queue ms", "compute ms", "incomplete",
+                "dropped",
+            ],
+            rightAligned: [5, 6, 7, 8, 9])
+        func number(_ value: Double?, _ digits: Int) -> String { value.map { fixed($0, digits: digits) } ?? "" }
+        for member in members {
+            let (status, statistics) = (member.status, member.statistics)
+            let isGone = status.state == .lost || status.state == .disconnected
+            let dropped = statistics?.dropped.values.reduce(0, +)
+            table.add([
+                status.role.rawValue, Log.printable(String(status.id.prefix(32))), status.state.rawValue,
+                (status.serves ?? []).map(String.init).joined(separator: ","),
+                Log.printable(String((status.model ?? "").prefix(32))),
+                isGone ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
+                number(statistics?.computeP50, 2), statistics?.incomplete.map { "\($0)" } ?? "",
+                dropped.map { "\($0)" } ?? "",
+            ])
+        }
+        var text = table.text
+        if let missing = overview.missingBranches, !missing.isEmpty {
+            text +=
+                "\n  nobody runs branch\(missing.count == 1 ? "" : "es") \(missing.map(String.init).joined(separator: ", ")): start another worker"
+        }
+        return text
+    }
+}

@@ -21,6 +21,7 @@ let package = Package(
         .library(name: "LCPInference", targets: ["LCPInference"]),
         .library(name: "LCPTraining", targets: ["LCPTraining"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
+        .library(name: "LCPFuzzing", targets: ["LCPFuzzing"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -51,6 +52,10 @@ let package = Package(
         .target(
             name: "LCPPipeline", dependencies: ["MQTT", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
             swiftSettings: strict),
+        .target(
+            name: "LCPFuzzing",
+            dependencies: ["Tensors", "LCPModels", "Images", "LCPDatasets", "LCPPipeline", "CZlib"],
+            swiftSettings: strict),
         .executableTarget(
             name: "lcp",
             dependencies: [
@@ -70,6 +75,7 @@ let package = Package(
         .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "Tensors"]),
+        .testTarget(name: "LCPFuzzingTests", dependencies: ["LCPFuzzing", "LCPPipeline", "MQTT", "Tensors", "lcp"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LCPPipeline", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),

@@ -95,7 +95,10 @@ import Testing
         (["train", "lenet", "--data", "drawn", "--set", "colour=red", "--out", "never"], "no colour"),
         (["train", "lenet", "--data", "drawn", "--set", "epochs=many", "--out", "never"], "epochs"),
         (["train", "lenet", "--data", "drawn", "--set", "epochs", "--out", "never"], "an entry and its value"),
-        (["train", "lenet", "--data", "drawn", "--recipe", "grandmas", "--out", "never"], "there is no recipe grandmas"),
+        (
+            ["train", "lenet", "--data", "drawn", "--recipe", "grandmas", "--out", "never"],
+            "there is no recipe grandmas"
+        ),
         (["train", "lenet", "--data", "drawn:100", "--epochs", "0", "--out", "never"], "epochs"),
         (["train", "lenet", "--data", "drawn:100", "--resume", "--force", "--out", "never"], "give one"),
         (["train", "lenet", "--data", "drawn:100", "--set", "distillation=0.5", "--out", "never"], "teacher"),

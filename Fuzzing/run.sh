@@ -38,8 +38,9 @@ for parser in "$@"; do
     if "$fuzz" "$parser" -max_total_time="$each" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         $words -artifact_prefix="$found/$parser-" "$work/$parser" >"$log" 2>&1
     then
-        sed -n 's/^stat::number_of_executed_units: *//p; s/^stat::average_exec_per_sec: *//p' "$log" | tr '\n' ' ' |
-            { read -r all rate; echo "$parser: $all executions, $rate a second"; }
+        all=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+        rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+        echo "$parser: $all executions, $rate a second"
     else
         status=1
         tail -n 40 "$log"

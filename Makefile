@@ -1,14 +1,15 @@
 # make demo    see the whole pipeline work on this machine
 # make test    run all tests
 #
-# Both install what they lack. The rest: make setup | build | bench | format | lint | install | clean
+# Both install what they lack. The rest: make setup | build | bench | fuzz | format | lint | install | clean
 
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
 RELEASE  = -c release --static-swift-stdlib
 LCP      = .build/release/lcp
+SECONDS  = 600
 
-.PHONY: demo test setup build bench format lint install clean
+.PHONY: demo test setup build bench fuzz format lint install clean
 
 demo: build
 	@$(LCP) demo
@@ -29,13 +30,17 @@ test:
 	$(SWIFT) test --skip-build --filter IntegrationTests
 
 lint:
-	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources
 
 format:
-	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources
 
 bench: build
 	@Benchmarks/run.sh
+
+# Ten minutes over all parsers; one parser for a minute: make fuzz SECONDS=60 PARSERS=png
+fuzz: setup
+	@Fuzzing/run.sh $(SECONDS) $(PARSERS)
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/lcp
@@ -43,4 +48,4 @@ install: build
 	cp -R Models Brokers Configs $(DESTDIR)$(PREFIX)/share/lcp/
 
 clean:
-	rm -rf .build Benchmarks/.build
+	rm -rf .build Benchmarks/.build Fuzzing/.build

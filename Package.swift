@@ -21,6 +21,7 @@ let package = Package(
         .library(name: "LCPInference", targets: ["LCPInference"]),
         .library(name: "LCPTraining", targets: ["LCPTraining"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
+        .library(name: "LCPFuzzing", targets: ["LCPFuzzing"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -54,6 +55,10 @@ let package = Package(
             name: "LCPPipeline", dependencies: ["MQTT", "YAML", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
             swiftSettings: strict),
         .target(name: "LCPChaos", dependencies: ["MQTT", "Tensors"], swiftSettings: strict),
+        .target(
+            name: "LCPFuzzing",
+            dependencies: ["Tensors", "LCPModels", "Images", "LCPDatasets", "LCPPipeline", "CZlib"],
+            swiftSettings: strict),
         .executableTarget(
             name: "lcp",
             dependencies: [
@@ -76,6 +81,7 @@ let package = Package(
         .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
         .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "MQTT", "Tensors"]),
         .testTarget(name: "LCPChaosTests", dependencies: ["LCPChaos", "MQTT", "Tensors"]),
+        .testTarget(name: "LCPFuzzingTests", dependencies: ["LCPFuzzing", "LCPPipeline", "MQTT", "Tensors", "lcp"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LCPPipeline", "LCPChaos", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),

@@ -96,6 +96,11 @@ public struct Image: Sendable, Hashable {
             tjDecompressHeader3(decoder, source, UInt(bytes.count), &width, &height, &subsampling, &colorspace) == 0
         else { throw failure() }
         try check(width: Int(width), height: Int(height), limits)
+        // Every scan of a progressive image passes over all of it, though it may have but a few bytes.
+        let scans = scanCount(bytes)
+        guard scans <= maximumPasses * limits.maximumPixels / (Int(width) * Int(height)) else {
+            throw ImageError("the JPEG has \(scans) scans of \(width) × \(height) pixels, which is no camera's")
+        }
 
         // The inverse DCT yields any multiple of an eighth; less than what is needed would blur.
         if let size {
@@ -115,6 +120,21 @@ public struct Image: Sendable, Hashable {
         let result = tjDecompress2(decoder, source, UInt(bytes.count), &pixels, width, 0, height, format, flags)
         guard result == 0 else { throw failure() }
         return Image(height: Int(height), width: Int(width), channels: channels, pixels: pixels)
+    }
+
+    /// Passes over the largest image that is read; encoders make about ten.
+    private static let maximumPasses = 16
+
+    /// The marks that begin a scan. No scan's data can hold one; a thumbnail's are counted, too.
+    private static func scanCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var (position, count) = (0, 0)
+        while position + 1 < bytes.count,
+            let mark = memchr(bytes.baseAddress! + position, 0xFF, bytes.count - 1 - position)
+        {
+            position = UnsafeRawPointer(mark) - bytes.baseAddress! + 1
+            if bytes[position] == 0xDA { count += 1 }
+        }
+        return count
     }
 
     private static func png(

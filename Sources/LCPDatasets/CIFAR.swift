@@ -38,7 +38,7 @@ public enum CIFAR {
     // MARK: The format
 
     /// What stands before the pixels of an image.
-    enum Record {
+    package enum Record {
         /// The label.
         case ten
         /// The coarse label, which is not used, and the fine one.
@@ -48,7 +48,7 @@ public enum CIFAR {
         var classes: Int { self == .ten ? 10 : 100 }
     }
 
-    static func decode(_ bytes: [UInt8], _ record: Record, name: String) throws(DatasetError) -> LabeledImages {
+    package static func decode(_ bytes: [UInt8], _ record: Record, name: String) throws(DatasetError) -> LabeledImages {
         guard !bytes.starts(with: [0x1F, 0x8B]) || bytes.count % (record.labelBytes + 3072) == 0 else {
             throw DatasetError("\(name) is compressed: unpack it with tar xzf")
         }

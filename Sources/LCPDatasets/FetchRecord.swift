@@ -1,7 +1,7 @@
 import Tensors
 
 /// What was fetched into a folder, kept there as a file that `sha256sum --check` reads, too.
-struct FetchRecord: Hashable {
+package struct FetchRecord: Hashable {
     struct Entry: Hashable {
         /// The archive's name and digest.
         var archive: String
@@ -21,7 +21,7 @@ struct FetchRecord: Hashable {
         self.init(String(decoding: bytes, as: UTF8.self))
     }
 
-    init(_ text: String) {
+    package init(_ text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ").map(String.init)
             if words.count == 4, words[0] == "#", words[2] == "MD5" {
@@ -32,7 +32,7 @@ struct FetchRecord: Hashable {
         }
     }
 
-    var text: String {
+    package var text: String {
         entries.map { entry in
             "# \(entry.archive) MD5 \(entry.md5)\n"
                 + entry.files.sorted { $0.key < $1.key }.map { "\($0.value)  \($0.key)\n" }.joined()

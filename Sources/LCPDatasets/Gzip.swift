@@ -1,10 +1,10 @@
 import CZlib
 
 /// Decompression of a whole gzip file in memory.
-enum Gzip {
+package enum Gzip {
     /// - Parameter limit: the most bytes that come out; a few bytes can hold a thousand times as many.
     /// - Throws: ``DatasetError`` for anything but one whole gzip stream within the limit.
-    static func decompress(_ bytes: [UInt8], limit: Int, name: String) throws(DatasetError) -> [UInt8] {
+    package static func decompress(_ bytes: [UInt8], limit: Int, name: String) throws(DatasetError) -> [UInt8] {
         var stream = z_stream()
         // 16 asks for gzip's header and its checksum.
         let started = inflateInit2_(&stream, 16 + MAX_WBITS, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))

@@ -3,7 +3,7 @@ import Tensors
 /// The IDX format of MNIST: big-endian; two zero bytes, a type, the number of dimensions, the dimensions as u32, the data.
 public enum IDX {
     /// Reads unsigned bytes with the given number of dimensions.
-    static func decode(_ bytes: [UInt8], rank: Int, name: String) throws(DatasetError) -> (
+    package static func decode(_ bytes: [UInt8], rank: Int, name: String) throws(DatasetError) -> (
         dimensions: [Int], data: ArraySlice<UInt8>
     ) {
         guard bytes.count >= 4, bytes[0] == 0, bytes[1] == 0 else {

@@ -1,11 +1,11 @@
 /// Reads tar archives in memory. Nothing is written anywhere: an archive names its files, and never where they go.
-enum Tar {
+package enum Tar {
     /// A regular file in an archive.
-    struct Entry: Hashable {
+    package struct Entry: Hashable {
         /// Its path in the archive.
-        var path: String
+        package var path: String
         /// Where its bytes lie.
-        var range: Range<Int>
+        package var range: Range<Int>
 
         /// The last part of its path.
         var name: String { path.split(separator: "/").last.map(String.init) ?? "" }
@@ -17,7 +17,7 @@ enum Tar {
     /// The regular files of an archive, in its order.
     ///
     /// - Throws: ``DatasetError`` for a damaged or truncated archive.
-    static func files(in bytes: [UInt8], name: String) throws(DatasetError) -> [Entry] {
+    package static func files(in bytes: [UInt8], name: String) throws(DatasetError) -> [Entry] {
         var result: [Entry] = []
         var position = 0
         for _ in 0..<maximumEntries {

@@ -215,6 +215,8 @@ extension Layer: CustomStringConvertible {
         case .softmax: "softmax"
         case .output(let layer): "output of layer \(layer)"
         case .add(let layer): "add layer \(layer)"
+        // A list that a stranger wrote may be of any length.
+        case .concatenate(let layers) where layers.count > 64: "concatenate with \(layers.count) layers"
         case .concatenate(let layers): "concatenate with layers \(layers.map(String.init).joined(separator: ", "))"
         }
     }

@@ -134,7 +134,19 @@ public struct ModelBundle: Sendable {
         }
         let bytes: [UInt8]
         do { bytes = try FileIO.read(file, limit: 16 << 20) } catch { throw ModelBundleError("\(error)") }
+        manifest = try Self.manifest(decoding: bytes, name: file)
+        guard let hash = ModelHash(SHA256.digest(bytes)) else { throw ModelBundleError("\(file) has no hash") }
+        self.hash = hash
+        self.path = path
+    }
 
+    /// Reads and checks the bytes of a `model.json`.
+    ///
+    /// - Parameter file: what the error calls it.
+    /// - Throws: ``ModelBundleError``.
+    package static func manifest(
+        decoding bytes: [UInt8], name file: String
+    ) throws(ModelBundleError) -> ModelManifest {
         struct Version: Decodable { let format: Int }
         guard let version = try? JSONDecoder().decode(Version.self, from: Data(bytes)) else {
             throw ModelBundleError(
@@ -146,18 +158,16 @@ public struct ModelBundle: Sendable {
             )
         }
         do {
-            manifest = try JSONDecoder().decode(ModelManifest.self, from: Data(bytes))
-            try Self.check(manifest)
+            let manifest = try JSONDecoder().decode(ModelManifest.self, from: Data(bytes))
+            try check(manifest)
+            return manifest
         } catch let error as NetworkError {
             throw ModelBundleError("\(file) describes no usable model: \(error)")
         } catch let error as DecodingError {
-            throw ModelBundleError("\(file) is not the JSON of a model bundle: \(Self.reason(error))")
+            throw ModelBundleError("\(file) is not the JSON of a model bundle: \(reason(error))")
         } catch {
             throw ModelBundleError("\(file) is not the JSON of a model bundle")
         }
-        guard let hash = ModelHash(SHA256.digest(bytes)) else { throw ModelBundleError("\(file) has no hash") }
-        self.hash = hash
-        self.path = path
     }
 
     /// The weights of one branch.
@@ -166,12 +176,13 @@ public struct ModelBundle: Sendable {
     public func branchParameters(_ branch: Int) throws(ModelBundleError) -> BranchParameters {
         guard network.branches.indices.contains(branch) else {
             throw ModelBundleError(
-                "\(manifest.name) has branches 0 to \(network.branches.count - 1), there is no branch \(branch)")
+                "\(manifest.name.printable) has branches 0 to \(network.branches.count - 1), there is no branch \(branch)"
+            )
         }
         let name = manifest.files[branch].name
         let file = try readFile(branch)
         do { return try network.parameters(of: branch, from: file) } catch {
-            throw ModelBundleError("\(path)/\(name) does not fit \(manifest.name): \(error)")
+            throw ModelBundleError("\(path)/\(name) does not fit \(manifest.name.printable): \(error)")
         }
     }
 
@@ -182,7 +193,8 @@ public struct ModelBundle: Sendable {
         let index = network.branches.count
         let file = try readFile(index)
         do { return try network.mergeParameters(from: file) } catch {
-            throw ModelBundleError("\(path)/\(manifest.files[index].name) does not fit \(manifest.name): \(error)")
+            throw ModelBundleError(
+                "\(path)/\(manifest.files[index].name) does not fit \(manifest.name.printable): \(error)")
         }
     }
 
@@ -299,7 +311,8 @@ public struct ModelBundle: Sendable {
 
     private static func reason(_ error: DecodingError) -> String {
         func path(_ context: DecodingError.Context) -> String {
-            context.codingPath.isEmpty ? "the file" : context.codingPath.map(\.stringValue).joined(separator: ".")
+            context.codingPath.isEmpty
+                ? "the file" : context.codingPath.map(\.stringValue).joined(separator: ".").quoted
         }
         return switch error {
         case .keyNotFound(let key, let context): "\(path(context)) lacks \(key.stringValue)"

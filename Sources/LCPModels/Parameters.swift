@@ -151,7 +151,7 @@ extension BranchedNetwork {
             result.append(fields.isEmpty ? nil : values)
         }
         if let extra = remaining.min() {
-            throw NetworkError("it holds the tensor \(extra), which the model does not have")
+            throw NetworkError("it holds the tensor \(extra.quoted), which the model does not have")
         }
         return result
     }

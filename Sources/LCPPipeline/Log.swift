@@ -1,4 +1,5 @@
 import Glibc
+import Tensors
 
 /// Lines for people on standard error, each with the time and the role that speaks.
 public struct Log: Sendable {
@@ -17,16 +18,7 @@ public struct Log: Sendable {
     }
 
     /// The text without control characters: strangers' names must not drive a terminal.
-    public static func printable(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { isControl($0) }) else { return text }
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars { result.append(isControl(scalar) ? "\u{FFFD}" : scalar) }
-        return String(result)
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || (0x202A...0x202E).contains(scalar.value)
-    }
+    public static func printable(_ text: String) -> String { text.printable }
 }
 
 /// Nanoseconds since 1970 UTC.

@@ -10,7 +10,7 @@ struct Presence {
     /// Until when those who were there before a reconnect may still say so.
     private var graceEnds: ContinuousClock.Instant?
     /// The most processes that are kept in mind; endless strangers do not fill the memory.
-    static let maximumEntries = 1024
+    static let maximumEntries = 256
     static let grace = Duration.seconds(3)
 
     /// Takes a status.

@@ -42,19 +42,19 @@ public struct Safetensors: Sendable, Hashable {
         var position = 0
         for (name, entry) in header.entries.sorted(by: { $0.value.data_offsets < $1.value.data_offsets }) {
             guard let dtype = DType(safetensorsName: entry.dtype) else {
-                throw .init("tensor \(name.debugDescription) has the unknown type \(entry.dtype.debugDescription)")
+                throw .init("tensor \(name.quoted) has the unknown type \(entry.dtype.quoted)")
             }
             guard let shape = Shape(entry.shape) else {
-                throw .init("tensor \(name.debugDescription) has an impossible shape")
+                throw .init("tensor \(name.quoted) has an impossible shape")
             }
             guard entry.data_offsets.count == 2, entry.data_offsets[0] == position, entry.data_offsets[1] >= position,
                 entry.data_offsets[1] <= bytes.count - headerEnd
-            else { throw .init("tensor \(name.debugDescription) lies outside the file, or leaves a gap, or overlaps") }
+            else { throw .init("tensor \(name.quoted) lies outside the file, or leaves a gap, or overlaps") }
             let data = Array(bytes[headerEnd + position..<headerEnd + entry.data_offsets[1]])
             do {
                 tensors[name] = try Tensor(dtype: dtype, shape: shape, bytes: data)
             } catch {
-                throw .init("tensor \(name.debugDescription): \(error)")
+                throw .init("tensor \(name.quoted): \(error)")
             }
             position = entry.data_offsets[1]
         }

@@ -10,9 +10,10 @@ func isTerminal(_ descriptor: Int32) -> Bool {
 
 /// A number with a fixed number of digits behind the point.
 func fixed(_ value: Double, digits: Int) -> String {
-    guard value.isFinite else { return "–" }
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
+    // Also what no integer holds: the number may be a stranger's.
+    guard abs(value) * scale < 0x1p63 else { return "–" }
     let scaled = Int64((abs(value) * scale).rounded())
     let sign = value < 0 && scaled > 0 ? "-" : ""
     guard digits > 0 else { return "\(sign)\(scaled)" }
@@ -25,7 +26,7 @@ func percent(_ value: Double, digits: Int = 2) -> String { fixed(value * 100, di
 
 /// Seconds as people say them.
 func duration(_ seconds: Double) -> String {
-    guard seconds.isFinite else { return "–" }
+    guard abs(seconds) < 0x1p62 else { return "–" }
     let whole = Int(seconds.rounded())
     if whole < 60 { return "\(whole) s" }
     if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }

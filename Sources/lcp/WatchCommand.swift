@@ -83,7 +83,7 @@ struct WatchCommand: AsyncParsableCommand {
         func right(_ text: String, _ width: Int) -> String {
             String(repeating: " ", count: max(0, width - text.count)) + text
         }
-        var line = padded(Log.printable(prediction.sensor), 12) + "  " + right(prediction.frame, 8)
+        var line = padded(Log.printable(prediction.sensor), 12) + "  " + right(Log.printable(prediction.frame), 8)
         line += "  " + padded(Log.printable(prediction.label), 10)
         line += right(prediction.confidence.map { percent($0, digits: 1) } ?? "", 8)
         line += right(prediction.latencyMilliseconds.map { fixed($0, digits: 1) + " ms" } ?? "", 10)

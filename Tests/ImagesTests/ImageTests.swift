@@ -67,6 +67,47 @@ import Testing
         #expect(throws: ImageError.self) { try Self.decode(jpeg) }
     }
 
+    /// A progressive JPEG, grey, whose scans refine one coefficient each and hold nothing: the fewest bytes for the most work.
+    static func manyScans(side: Int, scans: Int) -> [UInt8] {
+        func segment(_ marker: UInt8, _ data: [UInt8]) -> [UInt8] {
+            [0xFF, marker, UInt8((data.count + 2) >> 8), UInt8((data.count + 2) & 255)] + data
+        }
+        let size = [UInt8(side >> 8), UInt8(side & 255)]
+        var result: [UInt8] = [0xFF, 0xD8] + segment(0xDB, [0] + [UInt8](repeating: 1, count: 64))
+        result += segment(0xC2, [8] + size + size + [1, 1, 0x11, 0])
+        // One code in each table: a difference of 0, and 2¹⁴ blocks or more without a coefficient.
+        let code = [1] + [UInt8](repeating: 0, count: 15)
+        result += segment(0xC4, [0x00] + code + [0]) + segment(0xC4, [0x10] + code + [0xE0])
+        let blocks = (side / 8) * (side / 8)
+        result += segment(0xDA, [1, 1, 0, 0, 0, 0]) + [UInt8](repeating: 0, count: (blocks + 7) / 8)
+        var bits = "", rest = blocks
+        while rest > 0 {
+            let run = rest >= 65_534 ? 32_767 : rest > 32_767 ? rest / 2 : rest
+            let digits = String(run - 16_384, radix: 2)
+            bits += "0" + String(repeating: "0", count: 14 - digits.count) + digits
+            rest -= run
+        }
+        bits += String(repeating: "1", count: (8 - bits.utf8.count % 8) % 8)
+        let units = Array(bits.utf8)
+        let data = stride(from: 0, to: units.count, by: 8).flatMap { start -> [UInt8] in
+            let byte = units[start..<start + 8].reduce(UInt8(0)) { $0 << 1 | ($1 & 1) }
+            return byte == 0xFF ? [0xFF, 0] : [byte]
+        }
+        for scan in 0..<scans {
+            let (low, coefficient) = (UInt8(13 - scan / 63), UInt8(1 + scan % 63))
+            let high = low == 13 ? 0 : low + 1
+            result += segment(0xDA, [1, 1, 0, coefficient, coefficient, high << 4 | low]) + data
+        }
+        return result + [0xFF, 0xD9]
+    }
+
+    /// 67,000 bytes that take seconds to decode are refused; the same made of few scans is an image like any other.
+    @Test func scansWithoutEndAreRefused() throws {
+        let error = #expect(throws: ImageError.self) { try Self.decode(Self.manyScans(side: 4896, scans: 495)) }
+        #expect(error?.description.contains("496 scans") == true)
+        #expect(try Self.decode(Self.manyScans(side: 1024, scans: 10)).height >= 28)
+    }
+
     @Test func limitsAreKept() throws {
         let bytes = try Self.bytes("colour.png")
         #expect(throws: ImageError.self) { try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120 - 1)) }

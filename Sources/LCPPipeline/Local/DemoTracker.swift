@@ -56,7 +56,8 @@ public struct DemoTracker: Sendable {
         firstPrediction = firstPrediction ?? now
         lastPrediction = now
         guard let (captured, pixels) = open.removeValue(forKey: number) else { return }
-        let latency = Double(wallClock - captured) / 1e6
+        // In floating point, because a stranger's time may be any.
+        let latency = (Double(wallClock) - Double(captured)) / 1e6
         if latencies.count < 1_000_000 { latencies.append(Float(latency)) }
         last = LastFrame(number: number, pixels: pixels, prediction: prediction, latencyMilliseconds: latency)
     }

@@ -75,6 +75,12 @@ actor ModelSupply {
     }
 
     private func download(_ file: ModelOffer.File, _ offer: ModelOffer) async throws -> [UInt8] {
+        // A manifest may say anything: nobody's memory is given away for that.
+        if let free = SystemMemory.available, file.bytes > free / 2 {
+            throw PipelineError(
+                "\(file.name) of \(offer.name) has \(file.bytes) bytes, and this machine has \(free) bytes of memory free: split the model into more branches"
+            )
+        }
         let pieces = try await session.client.subscribe(
             to: session.topics.modelBlobs(file.sha256), options: .init(qos: .atLeastOnce),
             buffer: .init(maximumMessages: 16, maximumBytes: 64 << 20, overflow: .stopReading))

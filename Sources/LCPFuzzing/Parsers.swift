@@ -1,0 +1,155 @@
+import FoundationEssentials
+import Images
+import LCPDatasets
+import LCPModels
+import LCPPipeline
+import Tensors
+
+extension Parser {
+    /// Every parser that faces the network, or files from it.
+    public static let all: [Parser] = [
+        Parser("tensor-message", .message, seeds: Seeds.messages, read: tensorMessage),
+        Parser("input", .message, seeds: { Seeds.messages($0) + Seeds.images($0) }, read: input),
+        Parser("safetensors", .safetensors, seeds: Seeds.safetensors, read: safetensors),
+        .json("model-manifest", Seeds.manifests) { try ModelBundle.manifest(decoding: $0, name: "model.json") },
+        .json("model-offer", Seeds.offers) { try ModelOffer($0) },
+        .json("role-status", Seeds.statuses) { RoleStatus($0) },
+        .json("prediction", Seeds.predictions) { Prediction($0) },
+        Parser("jpeg", .plain, seeds: { $0.files("images", ".jpg") + Seeds.jpegs($0) }, read: image),
+        Parser("png", .png, seeds: { $0.files("images", ".png") + Seeds.pngs }, read: image),
+        Parser("idx", .plain, seeds: { _ in Seeds.idx }, read: idx),
+        Parser("cifar", .plain, seeds: { _ in Seeds.cifar }, read: cifar),
+        Parser("tar", .tar, seeds: { _ in Seeds.tar }, read: tar),
+        Parser("gzip", .plain, seeds: { _ in Seeds.gzip }, read: gzip),
+        Parser("fetch-record", .text, seeds: { _ in Seeds.records }, read: fetchRecord),
+    ]
+
+    /// A parser of JSON. What it accepts must come back when it is written and read again.
+    ///
+    /// - Parameter read: the parser; nil is a refusal without a sentence.
+    static func json<Value: Codable & Equatable & SendableMetatype>(
+        _ name: String, _ seeds: @escaping @Sendable (Fixtures) -> [[UInt8]],
+        read: @escaping @Sendable ([UInt8]) throws -> Value?
+    ) -> Parser {
+        Parser(name, .json, seeds: { seeds($0).flatMap { [$0] + Seeds.json(from: $0) } }) { bytes in
+            guard let value = try read(bytes) else { return .refused(nil) }
+            let written: [UInt8]
+            do { written = Array(try JSONEncoder().encode(value)) } catch {
+                throw Violation("\(name) accepts what cannot be written: \(error)")
+            }
+            guard try roundTrip(name, { try read(written) }) == value else {
+                throw Violation("\(name) reads something else after it was written")
+            }
+            return .accepted
+        }
+    }
+
+    private static func roundTrip<Value>(_ name: String, _ read: () throws -> Value) throws(Violation) -> Value {
+        do { return try read() } catch { throw Violation("\(name) does not read what it wrote: \(error)") }
+    }
+
+    private static func tensorMessage(_ bytes: [UInt8]) throws -> Outcome {
+        let header = try bytes.withUnsafeBytes { try TensorMessage.decode($0) }
+        let tensor = try Tensor(
+            dtype: header.dtype, shape: header.shape, bytes: Array(bytes[TensorMessageHeader.size...]))
+        guard TensorMessage.encode(header, tensor, checksum: bytes[10] & 1 != 0) == bytes else {
+            throw Violation("a tensor message was accepted that is written otherwise")
+        }
+        return .accepted
+    }
+
+    /// As the workers of grey and of coloured models do, whose images and messages are small enough to be made often.
+    private static func input(_ bytes: [UInt8]) throws -> Outcome {
+        var refusal: InputError?
+        for channels in [1, 3] {
+            let shape = FeatureMapShape(height: 28, width: 28, channels: channels)
+            let decoder = InputDecoder(shape: shape, imageLimits: .init(maximumPixels: 1 << 14))
+            do {
+                let (identity, input) = try bytes.withUnsafeBytes { try decoder.decode($0) }
+                let (size, expected) =
+                    switch input {
+                    case .pixels(let range): (range.count, shape.elementCount)
+                    case .normalized(let range): (range.count, 4 * shape.elementCount)
+                    case .decoded(let pixels): (pixels.count, shape.elementCount)
+                    }
+                guard size == expected else {
+                    throw Violation("an input of \(size) bytes came out where \(expected) are due")
+                }
+                guard identity.session == 0 || bytes.starts(with: Array("LCPT".utf8)) else {
+                    throw Violation("a bare input has a session")
+                }
+                return .accepted
+            } catch let error as InputError {
+                guard !error.reason.isEmpty, error.reason.allSatisfy({ $0.isASCII && !$0.isWhitespace }) else {
+                    throw Violation("the counter \(error.reason.debugDescription) is no name")
+                }
+                refusal = error
+            }
+        }
+        return .refused(refusal?.description)
+    }
+
+    private static func safetensors(_ bytes: [UInt8]) throws -> Outcome {
+        let file = try Safetensors(decoding: bytes)
+        let written = file.encoded()
+        guard try roundTrip("safetensors", { try Safetensors(decoding: written) }) == file else {
+            throw Violation("a safetensors file reads otherwise after it was written")
+        }
+        return .accepted
+    }
+
+    private static func image(_ bytes: [UInt8]) throws -> Outcome {
+        let limits = ImageLimits(maximumPixels: 1 << 14, maximumBytes: 1 << 20)
+        for (channels, size) in [(1, (28, 28)), (3, nil)] as [(Int, (Int, Int)?)] {
+            let image = try bytes.withUnsafeBytes {
+                try Image(decoding: $0, channels: channels, atLeast: size, limits: limits)
+            }
+            guard image.height * image.width <= limits.maximumPixels, image.channels == channels else {
+                throw Violation("an image of \(image.height) × \(image.width) × \(image.channels) came out")
+            }
+            _ = image.resized(height: 28, width: 28)
+        }
+        return .accepted
+    }
+
+    private static func idx(_ bytes: [UInt8]) throws -> Outcome {
+        let rank = bytes.count > 3 && bytes[3] == 1 ? 1 : 3
+        let (dimensions, data) = try IDX.decode(bytes, rank: rank, name: "file")
+        guard dimensions.count == rank, dimensions.reduce(1, *) == data.count else {
+            throw Violation("an IDX file's dimensions are not its data's")
+        }
+        return .accepted
+    }
+
+    private static func cifar(_ bytes: [UInt8]) throws -> Outcome {
+        let record: CIFAR.Record = bytes.count % 3074 == 0 ? .hundred : .ten
+        let images = try CIFAR.decode(bytes, record, name: "file")
+        guard images.count == images.labels.count, images.count > 0 else {
+            throw Violation("CIFAR's images and labels are not as many")
+        }
+        return .accepted
+    }
+
+    private static func tar(_ bytes: [UInt8]) throws -> Outcome {
+        for entry in try Tar.files(in: bytes, name: "archive") {
+            guard entry.range.lowerBound >= 512, entry.range.upperBound <= bytes.count else {
+                throw Violation("a file lies outside its archive")
+            }
+        }
+        return .accepted
+    }
+
+    private static func gzip(_ bytes: [UInt8]) throws -> Outcome {
+        let limit = 1 << 20
+        guard try Gzip.decompress(bytes, limit: limit, name: "file").count <= limit else {
+            throw Violation("more came out of a gzip file than is allowed")
+        }
+        return .accepted
+    }
+
+    private static func fetchRecord(_ bytes: [UInt8]) -> Outcome {
+        let record = FetchRecord(String(decoding: bytes, as: UTF8.self))
+        guard FetchRecord(record.text) == record else { return .refused(nil) }
+        return .accepted
+    }
+}

@@ -124,6 +124,7 @@ public final class RoleSession: Sendable {
                 "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
             )
         }
+        MQTTClient.keepFreedMemory(upTo: 16 << 20)
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         qos = configuration.qos
         order = configuration.order

@@ -213,7 +213,7 @@ private func killMosquitto(of broker: TestBroker) {
         try await client.publish(payload, to: "t")
         #expect(try await next(messages).payload == payload)
         // Half a second there and half a second back, which overlap as little as a broker that waits for the whole message.
-        #expect((0.8...5).contains((ContinuousClock.now - start) / .seconds(1)))
+        #expect(ContinuousClock.now - start > .milliseconds(800))
     }
 
     @Test func whatWaitsIsBounded() async throws {

@@ -6,7 +6,8 @@ import Tensors
 import Testing
 
 /// Workers that are told nothing but the broker and the pipeline.
-@Suite struct JoinTests {
+/// One after the other: where models are kept is a variable of the whole process.
+@Suite(.serialized) struct JoinTests {
     /// Processes of a pipeline that come and go, and what they say of themselves.
     final class Devices: @unchecked Sendable {
         let broker: TestBroker
@@ -167,7 +168,9 @@ import Testing
         try devices.start("aggregator", "agg", ["--deadline", "10000", "--model", "lenet-split2"])
         try devices.start("worker", "a", ["--model", "lenet-split2", "--branch", "0"])
         try devices.start("worker", "b", ["--model", "lenet-split2", "--branch", "1"])
-        try devices.start("worker", "c", ["--model", "lenet-split2", "--branch", "1", "--service-time", "3"])
+        try devices.start(
+            "worker", "c",
+            ["--model", "lenet-split2", "--branch", "1", "--service-time", "3", "--policy", "all", "--queue", "10000"])
         try await devices.waitForOwners([0: ["a"], 1: ["b", "c"]])
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         async let answers = devices.frames(0..<300)

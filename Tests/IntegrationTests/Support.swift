@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import LCPPipeline
 import MQTT
 import Tensors
@@ -69,42 +70,83 @@ func run(
     _ executable: String, _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:],
     limit: Duration = .seconds(60)
 ) async throws -> Outcome {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: executable)
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let (output, errors, standardInput) = (Pipe(), Pipe(), Pipe())
-    process.standardOutput = output
-    process.standardError = errors
-    process.standardInput = standardInput
-    async let outputText = output.text()
-    async let errorText = errors.text()
-    try process.run()
-    if let input { try standardInput.fileHandleForWriting.write(contentsOf: Data(input)) }
-    try standardInput.fileHandleForWriting.close()
-    let identifier = process.processIdentifier
+    let program = try Spawned(executable, arguments, environment: environment)
+    if let input { try program.input.write(contentsOf: Data(input)) }
+    try program.input.close()
     let watchdog = Task {
         try await Task.sleep(for: limit)
-        kill(identifier, SIGTERM)
+        kill(program.identifier, SIGTERM)
     }
     defer { watchdog.cancel() }
-    let texts = await (outputText, errorText)
-    await withCheckedContinuation { continuation in
-        DispatchQueue.global().async {
-            process.waitUntilExit()
-            continuation.resume()
-        }
-    }
-    let status =
-        process.terminationReason == .uncaughtSignal ? 128 + process.terminationStatus : process.terminationStatus
-    return Outcome(status: status, output: texts.0, errors: texts.1)
+    async let output = program.output.text()
+    async let errors = program.errors.text()
+    let texts = await (output, errors)
+    return Outcome(status: await program.wait(), output: texts.0, errors: texts.1)
 }
 
-extension Pipe {
-    fileprivate func text() async -> String {
+/// A program with pipes, started and waited for without Foundation's Process, which now and then waits for ever where many
+/// processes come and go at once.
+final class Spawned: Sendable {
+    let identifier: pid_t
+    let input: FileHandle
+    let output: FileHandle
+    let errors: FileHandle
+
+    init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+        func pipe() throws -> (read: Int32, write: Int32) {
+            var ends: [Int32] = [-1, -1]
+            try #require(Glibc.pipe(&ends) == 0)
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            return (ends[0], ends[1])
+        }
+        let (standardInput, standardOutput, standardError) = (try pipe(), try pipe(), try pipe())
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, standardInput.read, STDIN_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, standardOutput.write, STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, standardError.write, STDERR_FILENO)
+        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0.key)=\($0.value)" }
+        var words = ([executable] + arguments).map { strdup($0) } + [nil]
+        var settings = variables.map { strdup($0) } + [nil]
+        defer { for text in words + settings { free(text) } }
+        var started: pid_t = 0
+        let code = posix_spawn(&started, executable, &actions, nil, &words, &settings)
+        for end in [standardInput.read, standardOutput.write, standardError.write] { close(end) }
+        identifier = started
+        input = FileHandle(fileDescriptor: standardInput.write, closeOnDealloc: true)
+        output = FileHandle(fileDescriptor: standardOutput.read, closeOnDealloc: true)
+        errors = FileHandle(fileDescriptor: standardError.read, closeOnDealloc: true)
+        try #require(code == 0, "\(executable): \(String(cString: strerror(code)))")
+    }
+
+    /// Waits until it has ended: its status, or 128 and the signal that ended it.
+    func wait() async -> Int32 {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { [identifier] in
+                var status: Int32 = 0
+                while waitpid(identifier, &status, 0) < 0, errno == EINTR {}
+                continuation.resume(returning: status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F)
+            }
+        }
+    }
+
+    /// Reads its output until some words have come.
+    func waitForOutput(_ words: String) throws {
+        var said = ""
+        while !said.contains(words) {
+            let data = output.availableData
+            try #require(!data.isEmpty, "it ended before it said \(words.debugDescription): \(said)")
+            said += String(decoding: data, as: UTF8.self)
+        }
+    }
+}
+
+extension FileHandle {
+    func text() async -> String {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
-                let data = (try? self.fileHandleForReading.readToEnd()) ?? nil
+                let data = (try? self.readToEnd()) ?? nil
                 continuation.resume(returning: String(decoding: data ?? Data(), as: UTF8.self))
             }
         }

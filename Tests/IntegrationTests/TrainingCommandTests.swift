@@ -23,21 +23,11 @@ import Testing
         #expect(whole.output.contains("epoch 3/3"))
 
         let cut = "\(folder.path)/cut"
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: Repository.lcp)
-        process.arguments = Self.words + ["--out", cut]
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
+        let process = try Spawned(Repository.lcp, Self.words + ["--out", cut])
         // The line of an epoch is written when its checkpoint is.
-        var said = ""
-        while !said.contains("epoch 1/3") {
-            let data = output.fileHandleForReading.availableData
-            try #require(!data.isEmpty, "training ended before its first epoch")
-            said += String(decoding: data, as: UTF8.self)
-        }
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        try process.waitForOutput("epoch 1/3")
+        kill(process.identifier, SIGKILL)
+        #expect(await process.wait() == 128 + SIGKILL)
 
         let refused = try await run(Repository.lcp, Self.words + ["--out", cut])
         #expect(refused.status != 0 && refused.errors.contains("--resume"))
@@ -56,23 +46,12 @@ import Testing
 
     @Test func aTrainingThatIsStoppedIsNoSuccess() async throws {
         let folder = try Folder()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: Repository.lcp)
-        process.arguments = Self.words + ["--epochs", "1000", "--out", "\(folder.path)/cut"]
-        let output = Pipe()
-        process.standardOutput = output
-        try process.run()
-        var said = ""
-        while !said.contains("epoch 1/1000") {
-            let data = output.fileHandleForReading.availableData
-            try #require(!data.isEmpty, "training ended before its first epoch")
-            said += String(decoding: data, as: UTF8.self)
-        }
-        process.terminate()
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 130 && process.terminationReason == .exit)
-        let rest = try output.fileHandleForReading.readToEnd() ?? Data()
-        #expect(String(decoding: rest, as: UTF8.self).contains("--resume"))
+        let process = try Spawned(Repository.lcp, Self.words + ["--epochs", "1000", "--out", "\(folder.path)/cut"])
+        try process.waitForOutput("epoch 1/1000")
+        kill(process.identifier, SIGTERM)
+        let rest = await process.output.text()
+        #expect(await process.wait() == 130)
+        #expect(rest.contains("--resume"))
         #expect(FileIO.exists("\(folder.path)/cut/checkpoint.safetensors"))
     }
 

@@ -53,6 +53,11 @@ public struct Experiment: Sendable, Decodable {
         } catch {
             throw TrainingError("\(path) is no experiment: it is not the JSON of one, see Configs/experiments")
         }
+        // A word that means nothing is a mistake that would cost hours.
+        if let known = try? JSONDecoder().decode(KeyNames.self, from: Data(bytes)), let stranger = known.stranger {
+            throw TrainingError(
+                "\(path) has the entry \(stranger.debugDescription), which no experiment has: see Configs/experiments")
+        }
         guard !seeds.isEmpty, !runs.isEmpty, !data.isEmpty else {
             throw TrainingError("\(path) needs at least one of each: data, seeds, runs")
         }
@@ -112,6 +117,36 @@ public struct Experiment: Sendable, Decodable {
                     name.hasPrefix("drawn") ? name : "\(name):\(folder)/\(name)", defaultDrawnCount: 60_000))
         }
         return result
+    }
+}
+
+/// The names that an experiment's file uses.
+private struct KeyNames: Decodable {
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+    private struct Names: Decodable {
+        let all: [String]
+        init(from decoder: any Decoder) throws {
+            all = try decoder.container(keyedBy: Key.self).allKeys.map(\.stringValue)
+        }
+    }
+    /// The first name that means nothing.
+    let stranger: String?
+
+    init(from decoder: any Decoder) throws {
+        let top: Set = ["name", "title", "about", "data", "preset", "recipe", "validation", "seeds", "runs"]
+        let run: Set = [
+            "name", "network", "branches", "shares", "fatten", "classes", "recipe", "teacher", "paper",
+        ]
+        let container = try decoder.container(keyedBy: Key.self)
+        let runs = try container.decode([Names].self, forKey: Key(stringValue: "runs"))
+        stranger =
+            container.allKeys.map(\.stringValue).sorted().first { !top.contains($0) }
+            ?? runs.flatMap(\.all).sorted().first { !run.contains($0) }
     }
 }
 

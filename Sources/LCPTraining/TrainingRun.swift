@@ -73,6 +73,11 @@ public struct TrainingRun: Sendable {
                 )
             }
         }
+        if case .resume = existing, FileIO.exists("\(folder)/model.json"), !FileIO.exists(checkpoint) {
+            throw TrainingError(
+                "\(folder) has a finished bundle and no training to go on with: train anew with --force, or name another folder"
+            )
+        }
         // A folder that cannot be written is told now and not after an hour.
         try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"])
         // A training that cannot begin leaves nothing behind.

@@ -36,6 +36,11 @@ package enum FileIO {
 
     /// Writes a file so that it is there whole or not at all: under a temporary name beside it, synced, then renamed.
     package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+        // A rename would put a file in the place of a device or a pipe.
+        var there = stat()
+        if stat(path, &there) == 0, there.st_mode & S_IFMT != S_IFREG {
+            throw FileError(description: "cannot write \(path): it is there and not an ordinary file")
+        }
         let temporary = "\(path).\(getpid()).part"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .failed("write", path, errno) }

@@ -8,8 +8,8 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "See who is in a pipeline, what each one does, and how fast.",
         discussion: """
-            On a terminal the table is renewed every second until Ctrl-C; elsewhere it is printed once, after six seconds, \
-            because roles tell their counters every five.
+            On a terminal the table is renewed every second until Ctrl-C; elsewhere it is printed once, after eleven seconds, \
+            because roles tell their counters every five and a rate needs two.
 
             Examples:
               lcp status --broker mqtt://broker.local --pipeline kitchen
@@ -40,7 +40,7 @@ struct StatusCommand: AsyncParsableCommand {
         let configuration = try role.settings().configuration()
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let isLive = isTerminal(1) && !json && `for` == nil
-        let (json, seconds) = (json, `for` ?? 6)
+        let (json, seconds) = (json, `for` ?? 11)
         try await role.run {
             let overview = Mutex(PipelineOverview())
             try await MQTTClient.withConnection(configuration.mqtt) { client in

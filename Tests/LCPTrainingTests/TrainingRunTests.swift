@@ -62,6 +62,15 @@ import Testing
         #expect(resumed.manifest.missingScale == whole.manifest.missingScale)
     }
 
+    @Test func aFinishedBundleIsNotGoneOnWith() throws {
+        let folder = try TemporaryFolder()
+        let run = try Self.run("\(folder.path)/bundle", branches: 1)
+        let first = try run.run { _ in true }
+        let error = #expect(throws: TrainingError.self) { try run.run(existing: .resume) { _ in true } }
+        #expect(error?.description.contains("finished") == true)
+        #expect(try ModelBundle(path: run.folder).hash == first.hash)
+    }
+
     @Test func dataOfOtherClassesIsRefused() throws {
         let folder = try TemporaryFolder()
         var run = try Self.run("\(folder.path)/bundle")
@@ -135,6 +144,10 @@ import Testing
         (
             #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[],"#
                 + #""runs":[{"name":"a","network":"lenet"}]}"#, "at least one"
+        ),
+        (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                + #""runs":[{"name":"a","network":"lenet","set":{"epochs":1}}]}"#, "\"set\""
         ),
     ])
     func aFileThatIsNoExperimentIsTold(text: String, word: String) throws {

@@ -68,7 +68,7 @@ public actor Aggregator {
     ///
     /// - Throws: ``MQTTError`` where the broker cannot be reached or refuses.
     public func run() async throws {
-        try await session.run { try await work() }
+        try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await work() }
         deadlineTimer?.cancel()
         statisticsTimer?.cancel()
     }
@@ -85,8 +85,6 @@ public actor Aggregator {
             try await firstModel(supply)
         }
         describe()
-        let reconnects = Task { await watchConnection() }
-        defer { reconnects.cancel() }
         let features = try await session.client.subscribe(
             to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false)
         ) { [weak self] message in
@@ -148,17 +146,8 @@ public actor Aggregator {
         }
     }
 
-    private func watchConnection() async {
-        var wasLost = false
-        for await state in session.client.connectionStates {
-            switch state {
-            case .waiting: wasLost = true
-            case .connected where wasLost:
-                wasLost = false
-                await supply?.reconnected()
-            default: break
-            }
-        }
+    private func reconnected() async {
+        await supply?.reconnected()
     }
 
     /// The model before is forgotten when nobody has sent anything of it for a while.

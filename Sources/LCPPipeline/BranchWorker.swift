@@ -83,14 +83,12 @@ public actor BranchWorker {
     ///
     /// - Throws: ``MQTTError`` where the broker cannot be reached or refuses, ``PipelineError`` where there is no model.
     public func run() async throws {
-        try await session.run { try await work() }
+        try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await work() }
         assignmentTimer?.cancel()
         statisticsTimer?.cancel()
     }
 
     private func work() async throws {
-        let reconnects = Task { await watchConnection() }
-        defer { reconnects.cancel() }
         if given == nil {
             let supply = ModelSupply(session) { [weak self] offer in
                 self?.assumeIsolated { $0.offered(offer) }
@@ -155,20 +153,11 @@ public actor BranchWorker {
         if presence.update(status) { scheduleAssignment() }
     }
 
-    private func watchConnection() async {
-        var wasLost = false
-        for await state in session.client.connectionStates {
-            switch state {
-            case .waiting: wasLost = true
-            case .connected where wasLost:
-                wasLost = false
-                presence.reconnected(now: .now)
-                await supply?.reconnected()
-                _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
-                    self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.assign() } }
-                }
-            default: break
-            }
+    private func reconnected() async {
+        presence.reconnected(now: .now)
+        await supply?.reconnected()
+        _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
+            self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.assign() } }
         }
     }
 
@@ -308,9 +297,11 @@ public actor BranchWorker {
         session.sendStatus { $0.models = [old.hash.description, new.hash.description] }
         let start = ContinuousClock.now
         let hash = new.hash.description
-        while !isEnding, .now - start < Self.longestChange, !everybodyHas(hash) { try await pause(.milliseconds(50)) }
+        while !isEnding, .now - start < Self.longestChange, !everybodyHas(hash) {
+            try await Task.sleep(for: .milliseconds(50))
+        }
         // What the last one had in its queue when it said so is answered in the old model, too.
-        if !isEnding { try await pause(Self.overlap) }
+        if !isEnding { try await Task.sleep(for: Self.overlap) }
         for runner in runners.values { await runner.keep(new.hash) }
         bundle = new
         next = nil
@@ -334,10 +325,6 @@ public actor BranchWorker {
         describe(new)
         publishClaims()
         assign()
-    }
-
-    private func pause(_ duration: Duration) async throws {
-        try await Task.sleep(for: duration)
     }
 
     private static let longestChange = Duration.seconds(30)

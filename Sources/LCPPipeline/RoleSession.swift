@@ -176,14 +176,19 @@ public final class RoleSession: Sendable {
 
     /// Connects and runs `body`, which says ``ready()`` and returns when the role is over. Then the status becomes
     /// `disconnected` and the connection is closed, also where the task is cancelled.
-    func run(isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Void) async throws {
+    ///
+    /// - Parameter reconnected: called whenever a lost connection is back, before the status is published again.
+    func run(
+        isolation: isolated (any Actor)? = #isolation, reconnected: @escaping @Sendable () async -> Void = {},
+        _ body: () async throws -> Void
+    ) async throws {
         let states = client.connectionStates
         do { try await client.connect() } catch {
             // Asked to stop while it connected: that is no failure.
             if Task.isCancelled { return }
             throw error
         }
-        let watcher = Task { await watch(states) }
+        let watcher = Task { await watch(states, reconnected) }
         do {
             try await publishStatus { $0.state = .starting }
             try await body()
@@ -235,7 +240,9 @@ public final class RoleSession: Sendable {
     }
 
     /// Tells people of losses and returns; after a return the broker may have forgotten the status or carry the last will.
-    private func watch(_ states: AsyncStream<MQTTConnectionState>) async {
+    private func watch(
+        _ states: AsyncStream<MQTTConnectionState>, _ reconnected: @Sendable () async -> Void
+    ) async {
         var hasLost = false
         for await state in states {
             switch state {
@@ -245,6 +252,7 @@ public final class RoleSession: Sendable {
             case .connected where hasLost:
                 hasLost = false
                 log("connected again")
+                await reconnected()
                 try? await publishStatus { _ in }
             default: break
             }

@@ -8,9 +8,7 @@ struct BranchGraph {
     /// The pre-final activations.
     let features: Value
 
-    /// - Parameters:
-    ///   - place: makes room for a layer's parameters, by the layer's index.
-    ///   - featuresAreShared: whether another reader leaves its share of the features' gradient, too.
+    /// - Parameter place: makes room for a layer's parameters, by the layer's index.
     init(
         _ network: [Layer], input: Volume, blocks: Int, isTrainable: Bool, kernels: UnsafePointer<lcp_kernels>,
         normalizations: inout [Int: BatchNormalizationLayer],

@@ -12,7 +12,7 @@ actor ModelSupply {
     private let cache = ModelCache.standard
     /// The newest offer.
     private(set) var offer: ModelOffer?
-    private var onOffer: @Sendable (ModelOffer) -> Void
+    private let onOffer: @Sendable (ModelOffer) -> Void
     private var manifests: MQTTSubscription?
     /// Whether an offer was heard since the last reconnect, and whether the broker had kept it.
     private var heard: (any: Bool, retained: Bool) = (false, false)

@@ -38,6 +38,9 @@ public actor BranchWorker {
     private var starting: Set<Int> = []
     private var stopping: Set<Int> = []
     private var presence = Presence()
+    private let gate = FlowGate()
+    /// The counters as they were published last: what is sent as a sign of life, without waiting for a branch that computes.
+    private var statistics = RoleStatistics(uptime: 0, frames: 0, dropped: [:])
     private var assignmentTimer: MQTTTimer?
     private var statisticsTimer: MQTTTimer?
     private var tasks: [Task<Void, Never>] = []
@@ -69,6 +72,7 @@ public actor BranchWorker {
         var status = RoleSession.status(.worker, id: options.id)
         status.pinned = options.branches != nil
         status.engine = "xnnpack"
+        status.answersProbes = true
         if let branches = options.branches, branches.count == 1 { status.branch = branches.first }
         session = try RoleSession(configuration, status: status)
     }
@@ -103,6 +107,14 @@ public actor BranchWorker {
                 self?.assumeIsolated { $0.heard(message) }
             }
         }
+        let probes = try await session.client.subscribe(
+            to: session.topics.probe(session.status.id), options: .init(receivesRetained: false)
+        ) { [weak self] _ in
+            self?.assumeIsolated { $0.session.publishStatistics($0.statistics.json) }
+        }
+        let plans = try await session.client.subscribe(
+            to: session.topics.flow, options: .init(qos: .atLeastOnce)
+        ) { [gate] message in gate.update(Array(message.payload)) }
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
         bundle = try await firstModel()
@@ -115,6 +127,7 @@ public actor BranchWorker {
         for try await _ in failures.stream {}
         isEnding = true
         statuses?.unsubscribe()
+        for subscription in [probes, plans] { subscription.unsubscribe() }
         for runner in runners.values { await runner.stop() }
         for task in tasks { await task.value }
     }
@@ -221,7 +234,7 @@ public actor BranchWorker {
     private func start(_ branch: Int, _ bundle: ModelBundle) async {
         do {
             let fetched = try await withFiles(bundle, for: branch)
-            let runner = try BranchRunner(session, bundle: fetched, branch: branch, options: options)
+            let runner = try BranchRunner(session, bundle: fetched, branch: branch, options: options, gate: gate)
             if let next { try await runner.add(try await withFiles(next, for: branch)) }
             try await runner.start()
             runners[branch] = runner
@@ -345,7 +358,7 @@ public actor BranchWorker {
     private func publishStatistics() async {
         var total = past
         for runner in runners.values { total.add(await runner.statistics()) }
-        var statistics = RoleStatistics(
+        statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: total.frames, dropped: total.drops)
         if let times = total.computeTimes.percentiles([50, 99]) {
             (statistics.computeP50, statistics.computeP99) = (times[0], times[1])

@@ -55,6 +55,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var claims: [Int]?
     /// Whether its branches were given on its command line.
     public var pinned: Bool?
+    /// Whether it answers an empty message on `…/probe/ID` with its counters: a sign of life.
+    public var answersProbes: Bool?
     /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
     public var models: [String]?
     /// What runs the branches.
@@ -77,6 +79,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case modelHash = "model_hash"
         case processID = "pid"
         case computeTime = "compute_ms"
+        case answersProbes = "answers_probes"
     }
 
     public init(state: State, role: Role, id: String, birth: String) {
@@ -108,8 +111,12 @@ public final class RoleSession: Sendable {
     public let qos: QoS
     public let log: Log
     let order: PredictionOrder
+    let policy: FramePolicy
+    let queueLimit: Int
+    let deadline: Duration
     /// What waits for a branch that computes for long, as the pipeline's policy says.
     let inputBuffer: MQTTBufferPolicy
+    private let configuration: PipelineConfiguration
     private let current: Mutex<RoleStatus>
 
     /// What the role says of itself now.
@@ -126,8 +133,12 @@ public final class RoleSession: Sendable {
         }
         MQTTClient.keepFreedMemory(upTo: 16 << 20)
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        self.configuration = configuration
         qos = configuration.qos
         order = configuration.order
+        policy = configuration.policy
+        queueLimit = configuration.queueLimit
+        deadline = configuration.deadline
         inputBuffer =
             switch configuration.policy {
             case .latest: .init(maximumMessages: 1024, maximumBytes: 64 << 20, keepsNewestOfTopic: true)
@@ -138,7 +149,7 @@ public final class RoleSession: Sendable {
         current = Mutex(status)
 
         var mqtt = configuration.mqtt
-        mqtt.clientID = "\(configuration.prefix)-\(configuration.pipeline)-\(status.role.rawValue)-\(status.id)"
+        mqtt.clientID = Self.clientID(configuration, status.role, status.id)
         var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
         lost.branch = status.branch
         mqtt.will = .init(topic: topics.status(status.role, status.id), payload: lost.json)
@@ -172,6 +183,21 @@ public final class RoleSession: Sendable {
         status.version = LCPVersion.current
         status.cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
         return status
+    }
+
+    private static func clientID(_ configuration: PipelineConfiguration, _ role: Role, _ id: String) -> String {
+        "\(configuration.prefix)-\(configuration.pipeline)-\(role.rawValue)-\(id)"
+    }
+
+    /// Takes the connection of a process that keeps it and does nothing: the broker ends it and publishes the last will. A
+    /// process that lives after all connects again by itself.
+    ///
+    /// - Throws: ``MQTTError`` where the broker refuses.
+    func takeConnection(of role: Role, _ id: String) async throws {
+        var mqtt = configuration.mqtt
+        mqtt.clientID = Self.clientID(configuration, role, id)
+        mqtt.will = nil
+        try await MQTTClient.withConnection(mqtt) { _ in }
     }
 
     /// Connects and runs `body`, which says ``ready()`` and returns when the role is over. Then the status becomes

@@ -40,6 +40,12 @@ public struct Topics: Sendable, Hashable {
     /// The statuses of all workers.
     public var workerStatuses: String { "\(root)/status/worker/+" }
 
+    /// The retained plan that says which frames are computed where more come than can be.
+    public var flow: String { "\(root)/flow" }
+
+    /// Where a worker is asked for a sign of life.
+    public func probe(_ id: String) -> String { "\(root)/probe/\(id)" }
+
     /// The retained manifest of the pipeline's model.
     public var modelManifest: String { "\(root)/model/manifest" }
     /// A piece of a file of the model, named by the SHA-256 of the file.
@@ -49,6 +55,8 @@ public struct Topics: Sendable, Hashable {
 
     /// The counters of one process.
     public func statistics(_ role: Role, _ id: String) -> String { "\(root)/stats/\(role.rawValue)/\(id)" }
+    /// The counters of all workers.
+    public var workerStatistics: String { "\(root)/stats/worker/+" }
 
     /// The last level of a topic: the sensor of an input, features or prediction topic.
     public static func sensor(of topic: String) -> String {

@@ -633,7 +633,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 isInCallback = true
                 handler(view)
                 isInCallback = false
-            } else if buffer.deliver(view.message, mayStopReading: !pauseIsOver) == .full {
+            } else if buffer.accepts?(view) != false,
+                buffer.deliver(view.message, mayStopReading: !pauseIsOver) == .full
+            {
                 stopReading()
             }
         }

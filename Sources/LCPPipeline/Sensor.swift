@@ -34,6 +34,7 @@ public actor Sensor {
     /// Whether the outbox is ahead of what the source gives.
     private var isCatchingUp = false
     private var presence = Presence()
+    private var subscriptions: [MQTTSubscription] = []
 
     /// Prepares the source; nothing is sent yet.
     ///
@@ -140,15 +141,17 @@ public actor Sensor {
     /// Listens to what becomes of the frames, so that none is lost with a broker.
     private func promiseAnswers() async throws {
         outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
-        _ = try await session.client.subscribe(to: session.topics.statuses) { [weak self] message in
-            guard let status = RoleStatus(Array(message.payload)) else { return }
-            Task { await self?.heard(status) }
-        }
-        _ = try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {
-            [weak self] message in
-            guard let frame = Prediction(Array(message.payload)).flatMap({ UInt64($0.frame) }) else { return }
-            Task { await self?.answered(frame) }
-        }
+        subscriptions = [
+            try await session.client.subscribe(to: session.topics.statuses) { [weak self] message in
+                guard let status = RoleStatus(Array(message.payload)) else { return }
+                Task { await self?.heard(status) }
+            },
+            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {
+                [weak self] message in
+                guard let frame = Prediction(Array(message.payload)).flatMap({ UInt64($0.frame) }) else { return }
+                Task { await self?.answered(frame) }
+            },
+        ]
     }
 
     private func heard(_ status: RoleStatus) {

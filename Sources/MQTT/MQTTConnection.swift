@@ -615,7 +615,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         if let identified {
             deliver(view, to: identified)
             for entry in more { deliver(view, to: entry) }
-        } else if entries.count == 1 {
+        } else if nextIdentifier == 1, entries.count == 1 {
+            // There never was another, whose last message this could be.
             deliver(view, to: entries[0])
         } else {
             let isV5 = configuration.protocolVersion == .v5

@@ -160,7 +160,7 @@ public actor BranchWorker {
     // MARK: Who does what
 
     private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(Array(message.payload)) else { return }
+        guard let status = RoleStatus(message, topics: session.topics) else { return }
         // Its own echo says nothing new, but another with its name is a stranger.
         guard status.role != .worker || status.id != session.status.id else { return }
         if presence.update(status) { scheduleAssignment() }

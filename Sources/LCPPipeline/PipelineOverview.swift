@@ -21,8 +21,7 @@ public struct PipelineOverview: Sendable {
     public init() {}
 
     /// Takes a status, as it lies on `…/status/ROLE/ID`.
-    public mutating func add(status json: [UInt8]) {
-        guard let status = RoleStatus(json) else { return }
+    public mutating func add(_ status: RoleStatus) {
         let key = "\(status.role.rawValue)/\(status.id)"
         guard entries[key] != nil || entries.count < Self.maximumEntries else { return }
         // The counters of one who began anew begin anew.

@@ -97,6 +97,13 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         self = status
     }
 
+    /// Reads the status of a message; nil also where somebody speaks for another: a broker's access list can say who may write
+    /// which topic, and not what stands in it.
+    public init?(_ message: MQTTMessageView, topics: Topics) {
+        self.init(Array(message.payload))
+        guard message.topic == topics.status(role, id) else { return nil }
+    }
+
     var json: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

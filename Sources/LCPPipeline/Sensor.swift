@@ -142,8 +142,8 @@ public actor Sensor {
     private func promiseAnswers() async throws {
         outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
         subscriptions = [
-            try await session.client.subscribe(to: session.topics.statuses) { [weak self] message in
-                guard let status = RoleStatus(Array(message.payload)) else { return }
+            try await session.client.subscribe(to: session.topics.statuses) { [weak self, topics = session.topics] message in
+                guard let status = RoleStatus(message, topics: topics) else { return }
                 Task { await self?.heard(status) }
             },
             try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {

@@ -81,7 +81,7 @@ actor Supervisor {
     func awaited(now: ContinuousClock.Instant) -> UInt64 { attendance.awaited(now: now) }
 
     private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(Array(message.payload)), status.role == .worker else { return }
+        guard let status = RoleStatus(message, topics: session.topics), status.role == .worker else { return }
         attendance.heard(status)
         replicas = attendance.replicas
     }

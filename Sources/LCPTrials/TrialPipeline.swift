@@ -72,7 +72,7 @@ final class TrialPipeline: Sendable {
     // MARK: What is seen
 
     private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(Array(message.payload)) else { return }
+        guard let status = RoleStatus(message, topics: topics) else { return }
         state.withLock { $0.statuses[status.id] = (status, .now) }
     }
 
@@ -154,8 +154,10 @@ final class TrialPipeline: Sendable {
     }
 
     /// Starts workers that settle who does what, and an aggregator, and waits until all branches are served.
-    func startRoles(workers: Int, branches: Int, deadline: Int = 100, _ arguments: [String] = []) async throws {
-        for index in 0..<workers { try start("worker", "w\(index)", arguments) }
+    func startRoles(
+        workers: Int, branches: Int, deadline: Int = 100, _ arguments: [String] = [], ofWorkers: [String] = []
+    ) async throws {
+        for index in 0..<workers { try start("worker", "w\(index)", arguments + ofWorkers) }
         try start("aggregator", "aggregator", ["--deadline", "\(deadline)"] + arguments)
         try await wait("\(workers) workers and the aggregator are ready") { statuses in
             let served = Self.served(statuses)

@@ -70,7 +70,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .broker: 20
         case .repeats: 10
         case .overload: 60
-        case .hostile: 60
+        case .hostile: 120
         case .models: 30
         case .stream: 3600
         }

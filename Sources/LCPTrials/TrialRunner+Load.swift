@@ -7,7 +7,7 @@ import Tensors
 /// Too many frames, models that change, and long streams.
 extension TrialRunner {
     func overload(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {
-        try await pipeline.startRoles(workers: 4, branches: 4, ["--service-time", "\(Self.serviceTime)"])
+        try await pipeline.startRoles(workers: 4, branches: 4, ofWorkers: ["--service-time", "\(Self.serviceTime)"])
         let capacity = 1000 / Self.serviceTime
         let length = length(.overload)
         _ = try await pipeline.stream("calm", rate: capacity / 2, seconds: max(4, length / 6))

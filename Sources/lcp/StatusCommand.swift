@@ -45,7 +45,7 @@ struct StatusCommand: AsyncParsableCommand {
             let overview = Mutex(PipelineOverview())
             try await MQTTClient.withConnection(configuration.mqtt) { client in
                 let statuses = try await client.subscribe(to: topics.statuses) { message in
-                    overview.withLock { $0.add(status: Array(message.payload)) }
+                    if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
                 }
                 let statistics = try await client.subscribe(to: "\(topics.root)/stats/+/+") { message in
                     let levels = message.topic.split(separator: "/")

@@ -123,6 +123,10 @@ public actor Aggregator {
     }
 
     private func describe() {
+        // While one takes another's place, as many as the larger has.
+        if let count = versions.map(\.branchCount).max() {
+            supervisor?.assumeIsolated { $0.use(branchCount: count) }
+        }
         let (newest, hashes) = (versions.last, versions.map(\.model.description))
         session.sendStatus {
             $0.branches = newest?.branchCount
@@ -203,7 +207,9 @@ public actor Aggregator {
         guard isFinite else { return drop("not_finite", "\(message.topic): it holds infinity or not-a-number") }
         let now = ContinuousClock.now
         version.lastUsed = now
-        supervisor?.assumeIsolated { $0.came(source.sensor, header, now: now) }
+        let awaited = supervisor?.assumeIsolated { $0.came(source.sensor, header, now: now) }
+        // While one model takes another's place, a frame is answered in the one that has all of its branches.
+        version.table.awaited = versions.count == 1 ? awaited ?? version.allBranches : version.allBranches
         join(message, header, source, version, now)
     }
 
@@ -211,8 +217,6 @@ public actor Aggregator {
         _ message: MQTTMessageView, _ header: TensorMessageHeader, _ source: Source, _ version: JoinedModel,
         _ now: ContinuousClock.Instant
     ) {
-        // While one model takes another's place, a frame is answered in the one that has all of its branches.
-        version.table.awaited = versions.count == 1 ? awaited(by: version, now) : version.allBranches
         let key = JoinTable.Key(sensor: source.sensor, session: header.session, frame: header.frame)
         let weights = version.outputs[source.branch].weights
         let classes = version.classes
@@ -261,10 +265,6 @@ public actor Aggregator {
         case .duplicate: drop("duplicate", "\(message.topic): frame \(header.frame) came twice")
         case .late: drop("late", "\(message.topic): frame \(header.frame) came after its deadline, or twice")
         }
-    }
-
-    private func awaited(by version: JoinedModel, _ now: ContinuousClock.Instant) -> UInt64 {
-        supervisor?.assumeIsolated { $0.awaited(now: now) } ?? version.allBranches
     }
 
     private func source(of topic: String) -> Source? {

@@ -20,7 +20,10 @@ struct Attendance {
         var isFenced = false
     }
 
-    let branchCount: Int
+    /// Of the model, which may change.
+    var branchCount: Int {
+        didSet { lastCame = Array(repeating: lastCame.max() ?? .now, count: branchCount) }
+    }
     private(set) var presence = Presence()
     /// The branches that someone serves, bit by bit; nil where nobody says what they serve.
     private var served: UInt64?

@@ -16,6 +16,8 @@ public struct PipelineOverview: Sendable {
     }
 
     private var entries: [String: Member] = [:]
+    /// Which frames are computed, where more come than can be.
+    public var plan: FlowPlan?
     private static let maximumEntries = 1024
 
     public init() {}

@@ -50,6 +50,15 @@ actor Supervisor {
         if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
     }
 
+    /// The model has so many branches now.
+    func use(branchCount: Int) {
+        guard branchCount != attendance.branchCount else { return }
+        if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
+        attendance.branchCount = branchCount
+        replicas = attendance.replicas
+        flow = FlowControl(branchCount: branchCount, policy: session.policy, queueLimit: session.queueLimit)
+    }
+
     func reconnected() {
         attendance.reconnected(now: .now)
         // A restarted broker has forgotten it.
@@ -63,12 +72,15 @@ actor Supervisor {
     }
 
     /// A share of a frame came.
-    func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) {
+    ///
+    /// - Returns: the branches that frames wait for, bit by bit.
+    func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) -> UInt64 {
         attendance.came(Int(header.branch), now: now)
         flow.came(
             sensor, session: header.session, frame: header.frame, branch: Int(header.branch), queue: header.queueTime,
             compute: header.computeTime, now: now)
         if flowTimer == nil, !isEnding { scheduleFlow() }
+        return attendance.awaited(now: now)
     }
 
     /// A frame was answered without some branches, given bit by bit.
@@ -76,9 +88,6 @@ actor Supervisor {
         for action in attendance.missed(branches, now: now) { perform(action) }
         scheduleProbe()
     }
-
-    /// The branches that a frame waits for, bit by bit.
-    func awaited(now: ContinuousClock.Instant) -> UInt64 { attendance.awaited(now: now) }
 
     private func heard(_ message: MQTTMessageView) {
         guard let status = RoleStatus(message, topics: session.topics), status.role == .worker else { return }

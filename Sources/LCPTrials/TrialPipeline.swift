@@ -39,11 +39,8 @@ final class TrialPipeline: Sendable {
     /// - Parameter executable: the program `lcp`.
     /// - Throws: ``PipelineError`` or ``MQTTError``.
     init(executable: String) async throws {
-        guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
-            throw PipelineError("Brokers/local/mosquitto.conf is missing: it stands beside the program, or in LCP_HOME")
-        }
         self.executable = executable
-        brokerText = try BrokerProcess.configuration(file: file)
+        brokerText = try BrokerProcess.localConfiguration()
         let broker = try BrokerProcess.start(configuration: brokerText)
         topics = try Topics(pipeline: Self.name)
         client = try MQTTClient(MQTTConfiguration(address: .tcp(host: broker.host, port: broker.port)))

@@ -229,4 +229,21 @@ import Testing
         let found = try await answers
         #expect(found.count == 1500 && found.values.allSatisfy { $0.branches == [0, 1] })
     }
+
+    /// A model with more branches than the one before: the pipeline begins anew, and goes on.
+    @Test func aModelWithMoreBranchesTakesOver() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split2")
+        try devices.start("aggregator", "agg", ["--deadline", "2000"])
+        for name in ["a", "b"] { try devices.start("worker", name) }
+        try await devices.waitForOneEach(2)
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        _ = try await devices.frames(0..<20)
+        try await devices.push("lenet-split8")
+        try await devices.wait("eight branches") { known in
+            ["a", "b"].allSatisfy { known[$0]?.branches == 8 } && Set(devices.owners(known).keys) == Set(0..<8)
+        }
+        let answers = try await devices.frames(100..<150)
+        #expect(answers.values.allSatisfy { $0.branches == Array(0..<8) })
+    }
 }

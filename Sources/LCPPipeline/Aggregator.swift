@@ -166,6 +166,7 @@ public actor Aggregator {
         let old = versions.filter { $0 !== newest && .now - ($0.lastUsed ?? started) > Self.oldModelPatience }
         guard !old.isEmpty else { return }
         versions.removeAll { version in old.contains { $0 === version } }
+        session.log("joins \(newest.name) only: nobody runs the model before any more")
         describe()
     }
 

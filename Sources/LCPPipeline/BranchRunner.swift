@@ -7,6 +7,8 @@ import Tensors
 /// Runs one branch for all sensors of a pipeline, in one version of the model, or in two while one takes the other's place.
 actor BranchRunner {
     nonisolated let branch: Int
+    /// Of the model.
+    private nonisolated let branchCount: Int
     nonisolated let session: RoleSession
     private nonisolated let executor: MQTTEventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -79,13 +81,14 @@ actor BranchRunner {
         self.measured = measured
         self.executor = executor
         self.branch = branch
+        branchCount = bundle.network.branches.count
         self.session = session
         self.gate = gate
     }
 
     /// Asks for the branch's inputs, and returns when they come.
     func start() async throws {
-        let filter = session.topics.sharedInputs(branch: branch)
+        let filter = session.topics.sharedInputs(branch: branch, of: branchCount)
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
         inputs =
             isInline

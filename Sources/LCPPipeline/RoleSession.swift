@@ -40,6 +40,15 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case lost
     }
 
+    /// A worker's part of a model with another number of branches, which will take the place of the one that it runs.
+    public struct Next: Sendable, Hashable, Codable {
+        /// The hash of the model, in hexadecimal.
+        public var model: String
+        public var branches: Int
+        public var claims: [Int]
+        public var serves: [Int]
+    }
+
     public var state: State
     public var role: Role
     public var id: String
@@ -59,6 +68,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var answersProbes: Bool?
     /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
     public var models: [String]?
+    /// While the model changes to one with another number of branches.
+    public var next: Next?
     /// What runs the branches.
     public var engine: String?
     /// Of lcp.
@@ -74,7 +85,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, host, engine, version,
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine, version,
             cores
         case modelHash = "model_hash"
         case processID = "pid"
@@ -103,6 +114,9 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         self.init(Array(message.payload))
         guard message.topic == topics.status(role, id) else { return nil }
     }
+
+    /// Whether it computes or joins a model, given by its hash in hexadecimal.
+    func runs(_ model: String) -> Bool { models?.contains(model) == true }
 
     var json: [UInt8] {
         let encoder = JSONEncoder()
@@ -238,7 +252,7 @@ public final class RoleSession: Sendable {
             // Not as a child of a task that may be cancelled: the goodbye is said in any case. The close waits for it.
             var last = status
             last.state = .disconnected
-            (last.serves, last.claims, last.models) = (nil, nil, nil)
+            (last.serves, last.claims, last.models, last.next) = (nil, nil, nil, nil)
             let json = last.json
             let topic = topics.status(status.role, status.id)
             json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }

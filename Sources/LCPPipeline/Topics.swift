@@ -19,8 +19,9 @@ public struct Topics: Sendable, Hashable {
     public func input(_ sensor: String) -> String { "\(root)/input/\(sensor)" }
     /// All inputs.
     public var inputs: String { "\(root)/input/+" }
-    /// All inputs, shared between the replicas of one branch.
-    public func sharedInputs(branch: Int) -> String { "$share/branch-\(branch)/\(inputs)" }
+    /// All inputs, shared between the replicas of one branch. While a model takes another's place that has another number of
+    /// branches, those of both are computed.
+    public func sharedInputs(branch: Int, of count: Int) -> String { "$share/branch-\(branch)-of-\(count)/\(inputs)" }
 
     /// Where a branch publishes what it made of a sensor's frames.
     public func features(branch: Int, sensor: String) -> String { "\(root)/features/\(branch)/\(sensor)" }

@@ -42,7 +42,10 @@ extension TrialRunner {
         let folder = try TrialFolder()
         defer { folder.remove() }
         var bundles = [try ModelBundle.find("lenet-split4")]
-        for seed in 1...5 as ClosedRange<UInt64> { bundles.append(try Self.untrained(seed, in: folder.path)) }
+        // Twice with as many branches as before, three times with others.
+        for (seed, branches) in [4, 8, 2, 4, 4].enumerated() {
+            bundles.append(try Self.untrained(UInt64(seed) + 1, branches: branches, in: folder.path))
+        }
         try await push(bundles[0], to: pipeline)
         try await pipeline.startRoles(workers: 4, branches: 4, deadline: 1000)
         let length = length(.models)
@@ -134,9 +137,9 @@ extension TrialRunner {
         _ = try await ModelPush.push(bundle, configuration)
     }
 
-    /// LeNet in four branches with random weights.
-    private static func untrained(_ seed: UInt64, in folder: String) throws -> ModelBundle {
-        let network = try Network.lenet.split(into: 4)
+    /// LeNet with random weights.
+    private static func untrained(_ seed: UInt64, branches: Int, in folder: String) throws -> ModelBundle {
+        let network = try Network.lenet.split(into: branches)
         var random = SeededGenerator(seed: seed)
         return try ModelBundle.write(
             name: "untrained-\(seed)", network: network, parameters: try .random(for: network, using: &random),

@@ -102,6 +102,9 @@ struct SensorCommand: AsyncParsableCommand {
         commandName: "sensor",
         abstract: "Publish frames: digits that it draws, a data file, a folder of images, or standard input.",
         discussion: """
+            With --qos 1 every frame is answered: it is kept until its prediction comes, and sent again when a broker was gone. Up \
+            to 1,000 frames or 64 MB are kept; then the oldest are given up and counted.
+
             Examples:
               lcp sensor --source drawn --rate 10
               lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte --name mnist

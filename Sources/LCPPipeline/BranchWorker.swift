@@ -216,7 +216,8 @@ public actor BranchWorker {
         var workers = presence.all(.worker).compactMap { other -> BranchAssignment.Worker? in
             guard let part = part(of: other, in: share) else { return nil }
             return .init(
-                id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true, isReady: other.state == .ready)
+                id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true, isReady: other.state == .ready
+            )
         }
         workers.append(.init(id: me.id, branches: share.claimed, isPinned: false, isReady: me.state == .ready))
         return BranchAssignment(workers, branchCount: share.branchCount).branches[me.id] ?? []

@@ -61,6 +61,25 @@ struct LatencyWindow {
     }
 }
 
+/// The latest numbers of a kind.
+struct Latest {
+    private var values: [Double] = []
+    private var next = 0
+    private static let capacity = 15
+
+    mutating func add(_ value: Double) {
+        if values.count < Self.capacity {
+            values.append(value)
+        } else {
+            values[next] = value
+            next = (next + 1) % Self.capacity
+        }
+    }
+
+    var median: Double? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
+    var mean: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
+}
+
 extension Duration {
     /// Milliseconds, with fractions.
     public var milliseconds: Double {

@@ -85,7 +85,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine, version,
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine,
+            version,
             cores
         case modelHash = "model_hash"
         case processID = "pid"

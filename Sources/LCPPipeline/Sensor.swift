@@ -35,6 +35,8 @@ public actor Sensor {
     private var isCatchingUp = false
     private var presence = Presence()
     private var subscriptions: [MQTTSubscription] = []
+    /// Of the latest predictions, milliseconds.
+    private var computeTimes = Latest()
 
     /// Prepares the source; nothing is sent yet.
     ///
@@ -142,14 +144,17 @@ public actor Sensor {
     private func promiseAnswers() async throws {
         outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
         subscriptions = [
-            try await session.client.subscribe(to: session.topics.statuses) { [weak self, topics = session.topics] message in
+            try await session.client.subscribe(to: session.topics.statuses) {
+                [weak self, topics = session.topics] message in
                 guard let status = RoleStatus(message, topics: topics) else { return }
                 Task { await self?.heard(status) }
             },
             try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {
                 [weak self] message in
-                guard let frame = Prediction(Array(message.payload)).flatMap({ UInt64($0.frame) }) else { return }
-                Task { await self?.answered(frame) }
+                guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
+                    return
+                }
+                Task { await self?.answered(frame, prediction.computeMilliseconds) }
             },
         ]
     }
@@ -159,7 +164,8 @@ public actor Sensor {
         goOn()
     }
 
-    private func answered(_ frame: UInt64) {
+    private func answered(_ frame: UInt64, _ computeMilliseconds: Double) {
+        computeTimes.add(computeMilliseconds)
         outbox?.answered(frame, now: .now)
         pump()
     }
@@ -187,15 +193,18 @@ public actor Sensor {
         pump()
     }
 
-    /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where workers keep only the
-    /// newest frame of a sensor, one at a time.
+    /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where branches compute for so
+    /// long that frames wait for them, of which only the newest is kept, one at a time.
     private func pump() {
         guard !isHolding else { return }
         let topic = session.topics.input(session.status.id)
-        let window = !isCatchingUp ? Int.max : session.policy == .latest ? 1 : min(32, session.queueLimit)
+        let keepsNewest = session.policy == .latest && computeTimes.median ?? 0 > Self.longestInline
+        let window = !isCatchingUp ? Int.max : keepsNewest ? 1 : min(32, session.queueLimit)
         while let message = outbox?.next(window: window, now: .now) { send(message, topic) }
         if outbox?.waitingCount == 0 { isCatchingUp = false }
     }
 
     private static let longestHold = Duration.seconds(5)
+    /// Milliseconds: workers compute shorter branches as frames come (``BranchWorker/Options/longestInline``).
+    private static let longestInline = 2.0
 }

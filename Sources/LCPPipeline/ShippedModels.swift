@@ -58,7 +58,8 @@ extension ModelBundle {
         if let path = ShippedFiles.path("Models/\(name)") { return try ModelBundle(path: path) }
         if (try? Network.named(name)) != nil {
             throw PipelineError(
-                "\(name) is a network without weights: train it with lcp train \(name), and name the folder that this writes")
+                "\(name) is a network without weights: train it with lcp train \(name), and name the folder that this writes"
+            )
         }
         throw PipelineError(
             "there is no model \(name): neither a folder here nor one that came with lcp; a shipped model stands in Models/ "

@@ -20,7 +20,9 @@ extension TrialRunner {
         let death = ContinuousClock.now
         if spare {
             let taken = try await pipeline.wait("another worker has branch \(branch)") { statuses in
-                statuses.values.contains { $0.id != victim && $0.state == .ready && $0.serves?.contains(branch) == true }
+                statuses.values.contains {
+                    $0.id != victim && $0.state == .ready && $0.serves?.contains(branch) == true
+                }
             }
             let frames = try await streamed
             result.add("taken_over_after_s", Self.seconds(death, taken), atMost: 2)
@@ -29,7 +31,8 @@ extension TrialRunner {
             let frames = try await streamed
             try conclude(pipeline, frames, without: branch, since: death, &result)
             let late = pipeline.answers(of: "cam").filter { $0.arrival > death + .seconds(2) }
-            result.add("join_p50_after_2_s_ms", Self.percentile(late.compactMap(\.prediction.joinMilliseconds).sorted(), 0.5))
+            result.add(
+                "join_p50_after_2_s_ms", Self.percentile(late.compactMap(\.prediction.joinMilliseconds).sorted(), 0.5))
             result.add("frames_complete_after_death", Double(late.count { $0.prediction.missing.isEmpty }), atMost: 0)
         }
     }

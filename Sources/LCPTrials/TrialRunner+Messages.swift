@@ -29,7 +29,9 @@ extension TrialRunner {
         result.add("statuses_back_after_s", Self.seconds(restarted, fresh), atMost: 3)
         result.add("model_back_after_s", Self.seconds(restarted, model), atMost: 3)
         let answers = pipeline.answers(of: "cam")
-        if answers.count > before { result.add("first_prediction_after_s", Self.seconds(restarted, answers[before].arrival), atMost: 3) }
+        if answers.count > before {
+            result.add("first_prediction_after_s", Self.seconds(restarted, answers[before].arrival), atMost: 3)
+        }
         result.add("frames_buffered", outage * 100)
         count(answers, of: frames, into: &result)
         result.add("predictions_out_of_order", Double(Self.disorder(answers)))
@@ -54,8 +56,10 @@ extension TrialRunner {
         let reference = try TrialReference()
         result.add("predictions_changed", Double(try answers.count { try !reference.agrees($0.prediction) }), atMost: 0)
         let counters = proxy.counters
-        result.add("messages_duplicated", Double(counters.toBroker.duplicated + counters.fromBroker.duplicated), atLeast: 1)
-        result.add("messages_reordered", Double(counters.toBroker.reordered + counters.fromBroker.reordered), atLeast: 1)
+        result.add(
+            "messages_duplicated", Double(counters.toBroker.duplicated + counters.fromBroker.duplicated), atLeast: 1)
+        result.add(
+            "messages_reordered", Double(counters.toBroker.reordered + counters.fromBroker.reordered), atLeast: 1)
     }
 
     func hostile(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {
@@ -73,7 +77,8 @@ extension TrialRunner {
         let after = try Self.memory(of: pipeline)
         result.add("hostile_messages", Double(total))
         for (name, bytes) in after.sorted(by: { $0.key < $1.key }) where name != "valid" {
-            result.add("memory_growth_\(name)_percent", 100 * (Double(bytes) / Double(before[name] ?? bytes) - 1), atMost: 5)
+            result.add(
+                "memory_growth_\(name)_percent", 100 * (Double(bytes) / Double(before[name] ?? bytes) - 1), atMost: 5)
         }
         let ended = try pipeline.processNames.count { try $0 != "valid" && pipeline.hasEnded($0) }
         result.add("processes_ended", Double(ended), atMost: 0)

@@ -75,7 +75,8 @@ struct StatusCommand: AsyncParsableCommand {
             let seen = overview.withLock { $0 }
             if json {
                 let report = Report(
-                    pipeline: topics.root, missing_branches: seen.missingBranches, overload: seen.plan, members: seen.members)
+                    pipeline: topics.root, missing_branches: seen.missingBranches, overload: seen.plan,
+                    members: seen.members)
                 return writeLine(try jsonLine(report))
             }
             writeLine(Self.table(seen, topics.root))

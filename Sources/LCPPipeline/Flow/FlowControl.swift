@@ -47,7 +47,7 @@ struct FlowControl {
     /// A second plan waits until the first one holds.
     private static let changeInterval = Duration.milliseconds(200)
     /// How often a plan is looked at.
-    static let interval = Duration.milliseconds(100)
+    static let interval = Duration.milliseconds(50)
 
     init(branchCount: Int, policy: FramePolicy, queueLimit: Int) {
         self.branchCount = branchCount
@@ -103,7 +103,7 @@ struct FlowControl {
         if let lastChange, now - lastChange < Self.changeInterval { return nil }
         // One that computes on the connection's thread reads no frame before it computes it, so that nothing is seen to wait.
         overloads = admitted > capacity ? overloads + 1 : 0
-        if overloads >= (isWaiting(replicas) ? 1 : 5) {
+        if overloads >= (isWaiting(replicas) ? 1 : 10) {
             overloads = 0
             return change(to: rules(share: capacity * Self.target, replicas, now), now)
         }
@@ -121,7 +121,8 @@ struct FlowControl {
                 continue
             }
             let seconds = (sensor.newest.arrival - sensor.measured.arrival) / .seconds(1)
-            guard seconds >= 0.05 else { continue }
+            // The first measure may be rough; later ones have time.
+            guard seconds >= (sensor.rate == nil ? 0.05 : 0.1) else { continue }
             let frames =
                 sensor.session == 0
                 ? Double(sensor.unnumbered) / Double(branchCount) * Double(sensor.rule.every)
@@ -220,23 +221,4 @@ struct FlowControl {
         plan = next
         return next
     }
-}
-
-/// The latest numbers of a kind.
-private struct Latest {
-    private var values: [Double] = []
-    private var next = 0
-    private static let capacity = 15
-
-    mutating func add(_ value: Double) {
-        if values.count < Self.capacity {
-            values.append(value)
-        } else {
-            values[next] = value
-            next = (next + 1) % Self.capacity
-        }
-    }
-
-    var median: Double? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
-    var mean: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
 }

@@ -37,7 +37,7 @@ import Testing
         let result = try await run(.overload)
         let (answered, incomplete) = (result["frames_answered"] ?? 0, result["frames_incomplete"] ?? .infinity)
         #expect(answered > 50 && answered < result["frames"] ?? 0)
-        #expect(incomplete < 0.2 * answered)
+        #expect(incomplete < 0.5 * answered)
     }
 
     @Test func strangersHarmNobody() async throws {

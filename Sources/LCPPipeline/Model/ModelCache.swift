@@ -44,14 +44,37 @@ struct ModelCache: Sendable {
         return bundle
     }
 
-    /// Takes the oldest models away where there are too many, never the given ones.
-    func prune(keeping: Set<String>) {
+    /// Keeps a model from being taken away by any process, for as long as what is returned lives.
+    func hold(_ offer: ModelOffer) -> Hold? { Hold("\(folder(offer))/model.json", exclusive: false) }
+
+    /// A lock on a model.
+    final class Hold: Sendable {
+        private let descriptor: Int32
+
+        fileprivate init?(_ path: String, exclusive: Bool) {
+            descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { return nil }
+            guard flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 else {
+                close(descriptor)
+                return nil
+            }
+        }
+
+        deinit { close(descriptor) }
+    }
+
+    /// Takes the oldest models away where there are too many, never those that are held.
+    func prune() {
         guard let names = try? FileIO.list(path), names.count > Self.maximumModels else { return }
-        let aged = names.filter { !keeping.contains($0) }.map { name -> (name: String, time: Int) in
+        let aged = names.map { name -> (name: String, time: Int) in
             var status = stat()
             return (name, stat("\(path)/\(name)/model.json", &status) == 0 ? status.st_mtim.tv_sec : 0)
         }.sorted { ($0.time, $0.name) < ($1.time, $1.name) }
         for (name, _) in aged.prefix(names.count - Self.maximumModels) {
+            // Without a model.json there is nothing that could be held.
+            let file = "\(path)/\(name)/model.json"
+            let hold = Hold(file, exclusive: true)
+            guard hold != nil || !FileIO.exists(file) else { continue }
             for file in (try? FileIO.list("\(path)/\(name)")) ?? [] { FileIO.remove("\(path)/\(name)/\(file)") }
             FileIO.removeEmptyFolder("\(path)/\(name)")
         }

@@ -17,6 +17,8 @@ actor ModelSupply {
     /// Whether an offer was heard since the last reconnect, and whether the broker had kept it.
     private var heard: (any: Bool, retained: Bool) = (false, false)
     private var republishTimer: MQTTTimer?
+    /// The models that this process runs, or is about to run: no other one may take them away.
+    private var holds: [(model: String, hold: ModelCache.Hold)] = []
 
     /// Models up to this size are kept whole by every device.
     private static let wholeModelBytes = 32 << 20
@@ -70,7 +72,11 @@ actor ModelSupply {
                     "the model \(offer.name) cannot be kept: \(error); name another folder with LCP_CACHE")
             }
         }
-        cache.prune(keeping: [offer.model, self.offer?.model ?? offer.model])
+        // The one before is still run while this one takes its place.
+        if !holds.contains(where: { $0.model == offer.model }), let hold = cache.hold(offer) {
+            holds = holds.suffix(1) + [(offer.model, hold)]
+        }
+        cache.prune()
         return try cache.bundle(offer)
     }
 

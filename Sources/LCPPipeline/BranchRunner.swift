@@ -56,6 +56,9 @@ actor BranchRunner {
     private var topics: [String: String] = [:]
     private var counts = Counts()
     private var drops = Drops()
+    /// Until everything that came is answered.
+    private var isRunning = false
+    private var stopped: [CheckedContinuation<Void, Never>] = []
     private nonisolated let gate: FlowGate
     /// Inputs that the pipeline's plan leaves out.
     private nonisolated let shed = Atomic<UInt64>(0)
@@ -117,6 +120,12 @@ actor BranchRunner {
     ///
     /// - Throws: ``MQTTError`` where the broker refuses it after a reconnect.
     func run() async throws {
+        isRunning = true
+        defer {
+            isRunning = false
+            for waiter in stopped { waiter.resume() }
+            stopped = []
+        }
         guard let inputs else { return }
         for try await input in inputs {
             let begin = ContinuousClock.now
@@ -127,8 +136,11 @@ actor BranchRunner {
         }
     }
 
-    /// Takes no more inputs; what the broker has dealt out already is still answered.
-    func stop() async { await inputs?.end() }
+    /// Takes no more inputs, and returns when what the broker has dealt out already is answered.
+    func stop() async {
+        await inputs?.end()
+        if isRunning { await withCheckedContinuation { stopped.append($0) } }
+    }
 
     /// Takes a second version of the model; from now on every frame is answered in both.
     func add(_ bundle: ModelBundle) throws { versions.append(try Version(bundle, branch: branch)) }

@@ -141,7 +141,8 @@ public actor BranchWorker {
         isEnding = true
         for subscription in [statuses, probes, plans] { subscription.unsubscribe() }
         for runner in runners { await runner.stop() }
-        for task in tasks { await task.value }
+        // What waits for a broker that is gone ends with the connection.
+        for task in tasks { task.cancel() }
     }
 
     private func firstModel() async throws -> ModelBundle {

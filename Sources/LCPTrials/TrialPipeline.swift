@@ -64,7 +64,7 @@ final class TrialPipeline: Sendable {
     func end() async {
         let processes = state.withLock { Array($0.processes.values) }
         for process in processes { kill(process.processID, SIGCONT) }
-        for process in processes { kill(process.processID, SIGTERM) }
+        for process in processes { process.ask() }
         for process in processes { process.stop() }
         await client.close()
         state.withLock { _ = $0.broker.process.stop() }

@@ -6,6 +6,7 @@ package final class ChildProcess: @unchecked Sendable {
     package let processID: Int32
     private let inputPipe: Int32
     private var status: Int32?
+    private var isAsked = false
 
     /// Starts a program.
     ///
@@ -86,11 +87,17 @@ package final class ChildProcess: @unchecked Sendable {
         return status
     }
 
+    /// Asks it to end, once: programs take a second signal for impatience, and leave their own children behind.
+    package func ask() {
+        guard !isAsked, poll() == nil else { return }
+        isAsked = true
+        kill(processID, SIGTERM)
+    }
+
     /// Asks it to end, waits, and after `patience` ends it by force.
     @discardableResult
     package func stop(patience: Duration = .seconds(3)) -> Int32 {
-        if let status = poll() { return status }
-        kill(processID, SIGTERM)
+        ask()
         let deadline = ContinuousClock.now + patience
         while ContinuousClock.now < deadline {
             if let status = poll() { return status }

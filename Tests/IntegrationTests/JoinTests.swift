@@ -162,6 +162,19 @@ import Testing
         #expect(after.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
     }
 
+    /// A worker that is taking branches over when the broker goes waits for it no longer than it is asked to.
+    @Test func aWorkerEndsAlsoWhereTheBrokerIsGone() async throws {
+        let devices = try await Devices()
+        for name in ["a", "b"] { try devices.start("worker", name, ["--model", "lenet-split4"]) }
+        try await devices.wait("two each") { known in
+            devices.owners(known).count == 4 && ["a", "b"].allSatisfy { known[$0]?.serves?.count == 2 }
+        }
+        // Each hears of the other's end before its own connection is gone, and begins to take over.
+        devices.broker.broker.process.stop()
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(devices.stop("a") == 0 && devices.stop("b") == 0)
+    }
+
     /// Frames keep coming while a replica joins and is asked to leave: all of them are complete.
     @Test func aReplicaThatLeavesLosesNoFrame() async throws {
         let devices = try await Devices()

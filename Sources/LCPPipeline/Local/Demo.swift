@@ -50,7 +50,7 @@ public final class Demo: Sendable {
     public func run(_ report: @Sendable (Event) -> Void) async throws -> DemoSummary {
         var children: [Child] = []
         defer {
-            for child in children.reversed() { kill(child.process.processID, SIGTERM) }
+            for child in children.reversed() { child.process.ask() }
             for child in children.reversed() {
                 child.process.stop()
                 close(child.log)

@@ -56,9 +56,8 @@ actor BranchRunner {
     private var topics: [String: String] = [:]
     private var counts = Counts()
     private var drops = Drops()
-    /// Until everything that came is answered.
-    private var isRunning = false
-    private var stopped: [CheckedContinuation<Void, Never>] = []
+    /// Answers what comes.
+    private var work: Task<Void, any Error>?
     private nonisolated let gate: FlowGate
     /// Inputs that the pipeline's plan leaves out.
     private nonisolated let shed = Atomic<UInt64>(0)
@@ -93,7 +92,7 @@ actor BranchRunner {
     func start() async throws {
         let filter = session.topics.sharedInputs(branch: branch, of: branchCount)
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
-        inputs =
+        let inputs =
             isInline
             ? try await session.client.subscribe(to: filter, options: options) { [weak self] input in
                 // The handler runs on this actor's executor, so nothing is shared.
@@ -108,6 +107,8 @@ actor BranchRunner {
             : try await session.client.subscribe(to: filter, options: options, buffer: session.inputBuffer) {
                 [weak self] in self?.isAdmitted($0) ?? false
             }
+        self.inputs = inputs
+        work = Task { try await answer(inputs) }
     }
 
     private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
@@ -119,14 +120,9 @@ actor BranchRunner {
     /// Works until the subscription ends.
     ///
     /// - Throws: ``MQTTError`` where the broker refuses it after a reconnect.
-    func run() async throws {
-        isRunning = true
-        defer {
-            isRunning = false
-            for waiter in stopped { waiter.resume() }
-            stopped = []
-        }
-        guard let inputs else { return }
+    func run() async throws { try await work?.value }
+
+    private func answer(_ inputs: MQTTSubscription) async throws {
         for try await input in inputs {
             let begin = ContinuousClock.now
             if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
@@ -139,7 +135,7 @@ actor BranchRunner {
     /// Takes no more inputs, and returns when what the broker has dealt out already is answered.
     func stop() async {
         await inputs?.end()
-        if isRunning { await withCheckedContinuation { stopped.append($0) } }
+        _ = await work?.result
     }
 
     /// Takes a second version of the model; from now on every frame is answered in both.

@@ -76,6 +76,19 @@ import Testing
         }
     }
 
+    /// Shipped bundles beside what ONNX Runtime made of their exports: see Tests/Fixtures/onnx/check-export.py.
+    @Test func anExportComputesInONNXRuntimeWhatTheBundleDoes() throws {
+        let file = Golden.folder.appendingPathComponent("exports.json")
+        let exports = try JSONDecoder().decode([String: [Float]].self, from: Data(contentsOf: file))
+        #expect(exports.count == 4)
+        let models = Golden.folder.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("Models")
+        for (name, theirs) in exports {
+            let ours = try logits(ModelBundle(path: models.appendingPathComponent(name).path))
+            #expect(largestDifference(ours, theirs) < 1e-4, "\(name)")
+        }
+    }
+
     @Test func anExportIsReplacedWhole() throws {
         try withFolder { folder in
             for branches in [4, 2] {

@@ -63,7 +63,7 @@ extension GraphImporter {
         guard !roundsUp || (0..<2).allSatisfy({ count($0, pads[$0 + 2], roundingUp: true) == count($0, pads[$0]) })
         else {
             throw Problem(
-                "rounds its output up (ceil_mode) for a map of \(shape), and lcp's pooling rounds down: export it with "
+                "rounds its output up (ceil_mode) for a map of \(shape), and lcp's pooling rounds down: build it with "
                     + "ceil_mode 0")
         }
         return Window(size: size, stride: stride, padding: pads[0])

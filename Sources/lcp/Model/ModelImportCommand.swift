@@ -24,10 +24,10 @@ struct ModelImportCommand: ParsableCommand {
             Examples:
               lcp model import net.onnx
               lcp model import net.onnx --out my-net --labels names.txt
-              lcp model import resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --out my-resnet
-              lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net        for an input whose size is open
+              lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+              lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
               lcp model cost my-net --branches 4
-              lcp train my-net --branches 4 --data dir:photos --teacher my-net --set distillation=0.5 --out my-net4
+              lcp train my-net --branches 4 --data dir:photos --out my-net4
             """)
 
     @Argument(help: ArgumentHelp("The ONNX file.", valueName: "net.onnx"))

@@ -20,17 +20,23 @@ public struct ONNXAttributes {
     /// Whether there is one of this name.
     public func has(_ name: String) -> Bool { values[name] != nil }
 
+    /// A whole number, or what stands for one that is not there.
     public func int(_ name: String, _ missing: Int) -> Int { values[name].map { Int($0.i) } ?? missing }
 
+    /// A number, or what stands for one that is not there.
     public func float(_ name: String, _ missing: Float) -> Float { values[name]?.f ?? missing }
 
+    /// Whole numbers, for example of a kernel's shape; nil where there are none.
     public func ints(_ name: String) -> [Int]? { values[name].map { $0.ints.map { Int($0) } } }
 
+    /// Numbers; nil where there are none.
     public func floats(_ name: String) -> [Float]? { values[name]?.floats }
 
+    /// A word, or what stands for one that is not there.
     public func string(_ name: String, _ missing: String) -> String {
         values[name].map { String(decoding: $0.s, as: UTF8.self) } ?? missing
     }
 
+    /// A tensor, to be read by ``ONNXModel/tensor(_:)``; nil where there is none.
     public func tensor(_ name: String) -> ONNXTensorProto? { values[name].flatMap { $0.hasT ? $0.t : nil } }
 }

@@ -3,7 +3,9 @@ import SwiftProtobuf
 
 /// Puts a graph together, node by node, and makes a file of it: operator set 17, format version 8.
 public struct ONNXBuilder {
+    /// Of ONNX's own operators; every runtime of the last years knows it.
     public static let operatorSet = 17
+    /// The IR version.
     public static let formatVersion = 8
 
     /// An attribute's value.
@@ -25,6 +27,7 @@ public struct ONNXBuilder {
         graph.input.append(Self.value(name, dimensions, description))
     }
 
+    /// Adds an output that a node of the same name makes: see ``addInput(_:_:description:)``.
     public mutating func addOutput(_ name: String, _ dimensions: [Int], description: String) {
         graph.output.append(Self.value(name, dimensions, description))
     }

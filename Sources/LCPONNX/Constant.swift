@@ -90,3 +90,25 @@ struct Constant {
         }
     }
 }
+
+extension WeightStream {
+    /// The weights of a fully connected layer, [outputs, inputs], whose inputs are a feature map in the order HWC, for one in the
+    /// order CHW.
+    func forChannelsFirst(_ shape: FeatureMapShape) -> WeightStream {
+        let (inputs, area) = (shape.elementCount, shape.height * shape.width)
+        let places = (0..<inputs).map { $0 % shape.channels * area + $0 / shape.channels }
+        return WeightStream(count: count) { piece in
+            var row = [Float](repeating: 0, count: inputs)
+            var next = 0
+            try read { values in
+                for value in values {
+                    row[places[next]] = value
+                    next += 1
+                    guard next == inputs else { continue }
+                    try row.withUnsafeBufferPointer(piece)
+                    next = 0
+                }
+            }
+        }
+    }
+}

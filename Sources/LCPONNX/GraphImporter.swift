@@ -101,9 +101,13 @@ struct GraphImporter {
         return value
     }
 
-    func feature(_ node: ONNXNodeProto, _ index: Int = 0) throws -> Feature {
+    /// - Parameter inAnyOrder: whether a feature map with its channels last will do.
+    func feature(_ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false) throws -> Feature {
         guard case .feature(let feature) = try value(node, index) else {
             throw Problem("computes with constants alone, which lcp does not: simplify the model first")
+        }
+        guard inAnyOrder || !feature.isChannelsLast else {
+            throw Problem("reads a feature map with its channels last, which is possible before Flatten only")
         }
         guard feature.isBiased || !biased.contains(feature.layer) else {
             throw Problem("reads what a layer makes before its bias is added, which is not possible")
@@ -148,7 +152,9 @@ struct GraphImporter {
         _ layer: Layer, on feature: Feature, weights layerWeights: LayerWeights? = nil, isFlat: Bool? = nil
     ) throws -> Feature {
         try read(feature)
-        return try push(layer, layerWeights, isFlat: isFlat ?? feature.isFlat)
+        var result = try push(layer, layerWeights, isFlat: isFlat ?? feature.isFlat)
+        result.isChannelsLast = feature.isChannelsLast && result.shape == feature.shape
+        return result
     }
 
     /// The index by which a layer can name a feature.

@@ -44,7 +44,7 @@ extension GraphImporter {
         guard attributes.int("transA", 0) == 0 else { throw Problem("turns its input (transA), which is not possible") }
         let isTurned = attributes.int("transB", 0) != 0
         let (alpha, beta) = (attributes.float("alpha", 1), attributes.float("beta", 1))
-        let feature = try feature(node)
+        let feature = try feature(node, inAnyOrder: true)
         let result = try fullyConnected(node, feature, outputsFirst: isTurned, factor: alpha)
         guard has(node, 2) else { return .feature(result) }
         let bias = try weight(node, 2, "biases")
@@ -53,7 +53,7 @@ extension GraphImporter {
     }
 
     mutating func matMul(_ node: ONNXNodeProto) throws -> Value {
-        .feature(try fullyConnected(node, feature(node), outputsFirst: false, factor: 1))
+        .feature(try fullyConnected(node, feature(node, inAnyOrder: true), outputsFirst: false, factor: 1))
     }
 
     /// - Parameter outputsFirst: whether weights are [outputs, inputs].
@@ -71,10 +71,11 @@ extension GraphImporter {
                     + "features")
         }
         let outputs = weight.dimensions[outputsFirst ? 0 : 1]
+        let stream = weight.stream(transposed: !outputsFirst, factor: factor, file: model.name)
         let weights = LayerWeights(
-            weight: weight.stream(transposed: !outputsFirst, factor: factor, file: model.name),
-            bias: .zeros(outputs))
-        let result = try append(.fullyConnected(outputs: outputs), on: feature, weights: weights, isFlat: true)
+            weight: feature.isChannelsLast ? stream.forChannelsFirst(feature.shape) : stream, bias: .zeros(outputs))
+        var result = try append(.fullyConnected(outputs: outputs), on: feature, weights: weights, isFlat: true)
+        result.isChannelsLast = false
         markBiasless(result)
         return result
     }
@@ -101,8 +102,9 @@ extension GraphImporter {
         }
         let bounds = (try bound(1, "min", -.infinity), try bound(2, "max", .infinity))
         switch bounds {
-        case (0, 6): return .feature(try append(.relu6, on: feature(node)))
-        case (0, let most) where most >= .greatestFiniteMagnitude: return .feature(try append(.relu, on: feature(node)))
+        case (0, 6): return .feature(try append(.relu6, on: feature(node, inAnyOrder: true)))
+        case (0, let most) where most >= .greatestFiniteMagnitude:
+            return .feature(try append(.relu, on: feature(node, inAnyOrder: true)))
         default: throw Problem("clips to \(bounds.0) … \(bounds.1), and only 0 … 6 and 0 … ∞ are possible")
         }
     }
@@ -111,7 +113,7 @@ extension GraphImporter {
         let rate =
             has(node, 1)
             ? try constant(node, 1, "a rate").floats(limit: 1).first ?? 0.5 : attributes.float("ratio", 0.5)
-        return .feature(try append(.dropout(rate: rate), on: feature(node)))
+        return .feature(try append(.dropout(rate: rate), on: feature(node, inAnyOrder: true)))
     }
 
     mutating func softmax(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {

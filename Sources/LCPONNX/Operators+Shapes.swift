@@ -5,7 +5,7 @@ import Tensors
 /// What changes how a feature map is seen and not what it holds.
 extension GraphImporter {
     mutating func flatten(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
-        var feature = try feature(node)
+        var feature = try feature(node, inAnyOrder: true)
         let axis = attributes.int("axis", 1)
         guard (axis < 0 ? axis + (feature.isFlat ? 2 : 4) : axis) == 1 else {
             throw Problem("flattens from the axis \(axis), and only 1 leaves the batch as it is")
@@ -25,7 +25,7 @@ extension GraphImporter {
         guard attributes.int("allowzero", 0) == 0 || !target.contains(0) else {
             throw Problem("makes something of no numbers")
         }
-        let feature = try feature(node)
+        let feature = try feature(node, inAnyOrder: true)
         // Nil and -1 in front are the batch; 1 is that of a file for single images.
         guard target.count >= 2, let batch = target.first, batch ?? -1 >= -1 else {
             throw Problem("leaves no batch")
@@ -41,9 +41,9 @@ extension GraphImporter {
         let shape = feature.shape
         if dimensions == [shape.elementCount] {
             result.isFlat = true
-        } else if dimensions == [shape.channels, shape.height, shape.width] {
+        } else if dimensions == [shape.channels, shape.height, shape.width], !feature.isChannelsLast {
             result.isFlat = false
-        } else if feature.layer < 0, dimensions.count == 3, feature.normalization == nil,
+        } else if feature.layer < 0, dimensions.count == 3, feature.normalization == nil, !feature.isChannelsLast,
             let image = reshapeInput(
                 FeatureMapShape(height: dimensions[1], width: dimensions[2], channels: dimensions[0]))
         {
@@ -92,11 +92,14 @@ extension GraphImporter {
             constant.dimensions = constant.isTransposed ? constant.dimensions : constant.dimensions.filter { $0 != 1 }
             return .constant(constant)
         case .feature(var feature):
-            let axes = Set(try axes(node, attributes)?.map { $0 < 0 ? $0 + 4 : $0 } ?? [2, 3])
-            guard !feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == [2, 3] else {
+            let usual: Set = feature.isChannelsLast ? [1, 2] : [2, 3]
+            let axes = try axes(node, attributes).map { Set($0.map { $0 < 0 ? $0 + 4 : $0 }) } ?? usual
+            guard !feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == usual else {
                 throw Problem("leaves out other dimensions than a height and width of 1, which is not possible")
             }
             feature.isFlat = true
+            // The order of a vector is one.
+            feature.isChannelsLast = false
             return .feature(feature)
         }
     }
@@ -138,12 +141,10 @@ extension GraphImporter {
         case .feature(let feature) where feature.layer < 0 && order == [0, 3, 1, 2] && !feature.isFlat:
             // The input was taken for one with its channels last.
             return .feature(feature)
-        case .feature(let feature)
-        where feature.shape.height * feature.shape.width == 1 && !feature.isFlat && order == [0, 2, 3, 1]:
-            // 1 × 1 × channels, which a flattening will follow.
-            var flat = feature
-            flat.isFlat = true
-            return .feature(flat)
+        case .feature(var feature)
+        where !feature.isFlat && order == (feature.isChannelsLast ? [0, 3, 1, 2] : [0, 2, 3, 1]):
+            feature.isChannelsLast.toggle()
+            return .feature(feature)
         default:
             throw Problem(
                 "swaps dimensions of a feature map, which is not possible: export the network with channels first")
@@ -154,7 +155,7 @@ extension GraphImporter {
         guard !attributes.has("start"), !attributes.has("end") else {
             throw Problem("takes a part of a shape, which is not known")
         }
-        return .dimensions([nil] + (try feature(node).dimensions))
+        return .dimensions([nil] + (try feature(node, inAnyOrder: true).dimensions))
     }
 
     /// Some dimensions of a shape.

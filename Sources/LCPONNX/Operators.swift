@@ -33,7 +33,9 @@ extension GraphImporter {
         "LRN": Reader(["alpha", "beta", "bias", "size"]) { try $0.responseNormalization($1, $2) },
         "Gemm": Reader(["alpha", "beta", "transA", "transB"]) { try $0.gemm($1, $2) },
         "MatMul": Reader { importer, node, _ in try importer.matMul(node) },
-        "Relu": Reader { importer, node, _ in .feature(try importer.append(.relu, on: importer.feature(node))) },
+        "Relu": Reader { importer, node, _ in
+            .feature(try importer.append(.relu, on: importer.feature(node, inAnyOrder: true)))
+        },
         "Clip": Reader(["min", "max"]) { try $0.clip($1, $2) },
         "Dropout": Reader(["ratio", "seed"]) { try $0.dropout($1, $2) },
         "Softmax": Reader(["axis"]) { try $0.softmax($1, $2) },

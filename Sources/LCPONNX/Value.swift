@@ -16,13 +16,19 @@ struct Feature {
     var shape: FeatureMapShape
     /// Whether the graph sees [N, features], in CHW order, rather than [N, C, H, W].
     var isFlat: Bool
+    /// Whether the graph sees its channels last: [N, H, W, C], or [N, features] in that order.
+    var isChannelsLast = false
     /// Whether it has the bias that a node of its own added to the layer.
     var isBiased = false
     /// Of the network's input: what a normalisation within the graph does to it.
     var normalization: InputNormalization?
 
     /// The dimensions behind the batch.
-    var dimensions: [Int] { isFlat ? [shape.elementCount] : [shape.channels, shape.height, shape.width] }
+    var dimensions: [Int] {
+        if isFlat { return [shape.elementCount] }
+        return isChannelsLast
+            ? [shape.height, shape.width, shape.channels] : [shape.channels, shape.height, shape.width]
+    }
 }
 
 /// x · scale + offset, per channel.

@@ -158,6 +158,13 @@ import Testing
             pool.attribute = [attribute("kernel_shape", ints: [9, 9])]
             inserted(pool, &proto)
         },
+        Case("channels last, which is possible before Flatten only") { proto in
+            var turn = node("Transpose", ["c"], "t")
+            turn.attribute = [attribute("perm", ints: [0, 2, 3, 1])]
+            inserted(turn, &proto)
+            proto.graph.node.insert(node("GlobalAveragePool", ["t"], "g"), at: 2)
+            proto.graph.node[3].input[0] = "g"
+        },
         Case("swaps dimensions of a feature map") { proto in
             var turn = node("Transpose", ["c"], "t")
             turn.attribute = [attribute("perm", ints: [0, 1, 3, 2])]

@@ -5,7 +5,7 @@ import Tensors
 import Testing
 
 @Suite struct ImportTests {
-    @Test func allFixturesAreThere() { #expect(Golden.all.count == 16) }
+    @Test func allFixturesAreThere() { #expect(Golden.all.count == 18) }
 
     @Test(arguments: Golden.all) func aNetworkComputesWhatONNXRuntimeDoes(_ golden: Golden) throws {
         try withFolder { folder in

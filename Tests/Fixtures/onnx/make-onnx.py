@@ -201,6 +201,8 @@ def build(name, nodes, tensors, shape, opset=17, input_type=TensorProto.FLOAT, i
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir, producer_name="make-onnx")
     path = folder / f"{name}.onnx"
     if more.pop("external", False):
+        # It would be added to.
+        (folder / f"{name}.bin").unlink(missing_ok=True)
         onnx.save(model, path, save_as_external_data=True, location=f"{name}.bin", size_threshold=0)
     else:
         onnx.save(model, path)
@@ -323,5 +325,25 @@ layers = [
 build("external", layers, half, (8, 8, 3), external=True)
 build("half", layers, [numpy_helper.from_array(numpy_helper.to_array(t).astype(np.float16), t.name) for t in half],
       (8, 8, 3), input_type=TensorProto.FLOAT16)
+
+# A map that is flattened with its channels last, which orders the weights behind it, both ways of laying them.
+build("channels-last-flat", [
+    node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+    node("Conv", ["t", "w1", "b1"], ["c1"], strides=[2, 2]),
+    node("Transpose", ["c1"], ["l1"], perm=[0, 2, 3, 1]),
+    node("Relu", ["l1"], ["r1"]),
+    node("Constant", [], ["shape"], value_ints=[-1, 80]),
+    node("Reshape", ["r1", "shape"], ["f1"]),
+    node("MatMul", ["f1", "w2"], ["m2"]),
+    node("Add", ["m2", "b2"], ["y"]),
+], [tensor("w1", (5, 3, 3, 3)), tensor("b1", (5,)), tensor("w2", (80, 4)), tensor("b2", (4,))],
+    (9, 10, 3), channels_last=True)
+build("channels-last-gemm", [
+    node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+    node("MaxPool", ["t"], ["p1"], kernel_shape=[3, 3], strides=[3, 3]),
+    node("Transpose", ["p1"], ["l1"], perm=[0, 2, 3, 1]),
+    node("Flatten", ["l1"], ["f1"]),
+    node("Gemm", ["f1", "w2", "b2"], ["y"], transB=1),
+], [tensor("w2", (4, 27)), tensor("b2", (4,))], (9, 10, 3), channels_last=True)
 
 (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")

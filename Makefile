@@ -5,7 +5,8 @@
 
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
-RELEASE  = -c release --static-swift-stdlib
+# Nothing loads the program as a library: without exported symbols a role takes less memory.
+RELEASE  = -c release --static-swift-stdlib -Xlinker --no-export-dynamic
 LCP      = .build/release/lcp
 SECONDS  = 600
 

@@ -17,14 +17,18 @@ let package = Package(
         .executable(name: "lcp", targets: ["lcp"]),
         .library(name: "MQTT", targets: ["MQTT"]),
         .library(name: "Tensors", targets: ["Tensors"]),
+        .library(name: "ONNX", targets: ["ONNX"]),
         .library(name: "LCPModels", targets: ["LCPModels"]),
+        .library(name: "LCPONNX", targets: ["LCPONNX"]),
         .library(name: "LCPInference", targets: ["LCPInference"]),
         .library(name: "LCPTraining", targets: ["LCPTraining"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
         .library(name: "LCPFuzzing", targets: ["LCPFuzzing"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // Without what needs the whole of Foundation.
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
     targets: [
         system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),
@@ -40,7 +44,12 @@ let package = Package(
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
         .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: strict),
         .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
+        .target(
+            name: "ONNX",
+            dependencies: ["Tensors", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["onnx.proto"], swiftSettings: strict),
         .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
+        .target(name: "LCPONNX", dependencies: ["ONNX", "LCPModels", "Tensors"], swiftSettings: strict),
         .target(name: "CBranchKernels"),
         .target(
             name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK", "CBranchKernels"],
@@ -57,7 +66,7 @@ let package = Package(
         .target(name: "LCPChaos", dependencies: ["MQTT", "Tensors"], swiftSettings: strict),
         .target(
             name: "LCPFuzzing",
-            dependencies: ["Tensors", "LCPModels", "Images", "LCPDatasets", "LCPPipeline", "CZlib"],
+            dependencies: ["Tensors", "LCPModels", "ONNX", "LCPONNX", "Images", "LCPDatasets", "LCPPipeline", "CZlib"],
             swiftSettings: strict),
         .target(
             name: "LCPTrials", dependencies: ["LCPPipeline", "LCPChaos", "LCPFuzzing"], swiftSettings: strict),
@@ -65,7 +74,7 @@ let package = Package(
             name: "lcp",
             dependencies: [
                 "LCPPipeline", "LCPChaos", "LCPTrials", "Charts",
-                "LCPTraining",
+                "LCPTraining", "LCPONNX", "ONNX",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -74,6 +83,12 @@ let package = Package(
         .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+        .testTarget(
+            name: "ONNXTests",
+            dependencies: [
+                "ONNX", "LCPONNX", "LCPModels", "LCPInference", "Tensors",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]),
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
         .testTarget(
             name: "LCPInferenceTests", dependencies: ["LCPInference", "CBranchKernels", "LCPModels", "Tensors"]),

@@ -2,12 +2,18 @@ import CZlib
 
 /// What a mutation should know of a format, so that not every input fails at the first check.
 public enum Format: Sendable {
-    case plain, text, json, message, safetensors, png, tar
+    case plain, text, json, message, safetensors, png, tar, onnx
 
     /// Words that a mutation puts in.
     public var words: [String] {
         switch self {
         case .plain, .message, .png, .tar: []
+        case .onnx:
+            [
+                "Conv", "Gemm", "Add", "Reshape", "Transpose", "Concat", "Clip", "MaxPool", "\u{8}\u{1}", "pads",
+                "axes",
+                "location", "../", "\u{9B}",
+            ]
         case .text: ["#", " ", "\n", "MD5", "\u{9B}"]
         case .json, .safetensors:
             [
@@ -22,7 +28,7 @@ public enum Format: Sendable {
     /// Makes lengths and checksums right again, so that what lies behind them is reached.
     public func repair(_ bytes: inout [UInt8]) {
         switch self {
-        case .plain, .text, .json: break
+        case .plain, .text, .json, .onnx: break
         case .message:
             guard bytes.count >= 128 else { return }
             bytes.replaceSubrange(12..<16, with: [0, 0, 0, 0])

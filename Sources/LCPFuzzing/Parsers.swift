@@ -2,7 +2,9 @@ import FoundationEssentials
 import Images
 import LCPDatasets
 import LCPModels
+import LCPONNX
 import LCPPipeline
+import ONNX
 import Tensors
 
 extension Parser {
@@ -11,6 +13,7 @@ extension Parser {
         Parser("tensor-message", .message, seeds: Seeds.messages, read: tensorMessage),
         Parser("input", .message, seeds: { Seeds.messages($0) + Seeds.images($0) }, read: input),
         Parser("safetensors", .safetensors, seeds: Seeds.safetensors, read: safetensors),
+        Parser("onnx", .onnx, seeds: Seeds.onnx, read: onnx),
         .json("model-manifest", Seeds.manifests) { try ModelBundle.manifest(decoding: $0, name: "model.json") },
         .json("model-offer", Seeds.offers) { try ModelOffer($0) },
         .json("role-status", Seeds.statuses) { RoleStatus($0) },
@@ -47,6 +50,23 @@ extension Parser {
 
     private static func roundTrip<Value>(_ name: String, _ read: () throws -> Value) throws(Violation) -> Value {
         do { return try read() } catch { throw Violation("\(name) does not read what it wrote: \(error)") }
+    }
+
+    /// The graph, and every weight that the network takes.
+    private static func onnx(_ bytes: [UInt8]) throws -> Outcome {
+        let model = try ONNXModel(decoding: bytes, name: "net.onnx")
+        let found = try ONNXImport(model, options: .init(name: "net"))
+        let network = try found.network.split(into: 1)
+        for layer in found.weights.branches[0] + [found.weights.merge] {
+            for stream in [layer?.weight, layer?.bias, layer?.runningMean, layer?.runningVariance] {
+                guard let stream else { continue }
+                var count = 0
+                try stream.read { count += $0.count }
+                guard count == stream.count else { throw Violation("onnx has \(count) weights of \(stream.count)") }
+            }
+        }
+        do { try network.validate() } catch { throw Violation("onnx accepts what is no network: \(error)") }
+        return .accepted
     }
 
     private static func tensorMessage(_ bytes: [UInt8]) throws -> Outcome {

@@ -81,6 +81,19 @@ enum Seeds {
         return result
     }
 
+    // MARK: ONNX
+
+    /// Small ones, so that a mutation seldom hits a weight only.
+    static func onnx(_ fixtures: Fixtures) -> [[UInt8]] {
+        let files = fixtures.files("onnx", ".onnx").filter { $0.count < 4096 }
+        return common + files + files.map { Array($0.prefix($0.count / 2)) } + [
+            // Lengths that no file has, deep in the messages.
+            [0x3A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], [0x3A, 0x80, 0x80, 0x80, 0x80, 0x10],
+            [0x3A, 4, 0x2A, 2, 0x4A, 0x7F], [0x08, 8, 0x42, 2, 0x10, 17, 0x3A, 2, 0x0A, 0], [0x3B, 0x3C],
+            [UInt8](repeating: 0xFF, count: 12),
+        ]
+    }
+
     // MARK: Data files
 
     static let idx: [[UInt8]] =

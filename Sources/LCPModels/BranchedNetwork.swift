@@ -133,7 +133,7 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
     }
 
     /// Checks what a network is told from outside, before anything is computed with it.
-    static func validate(input: FeatureMapShape, classes: Int) throws(NetworkError) {
+    package static func validate(input: FeatureMapShape, classes: Int) throws(NetworkError) {
         guard (1...1_000_000).contains(classes) else {
             throw NetworkError("a network has 1 to 1,000,000 classes, not \(classes)")
         }

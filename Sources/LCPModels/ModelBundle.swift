@@ -37,6 +37,8 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         public var seed: UInt64
         /// Top-1 accuracy by test set, 0 to 1.
         public var accuracy: [String: Double]
+        /// The file of another format that the weights come from; nil where they are lcp's own.
+        public var importedFrom: String?
         /// How it was trained; nil in bundles older than recipes.
         public var recipe: TrainingRecipe?
         /// The epoch whose weights these are, from 1.
@@ -55,6 +57,7 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         enum CodingKeys: String, CodingKey {
             case command, data, epochs, seed, accuracy, recipe, history
             case bestEpoch = "best_epoch"
+            case importedFrom = "imported_from"
         }
     }
 
@@ -225,13 +228,26 @@ public struct ModelBundle: Sendable {
         }
     }
 
-    /// Writes a bundle. `model.json` comes last, so that a bundle that was cut short is not taken for one.
+    /// Writes a bundle whose weights are in memory: see ``write(name:network:weights:preprocessing:labels:training:missingScale:to:)``.
+    @discardableResult
+    public static func write(
+        name: String, network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
+    ) throws(ModelBundleError) -> ModelBundle {
+        try write(
+            name: name, network: network, weights: ModelWeights(parameters), preprocessing: preprocessing,
+            labels: labels,
+            training: training, missingScale: missingScale, to: path)
+    }
+
+    /// Writes a bundle, the weights a piece at a time. `model.json` comes last, so that a bundle that was cut short is not taken
+    /// for one.
     ///
     /// - Throws: ``ModelBundleError``, for example on a full disk; an older bundle at the same path may then have to be
     ///   written again, and says so when it is read.
     @discardableResult
     public static func write(
-        name: String, network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
+        name: String, network: BranchedNetwork, weights: ModelWeights, preprocessing: ModelManifest.Preprocessing,
         labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
         do {
@@ -240,16 +256,16 @@ public struct ModelBundle: Sendable {
                 preprocessing: preprocessing, labels: labels, training: training,
                 missingScale: missingScale, files: [])
             try FileIO.makeFolder(path)
-            func add(_ file: String, _ contents: Safetensors) throws {
-                let bytes = contents.encoded()
-                manifest.files.append(.init(name: file, sha256: SHA256.hex(bytes)))
-                try FileIO.write(bytes, to: "\(path)/\(file)")
+            func add(_ file: String, _ entries: [SafetensorsFile.Entry]) throws {
+                manifest.files.append(
+                    .init(name: file, sha256: try SafetensorsFile.write(entries, to: "\(path)/\(file)")))
             }
             for branch in network.branches.indices {
                 manifest.outputs.append(try network.output(of: branch))
-                try add("branch-\(branch).safetensors", try network.tensors(of: branch, parameters.branches[branch]))
+                try add(
+                    "branch-\(branch).safetensors", try network.entries(of: branch, weights.branches[branch]))
             }
-            try add("merge.safetensors", try network.tensors(merge: parameters.merge))
+            try add("merge.safetensors", try network.entries(merge: weights.merge))
             try check(manifest)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]

@@ -116,21 +116,6 @@ extension BranchedNetwork {
         }
     }
 
-    /// A branch's weights as named tensors: `layers.I.weight`, `layers.I.bias`, and for a batch normalisation
-    /// `layers.I.running_mean` and `layers.I.running_var`, I being the layer's index.
-    func tensors(of branch: Int, _ parameters: BranchParameters) throws -> Safetensors {
-        var file = Safetensors()
-        for (index, (layer, shape)) in zip(branches[branch], try shapes(of: branch)).enumerated() {
-            guard let values = parameters[index] else { continue }
-            for (field, dimensions) in LayerParameters.fields(of: layer, input: shape) {
-                guard let shape = Shape(dimensions) else { throw NetworkError("\(layer) is too large") }
-                file.tensors["layers.\(index).\(field.rawValue)"] = try Tensor(
-                    values[keyPath: field.path], shape: shape)
-            }
-        }
-        return file
-    }
-
     /// The weights of a branch out of named tensors; every one must be there with its exact shape, and no other.
     func parameters(of branch: Int, from file: Safetensors) throws -> BranchParameters {
         var remaining = Set(file.tensors.keys)
@@ -154,16 +139,6 @@ extension BranchedNetwork {
             throw NetworkError("it holds the tensor \(extra.quoted), which the model does not have")
         }
         return result
-    }
-
-    func tensors(merge parameters: LayerParameters) throws -> Safetensors {
-        guard let weightShape = Shape([classes, try mergedFeatureCount()]), let biasShape = Shape([classes]) else {
-            throw NetworkError("the classification layer is too large")
-        }
-        return Safetensors(tensors: [
-            "weight": try Tensor(parameters.weight, shape: weightShape),
-            "bias": try Tensor(parameters.bias, shape: biasShape),
-        ])
     }
 
     func mergeParameters(from file: Safetensors) throws -> LayerParameters {

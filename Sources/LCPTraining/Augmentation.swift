@@ -8,7 +8,7 @@ struct ImageLoader {
     private let recipe: TrainingRecipe
     private let augments: Bool
     /// For each channel, what each of the 256 levels becomes.
-    private let levels: [Float]
+    private var levels: [Float]
     private let isAffine: Bool
 
     init(
@@ -18,7 +18,18 @@ struct ImageLoader {
         self.recipe = recipe
         self.augments = augments
         isAffine = recipe.rotation > 0 || recipe.shear > 0 || recipe.scaling > 0
-        levels = (0..<shape.channels).flatMap { channel in
+        levels = Self.levels(shape, preprocessing)
+    }
+
+    /// The same changes to images, normalised for another network.
+    func normalizing(_ preprocessing: ModelManifest.Preprocessing) -> ImageLoader {
+        var result = self
+        result.levels = Self.levels(shape, preprocessing)
+        return result
+    }
+
+    private static func levels(_ shape: FeatureMapShape, _ preprocessing: ModelManifest.Preprocessing) -> [Float] {
+        (0..<shape.channels).flatMap { channel in
             (0..<256).map {
                 (Float($0) / 255 - preprocessing.mean[channel]) / preprocessing.standardDeviation[channel]
             }

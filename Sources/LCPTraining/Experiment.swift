@@ -10,7 +10,7 @@ public struct Experiment: Sendable, Decodable {
     public struct Run: Sendable, Decodable {
         /// For example `lenet-split4`, unique in the experiment.
         public var name: String
-        /// A network of the zoo.
+        /// A network of the zoo, or the folder of a bundle of one branch, with a slash in it.
         public var network: String
         public var branches: Int?
         public var shares: [Int]?
@@ -82,7 +82,7 @@ public struct Experiment: Sendable, Decodable {
     ///   - folder: where the results go; teachers lie there already.
     /// - Throws: ``TrainingError``, `NetworkError`, ``DatasetError`` or ``ModelBundleError``.
     public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
-        let base = try Network.named(run.network).with(classes: run.classes)
+        let base = try Self.network(run.network).with(classes: run.classes)
         let network =
             try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? 0) }
             ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? 0)
@@ -101,6 +101,14 @@ public struct Experiment: Sendable, Decodable {
         }
         training.command = "lcp experiment \(name).json, \(run.name), seed \(seed)"
         return training
+    }
+
+    private static func network(_ name: String) throws -> Network {
+        guard name.contains("/") else { return try Network.named(name) }
+        guard let network = try ModelBundle(path: name).network.unsplit else {
+            throw TrainingError("\(name) is in several branches already, and only a whole network is split")
+        }
+        return network
     }
 
     /// Where the bundle of a run and a seed lies.

@@ -14,6 +14,7 @@ public final class Trainer {
     private let team: Team
     private let graph: TrainingGraph
     private let teacher: TrainingGraph?
+    private let teacherPreprocessing: ModelManifest.Preprocessing
     private let optimizer: Optimizer
     private var history: [ModelManifest.EpochRecord] = []
     /// The weights with the best validation accuracy so far.
@@ -24,11 +25,13 @@ public final class Trainer {
     ///
     /// - Parameters:
     ///   - teacher: the unsplit network and its weights, where the recipe distils.
+    ///   - teacherPreprocessing: how pixels become the teacher's input; nil where that is as for the network.
     ///   - threads: the processor's cores where nil.
     /// - Throws: ``TrainingError`` or `NetworkError` where the network or the recipe cannot be used.
     public init(
         network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, seed: UInt64,
-        teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil, threads: Int? = nil
+        teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil,
+        teacherPreprocessing: ModelManifest.Preprocessing? = nil, threads: Int? = nil
     ) throws {
         try recipe.validate()
         guard network.classes <= 65_536 else { throw TrainingError("training reads at most 65,536 classes") }
@@ -37,6 +40,7 @@ public final class Trainer {
         guard (1...1024).contains(wanted) else { throw TrainingError("threads are 1 to 1024, not \(wanted)") }
         self.network = network
         self.preprocessing = preprocessing
+        self.teacherPreprocessing = teacherPreprocessing ?? preprocessing
         self.recipe = recipe
         self.seed = seed
         team = try Team(threads: min(wanted, blocks))
@@ -227,13 +231,14 @@ public final class Trainer {
             labels: images.map { set.labels[$0] }, smoothing: recipe.labelSmoothing,
             teacher: teacher.map { ($0.logits.values, recipe.distillation, recipe.temperature) })
         if !graph.masks.isEmpty { drawMasks(step: number) }
+        let teacherLoader = teacher.map { _ in loader.normalizing(teacherPreprocessing) }
         optimizer.begin()
         var losses = [BlockLoss](repeating: BlockLoss(), count: graph.blocks)
         losses.withUnsafeMutableBufferPointer { losses in
             // Every thread writes the losses of its own blocks only.
             nonisolated(unsafe) let losses = losses
             team.run { [graph, teacher, optimizer, team, recipe] thread in
-                load(set, images, loader, graph.blocks(of: thread), epoch: epoch, first: first)
+                load(set, images, loader, teacherLoader, graph.blocks(of: thread), epoch: epoch, first: first)
                 graph.forward(pass, thread: thread)
                 if let teacher { teacher.forward(still, thread: thread) }
                 for block in graph.blocks(of: thread) {
@@ -270,7 +275,8 @@ public final class Trainer {
 
     /// Loads a thread's blocks of the batch, for the teacher, too.
     private func load(
-        _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, _ blocks: Range<Int>, epoch: Int, first: Int
+        _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, _ teacherLoader: ImageLoader?, _ blocks: Range<Int>,
+        epoch: Int, first: Int
     ) {
         let size = network.input.elementCount
         let augmentation = mixed(UInt64(epoch), 3)
@@ -283,10 +289,10 @@ public final class Trainer {
                         var random = SeededGenerator(
                             seed: augmentation, stream: UInt64(first + index) << 8 | UInt64(view))
                         loader.load(source, into: volume, block: block, lane: lane, &random)
-                        // The teacher sees what the first branch sees.
-                        guard view == 0, let teacher else { continue }
+                        // The teacher sees what the first branch sees, normalised as it learned it.
+                        guard view == 0, let teacher, let teacherLoader else { continue }
                         var same = SeededGenerator(seed: augmentation, stream: UInt64(first + index) << 8)
-                        loader.load(source, into: teacher.images[0], block: block, lane: lane, &same)
+                        teacherLoader.load(source, into: teacher.images[0], block: block, lane: lane, &same)
                     }
                 }
             }
@@ -348,7 +354,7 @@ public final class Trainer {
             let targets = Targets(labels: images.map { set.labels[$0] }, smoothing: 0, teacher: nil)
             team.run { [graph] thread in
                 let mine = graph.blocks(of: thread).clamped(to: 0..<(images.count + Volume.lanes - 1) / Volume.lanes)
-                load(set, images, loader, mine, epoch: 0, first: start)
+                load(set, images, loader, nil, mine, epoch: 0, first: start)
                 graph.forward(pass, thread: thread)
             }
             for block in 0..<(images.count + Volume.lanes - 1) / Volume.lanes {

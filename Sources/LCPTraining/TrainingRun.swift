@@ -88,7 +88,8 @@ public struct TrainingRun: Sendable {
         let labels = try classNames()
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
-            teacher: teacher.map { ($0.network, try $0.parameters()) }, threads: threads)
+            teacher: teacher.map { ($0.network, try $0.parameters()) },
+            teacherPreprocessing: teacher?.manifest.preprocessing, threads: threads)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))

@@ -12,6 +12,31 @@ package enum SHA256 {
 
     /// The digest as 64 hexadecimal digits.
     package static func hex(_ bytes: [UInt8]) -> String { hexadecimal(digest(bytes)) }
+
+    /// A digest of bytes that come a piece at a time.
+    package final class Stream {
+        private let context = EVP_MD_CTX_new()
+
+        package init() {
+            guard EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
+                preconditionFailure("libcrypto has no SHA-256")
+            }
+        }
+
+        deinit { EVP_MD_CTX_free(context) }
+
+        package func append(_ bytes: UnsafeRawBufferPointer) {
+            EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+        }
+
+        /// The digest of all that was appended, as 64 hexadecimal digits; nothing may be appended behind it.
+        package func hex() -> String {
+            var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+            var length: UInt32 = 0
+            EVP_DigestFinal_ex(context, &digest, &length)
+            return hexadecimal(Array(digest.prefix(Int(length))))
+        }
+    }
 }
 
 /// MD5, for archives whose publishers tell no other digest: it shows damage, and no longer forgery.

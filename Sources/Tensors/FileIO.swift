@@ -34,36 +34,20 @@ package enum FileIO {
         }
     }
 
-    /// Writes a file so that it is there whole or not at all: under a temporary name beside it, synced, then renamed.
+    /// Writes a file so that it is there whole or not at all: see ``FileSink``.
     package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
-        // A rename would put a file in the place of a device or a pipe.
-        var there = stat()
-        if stat(path, &there) == 0, there.st_mode & S_IFMT != S_IFREG {
-            throw FileError(description: "cannot write \(path): it is there and not an ordinary file")
+        let sink = try FileSink(path)
+        do { try bytes.withUnsafeBytes { try sink.append($0) } } catch let error as FileError {
+            throw error
+        } catch {
+            throw .failed("write", path, EIO)
         }
-        let temporary = "\(path).\(getpid()).part"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw .failed("write", path, errno) }
-        var failure: Int32 = 0
-        bytes.withUnsafeBytes { buffer in
-            var written = 0
-            while written < buffer.count {
-                let count = Glibc.write(descriptor, buffer.baseAddress! + written, buffer.count - written)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    failure = errno
-                    return
-                }
-                written += count
-            }
-        }
-        if failure == 0, fsync(descriptor) != 0 { failure = errno }
-        if close(descriptor) != 0, failure == 0 { failure = errno }
-        if failure == 0, rename(temporary, path) != 0 { failure = errno }
-        if failure != 0 {
-            unlink(temporary)
-            throw .failed("write", path, failure)
-        }
+        try sink.commit()
+    }
+
+    /// Gives a file or folder another name; a file that has it is replaced, and so is an empty folder.
+    package static func rename(_ path: String, to other: String) throws(FileError) {
+        guard Glibc.rename(path, other) == 0 else { throw .failed("rename \(path) to", other, errno) }
     }
 
     /// Makes a folder and the folders above it, where they are missing.

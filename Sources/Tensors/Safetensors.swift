@@ -65,31 +65,35 @@ public struct Safetensors: Sendable, Hashable {
 
     /// The file's bytes: tensors in the order of their names, the header padded with spaces to a multiple of 8.
     public func encoded() -> [UInt8] {
+        let ordered = tensors.sorted { $0.key < $1.key }
+        var bytes = Self.header(ordered.map { ($0.key, $0.value.dtype, $0.value.shape) }, metadata: metadata)
+        bytes.reserveCapacity(bytes.count + ordered.reduce(0) { $0 + $1.value.bytes.count })
+        for (_, tensor) in ordered { bytes += tensor.bytes }
+        return bytes
+    }
+
+    /// The length of the header and the header of a file whose tensors lie in this order.
+    static func header(_ tensors: [(name: String, dtype: DType, shape: Shape)], metadata: [String: String]) -> [UInt8] {
         var header = "{"
         if !metadata.isEmpty {
             let pairs = metadata.sorted { $0.key < $1.key }.map { "\(jsonString($0.key)):\(jsonString($0.value))" }
             header += "\"__metadata__\":{" + pairs.joined(separator: ",") + "}"
         }
-        let ordered = tensors.sorted { $0.key < $1.key }
         var offset = 0
-        for (name, tensor) in ordered {
+        for (name, dtype, shape) in tensors {
             if header.utf8.count > 1 { header += "," }
-            let shape = tensor.shape.dimensions.map(String.init).joined(separator: ",")
-            let end = offset + tensor.bytes.count
-            header += "\(jsonString(name)):{\"dtype\":\"\(tensor.dtype.safetensorsName)\",\"shape\":[\(shape)],"
+            let dimensions = shape.dimensions.map(String.init).joined(separator: ",")
+            let end = offset + (shape.elementCount ?? 0) * dtype.size
+            header += "\(jsonString(name)):{\"dtype\":\"\(dtype.safetensorsName)\",\"shape\":[\(dimensions)],"
             header += "\"data_offsets\":[\(offset),\(end)]}"
             offset = end
         }
         header += "}"
         while header.utf8.count % 8 != 0 { header += " " }
-        var bytes = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
-        bytes.reserveCapacity(8 + header.utf8.count + offset)
-        bytes += Array(header.utf8)
-        for (_, tensor) in ordered { bytes += tensor.bytes }
-        return bytes
+        return withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) } + Array(header.utf8)
     }
 
-    private func jsonString(_ text: String) -> String {
+    private static func jsonString(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -101,7 +101,10 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
         var model = "lenet-split4"
 
-        @Option(help: ArgumentHelp("A network of the zoo with random weights, in place of a model.", valueName: "name"))
+        @Option(
+            help: ArgumentHelp(
+                "A network of the zoo, or a bundle of one branch, split and with random weights, in place of a model.",
+                valueName: "name"))
         var network: String?
 
         @Option(help: "The number of branches that --network is split into.")
@@ -143,9 +146,10 @@ struct BenchCommand: AsyncParsableCommand {
                 let bundle = try ModelBundle.find(model)
                 return (bundle.manifest.name, bundle.network, try BranchEngine(bundle: bundle, branch: branch))
             }
-            let split = try Network.named(network).split(into: branches)
+            let base = try NetworkOptions.whole(network).network
+            let split = try base.split(into: branches)
             guard split.branches.indices.contains(branch) else {
-                throw ValidationError("\(network) in \(branches) branches has no branch \(branch)")
+                throw ValidationError("\(base.name) in \(branches) branches has no branch \(branch)")
             }
             var random = SeededGenerator(seed: 1)
             let parameters = try ModelParameters.random(for: split, using: &random)
@@ -155,7 +159,7 @@ struct BenchCommand: AsyncParsableCommand {
             let engine = try BranchEngine(
                 network: split, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
                 preprocessing: .usual(for: split.input))
-            return ("\(network)-split\(branches)", split, engine)
+            return ("\(base.name)-split\(branches)", split, engine)
         }
 
         func run() async throws {

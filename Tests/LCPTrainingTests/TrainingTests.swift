@@ -31,11 +31,13 @@ import Testing
 
     static func train(
         _ recipe: TrainingRecipe, seed: UInt64 = 1, network: BranchedNetwork = branched, threads: Int = 2,
-        validation: Bool = false, teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil
+        validation: Bool = false, teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil,
+        preprocessing: ModelManifest.Preprocessing = preprocessing,
+        teacherPreprocessing: ModelManifest.Preprocessing? = nil
     ) throws -> (parameters: ModelParameters, accuracy: Double) {
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed, teacher: teacher,
-            threads: threads)
+            teacherPreprocessing: teacherPreprocessing, threads: threads)
         var random = SeededGenerator(seed: 9)
         let data = set(320, &random)
         let held = set(50, &random)
@@ -98,6 +100,19 @@ import Testing
         }
         #expect(error?.description.contains("pre-final") == true)
         #expect(try Self.train(recipe, network: teacher, teacher: (teacher, taught.parameters)).accuracy > 0.95)
+    }
+
+    /// A network from elsewhere may have learned from pixels that were normalised in another way.
+    @Test func aTeacherSeesPixelsAsItLearnedThem() throws {
+        let teacher = GradientTests.network([GradientTests.small])
+        let other = ModelManifest.Preprocessing(mean: [-1, -1], standardDeviation: [0.6, 0.6])
+        let taught = try Self.train(Self.recipe(epochs: 12), network: teacher, preprocessing: other)
+        #expect(taught.accuracy > 0.95)
+        var recipe = Self.recipe(epochs: 10)
+        recipe.distillation = 1
+        let pair = (teacher, taught.parameters)
+        #expect(try Self.train(recipe, teacher: pair, teacherPreprocessing: other).accuracy > 0.95)
+        #expect(try Self.train(recipe, teacher: pair).accuracy < 0.9)
     }
 
     /// Cut short after every epoch, each time in a new process's place, and gone on with.

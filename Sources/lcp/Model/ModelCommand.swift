@@ -3,7 +3,7 @@ import ArgumentParser
 struct ModelCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model",
-        abstract: "Look at networks and models, split them, and see what a split costs.",
+        abstract: "Look at networks and models, split them, see what a split costs; ONNX in and out.",
         discussion: """
             Examples:
               lcp model list
@@ -11,9 +11,11 @@ struct ModelCommand: ParsableCommand {
               lcp model fit alexnet --memory 64MB --macs 200M
               lcp model cost alexnet --branches 8
               lcp model split alexnet --branches 8 --fatten 40 --out alexnet-split8-f40
+              lcp model import net.onnx --out my-net
+              lcp model export lenet-split4 --out lenet-onnx
             """,
         subcommands: [
             ModelListCommand.self, ModelShowCommand.self, ModelFitCommand.self, ModelCostCommand.self,
-            ModelSplitCommand.self, ModelPushCommand.self,
+            ModelSplitCommand.self, ModelImportCommand.self, ModelExportCommand.self, ModelPushCommand.self,
         ])
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import LCPModels
 import LCPPipeline
+import Tensors
 
 struct ModelShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -174,7 +175,10 @@ private struct BundleReport: Encodable {
             "  pixels       (pixel / 255 − \(list(preprocessing.mean))) / \(list(preprocessing.standardDeviation))")
         let shown = labels.prefix(12).joined(separator: ", ")
         lines.append("  labels       \(shown)\(labels.count > 12 ? ", … (\(labels.count))" : "")")
-        if let training, training.epochs > 0 {
+        if let training, let source = training.importedFrom {
+            lines.append("  imported     from \(source.printable)")
+            lines.append("  made by      \(training.command)")
+        } else if let training, training.epochs > 0 {
             lines.append("  trained      \(training.epochs) epochs on \(training.data), seed \(training.seed)")
             for (data, accuracy) in training.accuracy.sorted(by: { $0.key < $1.key }) {
                 lines.append("  right        \(percent(accuracy)) on \(data)")

@@ -141,12 +141,9 @@ struct ModelSplitCommand: ParsableCommand {
         return written
     }
 
-    /// All weights are in memory at once, and the largest file two times more.
+    /// All weights are in memory at once.
     private static func checkMemory(_ network: BranchedNetwork, name: String) throws {
-        let sizes = try network.branches.indices.map { try network.parameterCount(of: $0) }
-        let all = try network.parameterCount()
-        let largest = max(sizes.max() ?? 0, all - sizes.reduce(0, +))
-        let needed = 4 * all + 8 * largest
+        let needed = 4 * (try network.parameterCount())
         guard let free = SystemMemory.available, needed > free else { return }
         throw PipelineError(
             "writing \(name) takes about \(byteAmount(needed)) of memory, and this machine has \(byteAmount(free)) free: "

@@ -50,7 +50,14 @@ struct NetworkOptions: ParsableArguments {
     }
 
     func chosen() throws -> Chosen {
-        if let zoo = Network.zoo.first(where: { $0.name == network }) { return .zoo(try changed(zoo)) }
+        let chosen = try Self.find(network)
+        guard case .zoo(let zoo) = chosen else { return chosen }
+        return .zoo(try changed(zoo))
+    }
+
+    /// A network of the zoo, or a bundle.
+    private static func find(_ network: String) throws -> Chosen {
+        if let zoo = Network.zoo.first(where: { $0.name == network }) { return .zoo(zoo) }
         let isHere = network.contains("/") || FileIO.exists("\(network)/model.json")
         guard isHere || ModelBundle.shippedNames.contains(network) else {
             throw PipelineError(
@@ -62,7 +69,13 @@ struct NetworkOptions: ParsableArguments {
 
     /// A network that is in one piece, so that it can be split.
     func whole() throws -> (network: Network, bundle: ModelBundle?) {
-        switch try chosen() {
+        let (network, bundle) = try Self.whole(network)
+        return (try changed(network), bundle)
+    }
+
+    /// A network by its name or bundle, in one piece.
+    static func whole(_ network: String) throws -> (network: Network, bundle: ModelBundle?) {
+        switch try find(network) {
         case .zoo(let network): return (network, nil)
         case .bundle(let bundle):
             guard let network = bundle.network.unsplit else {
@@ -70,7 +83,7 @@ struct NetworkOptions: ParsableArguments {
                     "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already, and only a whole network "
                         + "is split: name \(bundle.network.base), or a bundle of one branch")
             }
-            return (try changed(network), bundle)
+            return (network, bundle)
         }
     }
 

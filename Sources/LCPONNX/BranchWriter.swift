@@ -1,0 +1,109 @@
+import LCPModels
+import ONNX
+
+/// Writes the layers of one branch as nodes of a graph.
+struct BranchWriter {
+    private let network: BranchedNetwork
+    private let branch: Int
+    private let parameters: BranchParameters
+    /// What stands before the names of the branch's nodes and tensors.
+    private let prefix: String
+
+    /// A value of the graph and whether it is [N, features] rather than [N, C, H, W].
+    private struct Made {
+        var name: String
+        var isFlat: Bool
+    }
+
+    init(_ network: BranchedNetwork, branch: Int, _ parameters: BranchParameters, prefix: String) {
+        self.network = network
+        self.branch = branch
+        self.parameters = parameters
+        self.prefix = prefix
+    }
+
+    /// Adds the branch.
+    ///
+    /// - Parameter input: the normalised image, [N, C, H, W].
+    /// - Returns: the name of its pre-final activations, [N, features].
+    func add(to graph: inout ONNXBuilder, input: String) throws -> String {
+        let layers = network.branches[branch]
+        let shapes = try network.shapes(of: branch)
+        var made: [Made] = []
+        var current = Made(name: input, isFlat: false)
+        for (index, layer) in layers.enumerated() {
+            let name = "\(prefix)layers.\(index)"
+            let from = shapes[index]
+            /// What the layer reads, as a map or as features.
+            func seen(_ value: Made, isFlat: Bool, _ suffix: String = "") -> String {
+                guard value.isFlat != isFlat else { return value.name }
+                if isFlat {
+                    return graph.addNode("Flatten", "\(name).flat\(suffix)", [value.name], [("axis", .int(1))])
+                }
+                // Only vectors are flat.
+                let shape = graph.addTensor("\(name).shape\(suffix)", [0, -1, 1, 1])
+                return graph.addNode("Reshape", "\(name).map\(suffix)", [value.name, shape])
+            }
+            func node(
+                _ operation: String, _ isFlat: Bool?, _ tensors: [String] = [],
+                _ attributes: [(String, ONNXBuilder.Attribute)] = []
+            ) {
+                let isFlat = isFlat ?? current.isFlat
+                let inputs = [seen(current, isFlat: isFlat)] + tensors
+                current = Made(name: graph.addNode(operation, name, inputs, attributes), isFlat: isFlat)
+            }
+            func window(_ size: Int, _ stride: Int, _ padding: Int) -> [(String, ONNXBuilder.Attribute)] {
+                [
+                    ("kernel_shape", .ints([size, size])), ("strides", .ints([stride, stride])),
+                    ("pads", .ints([padding, padding, padding, padding])),
+                ]
+            }
+            func weights() throws -> [String] {
+                guard let values = parameters[index], let dimensions = layer.weightDimensions(input: from) else {
+                    throw ONNXError("layer \(index), \(layer), has no weights")
+                }
+                var names = [graph.addTensor("\(name).weight", values.weight, dimensions)]
+                if layer.hasBias { names.append(graph.addTensor("\(name).bias", values.bias, [dimensions[0]])) }
+                if layer.hasStatistics {
+                    names.append(graph.addTensor("\(name).running_mean", values.runningMean, [dimensions[0]]))
+                    names.append(graph.addTensor("\(name).running_var", values.runningVariance, [dimensions[0]]))
+                }
+                return names
+            }
+            func scalar(_ suffix: String, _ value: Float) -> String {
+                graph.addTensor("\(name).\(suffix)", [value], [])
+            }
+            switch layer {
+            case .convolution(_, let kernel, let stride, let padding, let groups, _):
+                node("Conv", false, try weights(), window(kernel, stride, padding) + [("group", .int(groups))])
+            case .depthwiseConvolution(let kernel, let stride, let padding, _):
+                node("Conv", false, try weights(), window(kernel, stride, padding) + [("group", .int(from.channels))])
+            case .maxPool(let size, let stride, let padding):
+                node("MaxPool", false, [], window(size, stride, padding))
+            case .averagePool(let size, let stride): node("AveragePool", false, [], window(size, stride, 0))
+            case .globalAveragePool: node("GlobalAveragePool", false)
+            case .batchNormalization(let epsilon):
+                node("BatchNormalization", nil, try weights(), [("epsilon", .float(epsilon))])
+            case .localResponseNormalization(let size, let alpha, let beta, let k):
+                node(
+                    "LRN", false, [],
+                    [("size", .int(size)), ("alpha", .float(alpha)), ("beta", .float(beta)), ("bias", .float(k))])
+            case .fullyConnected: node("Gemm", true, try weights(), [("transB", .int(1))])
+            case .relu: node("Relu", nil)
+            case .relu6: node("Clip", nil, [scalar("min", 0), scalar("max", 6)])
+            case .dropout(let rate): node("Dropout", nil, [scalar("rate", rate)])
+            case .softmax: node("Softmax", nil, [], [("axis", .int(1))])
+            case .output(let earlier): current = made[earlier]
+            case .add(let earlier):
+                node("Add", nil, [seen(made[earlier], isFlat: current.isFlat, ".other")])
+            case .concatenate(let earlier):
+                let isFlat = current.isFlat
+                let others = earlier.enumerated().map { seen(made[$1], isFlat: isFlat, ".\($0)") }
+                node("Concat", nil, others, [("axis", .int(1))])
+            }
+            made.append(current)
+        }
+        guard !current.isFlat else { return current.name }
+        return graph.addNode("Flatten", "\(prefix)flat", [current.name], [("axis", .int(1))])
+    }
+}

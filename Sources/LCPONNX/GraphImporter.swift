@@ -1,0 +1,294 @@
+import LCPModels
+import ONNX
+import Tensors
+
+/// Goes through the nodes of a graph and makes layers of them.
+struct GraphImporter {
+    let model: ONNXModel
+    let graph: ONNXGraph
+    /// Whether a layer that does nothing stands before all others, so that later ones can name the network's input.
+    let namesInput: Bool
+    /// The network's input; a reshape of it may tell its real shape.
+    var input: Feature
+    /// What is done to the input before the first layer; nil until one reads it.
+    private(set) var normalization: InputNormalization?
+
+    private(set) var layers: [Layer] = []
+    private(set) var weights: [LayerWeights?] = []
+    /// The input of every layer, and the last one's output behind them.
+    private var shapes: [FeatureMapShape]
+    /// Layers with weights whose graph has not given them a bias.
+    private var biasless: Set<Int> = []
+    /// Those that got one from a node of its own.
+    private var biased: Set<Int> = []
+    private var values: [String: Value] = [:]
+
+    /// - Throws: ``ONNXError``.
+    static func run(
+        _ model: ONNXModel, _ graph: ONNXGraph, input: FeatureMapShape?
+    ) throws(ONNXError) -> GraphImporter {
+        for namesInput in [false, true] {
+            var importer = try GraphImporter(model, graph, input: input, namesInput: namesInput)
+            do {
+                try importer.readNodes()
+                return importer
+            } catch let error as ONNXError {
+                throw error
+            } catch {
+                // A later layer reads the input.
+                continue
+            }
+        }
+        throw ONNXError("\(model.name): its layers read the input in a way that is not known")
+    }
+
+    private init(
+        _ model: ONNXModel, _ graph: ONNXGraph, input: FeatureMapShape?, namesInput: Bool
+    ) throws(ONNXError) {
+        self.model = model
+        self.graph = graph
+        self.namesInput = namesInput
+        let (name, feature) = try InputReader(model, graph).feature(given: input)
+        self.input = feature
+        shapes = [feature.shape]
+        for (name, tensor) in graph.initializers where graph.uses[name] != nil {
+            values[name] = .constant(Constant(try model.tensor(tensor)))
+        }
+        values[name] = .feature(feature)
+    }
+
+    /// Why a node cannot be a layer, as the rest of a sentence that begins with it.
+    struct Problem: Error {
+        let reason: String
+        init(_ reason: String) { self.reason = reason }
+    }
+
+    /// A layer behind the first reads the network's input.
+    private struct InputIsNamed: Error {}
+
+    private mutating func readNodes() throws {
+        for node in graph.nodes {
+            let result: Value
+            do {
+                guard ONNXModel.isStandard(node.domain), let reader = Self.operators[node.opType] else {
+                    throw Problem("is an operator that lcp does not know; it knows \(Self.operatorList)")
+                }
+                result = try reader.read(&self, node, ONNXAttributes(node, known: reader.attributes))
+            } catch let problem as Problem {
+                throw ONNXError("\(model.name): \(node.title) \(problem.reason)")
+            } catch let error as NetworkError {
+                throw ONNXError("\(model.name): \(node.title): \(error)")
+            } catch let error as ONNXError {
+                throw error.description.hasPrefix(model.name)
+                    ? error : ONNXError("\(model.name): \(node.title) \(error)")
+            }
+            if let name = node.output.first { values[name] = result }
+        }
+    }
+
+    // MARK: What a node reads
+
+    /// Whether an input is there; one may be left out by an empty name.
+    func has(_ node: ONNXNodeProto, _ index: Int) -> Bool {
+        node.input.indices.contains(index) && !node.input[index].isEmpty
+    }
+
+    func value(_ node: ONNXNodeProto, _ index: Int) throws -> Value {
+        guard has(node, index) else { throw Problem("lacks its input \(index)") }
+        guard let value = values[node.input[index]] else {
+            throw Problem("reads \(node.input[index].quoted), an output that lcp does not compute")
+        }
+        return value
+    }
+
+    /// - Parameter inAnyOrder: whether a feature map with its channels last will do.
+    func feature(_ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false) throws -> Feature {
+        guard case .feature(let feature) = try value(node, index) else {
+            throw Problem("computes with constants alone, which lcp does not: simplify the model first")
+        }
+        guard inAnyOrder || !feature.isChannelsLast else {
+            throw Problem("reads a feature map with its channels last, which is possible before Flatten only")
+        }
+        guard feature.isBiased || !biased.contains(feature.layer) else {
+            throw Problem("reads what a layer makes before its bias is added, which is not possible")
+        }
+        return feature
+    }
+
+    func constant(_ node: ONNXNodeProto, _ index: Int, _ what: String) throws -> Constant {
+        guard case .constant(let constant) = try value(node, index) else {
+            throw Problem("has \(what) that are computed from the input; they have to be fixed")
+        }
+        return constant
+    }
+
+    /// Weights: floating-point constants.
+    func weight(_ node: ONNXNodeProto, _ index: Int, _ what: String) throws -> Constant {
+        let constant = try constant(node, index, what)
+        guard constant.tensor.isFloatingPoint else {
+            throw Problem(
+                "has \(what) of the type \(constant.tensor.type): only floating-point numbers are read, not quantised ones"
+            )
+        }
+        return constant
+    }
+
+    /// Whole numbers: constants, or dimensions that the graph computes with; nil is the batch.
+    func integers(_ node: ONNXNodeProto, _ index: Int) throws -> [Int?] {
+        switch try value(node, index) {
+        case .dimensions(let dimensions): return dimensions
+        case .constant(let constant): return try constant.tensor.integers()
+        case .feature: throw Problem("has a shape or axes that are computed from the input; they have to be fixed")
+        }
+    }
+
+    /// How often a node's first output is read.
+    func uses(_ node: ONNXNodeProto) -> Int { node.output.first.flatMap { graph.uses[$0] } ?? 0 }
+
+    // MARK: What it makes
+
+    /// Adds a layer that reads `feature`.
+    mutating func append(
+        _ layer: Layer, on feature: Feature, weights layerWeights: LayerWeights? = nil, isFlat: Bool? = nil
+    ) throws -> Feature {
+        try read(feature)
+        var result = try push(layer, layerWeights, isFlat: isFlat ?? feature.isFlat)
+        result.isChannelsLast = feature.isChannelsLast && result.shape == feature.shape
+        return result
+    }
+
+    /// The index by which a layer can name a feature.
+    mutating func reference(_ feature: Feature) throws -> Int {
+        guard feature.layer < 0 else { return feature.layer }
+        if layers.isEmpty { try read(feature) }
+        guard namesInput else { throw InputIsNamed() }
+        try note(feature)
+        return 0
+    }
+
+    /// Whether the last layer made a feature.
+    func isLast(_ feature: Feature) -> Bool { feature.layer == layers.count - 1 && feature.layer >= 0 }
+
+    private mutating func read(_ feature: Feature) throws {
+        if feature.layer < 0 {
+            try note(feature)
+            guard !layers.isEmpty else {
+                if namesInput { _ = try push(.dropout(rate: 0), nil, isFlat: feature.isFlat) }
+                return
+            }
+            guard namesInput else { throw InputIsNamed() }
+            if layers.count > 1 { _ = try push(.output(of: 0), nil, isFlat: feature.isFlat) }
+        } else if feature.layer != layers.count - 1 {
+            _ = try push(.output(of: feature.layer), nil, isFlat: feature.isFlat)
+        }
+    }
+
+    private mutating func note(_ feature: Feature) throws {
+        let here = feature.normalization ?? InputNormalization(channels: input.shape.channels)
+        guard normalization == nil || normalization == here else {
+            throw Problem("reads the input normalised in another way than layers before it, which is not possible")
+        }
+        normalization = here
+    }
+
+    private mutating func push(_ layer: Layer, _ layerWeights: LayerWeights?, isFlat: Bool) throws -> Feature {
+        guard layers.count < 4096 else { throw Problem("is behind 4096 layers, and no network may have more") }
+        let shape = try layer.output(of: shapes[layers.count], referenced: layer.references.map { shapes[$0 + 1] })
+        guard shape.elementCount <= 1 << 28 else {
+            throw Problem("makes a feature map of \(shape), and none may hold more than 268,435,456 numbers")
+        }
+        layers.append(layer)
+        weights.append(layerWeights)
+        shapes.append(shape)
+        return Feature(layer: layers.count - 1, shape: shape, isFlat: isFlat)
+    }
+
+    /// Gives the network's input another shape with as many numbers, before any layer has read it.
+    mutating func reshapeInput(_ shape: FeatureMapShape) -> Feature? {
+        guard layers.isEmpty, normalization == nil else { return nil }
+        input = Feature(layer: -1, shape: shape, isFlat: false)
+        shapes = [shape]
+        return input
+    }
+
+    mutating func markBiasless(_ feature: Feature) { biasless.insert(feature.layer) }
+
+    /// Gives a layer that has none its bias.
+    ///
+    /// - Returns: the layer's output with it; nil where the feature is no such layer's own output.
+    mutating func setBias(_ bias: WeightStream, of feature: Feature) -> Feature? {
+        guard isLast(feature), biasless.remove(feature.layer) != nil else { return nil }
+        biased.insert(feature.layer)
+        weights[feature.layer]?.bias = bias
+        switch layers[feature.layer] {
+        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
+            layers[feature.layer] = .convolution(
+                outputs: outputs, kernel: kernel, stride: stride, padding: padding, groups: groups, hasBias: true)
+        case .depthwiseConvolution(let kernel, let stride, let padding, _):
+            layers[feature.layer] = .depthwiseConvolution(
+                kernel: kernel, stride: stride, padding: padding, hasBias: true)
+        default: break
+        }
+        var result = feature
+        result.isBiased = true
+        return result
+    }
+
+    // MARK: The end
+
+    /// A network's layers but for the last one, which classifies.
+    struct Ending {
+        var layers: [Layer]
+        var weights: [LayerWeights?]
+        var classification: LayerWeights
+        var classes: Int
+    }
+
+    func ending() throws(ONNXError) -> Ending {
+        guard case .feature(let output)? = values[graph.output], output.layer == layers.count - 1 else {
+            throw ONNXError("\(model.name): its output \(graph.output.quoted) is not what its last layer makes")
+        }
+        var (layers, weights, shapes) = (layers, weights, shapes)
+        func drop() {
+            layers.removeLast()
+            weights.removeLast()
+            shapes.removeLast()
+        }
+        loop: while let last = layers.last {
+            switch last {
+            case .softmax, .dropout: drop()
+            default: break loop
+            }
+        }
+        // A 1 × 1 convolution and the mean over the map, which may change places.
+        if layers.count > 1, layers.last == .globalAveragePool,
+            case .convolution(let outputs, 1, 1, 0, 1, _) = layers[layers.count - 2]
+        {
+            layers.swapAt(layers.count - 2, layers.count - 1)
+            weights.swapAt(weights.count - 2, weights.count - 1)
+            shapes[shapes.count - 2] = FeatureMapShape(features: shapes[shapes.count - 3].channels)
+            shapes[shapes.count - 1] = FeatureMapShape(features: outputs)
+        }
+        let classes: Int
+        switch layers.last {
+        case .fullyConnected(let outputs): classes = outputs
+        case .convolution(let outputs, let kernel, _, 0, 1, _)
+        where shapes[layers.count - 1].height == kernel && shapes[layers.count - 1].width == kernel: classes = outputs
+        default:
+            throw ONNXError(
+                "\(model.name) ends with \(layers.last.map { "\($0)" } ?? "nothing"), and a network has to end with a fully connected "
+                    + "layer (Gemm, or MatMul and Add), perhaps with Softmax behind it")
+        }
+        guard var classification = weights[layers.count - 1] else {
+            throw ONNXError("\(model.name): its last layer has no weights")
+        }
+        classification.bias = classification.bias ?? .zeros(classes)
+        drop()
+        if layers.isEmpty {
+            // A branch has at least one layer.
+            layers = [.dropout(rate: 0)]
+            weights = [nil]
+        }
+        return Ending(layers: layers, weights: weights, classification: classification, classes: classes)
+    }
+}

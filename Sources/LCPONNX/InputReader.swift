@@ -1,0 +1,96 @@
+import LCPModels
+import ONNX
+import Tensors
+
+/// Finds the input of a graph and its shape.
+struct InputReader {
+    private let model: ONNXModel
+    private let graph: ONNXGraph
+
+    init(_ model: ONNXModel, _ graph: ONNXGraph) {
+        self.model = model
+        self.graph = graph
+    }
+
+    /// The input's name, and what it holds.
+    ///
+    /// - Parameter given: the shape that the user names, for what the file leaves open.
+    func feature(given: FeatureMapShape?) throws(ONNXError) -> (name: String, feature: Feature) {
+        let inputs = graph.inputs.filter { graph.uses[$0.name] != nil }
+        guard inputs.count == 1, let input = inputs.first else {
+            throw ONNXError(
+                "\(model.name) has \(inputs.count) inputs, and a network has one: the image; bind the others before the export"
+            )
+        }
+        if let given { try check(given) }
+        let type = input.type.tensorType
+        let known: [ONNXTensorProto.DataType] = [.float, .float16, .double, .uint8]
+        guard let element = ONNXTensorProto.DataType(rawValue: Int(type.elemType)), known.contains(element) else {
+            throw ONNXError(
+                "\(model.name): its input \(input.name.quoted) holds no floating-point numbers or bytes, and only images are read"
+            )
+        }
+        // Nil is a dimension that is not fixed.
+        var dimensions = type.shape.dim.map { dimension -> Int? in
+            if case .dimValue(let value) = dimension.value, value > 0 { Int(value) } else { nil }
+        }
+        if !type.hasShape { dimensions = [nil, nil, nil, nil] }
+        if dimensions.count == 2, let features = dimensions[1] ?? given?.elementCount {
+            guard given != nil || features <= 4096 else {
+                throw ONNXError(
+                    "\(model.name): its input \(input.name.quoted) has \(features) numbers: tell the image's shape with --input, for "
+                        + "example 64x64x3")
+            }
+            let shape = given ?? FeatureMapShape(features: features)
+            try check(shape)
+            guard shape.elementCount == features else { throw mismatch(input.name, "\(features) numbers", shape) }
+            return (input.name, Feature(layer: -1, shape: shape, isFlat: true))
+        }
+        guard dimensions.count == 4 else {
+            throw ONNXError(
+                "\(model.name): its input \(input.name.quoted) has \(dimensions.count) dimensions, and an image has 4: batch, channels, "
+                    + "height, width")
+        }
+        let isChannelsLast = try isChannelsLast(input.name)
+        let fixed =
+            isChannelsLast
+            ? [dimensions[1], dimensions[2], dimensions[3]] : [dimensions[2], dimensions[3], dimensions[1]]
+        let wanted = given.map { [$0.height, $0.width, $0.channels] }
+        let found = (0..<3).compactMap { fixed[$0] ?? wanted?[$0] }
+        guard found.count == 3 else {
+            throw ONNXError(
+                "\(model.name): the size of its input \(input.name.quoted) is not fixed: give it with --input, for example 224x224x3"
+            )
+        }
+        let shape = FeatureMapShape(height: found[0], width: found[1], channels: found[2])
+        try check(shape)
+        if let given, given != shape { throw mismatch(input.name, "\(shape)", given) }
+        return (input.name, Feature(layer: -1, shape: shape, isFlat: false))
+    }
+
+    private func check(_ shape: FeatureMapShape) throws(ONNXError) {
+        do { try BranchedNetwork.validate(input: shape, classes: 1) } catch {
+            throw ONNXError("\(model.name): \(error)")
+        }
+    }
+
+    private func mismatch(_ name: String, _ found: String, _ given: FeatureMapShape) -> ONNXError {
+        ONNXError(
+            "\(model.name): its input \(name.quoted) is fixed to \(found), which --input \(given) cannot change: leave it out"
+        )
+    }
+
+    /// Whether the graph begins by turning images with their channels last into images with their channels first.
+    private func isChannelsLast(_ name: String) throws(ONNXError) -> Bool {
+        let turning = graph.nodes.filter {
+            $0.opType == "Transpose" && $0.input.first == name
+                && $0.attribute.contains { $0.name == "perm" && $0.ints == [0, 3, 1, 2] }
+        }
+        guard !turning.isEmpty else { return false }
+        guard turning.count == graph.uses[name] else {
+            throw ONNXError(
+                "\(model.name) reads its input \(name.quoted) both with channels first and last, which is not known")
+        }
+        return true
+    }
+}

@@ -1,0 +1,170 @@
+public import LCPModels
+import ONNX
+import Tensors
+
+/// A model bundle as ONNX files: every branch, the merge, and all of them as one network.
+///
+/// They compute what the bundle does, without what it does about missing branches.
+public struct ONNXExport {
+    /// What the files take for an image.
+    public enum Input: String, Sendable, CaseIterable {
+        /// Pixels from 0 to 255 as FP32; the graph normalises them.
+        case pixels
+        /// Numbers that were normalised already.
+        case normalized
+    }
+
+    private let bundle: ModelBundle
+    private let parameters: ModelParameters
+    private let input: Input
+
+    private var network: BranchedNetwork { bundle.network }
+
+    /// - Throws: ``ModelBundleError`` where weights cannot be read.
+    public init(_ bundle: ModelBundle, input: Input) throws {
+        self.bundle = bundle
+        self.input = input
+        parameters = try bundle.parameters()
+    }
+
+    /// The names of the files: `branch-K.onnx` for each branch, `merge.onnx`, and `model.onnx` with the whole network.
+    public var fileNames: [String] {
+        network.branches.indices.map { "branch-\($0).onnx" } + ["merge.onnx", "model.onnx"]
+    }
+
+    /// Writes all files; where that fails, none is written.
+    ///
+    /// - Parameter path: a new or empty folder, or that of an export, which is replaced.
+    public func write(to path: String) throws {
+        try StagedFolder.write(
+            to: path, mark: "model.onnx", isOurs: { $0.hasPrefix("branch-") && $0.hasSuffix(".onnx") }
+        ) { folder in
+            for branch in network.branches.indices {
+                try FileIO.write(try self.branch(branch), to: "\(folder)/branch-\(branch).onnx")
+            }
+            try FileIO.write(try merge(), to: "\(folder)/merge.onnx")
+            try FileIO.write(try whole(), to: "\(folder)/model.onnx")
+        }
+    }
+
+    /// What a branch sends, from the image: its partial logits, or its features.
+    func branch(_ branch: Int) throws -> [UInt8] {
+        var graph = ONNXBuilder(name: "\(bundle.manifest.name)-branch-\(branch)")
+        let image = addImage(to: &graph)
+        var result = try BranchWriter(network, branch: branch, parameters.branches[branch], prefix: "").add(
+            to: &graph, input: image)
+        let kind = try network.output(of: branch)
+        if kind == .partialLogits {
+            let columns = try network.mergeWeights(of: branch, merge: parameters.merge)
+            let weight = graph.addTensor(
+                "merge.weight", columns, [network.classes, try network.featureCount(of: branch)])
+            result = graph.addNode("Gemm", "share", [result, weight], [("transB", .int(1))])
+        }
+        let count = try network.outputCount(of: branch)
+        graph.addNode("Identity", kind.rawValue, [result])
+        let meaning = kind == .features ? "pre-final activations" : "share of the logits, without the bias"
+        graph.addOutput(kind.rawValue, [count], description: "The branch's \(meaning).")
+        return try encoded(
+            graph,
+            "Branch \(branch) of \(network.branches.count) of \(bundle.manifest.name). \(imageText) Out: \(meaning).",
+            imageMetadata(labels: []))
+    }
+
+    /// The logits, from what all branches send.
+    func merge() throws -> [UInt8] {
+        var graph = ONNXBuilder(name: "\(bundle.manifest.name)-merge")
+        var shares: [String] = []
+        for branch in network.branches.indices {
+            let kind = try network.output(of: branch)
+            let name = "branch_\(branch)"
+            graph.addInput(
+                name, [try network.outputCount(of: branch)],
+                description: "What branch \(branch) sends: \(kind.rawValue).")
+            guard kind == .features else {
+                shares.append(name)
+                continue
+            }
+            let columns = try network.mergeWeights(of: branch, merge: parameters.merge)
+            let weight = graph.addTensor(
+                "\(name).weight", columns, [network.classes, try network.featureCount(of: branch)])
+            shares.append(graph.addNode("Gemm", "share_\(branch)", [name, weight], [("transB", .int(1))]))
+        }
+        let sum = graph.addNode("Sum", "sum", shares)
+        let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
+        graph.addNode("Add", "logits", [sum, bias])
+        graph.addOutput("logits", [network.classes], description: Self.logitsText)
+        return try encoded(
+            graph,
+            "The merge of \(bundle.manifest.name): from what \(network.branches.count) branches send to the logits. \(Self.logitsText)",
+            [])
+    }
+
+    /// The logits, from the image.
+    func whole() throws -> [UInt8] {
+        var graph = ONNXBuilder(name: bundle.manifest.name)
+        let image = addImage(to: &graph)
+        var features: [String] = []
+        for branch in network.branches.indices {
+            let prefix = network.branches.count == 1 ? "" : "branch.\(branch)."
+            let writer = BranchWriter(network, branch: branch, parameters.branches[branch], prefix: prefix)
+            features.append(try writer.add(to: &graph, input: image))
+        }
+        if features.count > 1 {
+            features = [
+                network.merge == .concat
+                    ? graph.addNode("Concat", "features", features, [("axis", .int(1))])
+                    : graph.addNode("Sum", "features", features)
+            ]
+        }
+        let weight = graph.addTensor(
+            "merge.weight", parameters.merge.weight, [network.classes, try network.mergedFeatureCount()])
+        let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
+        graph.addNode("Gemm", "logits", features + [weight, bias], [("transB", .int(1))])
+        graph.addOutput("logits", [network.classes], description: Self.logitsText)
+        return try encoded(
+            graph, "\(bundle.manifest.name). \(imageText) Out: logits. \(Self.logitsText)",
+            imageMetadata(labels: bundle.manifest.labels))
+    }
+
+    private static let logitsText = "Softmax makes probabilities of logits."
+
+    /// The input for people.
+    private var imageText: String {
+        let preprocessing = bundle.manifest.preprocessing
+        func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
+        let formula = "(pixel / 255 - [\(list(preprocessing.mean))]) / [\(list(preprocessing.standardDeviation))]"
+        let shape = "FP32 [N, \(network.input.channels), \(network.input.height), \(network.input.width)]"
+        return input == .pixels
+            ? "In: pixels from 0 to 255, \(shape); the graph normalises them as \(formula)."
+            : "In: \(shape), normalised as \(formula)."
+    }
+
+    /// Adds the input, and its normalisation as the engine computes it.
+    private func addImage(to graph: inout ONNXBuilder) -> String {
+        let shape = network.input
+        graph.addInput(input.rawValue, [shape.channels, shape.height, shape.width], description: imageText)
+        guard input == .pixels else { return input.rawValue }
+        let preprocessing = bundle.manifest.preprocessing
+        let scale = graph.addTensor(
+            "pixels.scale", preprocessing.standardDeviation.map { 1 / (255 * $0) }, [1, shape.channels, 1, 1])
+        let offset = graph.addTensor(
+            "pixels.offset", zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 },
+            [1, shape.channels, 1, 1])
+        let scaled = graph.addNode("Mul", "pixels.scaled", [input.rawValue, scale])
+        return graph.addNode("Add", "pixels.normalized", [scaled, offset])
+    }
+
+    private func imageMetadata(labels: [String]) throws -> [(key: String, value: String)] {
+        var metadata = ExportMetadata(
+            preprocessing: bundle.manifest.preprocessing, labels: labels, isPixels: input == .pixels)
+        if labels.isEmpty { metadata.labels = nil }
+        return try metadata.entries()
+    }
+
+    private func encoded(
+        _ graph: ONNXBuilder, _ description: String, _ metadata: [(key: String, value: String)]
+    ) throws -> [UInt8] {
+        try graph.encoded(
+            producer: "lcp", description: description, metadata: metadata + [("lcp.model", "\(bundle.hash)")])
+    }
+}

@@ -1,0 +1,115 @@
+import FoundationEssentials
+public import LCPModels
+public import ONNX
+import Tensors
+
+/// A network with its weights, out of an ONNX model.
+///
+/// The layers and their order are the graph's, batch normalisations stay layers of their own, and a softmax at the end is left
+/// out, because predictions apply it. The last layer with weights, which has to be fully connected, becomes the classification
+/// layer.
+public struct ONNXImport {
+    /// What a file may leave open.
+    public struct Options: Sendable {
+        /// What the network is called.
+        public var name: String
+        /// The shape of an image, where the file does not fix it.
+        public var input: FeatureMapShape?
+        /// The name of one of several outputs.
+        public var output: String?
+        /// How the branches of a split will be joined.
+        public var merge = Merge.concat
+        /// What a pixel is multiplied by before ``mean`` is subtracted; nil for 1/255, or for 1 where the graph itself divides.
+        public var scale: Double?
+        /// Per channel, or one for all: subtracted from pixel · scale.
+        public var mean: [Double]?
+        /// Per channel, or one for all: what the difference is divided by.
+        public var standardDeviation: [Double]?
+
+        public init(name: String) { self.name = name }
+    }
+
+    public let network: Network
+    /// An entry for each of the network's layers, and the classification layer as `merge`.
+    public let weights: ModelWeights
+    public let preprocessing: ModelManifest.Preprocessing
+    /// The names of the classes, where the file has them.
+    public let labels: [String]?
+    /// Who made the file, for people: `pytorch 2.13, operator set 17`.
+    public let producer: String
+
+    /// - Throws: ``ONNXError``: one sentence with the file, the node and its operator, and what is not known about it.
+    public init(_ model: ONNXModel, options: Options) throws(ONNXError) {
+        let graph = try ONNXGraph(model, output: options.output)
+        let importer = try GraphImporter.run(model, graph, input: options.input)
+        let end = try importer.ending()
+        network = Network(
+            name: options.name, input: importer.input.shape, layers: end.layers, classes: end.classes,
+            merge: options.merge)
+        do { try network.split(into: 1).validate() } catch { throw ONNXError("\(model.name): \(error)") }
+        weights = ModelWeights(branches: [end.weights], merge: end.classification)
+        let metadata = ExportMetadata(model.proto)
+        preprocessing = try Self.preprocessing(importer.normalization, options, metadata, network.input, model.name)
+        labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil }
+        let maker = [model.proto.producerName, model.proto.producerVersion].filter { !$0.isEmpty }.joined(
+            separator: " ")
+        producer = "\(maker.isEmpty ? "" : String(maker.printable.prefix(64)) + ", ")operator set \(model.operatorSet)"
+    }
+
+    /// How pixels become what the first layer reads: what the options say of the graph's input, and what the graph does to it.
+    private static func preprocessing(
+        _ normalization: InputNormalization?, _ options: Options, _ metadata: ExportMetadata, _ input: FeatureMapShape,
+        _ file: String
+    ) throws(ONNXError) -> ModelManifest.Preprocessing {
+        let channels = input.channels
+        let inner = normalization ?? InputNormalization(channels: channels)
+        let isTold = options.scale != nil || options.mean != nil || options.standardDeviation != nil
+        if !isTold, let stated = metadata.preprocessing, stated.mean.count == channels,
+            stated.standardDeviation.count == channels, stated.standardDeviation.allSatisfy({ $0.isFinite && $0 > 0 }),
+            stated.mean.allSatisfy(\.isFinite),
+            metadata.isPixels ? stated.matches(inner) : inner == InputNormalization(channels: channels)
+        {
+            return stated
+        }
+        func perChannel(_ values: [Double]?, _ missing: Double, _ name: String) throws(ONNXError) -> [Double] {
+            let values = values ?? [missing]
+            guard values.count == 1 || values.count == channels, values.allSatisfy(\.isFinite) else {
+                throw ONNXError(
+                    "--\(name) has \(values.count) numbers, and \(file) takes images of \(channels) channels")
+            }
+            return values.count == channels ? values : Array(repeating: values[0], count: channels)
+        }
+        // A graph that divides by much expects pixels as they are.
+        let scale = options.scale ?? (inner.scale.allSatisfy { abs($0) < 1.0 / 16 } ? 1 : 1 / 255.0)
+        let mean = try perChannel(options.mean, 0, "mean")
+        let deviation = try perChannel(options.standardDeviation, 1, "std")
+        var result = ModelManifest.Preprocessing(mean: [], standardDeviation: [])
+        for channel in 0..<channels {
+            // (pixel · scale − mean) / deviation · inner.scale + inner.offset = (pixel / 255 − M) / S
+            let factor = inner.scale[channel] * scale * 255 / deviation[channel]
+            let offset = inner.offset[channel] - inner.scale[channel] * mean[channel] / deviation[channel]
+            guard factor.isFinite, factor > 0, Float(1 / factor).isFinite, Float(1 / factor) > 0,
+                Float(-offset / factor).isFinite
+            else {
+                throw ONNXError(
+                    "\(file) with these --scale, --mean and --std turns pixels over or makes nothing of them, which is not possible: "
+                        + "give a scale and deviations above 0")
+            }
+            result.standardDeviation.append(Float(1 / factor))
+            // Not -0.
+            result.mean.append(Float(0 - offset / factor))
+        }
+        return result
+    }
+}
+
+extension ModelManifest.Preprocessing {
+    /// Whether a normalisation of pixels from 0 to 255 is this one.
+    fileprivate func matches(_ other: InputNormalization) -> Bool {
+        mean.indices.allSatisfy { channel in
+            let (mean, deviation) = (Double(mean[channel]), Double(standardDeviation[channel]))
+            return abs(other.scale[channel] * 255 * deviation - 1) < 1e-4
+                && abs(other.offset[channel] + mean / deviation) < 1e-4 * max(1, abs(mean / deviation))
+        }
+    }
+}

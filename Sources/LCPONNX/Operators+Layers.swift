@@ -1,0 +1,238 @@
+import LCPModels
+import ONNX
+
+/// Normalisations, fully connected layers, activations and what joins feature maps.
+extension GraphImporter {
+    mutating func batchNormalization(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let feature = try feature(node)
+        guard attributes.int("training_mode", 0) == 0, attributes.int("spatial", 1) == 1 else {
+            throw Problem("uses the batch's own statistics: export the network for inference")
+        }
+        guard !feature.isFlat || feature.shape.height * feature.shape.width == 1 else {
+            throw Problem(
+                "normalises a flattened feature map number by number, which is not possible: put it before Flatten")
+        }
+        let names = ["scales", "biases", "means", "variances"]
+        var parts: [WeightStream] = []
+        for (index, name) in names.enumerated() {
+            let part = try weight(node, index + 1, name)
+            guard part.count == feature.shape.channels else {
+                throw Problem("has \(part.count) \(name) for \(feature.shape.channels) channels")
+            }
+            parts.append(part.stream(minimum: index == 3 ? 0 : -.infinity, file: model.name))
+        }
+        return .feature(
+            try append(
+                .batchNormalization(epsilon: attributes.float("epsilon", 1e-5)), on: feature,
+                weights: LayerWeights(
+                    weight: parts[0], bias: parts[1], runningMean: parts[2], runningVariance: parts[3])))
+    }
+
+    mutating func responseNormalization(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let size = attributes.int("size", 0)
+        guard size > 0, size % 2 == 1 else {
+            throw Problem("normalises over \(size) channels, and only odd numbers of them are possible")
+        }
+        return .feature(
+            try append(
+                .localResponseNormalization(
+                    size: size, alpha: attributes.float("alpha", 1e-4), beta: attributes.float("beta", 0.75),
+                    k: attributes.float("bias", 1)), on: map(node)))
+    }
+
+    mutating func gemm(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        guard attributes.int("transA", 0) == 0 else { throw Problem("turns its input (transA), which is not possible") }
+        let isTurned = attributes.int("transB", 0) != 0
+        let (alpha, beta) = (attributes.float("alpha", 1), attributes.float("beta", 1))
+        let feature = try feature(node, inAnyOrder: true)
+        let result = try fullyConnected(node, feature, outputsFirst: isTurned, factor: alpha)
+        guard has(node, 2) else { return .feature(result) }
+        let bias = try weight(node, 2, "biases")
+        try checkBias(bias, result)
+        return .feature(setBias(bias.stream(factor: beta, file: model.name), of: result) ?? result)
+    }
+
+    mutating func matMul(_ node: ONNXNodeProto) throws -> Value {
+        .feature(try fullyConnected(node, feature(node, inAnyOrder: true), outputsFirst: false, factor: 1))
+    }
+
+    /// - Parameter outputsFirst: whether weights are [outputs, inputs].
+    private mutating func fullyConnected(
+        _ node: ONNXNodeProto, _ feature: Feature, outputsFirst: Bool, factor: Float
+    ) throws -> Feature {
+        guard feature.isFlat else {
+            throw Problem("multiplies a feature map that is not flattened, which is not possible")
+        }
+        let weight = try weight(node, 1, "weights")
+        let inputs = feature.shape.elementCount
+        guard weight.dimensions.count == 2, weight.dimensions[outputsFirst ? 1 : 0] == inputs else {
+            throw Problem(
+                "has weights of \(weight.dimensions.map(String.init).joined(separator: "×")), which do not fit an input of \(inputs) "
+                    + "features")
+        }
+        let outputs = weight.dimensions[outputsFirst ? 0 : 1]
+        let stream = weight.stream(transposed: !outputsFirst, factor: factor, file: model.name)
+        let weights = LayerWeights(
+            weight: feature.isChannelsLast ? stream.forChannelsFirst(feature.shape) : stream, bias: .zeros(outputs))
+        var result = try append(.fullyConnected(outputs: outputs), on: feature, weights: weights, isFlat: true)
+        result.isChannelsLast = false
+        markBiasless(result)
+        return result
+    }
+
+    /// Whether a constant has a number for every channel of a feature, in a shape that means that.
+    private func isPerChannel(_ constant: Constant, _ feature: Feature) -> Bool {
+        let channels = feature.dimensions[0]
+        let dimensions = constant.dimensions.drop { $0 == 1 }
+        let wanted = (feature.isFlat ? [channels] : [channels, 1, 1]).drop { $0 == 1 }
+        return constant.count == channels && dimensions.elementsEqual(wanted)
+    }
+
+    private func checkBias(_ bias: Constant, _ feature: Feature) throws {
+        guard isPerChannel(bias, feature) else {
+            throw Problem("has \(bias.count) biases for \(feature.dimensions[0]) outputs")
+        }
+    }
+
+    mutating func clip(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        func bound(_ index: Int, _ name: String, _ missing: Float) throws -> Float {
+            guard has(node, index) else { return attributes.float(name, missing) }
+            let values = try constant(node, index, "bounds").floats(limit: 1)
+            return values.first ?? missing
+        }
+        let bounds = (try bound(1, "min", -.infinity), try bound(2, "max", .infinity))
+        switch bounds {
+        case (0, 6): return .feature(try append(.relu6, on: feature(node, inAnyOrder: true)))
+        case (0, let most) where most >= .greatestFiniteMagnitude:
+            return .feature(try append(.relu, on: feature(node, inAnyOrder: true)))
+        default: throw Problem("clips to \(bounds.0) … \(bounds.1), and only 0 … 6 and 0 … ∞ are possible")
+        }
+    }
+
+    mutating func dropout(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let rate =
+            has(node, 1)
+            ? try constant(node, 1, "a rate").floats(limit: 1).first ?? 0.5 : attributes.float("ratio", 0.5)
+        return .feature(try append(.dropout(rate: rate), on: feature(node, inAnyOrder: true)))
+    }
+
+    mutating func softmax(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let feature = try feature(node)
+        let rank = feature.isFlat ? 2 : 4
+        let axis = attributes.int("axis", model.operatorSet < 13 ? 1 : -1)
+        // Older operator sets took all behind the axis together.
+        let isOverChannels = (axis < 0 ? axis + rank : axis) == 1 && (model.operatorSet >= 13 || rank == 2)
+        let isVector = feature.shape.height * feature.shape.width == 1
+        guard isVector || (isOverChannels && !feature.isFlat) else {
+            throw Problem("is over something else than the channels, which is not possible")
+        }
+        guard isVector ? (axis < 0 ? axis + rank : axis) == 1 : true else {
+            throw Problem("is over the axis \(axis), which has one number only")
+        }
+        return .feature(try append(.softmax, on: feature))
+    }
+
+    mutating func logSoftmax(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        guard node.output.first == graph.output else {
+            throw Problem("is not the last operator, and only there it makes no difference")
+        }
+        return try softmax(node, attributes)
+    }
+
+    mutating func add(_ node: ONNXNodeProto) throws -> Value {
+        guard case .feature = try value(node, 0), case .feature = try value(node, 1) else { return try normalize(node) }
+        return .feature(try added(feature(node, 0), feature(node, 1)))
+    }
+
+    mutating func sum(_ node: ONNXNodeProto) throws -> Value {
+        var result = try feature(node)
+        for index in node.input.indices.dropFirst() { result = try added(result, feature(node, index)) }
+        return .feature(result)
+    }
+
+    private mutating func added(_ first: Feature, _ second: Feature) throws -> Feature {
+        guard first.dimensions == second.dimensions else {
+            throw Problem("adds feature maps of \(first.shape) and \(second.shape), and only equal ones are possible")
+        }
+        let (base, other) = !isLast(first) && isLast(second) ? (second, first) : (first, second)
+        let index = try reference(other)
+        return try append(.add(index), on: base)
+    }
+
+    mutating func concatenate(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        guard node.input.indices.allSatisfy({ if case .feature? = try? value(node, $0) { true } else { false } }) else {
+            // The parts of a shape.
+            return .dimensions(try node.input.indices.flatMap { try integers(node, $0) })
+        }
+        let features = try node.input.indices.map { try feature(node, $0) }
+        let axis = attributes.int("axis", 1)
+        guard let first = features.first, (axis < 0 ? axis + (first.isFlat ? 2 : 4) : axis) == 1 else {
+            throw Problem("joins along the axis \(axis), and only channels are joined")
+        }
+        // Flattened maps of one size lie channel by channel, so that they can be joined, too.
+        guard
+            features.allSatisfy({
+                $0.isFlat == first.isFlat && $0.shape.height == first.shape.height
+                    && $0.shape.width == first.shape.width
+            })
+        else { throw Problem("joins feature maps of different sizes") }
+        guard features.count <= 65 else {
+            throw Problem("joins \(features.count) feature maps, and at most 65 are possible")
+        }
+        guard features.count > 1 else { return .feature(first) }
+        var others: [Int] = []
+        for feature in features.dropFirst() { others.append(try reference(feature)) }
+        return .feature(try append(.concatenate(others), on: first))
+    }
+
+    /// A sum, difference, product or quotient with constants: a bias, or a normalisation of the network's input.
+    mutating func normalize(_ node: ONNXNodeProto) throws -> Value {
+        let isSwapped = if case .feature? = try? value(node, 1) { true } else { false }
+        if isSwapped, case .feature? = try? value(node, 0) {
+            throw Problem("joins two feature maps, and only sums (Add) and concatenations (Concat) are possible")
+        }
+        let feature = try feature(node, isSwapped ? 1 : 0)
+        let constant = try constant(node, isSwapped ? 0 : 1, "numbers")
+        if feature.layer < 0 { return try normalizeInput(node, feature, constant, isSwapped: isSwapped) }
+        guard node.opType == "Add", isPerChannel(constant, feature), constant.tensor.isFloatingPoint,
+            let biased = setBias(constant.stream(file: model.name), of: feature)
+        else {
+            throw Problem(
+                "computes with a constant, which is possible as the bias behind a Conv, Gemm or MatMul and as a normalisation of the "
+                    + "network's input only")
+        }
+        return .feature(biased)
+    }
+
+    private func normalizeInput(
+        _ node: ONNXNodeProto, _ feature: Feature, _ constant: Constant, isSwapped: Bool
+    ) throws -> Value {
+        let channels = feature.shape.channels
+        let isOneForAll = constant.count == 1
+        guard isOneForAll || isPerChannel(constant, Feature(layer: -1, shape: feature.shape, isFlat: feature.isFlat)),
+            isOneForAll || constant.count == channels, !isSwapped || ["Add", "Mul"].contains(node.opType)
+        else {
+            throw Problem("normalises the network's input in another way than by channels, which is not possible")
+        }
+        let numbers = try constant.floats(limit: 4096).map(Double.init)
+        var result = feature
+        var normalization = feature.normalization ?? InputNormalization(channels: channels)
+        for channel in 0..<channels {
+            let number = numbers[isOneForAll ? 0 : channel]
+            switch node.opType {
+            case "Add": normalization.offset[channel] += number
+            case "Sub": normalization.offset[channel] -= number
+            default:
+                let factor = node.opType == "Mul" ? number : 1 / number
+                normalization.scale[channel] *= factor
+                normalization.offset[channel] *= factor
+            }
+        }
+        guard normalization.scale.allSatisfy({ $0.isFinite && $0 > 0 }), normalization.offset.allSatisfy(\.isFinite)
+        else {
+            throw Problem("normalises the network's input with numbers that make nothing of it or turn it over")
+        }
+        result.normalization = normalization
+        return .feature(result)
+    }
+}

@@ -1,0 +1,205 @@
+import LCPModels
+import ONNX
+import Tensors
+
+/// What changes how a feature map is seen and not what it holds.
+extension GraphImporter {
+    mutating func flatten(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        var feature = try feature(node, inAnyOrder: true)
+        let axis = attributes.int("axis", 1)
+        guard (axis < 0 ? axis + (feature.isFlat ? 2 : 4) : axis) == 1 else {
+            throw Problem("flattens from the axis \(axis), and only 1 leaves the batch as it is")
+        }
+        feature.isFlat = true
+        return .feature(feature)
+    }
+
+    mutating func reshape(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let target = try integers(node, 1)
+        if case .constant(var constant) = try value(node, 0) {
+            constant.dimensions = try Self.resolved(target.map { $0 ?? -1 }, from: constant.dimensions)
+            guard !constant.isTransposed else { throw Problem("reshapes transposed weights, which is not known") }
+            return .constant(constant)
+        }
+        if case .dimensions(let dimensions) = try value(node, 0) { return .dimensions(dimensions) }
+        guard attributes.int("allowzero", 0) == 0 || !target.contains(0) else {
+            throw Problem("makes something of no numbers")
+        }
+        let feature = try feature(node, inAnyOrder: true)
+        // Nil and -1 in front are the batch; 1 is that of a file for single images.
+        guard target.count >= 2, let batch = target.first, batch ?? -1 >= -1 else {
+            throw Problem("leaves no batch")
+        }
+        if batch == -1, target.dropFirst().contains(-1) { throw Problem("has two dimensions to be found out") }
+        let rest = try Self.resolved(target.dropFirst().map { $0 ?? -1 }, from: feature.dimensions)
+        return .feature(try seen(feature, as: rest))
+    }
+
+    /// A feature map under other dimensions, as many numbers in the same order.
+    private mutating func seen(_ feature: Feature, as dimensions: [Int]) throws -> Feature {
+        var result = feature
+        let shape = feature.shape
+        if dimensions == [shape.elementCount] {
+            result.isFlat = true
+        } else if dimensions == [shape.channels, shape.height, shape.width], !feature.isChannelsLast {
+            result.isFlat = false
+        } else if feature.layer < 0, dimensions.count == 3, feature.normalization == nil, !feature.isChannelsLast,
+            let image = reshapeInput(
+                FeatureMapShape(height: dimensions[1], width: dimensions[2], channels: dimensions[0]))
+        {
+            result = image
+        } else {
+            throw Problem(
+                "makes \(dimensions.map(String.init).joined(separator: "×")) of \(shape.channels)×\(shape.height)×\(shape.width), and "
+                    + "only flattening is possible")
+        }
+        return result
+    }
+
+    /// ONNX's rules for a shape: 0 keeps a dimension, -1 is what is left.
+    private static func resolved(_ target: [Int], from dimensions: [Int]) throws -> [Int] {
+        var result = target
+        for (index, value) in target.enumerated() where value == 0 {
+            guard dimensions.indices.contains(index) else { throw Problem("keeps a dimension that is not there") }
+            result[index] = dimensions[index]
+        }
+        let count = dimensions.reduce(1, *)
+        var known = 1
+        for value in result where value != -1 {
+            let (product, overflows) = known.multipliedReportingOverflow(by: value)
+            guard value >= 1, !overflows else { throw Problem("has an impossible shape") }
+            known = product
+        }
+        if let free = result.firstIndex(of: -1) {
+            guard count % known == 0 else { throw Problem("has a shape that \(count) numbers do not fill") }
+            result[free] = count / known
+        }
+        guard !result.contains(-1), result.reduce(1, { $0.multipliedReportingOverflow(by: $1).partialValue }) == count
+        else {
+            throw Problem("has a shape that \(count) numbers do not fill")
+        }
+        return result
+    }
+
+    private func axes(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> [Int]? {
+        try attributes.ints("axes") ?? (has(node, 1) ? integers(node, 1).compactMap { $0 } : nil)
+    }
+
+    mutating func squeeze(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        switch try value(node, 0) {
+        case .dimensions(let dimensions): return .dimensions(dimensions)
+        case .constant(var constant):
+            constant.dimensions = constant.isTransposed ? constant.dimensions : constant.dimensions.filter { $0 != 1 }
+            return .constant(constant)
+        case .feature(var feature):
+            let usual: Set = feature.isChannelsLast ? [1, 2] : [2, 3]
+            let axes = try axes(node, attributes).map { Set($0.map { $0 < 0 ? $0 + 4 : $0 }) } ?? usual
+            guard !feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == usual else {
+                throw Problem("leaves out other dimensions than a height and width of 1, which is not possible")
+            }
+            feature.isFlat = true
+            // The order of a vector is one.
+            feature.isChannelsLast = false
+            return .feature(feature)
+        }
+    }
+
+    mutating func unsqueeze(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        switch try value(node, 0) {
+        case .dimensions(let dimensions): return .dimensions(dimensions)
+        case .constant(var constant):
+            let axes = try axes(node, attributes) ?? []
+            let rank = constant.dimensions.count + axes.count
+            guard rank <= 8, !constant.isTransposed else { throw Problem("adds too many dimensions") }
+            for axis in axes.map({ $0 < 0 ? $0 + rank : $0 }).sorted() {
+                guard (0...constant.dimensions.count).contains(axis) else {
+                    throw Problem("adds a dimension that cannot be")
+                }
+                constant.dimensions.insert(1, at: axis)
+            }
+            return .constant(constant)
+        case .feature(var feature):
+            let axes = Set(try axes(node, attributes)?.map { $0 < 0 ? $0 + 4 : $0 } ?? [])
+            guard feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == [2, 3] else {
+                throw Problem("adds other dimensions than a height and width of 1, which is not possible")
+            }
+            feature.isFlat = false
+            return .feature(feature)
+        }
+    }
+
+    mutating func transpose(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let order = attributes.ints("perm")
+        switch try value(node, 0) {
+        case .constant(var constant):
+            guard constant.dimensions.count == 2, order ?? [1, 0] == [1, 0] else {
+                throw Problem("swaps dimensions of weights other than the two of a matrix, which is not known")
+            }
+            constant.dimensions.reverse()
+            constant.isTransposed.toggle()
+            return .constant(constant)
+        case .feature(let feature) where feature.layer < 0 && order == [0, 3, 1, 2] && !feature.isFlat:
+            // The input was taken for one with its channels last.
+            return .feature(feature)
+        case .feature(var feature)
+        where !feature.isFlat && order == (feature.isChannelsLast ? [0, 3, 1, 2] : [0, 2, 3, 1]):
+            feature.isChannelsLast.toggle()
+            return .feature(feature)
+        default:
+            throw Problem(
+                "swaps dimensions of a feature map, which is not possible: export the network with channels first")
+        }
+    }
+
+    mutating func shape(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        guard !attributes.has("start"), !attributes.has("end") else {
+            throw Problem("takes a part of a shape, which is not known")
+        }
+        return .dimensions([nil] + (try feature(node, inAnyOrder: true).dimensions))
+    }
+
+    /// Some dimensions of a shape.
+    mutating func gather(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        guard case .dimensions(let dimensions) = try value(node, 0), attributes.int("axis", 0) == 0 else {
+            throw Problem("picks numbers out of something else than a shape, which is not possible")
+        }
+        let picked = try integers(node, 1).map { index throws -> Int? in
+            let index = index ?? 0
+            let place = index < 0 ? index + dimensions.count : index
+            guard dimensions.indices.contains(place) else { throw Problem("picks a dimension that is not there") }
+            return dimensions[place]
+        }
+        return .dimensions(picked)
+    }
+
+    /// Numbers stay what they are, whatever their floating-point type; shapes are whole anyway.
+    mutating func cast(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let value = try value(node, 0)
+        let type = ONNXTensorProto.DataType(rawValue: attributes.int("to", 0)) ?? .undefined
+        if case .feature = value, ![.float, .double, .float16, .bfloat16].contains(type) {
+            throw Problem("rounds a feature map to the type \(type), which is not possible")
+        }
+        return value
+    }
+
+    mutating func constant(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        var tensor = attributes.tensor("value") ?? ONNXTensorProto()
+        if let values = attributes.ints("value_ints")
+            ?? (attributes.has("value_int") ? [attributes.int("value_int", 0)] : nil)
+        {
+            tensor.dataType = Int32(ONNXTensorProto.DataType.int64.rawValue)
+            tensor.dims = [Int64(values.count)]
+            tensor.int64Data = values.map { Int64($0) }
+        } else if let values = attributes.floats("value_floats")
+            ?? (attributes.has("value_float") ? [attributes.float("value_float", 0)] : nil)
+        {
+            tensor.dataType = Int32(ONNXTensorProto.DataType.float.rawValue)
+            tensor.dims = [Int64(values.count)]
+            tensor.floatData = values
+        } else if !attributes.has("value") {
+            throw Problem("holds no numbers")
+        }
+        if tensor.name.isEmpty { tensor.name = node.output.first ?? "" }
+        return .constant(Constant(try model.tensor(tensor)))
+    }
+}

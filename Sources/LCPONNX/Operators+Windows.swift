@@ -1,0 +1,155 @@
+import LCPModels
+import ONNX
+
+/// Convolutions and pooling.
+extension GraphImporter {
+    /// A square window that moves over a feature map.
+    private struct Window {
+        var size: Int
+        var stride: Int
+        var padding: Int
+    }
+
+    func map(_ node: ONNXNodeProto) throws -> Feature {
+        let feature = try feature(node)
+        guard !feature.isFlat else { throw Problem("reads features without height and width") }
+        return feature
+    }
+
+    /// The window of a node, where it is one that a layer can have.
+    private func window(
+        _ node: ONNXNodeProto, _ attributes: ONNXAttributes, kernel: [Int]?, on shape: FeatureMapShape
+    ) throws -> Window {
+        func text(_ values: [Int]) -> String { values.prefix(8).map(String.init).joined(separator: "×") }
+        let kernel = attributes.ints("kernel_shape") ?? kernel ?? []
+        let strides = attributes.ints("strides") ?? [1, 1]
+        let dilations = attributes.ints("dilations") ?? [1, 1]
+        let sides = [shape.height, shape.width]
+        guard kernel.count == 2, kernel[0] == kernel[1], (1...1024).contains(kernel[0]) else {
+            throw Problem("has a kernel of \(text(kernel)), and only square ones are possible")
+        }
+        guard strides.count == 2, strides[0] == strides[1], (1...1024).contains(strides[0]) else {
+            throw Problem("has strides of \(text(strides)), and only equal ones are possible")
+        }
+        guard dilations.allSatisfy({ $0 == 1 }) else {
+            throw Problem("has dilations of \(text(dilations)), which lcp's layers do not have")
+        }
+        let (size, stride) = (kernel[0], strides[0])
+        var pads = attributes.ints("pads") ?? [0, 0, 0, 0]
+        switch attributes.string("auto_pad", "NOTSET") {
+        case "NOTSET": break
+        case "VALID": pads = [0, 0, 0, 0]
+        case let mode where mode == "SAME_UPPER" || mode == "SAME_LOWER":
+            let totals = sides.map { max(0, (($0 + stride - 1) / stride - 1) * stride + size - $0) }
+            let less = totals.map { $0 / 2 }
+            let more = zip(totals, less).map { $0 - $1 }
+            pads = mode == "SAME_UPPER" ? less + more : more + less
+        default: throw Problem("has an auto_pad that is not known")
+        }
+        guard pads.count == 4, pads.allSatisfy({ (0...1024).contains($0) }) else {
+            throw Problem("has pads of \(text(pads)), which are not possible")
+        }
+        // Padding at the end that no window reaches may be anything.
+        func count(_ side: Int, _ end: Int, roundingUp: Bool = false) -> Int {
+            let room = sides[side] + pads[side] + end - size
+            return room < 0 ? -1 : (room + (roundingUp ? stride - 1 : 0)) / stride
+        }
+        let isSymmetric = pads[0] == pads[1] && (0..<2).allSatisfy { count($0, pads[$0]) == count($0, pads[$0 + 2]) }
+        guard isSymmetric else {
+            throw Problem(
+                "has pads of \(text(pads)) (top, left, bottom, right), and only the same on all sides is possible")
+        }
+        let roundsUp = attributes.has("ceil_mode") && attributes.int("ceil_mode", 0) != 0
+        guard !roundsUp || (0..<2).allSatisfy({ count($0, pads[$0 + 2], roundingUp: true) == count($0, pads[$0]) })
+        else {
+            throw Problem(
+                "rounds its output up (ceil_mode) for a map of \(shape), and lcp's pooling rounds down: build it with "
+                    + "ceil_mode 0")
+        }
+        return Window(size: size, stride: stride, padding: pads[0])
+    }
+
+    mutating func convolution(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let feature = try map(node)
+        let weight = try weight(node, 1, "weights")
+        let dimensions = weight.dimensions
+        guard dimensions.count == 4, !weight.isTransposed else {
+            throw Problem(
+                "has weights of \(dimensions.count) dimensions, and only convolutions over height and width are possible"
+            )
+        }
+        let (outputs, channels) = (dimensions[0], feature.shape.channels)
+        let groups = attributes.int("group", 1)
+        guard groups >= 1, channels % groups == 0, outputs % groups == 0, dimensions[1] == channels / groups else {
+            throw Problem(
+                "has weights of \(dimensions.map(String.init).joined(separator: "×")) in \(groups) groups, which do not fit an input "
+                    + "of \(channels) channels")
+        }
+        let kernel = Array(dimensions[2...])
+        guard attributes.ints("kernel_shape") ?? kernel == kernel else {
+            throw Problem("has a kernel_shape that is not its weights'")
+        }
+        let window = try window(node, attributes, kernel: kernel, on: feature.shape)
+        var weights = LayerWeights(weight: weight.stream(file: model.name))
+        let hasBias = has(node, 2)
+        if hasBias {
+            let bias = try self.weight(node, 2, "biases")
+            guard bias.count == outputs else { throw Problem("has \(bias.count) biases for \(outputs) channels") }
+            weights.bias = bias.stream(file: model.name)
+        }
+        let isDepthwise = groups > 1 && groups == channels && outputs == channels
+        let layer: Layer =
+            isDepthwise
+            ? .depthwiseConvolution(
+                kernel: window.size, stride: window.stride, padding: window.padding, hasBias: hasBias)
+            : .convolution(
+                outputs: outputs, kernel: window.size, stride: window.stride, padding: window.padding, groups: groups,
+                hasBias: hasBias)
+        let result = try append(layer, on: feature, weights: weights)
+        if !hasBias { markBiasless(result) }
+        return .feature(result)
+    }
+
+    mutating func maxPool(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let feature = try map(node)
+        let window = try window(node, attributes, kernel: nil, on: feature.shape)
+        let layer = Layer.maxPool(size: window.size, stride: window.stride, padding: window.padding)
+        return .feature(try append(layer, on: feature))
+    }
+
+    mutating func averagePool(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let feature = try map(node)
+        let (height, width) = (feature.shape.height, feature.shape.width)
+        if height != width, attributes.ints("kernel_shape") == [height, width],
+            attributes.ints("pads")?.allSatisfy({ $0 == 0 }) ?? true
+        {
+            return try globalAveragePool(node, isFlat: false)
+        }
+        let window = try window(node, attributes, kernel: nil, on: feature.shape)
+        guard window.padding == 0 else {
+            throw Problem("pads its input, and lcp's average pooling has no padding")
+        }
+        return .feature(try append(.averagePool(size: window.size, stride: window.stride), on: feature))
+    }
+
+    mutating func globalAveragePool(_ node: ONNXNodeProto, isFlat: Bool) throws -> Value {
+        .feature(try append(.globalAveragePool, on: map(node), isFlat: isFlat))
+    }
+
+    mutating func globalMaxPool(_ node: ONNXNodeProto) throws -> Value {
+        let feature = try map(node)
+        guard feature.shape.height == feature.shape.width else {
+            throw Problem("pools a map of \(feature.shape), and only square ones are possible")
+        }
+        return .feature(try append(.maxPool(size: feature.shape.height, stride: 1), on: feature))
+    }
+
+    /// The mean over height and width is global average pooling.
+    mutating func reduceMean(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        let axes = try attributes.ints("axes") ?? (has(node, 1) ? integers(node, 1).compactMap { $0 } : [])
+        guard Set(axes.map { $0 < 0 ? $0 + 4 : $0 }) == [2, 3] else {
+            throw Problem("takes a mean over something else than height and width, which is not possible")
+        }
+        return try globalAveragePool(node, isFlat: attributes.int("keepdims", 1) == 0)
+    }
+}

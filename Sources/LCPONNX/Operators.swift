@@ -1,0 +1,68 @@
+import LCPModels
+import ONNX
+
+extension GraphImporter {
+    /// How an operator is read, and the attributes that it may have.
+    struct Reader: Sendable {
+        let attributes: Set<String>
+        let read: @Sendable (inout GraphImporter, ONNXNodeProto, ONNXAttributes) throws -> Value
+
+        init(
+            _ attributes: Set<String> = [],
+            _ read: @escaping @Sendable (inout GraphImporter, ONNXNodeProto, ONNXAttributes) throws -> Value
+        ) {
+            self.attributes = attributes
+            self.read = read
+        }
+    }
+
+    private static let window: Set<String> = ["auto_pad", "dilations", "kernel_shape", "pads", "strides"]
+
+    /// Every operator that can be in a network.
+    static let operators: [String: Reader] = [
+        // Layers.
+        "Conv": Reader(window.union(["group"])) { try $0.convolution($1, $2) },
+        "MaxPool": Reader(window.union(["ceil_mode", "storage_order"])) { try $0.maxPool($1, $2) },
+        "AveragePool": Reader(window.union(["ceil_mode", "count_include_pad"])) { try $0.averagePool($1, $2) },
+        "GlobalAveragePool": Reader { importer, node, _ in try importer.globalAveragePool(node, isFlat: false) },
+        "GlobalMaxPool": Reader { importer, node, _ in try importer.globalMaxPool(node) },
+        "ReduceMean": Reader(["axes", "keepdims", "noop_with_empty_axes"]) { try $0.reduceMean($1, $2) },
+        "BatchNormalization": Reader(["epsilon", "momentum", "spatial", "training_mode"]) {
+            try $0.batchNormalization($1, $2)
+        },
+        "LRN": Reader(["alpha", "beta", "bias", "size"]) { try $0.responseNormalization($1, $2) },
+        "Gemm": Reader(["alpha", "beta", "transA", "transB"]) { try $0.gemm($1, $2) },
+        "MatMul": Reader { importer, node, _ in try importer.matMul(node) },
+        "Relu": Reader { importer, node, _ in
+            .feature(try importer.append(.relu, on: importer.feature(node, inAnyOrder: true)))
+        },
+        "Clip": Reader(["min", "max"]) { try $0.clip($1, $2) },
+        "Dropout": Reader(["ratio", "seed"]) { try $0.dropout($1, $2) },
+        "Softmax": Reader(["axis"]) { try $0.softmax($1, $2) },
+        "LogSoftmax": Reader(["axis"]) { try $0.logSoftmax($1, $2) },
+        "Sum": Reader { importer, node, _ in try importer.sum(node) },
+        "Concat": Reader(["axis"]) { try $0.concatenate($1, $2) },
+        // Arithmetic with constants.
+        "Add": Reader { importer, node, _ in try importer.add(node) },
+        "Sub": Reader { importer, node, _ in try importer.normalize(node) },
+        "Mul": Reader { importer, node, _ in try importer.normalize(node) },
+        "Div": Reader { importer, node, _ in try importer.normalize(node) },
+        // Shapes.
+        "Flatten": Reader(["axis"]) { try $0.flatten($1, $2) },
+        "Reshape": Reader(["allowzero"]) { try $0.reshape($1, $2) },
+        "Squeeze": Reader(["axes"]) { try $0.squeeze($1, $2) },
+        "Unsqueeze": Reader(["axes"]) { try $0.unsqueeze($1, $2) },
+        "Transpose": Reader(["perm"]) { try $0.transpose($1, $2) },
+        "Shape": Reader(["start", "end"]) { try $0.shape($1, $2) },
+        "Gather": Reader(["axis"]) { try $0.gather($1, $2) },
+        // Names of other values.
+        "Identity": Reader { importer, node, _ in try importer.value(node, 0) },
+        "Cast": Reader(["to", "saturate", "round_mode"]) { try $0.cast($1, $2) },
+        "Constant": Reader(["value", "value_float", "value_floats", "value_int", "value_ints"]) {
+            try $0.constant($1, $2)
+        },
+    ]
+
+    /// The operators for people.
+    static let operatorList = operators.keys.sorted().joined(separator: ", ")
+}

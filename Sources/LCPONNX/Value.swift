@@ -1,0 +1,43 @@
+import LCPModels
+
+/// What a name of a graph stands for.
+enum Value {
+    case feature(Feature)
+    case constant(Constant)
+    /// The dimensions of a feature map, or some of them, while they are computed with; nil is the batch.
+    case dimensions([Int?])
+}
+
+/// A feature map: what a layer of the network makes, or the network's input.
+struct Feature {
+    /// The layer's index; -1 for the input.
+    var layer: Int
+    /// Without the batch.
+    var shape: FeatureMapShape
+    /// Whether the graph sees [N, features], in CHW order, rather than [N, C, H, W].
+    var isFlat: Bool
+    /// Whether the graph sees its channels last: [N, H, W, C], or [N, features] in that order.
+    var isChannelsLast = false
+    /// Whether it has the bias that a node of its own added to the layer.
+    var isBiased = false
+    /// Of the network's input: what a normalisation within the graph does to it.
+    var normalization: InputNormalization?
+
+    /// The dimensions behind the batch.
+    var dimensions: [Int] {
+        if isFlat { return [shape.elementCount] }
+        return isChannelsLast
+            ? [shape.height, shape.width, shape.channels] : [shape.channels, shape.height, shape.width]
+    }
+}
+
+/// x · scale + offset, per channel.
+struct InputNormalization: Equatable {
+    var scale: [Double]
+    var offset: [Double]
+
+    init(channels: Int) {
+        scale = Array(repeating: 1, count: channels)
+        offset = Array(repeating: 0, count: channels)
+    }
+}

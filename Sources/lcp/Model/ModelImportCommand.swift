@@ -1,0 +1,191 @@
+import ArgumentParser
+import LCPModels
+import LCPONNX
+import LCPPipeline
+import ONNX
+import Tensors
+
+struct ModelImportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract:
+            "Take a network of yours, with its weights, from an ONNX file; with --out write it as a model bundle.",
+        discussion: """
+            The network is one of convolutions, pooling, normalisations, fully connected layers, activations, sums and \
+            concatenations that ends with a fully connected layer, with or without a softmax; what lcp does not know of a file it \
+            tells by node and operator. The bundle has one branch: it runs as it is, and every command that takes a network takes \
+            it, to split it, to train its branches, and as their teacher.
+
+            A pixel from 0 to 255 goes into the network as (pixel × scale − mean) / std. Without these options a file that lcp \
+            exported says it itself; otherwise the scale is 1/255, or 1 where the graph divides its input by more than 16, the \
+            mean is 0 and std 1. What comes of it is printed; check it, because wrong pixels make wrong answers. Grey images are \
+            one channel; channels are red, green, blue.
+
+            Examples:
+              lcp model import net.onnx
+              lcp model import net.onnx --out my-net --labels names.txt
+              lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+              lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
+              lcp model cost my-net --branches 4
+              lcp train my-net --branches 4 --data dir:photos --out my-net4
+            """)
+
+    @Argument(help: ArgumentHelp("The ONNX file.", valueName: "net.onnx"))
+    var file: String
+
+    @Option(
+        help: ArgumentHelp("The shape of an image, where the file leaves it open: 224x224x3.", valueName: "HxWxC"),
+        transform: { text in
+            guard let shape = FeatureMapShape(text) else {
+                throw ValidationError("give height, width and channels, for example 224x224x3")
+            }
+            return shape
+        })
+    var input: FeatureMapShape?
+
+    @Option(
+        help: ArgumentHelp("What pixels are multiplied by: 1/255, 1, 0.0078125.", valueName: "number"),
+        transform: parseScale)
+    var scale: Double?
+
+    @Option(
+        help: ArgumentHelp("Subtracted then: a number per channel, or one.", valueName: "numbers"),
+        transform: parseNumbers)
+    var mean: [Double]?
+
+    @Option(
+        help: ArgumentHelp("The divisor then: a number per channel, or one.", valueName: "numbers"),
+        transform: parseNumbers)
+    var std: [Double]?
+
+    @Option(help: ArgumentHelp("A text file with the name of a class in each line.", valueName: "file"))
+    var labels: String?
+
+    @Option(help: ArgumentHelp("Which output, where the graph has several.", valueName: "name"))
+    var output: String?
+
+    @Option(
+        help: ArgumentHelp("How the branches of a split are joined.", valueName: "concat|sum"),
+        transform: { text in
+            guard let merge = Merge(rawValue: text) else {
+                throw ValidationError("branches are joined by concat or sum")
+            }
+            return merge
+        })
+    var merge = Merge.concat
+
+    @Option(help: ArgumentHelp("What the network is called; the file's name by default.", valueName: "name"))
+    var name: String?
+
+    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
+    var out: String?
+
+    @Flag(help: "Replace a bundle that is in the folder.")
+    var force = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    private struct Report: Encodable {
+        var name: String
+        var source: String
+        var producer: String
+        var input: [Int]
+        var classes: Int
+        var parameters: Int
+        var macs: Int
+        var layers: [LayerCost]
+        var preprocessing: ModelManifest.Preprocessing
+        var labels: [String]?
+        var path: String?
+        var model_hash: String?
+    }
+
+    func run() throws {
+        if let out, FileIO.exists("\(out)/model.json"), !force {
+            throw PipelineError(
+                "\(out) holds a model bundle already: name another folder, or give --force to replace it")
+        }
+        if let out { try StagedFolder.check(out, mark: "model.json") }
+        let source = String(file.split(separator: "/").last ?? "net.onnx").printable
+        var options = ONNXImport.Options(
+            name: name ?? (source.hasSuffix(".onnx") ? String(source.dropLast(5)) : source))
+        (options.input, options.output, options.merge) = (input, output, merge)
+        (options.scale, options.mean, options.standardDeviation) = (scale, mean, std)
+        let found = try ONNXImport(ONNXModel(path: file), options: options)
+        let names = try labels.map { try Self.labels($0, classes: found.network.classes) }
+        let cost = try NetworkCost(found.network.split(into: 1), original: nil)
+        var report = Report(
+            name: found.network.name, source: source, producer: found.producer,
+            input: found.network.input.dimensions, classes: found.network.classes, parameters: cost.parameters,
+            macs: cost.macs, layers: cost.branches[0].layers, preprocessing: found.preprocessing,
+            labels: names ?? found.labels)
+        if let out {
+            let bundle = try found.write(labels: names, source: source, command: words(source), to: out)
+            report.path = out
+            report.model_hash = bundle.hash.description
+        }
+        if json { return writeLine(try jsonLine(report)) }
+        writeLine(Self.text(report, cost, isGiven: scale != nil || mean != nil || std != nil))
+    }
+
+    private static func text(_ report: Report, _ cost: NetworkCost, isGiven: Bool) -> String {
+        let shape = report.input.map(String.init).joined(separator: "×")
+        let head =
+            "\(report.name) from \(report.source) (\(report.producer)): \(exact(report.parameters)) parameters, \(exact(report.macs)) "
+            + "MACs; \(shape) in, \(report.classes) classes out"
+        func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
+        let pixels =
+            "  pixels       (pixel / 255 − \(list(report.preprocessing.mean))) / "
+            + list(report.preprocessing.standardDeviation)
+            + (isGiven ? "" : "    as the file says, or else assumed: --scale, --mean and --std tell it")
+        var parts = [head, layerTable(report.layers, merge: cost.merge, classes: report.classes), pixels]
+        if let path = report.path, let hash = report.model_hash { parts.append("wrote \(path), model \(hash)") }
+        return parts.joined(separator: "\n\n")
+    }
+
+    /// The command for the bundle's record; a folder's path is this machine's business.
+    private func words(_ source: String) -> String {
+        func list(_ values: [Double]) -> String { values.map { "\($0)" }.joined(separator: ",") }
+        var words = ["lcp model import \(source)"]
+        if let input { words.append("--input \(input.height)x\(input.width)x\(input.channels)") }
+        if let scale { words.append("--scale \(scale)") }
+        if let mean { words.append("--mean \(list(mean))") }
+        if let std { words.append("--std \(list(std))") }
+        if let output { words.append("--output \(output.printable)") }
+        if merge != .concat { words.append("--merge \(merge.rawValue)") }
+        return words.joined(separator: " ")
+    }
+
+    /// The lines of a text file, one for each class.
+    private static func labels(_ path: String, classes: Int) throws -> [String] {
+        let text = String(decoding: try FileIO.read(path, limit: 64 << 20), as: UTF8.self)
+        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map {
+            String($0).printable
+        }
+        while lines.last?.isEmpty == true { lines.removeLast() }
+        guard lines.count == classes else {
+            throw PipelineError(
+                "\(path) has \(lines.count) lines, and the network has \(classes) classes: give a line for each")
+        }
+        return lines
+    }
+}
+
+/// Reads `1/255` or a number.
+private func parseScale(_ text: String) throws -> Double {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Double($0) }
+    guard (1...2).contains(parts.count), let first = parts[0], let second = parts.count == 2 ? parts[1] : 1,
+        (first / second).isFinite, first / second > 0
+    else { throw ValidationError("--scale is a number above 0, for example 1/255") }
+    return first / second
+}
+
+/// Reads numbers with commas between them.
+private func parseNumbers(_ text: String) throws -> [Double] {
+    let numbers = text.split(separator: ",", omittingEmptySubsequences: false).compactMap { Double($0) }
+    guard numbers.count == text.split(separator: ",", omittingEmptySubsequences: false).count,
+        numbers.allSatisfy(\.isFinite)
+    else { throw ValidationError("give a number for each channel, for example 0.485,0.456,0.406") }
+    return numbers
+}

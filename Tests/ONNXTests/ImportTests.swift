@@ -1,0 +1,134 @@
+import LCPModels
+import LCPONNX
+import ONNX
+import Tensors
+import Testing
+
+@Suite struct ImportTests {
+    @Test func allFixturesAreThere() { #expect(Golden.all.count == 18) }
+
+    @Test(arguments: Golden.all) func aNetworkComputesWhatONNXRuntimeDoes(_ golden: Golden) throws {
+        try withFolder { folder in
+            let bundle = try golden.imported().written(to: folder)
+            #expect(bundle.network.input == golden.input)
+            let ours = try logits(bundle)
+            let isSoftmax = golden.content.options.contains("softmax")
+            // Half precision is ONNX Runtime's, not ours.
+            let tolerance: Float = golden.name == "half" ? 5e-3 : 1e-4
+            #expect(largestDifference(isSoftmax ? softmax(ours) : ours, golden.content.logits) < tolerance)
+        }
+    }
+
+    @Test func layersAreTheGraphs() throws {
+        let network = try #require(Golden.named("lenet")).imported().network
+        #expect(
+            network.layers == [
+                .convolution(outputs: 3, kernel: 5, padding: 2), .relu, .maxPool(size: 2, stride: 2),
+                .convolution(outputs: 5, kernel: 5), .relu, .maxPool(size: 2, stride: 2),
+                .fullyConnected(outputs: 12), .relu,
+            ])
+        #expect(network.classes == 10 && network.name == "lenet" && network.merge == .concat)
+
+        let kinds = try #require(Golden.named("cifarnet")).imported().network.layers
+        #expect(
+            kinds == [
+                .convolution(outputs: 6, kernel: 5), .relu, .maxPool(size: 3, stride: 2, padding: 1),
+                .localResponseNormalization(size: 5, alpha: 1e-2, beta: 0.75, k: 2),
+                .convolution(outputs: 8, kernel: 5, hasBias: false), .batchNormalization(epsilon: 1e-3), .relu,
+                .averagePool(size: 2, stride: 2), .fullyConnected(outputs: 16), .relu, .dropout(rate: 0.4),
+            ])
+
+        let mobilenet = try #require(Golden.named("mobilenet")).imported().network.layers
+        #expect(mobilenet.contains(.depthwiseConvolution(kernel: 3, stride: 2, padding: 1)))
+        #expect(mobilenet.contains(.convolution(outputs: 16, kernel: 1, groups: 4)))
+        #expect(mobilenet.contains(.relu6) && mobilenet.contains(.globalAveragePool))
+    }
+
+    @Test func aResidualNetworkSplits() throws {
+        let network = try #require(Golden.named("resnet")).imported().network
+        #expect(network.layers.count { if case .add = $0 { true } else { false } } == 8)
+        let split = try network.split(into: 2)
+        #expect(split.branches.count == 2)
+        #expect(try split.parameterCount() < network.split(into: 1).parameterCount())
+        #expect(try NetworkCost(split, original: network).methods.count > 1)
+    }
+
+    @Test func aPathFromTheInputHasALayerToName() throws {
+        let layers = try #require(Golden.named("inception")).imported().network.layers
+        #expect(layers.first == .dropout(rate: 0))
+        #expect(layers.contains(.output(of: 0)))
+    }
+
+    @Test func pixelsAreNormalisedAsToldOrAsTheGraphDoes() throws {
+        let lenet = try ONNXModel(path: #require(Golden.named("lenet")).path)
+        var options = ONNXImport.Options(name: "net")
+        #expect(try ONNXImport(lenet, options: options).preprocessing == .init(mean: [0], standardDeviation: [1]))
+        (options.mean, options.standardDeviation) = ([0.1307], [0.3081])
+        #expect(
+            try ONNXImport(lenet, options: options).preprocessing == .init(mean: [0.1307], standardDeviation: [0.3081]))
+        (options.scale, options.mean, options.standardDeviation) = (1, [127.5], [127.5])
+        #expect(try ONNXImport(lenet, options: options).preprocessing == .init(mean: [0.5], standardDeviation: [0.5]))
+        options.mean = [1, 2, 3]
+        #expect(throws: ONNXError.self) { try ONNXImport(lenet, options: options) }
+        (options.scale, options.mean) = (-1, nil)
+        #expect(throws: ONNXError.self) { try ONNXImport(lenet, options: options) }
+
+        // The graph divides by about 58, so it takes pixels as they are.
+        let pixels = try #require(Golden.named("pixels")).imported().preprocessing
+        #expect(largestDifference(pixels.mean, [123.7 / 255, 116.3 / 255, 103.5 / 255]) < 1e-6)
+        #expect(largestDifference(pixels.standardDeviation, [58.4 / 255, 57.1 / 255, 57.4 / 255]) < 1e-6)
+    }
+
+    @Test func anOpenSizeIsAskedForAndAFixedOneKept() throws {
+        var proto = try #require(Golden.named("mobilenet")).proto()
+        var options = ONNXImport.Options(name: "net")
+        options.input = FeatureMapShape(height: 48, width: 48, channels: 3)
+        #expect(throws: ONNXError.self) { try ONNXImport(proto.opened(), options: options) }
+        for index in 2...3 { proto.graph.input[0].type.tensorType.shape.dim[index].dimParam = "size" }
+        #expect(try ONNXImport(proto.opened(), options: options).network.input == options.input)
+        options.input = nil
+        let error = #expect(throws: ONNXError.self) { try ONNXImport(proto.opened(), options: options) }
+        #expect(error?.description.contains("--input") == true)
+    }
+
+    @Test func theOrderOfNodesIsFound() throws {
+        let golden = try #require(Golden.named("resnet"))
+        var proto = try golden.proto()
+        proto.graph.node.reverse()
+        // What the output does not need may be anything.
+        var unused = ONNXNodeProto()
+        (unused.opType, unused.input, unused.output) = ("NonMaxSuppression", ["image"], ["unused"])
+        proto.graph.node.append(unused)
+        let imported = try ONNXImport(proto.opened(), options: .init(name: "resnet"))
+        try withFolder { folder in
+            let ours = try logits(imported.written(to: folder))
+            #expect(largestDifference(ours, golden.content.logits) < 1e-4)
+        }
+    }
+
+    @Test func oneOfSeveralOutputsIsChosen() throws {
+        var proto = try #require(Golden.named("lenet")).proto()
+        var second = proto.graph.output[0]
+        second.name = proto.graph.node[0].output[0]
+        proto.graph.output.append(second)
+        var options = ONNXImport.Options(name: "lenet")
+        #expect(throws: ONNXError.self) { try ONNXImport(proto.opened(), options: options) }
+        options.output = "scores"
+        #expect(try ONNXImport(proto.opened(), options: options).network.classes == 10)
+        options.output = "other"
+        #expect(throws: ONNXError.self) { try ONNXImport(proto.opened(), options: options) }
+    }
+
+    @Test func aBundleIsWrittenAsOneAndReplacedWhole() throws {
+        try withFolder { folder in
+            let bundle = try #require(Golden.named("lenet")).imported().written(to: folder)
+            #expect(bundle.manifest.labels.count == 10 && bundle.network.branches.count == 1)
+            #expect(bundle.manifest.training?.importedFrom?.hasPrefix("net.onnx (pytorch") == true)
+            let other = try #require(Golden.named("cifarnet")).imported().written(to: folder)
+            #expect(other.network.input.channels == 3)
+            let names = try FileIO.list(folder)
+            #expect(names == ["bundle"])
+            #expect(try other.parameters().branches[0].count == 11)
+        }
+    }
+}

@@ -1,4 +1,5 @@
 import Foundation
+import LCPDatasets
 import LCPPipeline
 import Tensors
 import Testing
@@ -90,6 +91,12 @@ import Testing
         (["evaluate", "--missing", "4"], "has 4 branches, so at most 3 can be missing"),
         (["evaluate", "lenet-split1", "--missing", "1"], "has one branch"),
         (["evaluate", "--missing=-1"], "0 or more"), (["evaluate", "--subsets", "0"], "--subsets is at least 1"),
+        (["predict", "lenet-split4", "/nowhere"], "cannot read /nowhere"),
+        (["predict", "lenet-split4", "/etc/passwd"], "cannot read /etc/passwd: "),
+        (["predict", "lenet-split4", "/etc/passwd", "--missing", "4"], "has the branches 0 to 3"),
+        (["predict", "lenet-split2", "/etc/passwd", "--missing", "0,1"], "leaves no branch"),
+        (["predict", "lenet-split2", "/etc/passwd", "--missing", "x"], "the numbers of branches"),
+        (["predict", "lenet-split4", "/etc/passwd", "--top", "0"], "--top is at least 1"),
         (["evaluate", "--svg", "/nowhere/x.svg"], "--svg /nowhere/x.svg cannot be written"),
         (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "/tmp/x"], "splits into 1 to"),
         (["train", "vgg", "--data", "drawn", "--out", "/tmp/x"], "there is no network"),
@@ -180,6 +187,33 @@ import Testing
         for words in ["Branches missing, drawn", "Calibration, drawn", "Confusions, drawn"] {
             #expect(svg.contains(words))
         }
+    }
+
+    @Test func predictTellsWhatAPictureIs() async throws {
+        let images = Repository.root.appendingPathComponent("Tests/Fixtures/images").path
+        let raw = "/tmp/lcp-test-\(UUID().uuidString).raw"
+        defer { try? FileManager.default.removeItem(atPath: raw) }
+        let seven = DrawnDigits(seed: 2).image(7)
+        try FileIO.write(seven.pixels, to: raw)
+        let told = try await run(Repository.lcp, ["predict", "lenet-split4", "\(images)/grey.png", raw, "--top", "2"])
+        #expect(told.status == 0 && told.output.contains("\(raw): \(seven.label) ("), "\(told.output)\(told.errors)")
+        #expect(told.output.split(separator: "\n").allSatisfy { $0.split(separator: ",").count == 2 })
+
+        struct Report: Decodable {
+            let file: String
+            let `class`: Int
+            let probability: Float
+            let logits: [Float]
+            let missing: [Int]
+        }
+        let json = try await run(
+            Repository.lcp, ["predict", "lenet-split4", "\(images)/colour.jpg", raw, "--missing", "3,1", "--json"])
+        let reports = try json.output.split(separator: "\n").map {
+            try JSONDecoder().decode(Report.self, from: Data($0.utf8))
+        }
+        #expect(reports.map(\.file) == ["\(images)/colour.jpg", raw])
+        #expect(reports.allSatisfy { $0.logits.count == 10 && $0.missing == [1, 3] && $0.probability > 0.1 })
+        #expect(reports.last?.class == Int(seven.label))
     }
 
     @Test func watchPrintsPredictions() async throws {

@@ -62,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline", "LCPChaos", "Charts",
+                "LCPPipeline", "LCPChaos", "Charts", "Images",
                 "LCPTraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -235,7 +235,7 @@ def default_precision(device: torch.device) -> str:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
-def parse() -> argparse.Namespace:
+def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument("--network", help="a network that lcp knows (lcp model list), to begin with random weights")
@@ -295,7 +295,7 @@ def parse() -> argparse.Namespace:
         "--json", action="store_true", help="print a JSON object for every epoch, and one for the bundle"
     )
     parser.add_argument("--lcp", help="the program; in the path or built in this checkout by default")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.resume and arguments.force:
         parser.error("--resume goes on and --force begins anew: give one")
     splitting = [f"--{name}" for name in SPLITTING if getattr(arguments, name)]
@@ -306,8 +306,8 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def main() -> int:
-    arguments = parse()
+def main(words: list[str] | None = None) -> int:
+    arguments = parse(words)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     torch.set_float32_matmul_precision("high")

@@ -289,15 +289,7 @@ import Testing
     }
 
     @Test func pythonIsASensorAndASubscriber() async throws {
-        var python: String?
-        for candidate in ["/usr/bin/python3", ChildProcess.find("python3") ?? ""]
-        where python == nil && !candidate.isEmpty {
-            if FileManager.default.isExecutableFile(atPath: candidate),
-                try await run(candidate, ["-c", "import paho.mqtt.client"]).status == 0
-            {
-                python = candidate
-            }
-        }
+        let python = try await Python.find(with: "paho.mqtt.client")
         guard let python else {
             print("SKIPPED: no Python with paho-mqtt, so Examples/python is not tried: apt install python3-paho-mqtt")
             return

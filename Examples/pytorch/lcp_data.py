@@ -84,9 +84,10 @@ class FolderImages:
         mode = "L" if channels == 1 else "RGB"
         left, top, right, bottom = self.part(epoch, index)
         try:
-            with Image.open(self.files[index]) as image:
+            with Image.open(self.files[index]) as file:
                 # A large JPEG is decoded at a fraction of its size that is still large enough.
-                image.draft(mode, (math.ceil(width / (right - left)), math.ceil(height / (bottom - top))))
+                file.draft(mode, (math.ceil(width / (right - left)), math.ceil(height / (bottom - top))))
+                image: Image.Image = file
                 if "A" in image.getbands() or "transparency" in image.info:
                     black = Image.new("RGBA", image.size, (0, 0, 0, 255))
                     image = Image.alpha_composite(black, image.convert("RGBA"))
@@ -211,7 +212,7 @@ class Data:
     def labels(self) -> list[str]:
         """The name of each class, by label."""
         if self.kind == "folder":
-            return class_folders(self._part(training=True))
+            return class_folders(self._classes)
         return {"mnist": list("0123456789"), "fashion-mnist": FASHION, "cifar10": CIFAR10, "cifar100": CIFAR100}[
             self.kind
         ]
@@ -227,35 +228,40 @@ class Data:
         }[self.kind]
         return {"mean": mean, "standard_deviation": deviation}
 
-    def _part(self, training: bool) -> pathlib.Path | None:
-        """The folder with the classes; none where there is no test set."""
+    @property
+    def _classes(self) -> pathlib.Path:
+        """The folder with a folder for each class to train on."""
         divided = self.folder / "train"
-        if not (divided.is_dir() and any(path.is_dir() for path in divided.iterdir())):
-            return self.folder if training else None
-        if training:
-            return divided
-        return next((self.folder / name for name in ("test", "val") if (self.folder / name).is_dir()), None)
+        return divided if divided.is_dir() and any(path.is_dir() for path in divided.iterdir()) else self.folder
 
-    def read(self, training: bool, size: Size, crop: float = 1, seed: int = 0) -> ImageSet | None:
-        """The images to train on, or the test set where there is one.
+    def training(self, size: Size, crop: float, seed: int) -> ImageSet:
+        """The images to train on.
 
-        - crop: the smallest part of a picture, by its area, that is trained on.
+        - crop: the smallest part of a picture, by its area, that is trained on; the seed says which.
         """
-        if self.kind == "folder":
-            folder = self._part(training)
-            if folder is None:
-                return None
-            images = FolderImages(folder, size, crop if training else 1, seed)
-            if images.classes != self.labels():
-                raise DataError(
-                    f"{folder} has other classes than {self._part(training=True)}: both need the same folders"
-                )
-            try:
-                import PIL  # noqa: F401
-            except ImportError:
-                raise DataError("pictures are read with Pillow, which is not there: pip install pillow") from None
-            return images
-        if self.size != size:
+        return self._pictures(self._classes, size, crop, seed) if self.kind == "folder" else self._fixed(True, size)
+
+    def test(self, size: Size) -> ImageSet | None:
+        """The test set, where there is one."""
+        if self.kind != "folder":
+            return self._fixed(False, size)
+        if self._classes == self.folder:
+            return None
+        tests = (self.folder / name for name in ("test", "val"))
+        return next((self._pictures(folder, size, 1, 0) for folder in tests if folder.is_dir()), None)
+
+    def _pictures(self, folder: pathlib.Path, size: Size, crop: float, seed: int) -> FolderImages:
+        try:
+            import PIL  # noqa: F401
+        except ImportError:
+            raise DataError("pictures are read with Pillow, which is not there: pip install pillow") from None
+        images = FolderImages(folder, size, crop, seed)
+        if images.classes != self.labels():
+            raise DataError(f"{folder} has other classes than {self._classes}: both need the same folders")
+        return images
+
+    def _fixed(self, training: bool, size: Size) -> MemoryImages:
+        if self.size and self.size != size:
             raise DataError(
                 f"the images of {self.kind} are {size_words(self.size)}, and the network takes {size_words(size)}"
             )

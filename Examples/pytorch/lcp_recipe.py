@@ -82,7 +82,8 @@ class Recipe:
 
     def with_entries(self, entries: list[str]) -> "Recipe":
         """Changes as they are written on a command line: `entry=value`."""
-        kinds, changes = typing.get_type_hints(Recipe), {}
+        kinds = typing.get_type_hints(Recipe)
+        changes: dict[str, Any] = {}
         for entry in entries:
             name, sign, value = entry.partition("=")
             if not sign or name not in kinds or name == "name":

@@ -125,7 +125,8 @@ class Branch(nn.Module):
 
     def __init__(self, layers: list[Layer], shape: Shape):
         super().__init__()
-        modules, made = [], []
+        modules: list[nn.Module] = []
+        made: list[Shape] = []
         for layer in layers:
             module, shape = _module(layer, shape, made)
             modules.append(module)
@@ -214,19 +215,17 @@ class Model(nn.Module):
 
     def forward(self, values: Tensor, missing: Collection[int] = ()) -> Tensor:
         """The logits, [count, classes], as an aggregator joins them when some branches are missing."""
-        missing = set(missing)
-        features = [None if k in missing else branch(values) for k, branch in enumerate(self.branches)]
-        scale = self.missing_scale[len(missing)] if len(missing) < len(features) else 1.0
-        return self.join(
-            [
-                values.new_zeros(len(values), branch.features) if found is None else found * scale
-                for branch, found in zip(self.branches, features)
-            ]
-        )
+        absent = set(missing)
+        scale = self.missing_scale[len(absent)] if len(absent) < len(self.branches) else 1.0
+        features = [
+            values.new_zeros(len(values), branch.features) if k in absent else scale * branch(values)
+            for k, branch in enumerate(self.branches)
+        ]
+        return self.merge(self.merged(features))
 
-    def join(self, features: list[Tensor]) -> Tensor:
-        """The logits from the features of all branches."""
-        return self.merge(torch.stack(features).sum(0) if self.sums else torch.cat(features, 1))
+    def merged(self, features: list[Tensor]) -> Tensor:
+        """What the classification layer reads: the features of all branches, one after the other or added up."""
+        return torch.stack(features).sum(0) if self.sums else torch.cat(features, 1)
 
     def columns(self, branch: int) -> slice:
         """The columns of the classification layer's W that belong to a branch."""

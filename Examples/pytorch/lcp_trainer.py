@@ -60,7 +60,9 @@ class Processes:
                 distributed.broadcast(tensor, 0)
 
     def close(self) -> None:
+        """Ends together with all others: none may miss one that was faster."""
         if self.world > 1:
+            distributed.barrier()
             distributed.destroy_process_group()
 
 
@@ -125,10 +127,11 @@ class Trained(nn.Module):
         model = self.model
         features = [branch(views[k % len(views)]) for k, branch in enumerate(model.branches)]
         heads = [head(found) for head, found in zip(self.heads, features)]
-        joined = torch.stack(features).sum(0) if model.sums else torch.cat(features, 1)
-        if present is not None:
-            features = [found * present[:, k : k + 1] for k, found in enumerate(features)]
-        return model.join(features), joined, heads
+        joined = model.merged(features)
+        if present is None:
+            return model.merge(joined), joined, heads
+        features = [found * present[:, k : k + 1] for k, found in enumerate(features)]
+        return model.merge(model.merged(features)), joined, heads
 
 
 class Trainer:
@@ -162,11 +165,13 @@ class Trainer:
             DistributedDataParallel(network, gradient_as_bucket_view=True) if processes.world > 1 else network
         )
         self.average = [value.detach().clone() for value in self.parameters] if recipe.averaging else []
-        self.step, self.history, self.best = 0, [], None
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
 
     # One epoch.
 
-    def run_epoch(self, epoch: int, progress: "Progress") -> dict[str, Any]:
+    def run_epoch(self, epoch: int, progress: Progress) -> dict[str, Any]:
         recipe, started = self.recipe, time.perf_counter()
         self.steps.epoch = epoch
         seed = (self.seed * 1_000_003 + epoch) * 4099 + self.processes.rank
@@ -192,13 +197,13 @@ class Trainer:
                 self.check(sums)
                 progress.show(epoch, self.step, *(sums / seen).tolist())
         self.check(sums)
-        loss, right, seen = self.processes.sum(torch.cat([sums, sums.new_tensor([seen])]))
+        total, correct, images = self.processes.sum(torch.cat([sums, sums.new_tensor([seen])]))
         # Every process has counted its own statistics of the normalisations.
         self.processes.agree(self.model.buffers())
         return {
             "epoch": epoch + 1,
-            "loss": loss / seen,
-            "accuracy": right / seen,
+            "loss": total / images,
+            "accuracy": correct / images,
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,
         }
@@ -215,13 +220,14 @@ class Trainer:
         taught = None
         if self.teacher is not None:
             with torch.no_grad():
-                features = [branch(self.teacher.normalize(views[0])) for branch in self.teacher.branches]
-                taught = self.teacher.join(features)
+                wanted = self.teacher.merged(
+                    [branch(self.teacher.normalize(views[0])) for branch in self.teacher.branches]
+                )
+                taught = self.teacher.merge(wanted)
         loss = self.compare(logits, labels, taught)
         for head in heads:
             loss = loss + weight * self.compare(head.float(), labels, taught)
-        if recipe.feature_distillation:
-            wanted = torch.stack(features).sum(0) if self.teacher.sums else torch.cat(features, 1)
+        if taught is not None and recipe.feature_distillation:
             loss = loss + recipe.feature_distillation * functional.mse_loss(joined.float(), wanted)
         return loss, (logits.argmax(1) == labels).sum()
 
@@ -294,8 +300,8 @@ class Trainer:
                 logits = self.model(self.model.preprocess(pixels))
                 loss = functional.cross_entropy(logits, labels, reduction="sum")
                 sums += torch.stack([loss, (logits.argmax(1) == labels).sum(), loss.new_tensor(len(labels))]).double()
-        loss, right, count = self.processes.sum(sums)
-        return loss / count, right / count
+        total, correct, count = self.processes.sum(sums)
+        return total / count, correct / count
 
     def finish_epoch(self, record: dict[str, Any], images: ImageSet, chosen: Tensor, workers: int) -> dict[str, Any]:
         """Validates, and remembers the weights where they are the best so far."""

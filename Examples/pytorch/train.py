@@ -155,8 +155,8 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
                 f"the teacher has {teacher.merge.in_features} pre-final activations, the branches together "
                 f"{model.merge.in_features}: features are only distilled where they are as many"
             )
-    images = data.read(True, model.input, recipe.crop, arguments.seed)
-    test = data.read(False, model.input)
+    images = data.training(model.input, recipe.crop, arguments.seed)
+    test = data.test(model.input)
     indices, chosen = divide(images.labels, arguments.validation)
     trainer = Trainer(
         model,

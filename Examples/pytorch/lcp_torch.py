@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FORMAT = 1
+MAXIMUM_BRANCHES = 64
 
 Layer = dict[str, Any]
 Shape = tuple[int, int, int]
@@ -327,6 +328,9 @@ def save(model: Model, folder: str | os.PathLike[str], training: dict[str, Any] 
             manifest["files"].append({"name": name, "sha256": hashlib.sha256(contents).hexdigest()})
         contents = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         _write(folder / "model.json", contents)
+        # A bundle that was there may have had more branches.
+        for branch in range(len(model.branches), MAXIMUM_BRANCHES):
+            (folder / f"branch-{branch}.safetensors").unlink(missing_ok=True)
     except OSError as error:
         raise BundleError(f"the bundle {folder} could not be written: {error.strerror}") from None
     except ValueError:

@@ -177,7 +177,10 @@ class BundleTests(unittest.TestCase):
 
     def test_a_bundle_that_was_written_is_the_same(self) -> None:
         model = lcp_torch.load(ROOT / "Models/lenet-split2")
+        lcp_torch.save(lcp_torch.load(ROOT / "Models/lenet-split4"), self.folder / "copy")
         digest = lcp_torch.save(model, self.folder / "copy")
+        names = ["branch-0.safetensors", "branch-1.safetensors", "merge.safetensors", "model.json"]
+        self.assertEqual(sorted(path.name for path in (self.folder / "copy").iterdir()), names)
         report = json.loads(lcp("model", "show", self.folder / "copy", "--json"))
         self.assertEqual(report["model_hash"], digest)
         again = lcp_torch.load(self.folder / "copy")

@@ -198,6 +198,9 @@ class TrainingTests(unittest.TestCase):
         broken = self.folder / "broken"
         shutil.copytree(self.data, broken)
         (broken / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03")
+        other = self.folder / "other"
+        shutil.copytree(ROOT / "Models/lenet-split1", other)
+        (other / "model.json").write_text((other / "model.json").read_text().replace('"3"', '"three"'))
         for words, sentence in (
             (["--network", "lenett", *data, *new], "there is no network or model lenett"),
             ([*lenet, "--branches", "65"], "1 to 64 branches"),
@@ -214,6 +217,8 @@ class TrainingTests(unittest.TestCase):
                 ["--bundle", ROOT / "Models/lenet-split1", "--branches", "2", *data, *new],
                 "--branches is for a --network",
             ),
+            (["--bundle", other, *data, *new], "where lenet-split1 has the class three, mnist has 3"),
+            ([*lenet, "--classes", "9"], "give --classes 10"),
             (["--network", "lenet", "--data", "/nowhere", *new], "is no data"),
             (["--network", "lenet", "--data", "mnist:/nowhere", *new], "cannot read /nowhere/"),
             (["--network", "lenet", "--data", broken, *new], "ends in its header|is not an IDX file|announces"),

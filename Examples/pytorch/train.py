@@ -71,13 +71,19 @@ def prepare(arguments: argparse.Namespace, data: Data) -> Model:
     model = lcp_torch.load(arguments.bundle) if arguments.bundle else split(arguments, data)
     names = data.labels()
     if len(names) != len(model.labels):
-        raise TrainingError(
-            f"{data.kind} has {len(names)} classes and {model.name} {len(model.labels)}: give --classes "
-            f"{len(names)}, or another bundle"
-        )
+        advice = "another bundle" if arguments.bundle else f"--classes {len(names)}, or none"
+        raise TrainingError(f"{data.kind} has {len(names)} classes and {model.name} {len(model.labels)}: give {advice}")
     manifest = {**model.manifest, "name": pathlib.Path(arguments.out).resolve().name}
     if not (manifest.get("training") or {}).get("epochs"):
         manifest |= {"labels": names, "preprocessing": data.preprocessing(model.input[2])}
+    elif model.labels == [str(label) for label in range(len(names))]:
+        # It learned from data whose classes had no names.
+        manifest["labels"] = names
+    for ours, theirs in zip(manifest["labels"], names):
+        if ours != theirs:
+            raise TrainingError(
+                f"where {model.name} has the class {ours}, {data.kind} has {theirs}: both need the same"
+            )
     prepared = Model(manifest)
     prepared.load_state_dict(model.state_dict())
     return prepared

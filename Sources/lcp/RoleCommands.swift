@@ -102,8 +102,9 @@ struct SensorCommand: AsyncParsableCommand {
         commandName: "sensor",
         abstract: "Publish frames: digits that it draws, pictures, a data set, or standard input.",
         discussion: """
-            A folder of pictures may have a folder for each class: then their names are the truth, which is told with every \
-            frame. Frames have the shape of --model, and truths its numbers.
+            A folder of pictures may have a folder for each class: then its name is the truth, which is told with every frame. \
+            With --model, frames have the shape of that model, and a name means the label that it has; without, the first name \
+            in the alphabet is class 0.
 
             Examples:
               lcp sensor --source drawn --rate 10

@@ -59,10 +59,12 @@ let package = Package(
             name: "LCPFuzzing",
             dependencies: ["Tensors", "LCPModels", "Images", "LCPDatasets", "LCPPipeline", "CZlib"],
             swiftSettings: strict),
+        .target(
+            name: "LCPTrials", dependencies: ["LCPPipeline", "LCPChaos", "LCPFuzzing"], swiftSettings: strict),
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline", "LCPChaos", "Charts", "Images",
+                "LCPPipeline", "LCPChaos", "LCPTrials", "Charts", "Images",
                 "LCPTraining",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -84,6 +86,8 @@ let package = Package(
         .testTarget(name: "LCPFuzzingTests", dependencies: ["LCPFuzzing", "LCPPipeline", "MQTT", "Tensors", "lcp"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["LCPPipeline", "LCPChaos", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp"]),
+            dependencies: [
+                "LCPPipeline", "LCPChaos", "LCPTrials", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp",
+            ]),
     ]
 )

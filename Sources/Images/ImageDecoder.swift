@@ -150,14 +150,33 @@ public struct Image: Sendable, Hashable {
         guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else {
             throw failure(image)
         }
-        try check(width: Int(image.width), height: Int(image.height), limits)
-        image.format = UInt32(PNG_FORMAT_FLAG_COLOR)
         let (width, height) = (Int(image.width), Int(image.height))
-        var pixels = [UInt8](repeating: 0, count: width * height * 3)
+        try check(width: width, height: height, limits)
+        guard pngRowBytes(bytes, width) <= maximumExpansion * bytes.count / height else {
+            throw ImageError("the PNG is damaged: \(bytes.count) bytes cannot hold \(width) × \(height) pixels")
+        }
+        image.format = UInt32(PNG_FORMAT_FLAG_COLOR)
         var black = png_color(red: 0, green: 0, blue: 0)
-        guard png_image_finish_read(&image, &black, &pixels, 0, nil) != 0 else { throw failure(image) }
+        // Not filled before: of an image that ends early, only what there is costs memory and time.
+        var isWhole = false
+        let count = width * height * 3
+        let pixels = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            isWhole = png_image_finish_read(&image, &black, buffer.baseAddress, 0, nil) != 0
+            filled = isWhole ? count : 0
+        }
+        guard isWhole else { throw failure(image) }
         let colour = Image(height: height, width: width, channels: 3, pixels: pixels)
         return channels == 3 ? colour : colour.grey()
+    }
+
+    /// What deflate can make of a byte at most (RFC 1951: 258 bytes in two bits).
+    private static let maximumExpansion = 1032
+
+    /// Bytes of an unpacked row, by the depth and the colour type of the header (PNG, third edition, 11.2.1).
+    private static func pngRowBytes(_ bytes: UnsafeRawBufferPointer, _ width: Int) -> Int {
+        guard bytes.count > 25 else { return 0 }
+        let samples = [0: 1, 2: 3, 3: 1, 4: 2, 6: 4][bytes[25]] ?? 1
+        return (width * samples * Int(bytes[24]) + 7) / 8
     }
 
     /// Luma by Rec. 601: 0.299 R + 0.587 G + 0.114 B.

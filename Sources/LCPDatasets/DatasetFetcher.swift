@@ -60,6 +60,8 @@ public struct DatasetFetcher: Sendable {
     /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled. No program goes on in the background then.
     public func run(progress: (Progress) -> Void = { _ in }) async throws -> Summary {
         do { try FileIO.makeFolder(folder) } catch { throw DatasetError("\(error)") }
+        // Where nothing came at all, nothing stays; rmdir takes no folder that has something in it.
+        defer { rmdir(folder) }
         let lock = try FolderLock(folder)
         defer { lock.unlock() }
         var record = FetchRecord(folder: folder)

@@ -14,6 +14,7 @@ extension Parser {
         .json("model-manifest", Seeds.manifests) { try ModelBundle.manifest(decoding: $0, name: "model.json") },
         .json("model-offer", Seeds.offers) { try ModelOffer($0) },
         .json("role-status", Seeds.statuses) { RoleStatus($0) },
+        .json("flow-plan", Seeds.flowPlans) { FlowPlan($0) },
         .json("prediction", Seeds.predictions) { Prediction($0) },
         Parser("jpeg", .plain, seeds: { $0.files("images", ".jpg") + Seeds.jpegs($0) }, read: image),
         Parser("png", .png, seeds: { $0.files("images", ".png") + Seeds.pngs }, read: image),

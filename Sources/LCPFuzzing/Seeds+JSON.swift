@@ -54,6 +54,15 @@ extension Seeds {
         ].map { Array($0.utf8) }
     }
 
+    /// Which frames are computed under overload.
+    static func flowPlans(_ fixtures: Fixtures) -> [[UInt8]] {
+        [
+            #"{"sensors":{"cam":{"rule":{"every":6,"phase":2},"before":{"every":1,"phase":0},"session":"7","from":"41"}}}"#,
+            #"{"sensors":{"cam":{"rule":{"every":0,"phase":18446744073709551615},"before":{"every":1,"phase":-1},"session":"x","from":""}}}"#,
+            #"{"sensors":{}}"#,
+        ].map { Array($0.utf8) }
+    }
+
     static func predictions(_ fixtures: Fixtures) -> [[UInt8]] {
         [
             #"{"sensor":"cam","frame":"41","class":7,"label":"7","probabilities":[0,0.000004,1],"branches":[0,1],"missing":[],"compute_ms":0.006,"latency_ms":0.412,"truth":7}"#,

@@ -37,6 +37,7 @@ public actor Aggregator {
     private var incomplete: UInt64 = 0
     private var drops = Drops()
     private var latencies = LatencyWindow()
+    private var supervisor: Supervisor?
     private var deadlineTimer: MQTTTimer?
     private var statisticsTimer: MQTTTimer?
 
@@ -85,6 +86,9 @@ public actor Aggregator {
             try await firstModel(supply)
         }
         describe()
+        let supervisor = Supervisor(session, branchCount: versions[0].branchCount)
+        self.supervisor = supervisor
+        try await supervisor.start()
         let features = try await session.client.subscribe(
             to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false)
         ) { [weak self] message in
@@ -98,6 +102,7 @@ public actor Aggregator {
         scheduleStatistics()
         for try await _ in features {}
         for version in versions { while let slot = version.table.anyOpen() { answer(version, slot) } }
+        await supervisor.end()
     }
 
     // MARK: The model
@@ -118,6 +123,10 @@ public actor Aggregator {
     }
 
     private func describe() {
+        // While one takes another's place, as many as the larger has.
+        if let count = versions.map(\.branchCount).max() {
+            supervisor?.assumeIsolated { $0.use(branchCount: count) }
+        }
         let (newest, hashes) = (versions.last, versions.map(\.model.description))
         session.sendStatus {
             $0.branches = newest?.branchCount
@@ -148,6 +157,7 @@ public actor Aggregator {
 
     private func reconnected() async {
         await supply?.reconnected()
+        await supervisor?.reconnected()
     }
 
     /// The model before is forgotten when nobody has sent anything of it for a while.
@@ -156,6 +166,7 @@ public actor Aggregator {
         let old = versions.filter { $0 !== newest && .now - ($0.lastUsed ?? started) > Self.oldModelPatience }
         guard !old.isEmpty else { return }
         versions.removeAll { version in old.contains { $0 === version } }
+        session.log("joins \(newest.name) only: nobody runs the model before any more")
         describe()
     }
 
@@ -195,12 +206,17 @@ public actor Aggregator {
             message.payload.loadUnaligned(fromByteOffset: TensorMessageHeader.size + 4 * $0, as: Float.self).isFinite
         }
         guard isFinite else { return drop("not_finite", "\(message.topic): it holds infinity or not-a-number") }
-        version.lastUsed = .now
-        join(message, header, source, version)
+        let now = ContinuousClock.now
+        version.lastUsed = now
+        let awaited = supervisor?.assumeIsolated { $0.came(source.sensor, header, now: now) }
+        // While one model takes another's place, a frame is answered in the one that has all of its branches.
+        version.table.awaited = versions.count == 1 ? awaited ?? version.allBranches : version.allBranches
+        join(message, header, source, version, now)
     }
 
     private func join(
-        _ message: MQTTMessageView, _ header: TensorMessageHeader, _ source: Source, _ version: JoinedModel
+        _ message: MQTTMessageView, _ header: TensorMessageHeader, _ source: Source, _ version: JoinedModel,
+        _ now: ContinuousClock.Instant
     ) {
         let key = JoinTable.Key(sensor: source.sensor, session: header.session, frame: header.frame)
         let weights = version.outputs[source.branch].weights
@@ -208,8 +224,7 @@ public actor Aggregator {
         var evicted: [(JoinTable.Frame, [Float])] = []
         let outcome = version.table.add(
             key, branch: source.branch, captureTime: header.captureTime, label: header.label,
-            computeTime: header.computeTime,
-            now: .now
+            computeTime: header.computeTime, now: now
         ) { table, slot in
             var sums = [Float](repeating: 0, count: classes)
             let frame = sums.withUnsafeMutableBufferPointer { table.take(slot, addingTo: $0) }
@@ -318,7 +333,9 @@ public actor Aggregator {
             if !overflow, (0...Self.longestLatency).contains(passed) { latency = passed }
         }
         version.logits.withUnsafeBufferPointer {
-            version.writer.write(frame, probabilities: $0, branchCount: version.branchCount, latency: latency)
+            version.writer.write(
+                frame, probabilities: $0, branchCount: version.branchCount, joinTime: .now - frame.opened,
+                latency: latency)
         }
         let topic = predictionTopics[frame.key.sensor] ?? session.topics.prediction(frame.key.sensor)
         let failure = version.writer.bytes.withUnsafeBytes { bytes -> MQTTError? in
@@ -333,7 +350,11 @@ public actor Aggregator {
             return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
         }
         frames += 1
-        if frame.branches.nonzeroBitCount < version.branchCount { incomplete += 1 }
+        let missing = version.allBranches & ~frame.branches
+        if missing != 0 {
+            incomplete += 1
+            supervisor?.assumeIsolated { $0.missed(missing, now: .now) }
+        }
         if let latency { latencies.add(milliseconds: Double(latency) / 1e6) }
     }
 

@@ -1,11 +1,14 @@
 import LCPInference
 import LCPModels
 import MQTT
+import Synchronization
 import Tensors
 
 /// Runs one branch for all sensors of a pipeline, in one version of the model, or in two while one takes the other's place.
 actor BranchRunner {
     nonisolated let branch: Int
+    /// Of the model.
+    private nonisolated let branchCount: Int
     nonisolated let session: RoleSession
     private nonisolated let executor: MQTTEventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -53,14 +56,20 @@ actor BranchRunner {
     private var topics: [String: String] = [:]
     private var counts = Counts()
     private var drops = Drops()
+    private nonisolated let gate: FlowGate
+    /// Inputs that the pipeline's plan leaves out.
+    private nonisolated let shed = Atomic<UInt64>(0)
 
     /// The most sensors whose topics are remembered; with more they are made anew.
     private static let maximumTopics = 4096
 
     /// Prepares the branch.
     ///
+    /// - Parameter gate: asked about every input.
     /// - Throws: ``PipelineError``, ``ModelBundleError``, ``InferenceError`` or ``MQTTError``.
-    init(_ session: RoleSession, bundle: ModelBundle, branch: Int, options: BranchWorker.Options) throws {
+    init(
+        _ session: RoleSession, bundle: ModelBundle, branch: Int, options: BranchWorker.Options, gate: FlowGate
+    ) throws {
         let version = try Version(bundle, branch: branch)
         let measured = try version.engine.measure()
         let isLong = options.serviceTime > .zero || options.computes && measured > options.longestInline
@@ -72,23 +81,36 @@ actor BranchRunner {
         self.measured = measured
         self.executor = executor
         self.branch = branch
+        branchCount = bundle.network.branches.count
         self.session = session
+        self.gate = gate
     }
 
     /// Asks for the branch's inputs, and returns when they come.
     func start() async throws {
-        let filter = session.topics.sharedInputs(branch: branch)
+        let filter = session.topics.sharedInputs(branch: branch, of: branchCount)
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
         inputs =
             isInline
             ? try await session.client.subscribe(to: filter, options: options) { [weak self] input in
                 // The handler runs on this actor's executor, so nothing is shared.
                 nonisolated(unsafe) let input = input
-                self?.assumeIsolated {
-                    $0.handle(input.topic, input.payload, isRetained: input.retained, received: input.received)
+                guard let self, isAdmitted(input) else { return }
+                assumeIsolated {
+                    $0.handle(
+                        input.topic, input.payload, isRetained: input.retained, received: input.received,
+                        begin: input.received)
                 }
             }
-            : try await session.client.subscribe(to: filter, options: options, buffer: session.inputBuffer)
+            : try await session.client.subscribe(to: filter, options: options, buffer: session.inputBuffer) {
+                [weak self] in self?.isAdmitted($0) ?? false
+            }
+    }
+
+    private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
+        if gate.admits(input.topic, input.payload) { return true }
+        shed.add(1, ordering: .relaxed)
+        return false
     }
 
     /// Works until the subscription ends.
@@ -98,10 +120,10 @@ actor BranchRunner {
         guard let inputs else { return }
         for try await input in inputs {
             let begin = ContinuousClock.now
-            input.payload.withUnsafeBytes {
-                handle(input.topic, $0, isRetained: input.retained, received: input.received)
-            }
             if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
+            input.payload.withUnsafeBytes {
+                handle(input.topic, $0, isRetained: input.retained, received: input.received, begin: begin)
+            }
         }
     }
 
@@ -122,17 +144,20 @@ actor BranchRunner {
         var result = counts
         result.drops = drops.counts
         if let dropped = inputs?.droppedCount, dropped > 0 { result.drops["buffer_overflow"] = dropped }
+        let shed = shed.load(ordering: .relaxed)
+        if shed > 0 { result.drops["overload"] = shed }
         return result
     }
 
     private func handle(
-        _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, received: ContinuousClock.Instant
+        _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, received: ContinuousClock.Instant,
+        begin: ContinuousClock.Instant
     ) {
         guard !isRetained else {
             return drop("retained", "\(topic) was retained by the broker: stale frames are not answered")
         }
-        for version in versions {
-            let begin = isInline && versions.count == 1 ? received : ContinuousClock.now
+        for (index, version) in versions.enumerated() {
+            let begin = index == 0 ? begin : ContinuousClock.now
             let identity: FrameIdentity
             do throws(InputError) {
                 let (decoded, data) = try version.decoder.decode(payload)

@@ -31,23 +31,43 @@ public actor BranchWorker {
     private let given: ModelBundle?
     /// What it runs where the pipeline has no model, either.
     private let fallback: ModelBundle?
-    private var bundle: ModelBundle?
     private var supply: ModelSupply?
-    private var runners: [Int: BranchRunner] = [:]
-    /// Branches whose runner is being made.
-    private var starting: Set<Int> = []
-    private var stopping: Set<Int> = []
+    /// The model that it runs, and its branches of it.
+    private var current: Share?
+    /// The same of a model with another number of branches, which will take its place.
+    private var coming: Share?
     private var presence = Presence()
+    private let gate = FlowGate()
+    /// The counters as they were published last: what is sent as a sign of life, without waiting for a branch that computes.
+    private var statistics = RoleStatistics(uptime: 0, frames: 0, dropped: [:])
     private var assignmentTimer: MQTTTimer?
     private var statisticsTimer: MQTTTimer?
     private var tasks: [Task<Void, Never>] = []
     private let failures = AsyncThrowingStream<Never, any Error>.makeStream()
     private let started = ContinuousClock.now
     private var isEnding = false
-    /// The model that takes the place of ``bundle``, while both are computed.
+    /// The model with the same number of branches that takes the place of the ``current`` one, while both are computed.
     private var next: ModelBundle?
     private var isChanging = false
+    private var changeFailure: (any Error)?
     private var past = BranchRunner.Counts()
+
+    /// A worker's part of one model.
+    private final class Share {
+        var bundle: ModelBundle
+        var runners: [Int: BranchRunner] = [:]
+        /// Branches whose runner is being made.
+        var starting: Set<Int> = []
+        var stopping: Set<Int> = []
+
+        init(_ bundle: ModelBundle) { self.bundle = bundle }
+
+        var model: String { bundle.hash.description }
+        var branchCount: Int { bundle.network.branches.count }
+        var claimed: Set<Int> { Set(runners.keys).union(starting) }
+        var claims: [Int] { claimed.subtracting(stopping).sorted() }
+        var serves: [Int] { runners.keys.filter { !stopping.contains($0) }.sorted() }
+    }
 
     /// Changes that come together are answered together.
     private static let settling = Duration.milliseconds(20)
@@ -69,6 +89,7 @@ public actor BranchWorker {
         var status = RoleSession.status(.worker, id: options.id)
         status.pinned = options.branches != nil
         status.engine = "xnnpack"
+        status.answersProbes = true
         if let branches = options.branches, branches.count == 1 { status.branch = branches.first }
         session = try RoleSession(configuration, status: status)
     }
@@ -96,26 +117,30 @@ public actor BranchWorker {
             self.supply = supply
             try await supply.start()
         }
-        var statuses: MQTTSubscription?
-        if options.branches == nil {
-            statuses = try await session.client.subscribe(to: session.topics.statuses) { [weak self] message in
-                nonisolated(unsafe) let message = message
-                self?.assumeIsolated { $0.heard(message) }
-            }
+        let statuses = try await session.client.subscribe(to: session.topics.statuses) { [weak self] message in
+            nonisolated(unsafe) let message = message
+            self?.assumeIsolated { $0.heard(message) }
         }
+        let probes = try await session.client.subscribe(
+            to: session.topics.probe(session.status.id), options: .init(receivesRetained: false)
+        ) { [weak self] _ in
+            self?.assumeIsolated { $0.session.publishStatistics($0.statistics.json) }
+        }
+        let plans = try await session.client.subscribe(
+            to: session.topics.flow, options: .init(qos: .atLeastOnce)
+        ) { [gate] message in gate.update(Array(message.payload)) }
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
-        bundle = try await firstModel()
-        if let bundle {
-            try Self.check(options.branches, bundle)
-            describe(bundle)
-        }
+        let bundle = try await firstModel()
+        try Self.check(options.branches, bundle)
+        current = Share(bundle)
+        describe(bundle)
         scheduleStatistics()
         assign()
         for try await _ in failures.stream {}
         isEnding = true
-        statuses?.unsubscribe()
-        for runner in runners.values { await runner.stop() }
+        for subscription in [statuses, probes, plans] { subscription.unsubscribe() }
+        for runner in runners { await runner.stop() }
         for task in tasks { await task.value }
     }
 
@@ -147,7 +172,7 @@ public actor BranchWorker {
     // MARK: Who does what
 
     private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(Array(message.payload)) else { return }
+        guard let status = RoleStatus(message, topics: session.topics) else { return }
         // Its own echo says nothing new, but another with its name is a stranger.
         guard status.role != .worker || status.id != session.status.id else { return }
         if presence.update(status) { scheduleAssignment() }
@@ -162,7 +187,7 @@ public actor BranchWorker {
     }
 
     private func scheduleAssignment() {
-        guard assignmentTimer == nil, bundle != nil, !isEnding else { return }
+        guard assignmentTimer == nil, current != nil, !isEnding else { return }
         assignmentTimer = session.client.eventLoop.schedule(after: Self.settling) { [weak self] in
             self?.assumeIsolated {
                 $0.assignmentTimer = nil
@@ -171,61 +196,81 @@ public actor BranchWorker {
         }
     }
 
-    private var claimed: Set<Int> { Set(runners.keys).union(starting) }
+    private var shares: [Share] { [current, coming].compactMap { $0 } }
+    private var runners: [BranchRunner] { shares.flatMap(\.runners.values) }
 
-    /// What this worker should run, as all who see the same would say.
-    private var goal: Set<Int> {
+    /// What another worker has of a model: nil where it has nothing to do with it.
+    private func part(of status: RoleStatus, in share: Share) -> (claims: [Int], serves: [Int])? {
+        if let next = status.next, next.model == share.model { return (next.claims, next.serves) }
+        // Models with as many branches are shared alike.
+        let isAlike = share === current && status.branches ?? share.branchCount == share.branchCount
+        guard status.modelHash == share.model || isAlike else { return nil }
+        let given = status.branch.map { [$0] } ?? []
+        return (status.claims ?? given, status.serves ?? given)
+    }
+
+    /// What this worker should run of a model, as all who see the same would say.
+    private func goal(_ share: Share) -> Set<Int> {
         if let branches = options.branches { return branches }
-        guard let bundle else { return [] }
         let me = session.status
-        var workers = presence.all(.worker).map {
-            BranchAssignment.Worker(
-                id: $0.id, branches: Set($0.claims ?? $0.branch.map { [$0] } ?? []), isPinned: $0.pinned ?? true,
-                isReady: $0.state == .ready)
+        var workers = presence.all(.worker).compactMap { other -> BranchAssignment.Worker? in
+            guard let part = part(of: other, in: share) else { return nil }
+            return .init(
+                id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true, isReady: other.state == .ready)
         }
-        workers.append(.init(id: me.id, branches: claimed, isPinned: false, isReady: me.state == .ready))
-        return BranchAssignment(workers, branchCount: bundle.network.branches.count).branches[me.id] ?? []
+        workers.append(.init(id: me.id, branches: share.claimed, isPinned: false, isReady: me.state == .ready))
+        return BranchAssignment(workers, branchCount: share.branchCount).branches[me.id] ?? []
     }
 
     private func assign() {
-        guard let bundle, !isEnding else { return }
-        let goal = goal
-        let added = goal.subtracting(claimed)
+        guard !isEnding else { return }
+        // Those who run the coming model already are gone from the current one: nobody steps in for them any more.
+        if let share = coming ?? current { assign(share) }
+    }
+
+    private func assign(_ share: Share) {
+        let goal = goal(share)
+        let added = goal.subtracting(share.claimed)
         if !added.isEmpty {
-            starting.formUnion(added)
+            share.starting.formUnion(added)
             publishClaims()
             for branch in added.sorted() {
-                tasks.append(Task { await self.start(branch, bundle) })
+                tasks.append(Task { await self.start(branch, share) })
             }
         }
         // Given up only where another has it.
-        let others = presence.all(.worker)
-        for branch in Set(runners.keys).subtracting(goal).subtracting(stopping)
-        where others.contains(where: { $0.serves?.contains(branch) == true }) {
-            stopping.insert(branch)
-            tasks.append(Task { await self.stop(branch) })
+        let others = presence.all(.worker).compactMap { part(of: $0, in: share)?.serves }
+        for branch in Set(share.runners.keys).subtracting(goal).subtracting(share.stopping)
+        where others.contains(where: { $0.contains(branch) }) {
+            share.stopping.insert(branch)
+            tasks.append(Task { await self.stop(branch, share) })
         }
     }
 
     private func publishClaims() {
-        let (claims, serves) = (
-            claimed.subtracting(stopping).sorted(), runners.keys.filter { !stopping.contains($0) }.sorted()
-        )
+        guard let current else { return }
+        let (claims, serves) = (current.claims, current.serves)
+        let next = coming.map {
+            RoleStatus.Next(model: $0.model, branches: $0.branchCount, claims: $0.claims, serves: $0.serves)
+        }
         session.sendStatus {
             $0.claims = claims
             $0.serves = serves
+            $0.next = next
             if !serves.isEmpty { $0.state = .ready }
         }
     }
 
-    private func start(_ branch: Int, _ bundle: ModelBundle) async {
+    private func start(_ branch: Int, _ share: Share) async {
         do {
-            let fetched = try await withFiles(bundle, for: branch)
-            let runner = try BranchRunner(session, bundle: fetched, branch: branch, options: options)
-            if let next { try await runner.add(try await withFiles(next, for: branch)) }
+            let fetched = try await withFiles(share.bundle, for: branch)
+            let runner = try BranchRunner(session, bundle: fetched, branch: branch, options: options, gate: gate)
+            if share === current, let next { try await runner.add(try await withFiles(next, for: branch)) }
             try await runner.start()
-            runners[branch] = runner
-            starting.remove(branch)
+            // Meanwhile the model may have been given up.
+            guard shares.contains(where: { $0 === share }) else { return await runner.stop() }
+            share.runners[branch] = runner
+            share.starting.remove(branch)
             session.sendStatus { $0.computeTime = max($0.computeTime ?? 0, runner.measured.milliseconds) }
             publishClaims()
             session.log("ready: branch \(branch) on \(session.topics.inputs)")
@@ -233,6 +278,8 @@ public actor BranchWorker {
             try await runner.run()
         } catch is CancellationError {
         } catch {
+            // A model that cannot be run does not end the one that is.
+            if share === coming { return changeFailure = error }
             failures.continuation.finish(throwing: error)
         }
     }
@@ -243,21 +290,25 @@ public actor BranchWorker {
         return try await supply.fetch(offer, branches: [branch])
     }
 
-    private func stop(_ branch: Int) async {
-        guard let runner = runners[branch] else { return }
+    private func stop(_ branch: Int, _ share: Share) async {
+        guard let runner = share.runners[branch] else { return }
         session.log("another worker has branch \(branch): giving it up")
-        await runner.stop()
-        past.add(await runner.statistics())
-        runners[branch] = nil
-        stopping.remove(branch)
+        await end(runner)
+        share.runners[branch] = nil
+        share.stopping.remove(branch)
         publishClaims()
         scheduleAssignment()
+    }
+
+    private func end(_ runner: BranchRunner) async {
+        await runner.stop()
+        past.add(await runner.statistics())
     }
 
     // MARK: A new model
 
     private func offered(_ offer: ModelOffer) {
-        guard bundle != nil, !isChanging, !isEnding else { return }
+        guard current != nil, !isChanging, !isEnding else { return }
         tasks.append(Task { await self.changeModel() })
     }
 
@@ -267,64 +318,82 @@ public actor BranchWorker {
         isChanging = true
         defer { isChanging = false }
         var failed: String?
-        while !isEnding, let old = bundle, let offer = await supply.offer, offer.model != old.hash.description,
+        while !isEnding, let share = current, let offer = await supply.offer, offer.model != share.model,
             offer.model != failed
         {
             do {
                 session.log("the model \(offer.name) was pushed: getting it")
-                let new = try await supply.fetch(offer, branches: claimed)
+                let new = try await supply.fetch(offer, branches: [])
                 try Self.check(options.branches, new)
-                if new.network.branches.count == old.network.branches.count {
-                    try await change(from: old, to: new)
+                if new.network.branches.count == share.branchCount {
+                    try await change(share, to: try await supply.fetch(offer, branches: share.claimed))
                 } else {
-                    await restart(with: new)
+                    try await change(to: Share(new))
                 }
                 session.log("runs \(new.manifest.name) now")
             } catch {
                 failed = offer.model
-                for runner in runners.values { await runner.keep(old.hash) }
+                for runner in share.runners.values { await runner.keep(share.bundle.hash) }
                 next = nil
-                describe(old)
+                await giveUpComing()
+                describe(share.bundle)
                 session.log("the model \(offer.name) is not used: \(error)")
             }
         }
     }
 
     /// Computes both models until everybody does, and then the new one alone: every frame is complete in one of them.
-    private func change(from old: ModelBundle, to new: ModelBundle) async throws {
+    private func change(_ share: Share, to new: ModelBundle) async throws {
+        let old = share.model
         next = new
-        for runner in runners.values { try await runner.add(new) }
-        session.sendStatus { $0.models = [old.hash.description, new.hash.description] }
-        let start = ContinuousClock.now
+        for runner in share.runners.values { try await runner.add(new) }
+        session.sendStatus { $0.models = [old, new.hash.description] }
         let hash = new.hash.description
-        while !isEnding, .now - start < Self.longestChange, !everybodyHas(hash) {
-            try await Task.sleep(for: .milliseconds(50))
-        }
-        // What the last one had in its queue when it said so is answered in the old model, too.
-        if !isEnding { try await Task.sleep(for: Self.overlap) }
-        for runner in runners.values { await runner.keep(new.hash) }
-        bundle = new
+        try await waitForAll { presence.all(.worker).allSatisfy { $0.claims?.isEmpty != false || $0.runs(hash) } }
+        for runner in share.runners.values { await runner.keep(new.hash) }
+        share.bundle = new
         next = nil
         describe(new)
     }
 
-    private func everybodyHas(_ model: String) -> Bool {
-        (presence.all(.worker).filter { $0.claims?.isEmpty == false } + presence.all(.aggregator))
-            .allSatisfy { $0.models?.contains(model) == true }
-    }
-
-    /// A model with another number of branches: who runs what is settled anew.
-    private func restart(with new: ModelBundle) async {
-        session.log("\(new.manifest.name) has another number of branches: beginning anew")
-        for runner in runners.values {
-            await runner.stop()
-            past.add(await runner.statistics())
-        }
-        runners = [:]
-        bundle = new
-        describe(new)
+    /// The same where the new model has another number of branches: they are dealt out anew beside the old ones, and those end
+    /// when all of the new ones run.
+    private func change(to new: Share) async throws {
+        (coming, changeFailure) = (new, nil)
         publishClaims()
         assign()
+        try await waitForAll {
+            if let changeFailure { throw changeFailure }
+            let parts = presence.all(.worker).map { part(of: $0, in: new)?.serves }
+            let served = Set(parts.compactMap { $0 }.joined()).union(new.serves)
+            return !parts.contains { $0 == nil } && new.starting.isEmpty && served.count >= new.branchCount
+        }
+        let old = current?.runners.values.map { $0 } ?? []
+        (current, coming) = (new, nil)
+        describe(new.bundle)
+        publishClaims()
+        for runner in old { await end(runner) }
+        scheduleAssignment()
+    }
+
+    private func giveUpComing() async {
+        guard let share = coming else { return }
+        coming = nil
+        publishClaims()
+        for runner in share.runners.values { await end(runner) }
+    }
+
+    /// Waits until the workers and the aggregator are ready for a new model, and for what is in their queues then.
+    private func waitForAll(_ workersAreReady: () throws -> Bool) async throws {
+        guard let offer = await supply?.offer else { return }
+        let start = ContinuousClock.now
+        while !isEnding, .now - start < Self.longestChange,
+            try !(workersAreReady() && presence.all(.aggregator).allSatisfy { $0.runs(offer.model) })
+        {
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        // What the last one had in its queue when it said so is answered in the old model, too.
+        if !isEnding { try await Task.sleep(for: Self.overlap) }
     }
 
     private static let longestChange = Duration.seconds(30)
@@ -344,8 +413,8 @@ public actor BranchWorker {
 
     private func publishStatistics() async {
         var total = past
-        for runner in runners.values { total.add(await runner.statistics()) }
-        var statistics = RoleStatistics(
+        for runner in runners { total.add(await runner.statistics()) }
+        statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: total.frames, dropped: total.drops)
         if let times = total.computeTimes.percentiles([50, 99]) {
             (statistics.computeP50, statistics.computeP99) = (times[0], times[1])

@@ -28,7 +28,7 @@ struct JoinTable {
     enum Outcome: Equatable {
         /// It waits for the others.
         case waiting
-        /// It was the last one: ``takeFinished`` has the answer.
+        /// It was the last one that is waited for.
         case complete(slot: Int)
         /// This branch has answered this frame already.
         case duplicate
@@ -62,6 +62,8 @@ struct JoinTable {
             (sensor, session) = (key.sensor, key.session)
         }
     }
+    /// The branches that a frame waits for, bit by bit: all, but for those that nobody serves.
+    var awaited: UInt64
     /// The open frames of each sensor, in rising order.
     private var streams: [Stream: [UInt64]] = [:]
     private var slots: [Slot] = []
@@ -74,6 +76,8 @@ struct JoinTable {
     private var queueHead = 0
     private var nextGeneration: UInt64 = 0
     private var closed: Set<Key> = []
+    /// For each stream the highest number that is no longer in ``closed``: up to there, everything is late.
+    private var forgotten: [Stream: UInt64] = [:]
     private var closedOrder: [Key] = []
     private var closedNext = 0
 
@@ -86,6 +90,7 @@ struct JoinTable {
         self.deadline = deadline
         self.maximumOpen = maximumOpen
         self.maximumClosed = maximumClosed
+        awaited = UInt64.max >> UInt64(64 - branchCount)
     }
 
     /// Takes a branch's share of a frame.
@@ -109,7 +114,7 @@ struct JoinTable {
             }
         } else {
             // A bare input has no number, so the same bytes again are a new frame: every arrival is answered.
-            if key.session != 0, closed.contains(key) { return .late }
+            if isClosed(key) { return .late }
             slot = openSlot(key, captureTime, label, now, evict)
         }
         let offset = branch * width
@@ -118,7 +123,12 @@ struct JoinTable {
         }
         slots[slot].frame.branches |= bit
         slots[slot].frame.computeTime = max(slots[slot].frame.computeTime, computeTime)
-        return slots[slot].frame.branches.nonzeroBitCount == branchCount ? .complete(slot: slot) : .waiting
+        return slots[slot].frame.branches & awaited == awaited ? .complete(slot: slot) : .waiting
+    }
+
+    private func isClosed(_ key: Key) -> Bool {
+        guard let stream = Stream(key) else { return false }
+        return closed.contains(key) || forgotten[stream].map { key.frame <= $0 } ?? false
     }
 
     private mutating func openSlot(
@@ -249,9 +259,18 @@ struct JoinTable {
         if closedOrder.count < maximumClosed {
             closedOrder.append(key)
         } else {
-            closed.remove(closedOrder[closedNext])
+            forget(closedOrder[closedNext])
             closedOrder[closedNext] = key
             closedNext = (closedNext + 1) % maximumClosed
         }
+    }
+
+    /// Keeps of an answered frame only that it is past; without that, shares that are very late would open it again.
+    private mutating func forget(_ key: Key) {
+        closed.remove(key)
+        guard let stream = Stream(key) else { return }
+        // Endless strangers do not fill the memory.
+        if forgotten.count >= maximumClosed, forgotten[stream] == nil { forgotten.removeAll(keepingCapacity: true) }
+        forgotten[stream] = max(forgotten[stream] ?? 0, key.frame)
     }
 }

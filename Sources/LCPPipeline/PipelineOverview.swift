@@ -16,13 +16,14 @@ public struct PipelineOverview: Sendable {
     }
 
     private var entries: [String: Member] = [:]
+    /// Which frames are computed, where more come than can be.
+    public var plan: FlowPlan?
     private static let maximumEntries = 1024
 
     public init() {}
 
     /// Takes a status, as it lies on `…/status/ROLE/ID`.
-    public mutating func add(status json: [UInt8]) {
-        guard let status = RoleStatus(json) else { return }
+    public mutating func add(_ status: RoleStatus) {
         let key = "\(status.role.rawValue)/\(status.id)"
         guard entries[key] != nil || entries.count < Self.maximumEntries else { return }
         // The counters of one who began anew begin anew.

@@ -24,6 +24,8 @@ public struct Prediction: Sendable, Hashable, Codable {
     public var missing: [Int]
     /// Of the slowest branch.
     public var computeMilliseconds: Double
+    /// From the first branch's features to the prediction, on the aggregator's clock; nil from aggregators that do not tell.
+    public var joinMilliseconds: Double?
     /// From capture to prediction; nil where the capture time is unknown or implausible.
     public var latencyMilliseconds: Double?
     /// The true class, where it is known.
@@ -33,6 +35,7 @@ public struct Prediction: Sendable, Hashable, Codable {
         case sensor, frame, label, probabilities, top, branches, missing, truth
         case `class` = "class"
         case computeMilliseconds = "compute_ms"
+        case joinMilliseconds = "join_ms"
         case latencyMilliseconds = "latency_ms"
     }
 
@@ -73,9 +76,11 @@ struct PredictionWriter {
     ///
     /// - Parameters:
     ///   - probabilities: one for each class.
+    ///   - joinTime: from the first branch's features until now.
     ///   - latency: nanoseconds, or nil where it is left out.
     mutating func write(
-        _ frame: JoinTable.Frame, probabilities: UnsafeBufferPointer<Float>, branchCount: Int, latency: Int64?
+        _ frame: JoinTable.Frame, probabilities: UnsafeBufferPointer<Float>, branchCount: Int, joinTime: Duration,
+        latency: Int64?
     ) {
         bytes.removeAll(keepingCapacity: true)
         var best = 0
@@ -113,6 +118,8 @@ struct PredictionWriter {
         list(~frame.branches, branchCount)
         literal("],\"compute_ms\":")
         fixed(Double(frame.computeTime) / 1000, digits: 3)
+        literal(",\"join_ms\":")
+        fixed(joinTime.milliseconds, digits: 3)
         if let latency {
             literal(",\"latency_ms\":")
             fixed(Double(latency) / 1e6, digits: 3)

@@ -51,4 +51,12 @@ struct Presence {
 
     /// Everybody of a role.
     func all(_ role: Role) -> [RoleStatus] { entries.values.map(\.status).filter { $0.role == role } }
+
+    /// Whether, since the last reconnect, an aggregator has said that it is ready, and workers for all of its branches.
+    var isWhole: Bool {
+        let ready = entries.values.filter { $0.isConfirmed && $0.status.state == .ready }.map(\.status)
+        guard let count = ready.first(where: { $0.role == .aggregator })?.branches else { return false }
+        let served = ready.filter { $0.role == .worker }.flatMap { $0.serves ?? $0.branch.map { [$0] } ?? [] }
+        return (0..<min(64, max(0, count))).allSatisfy(served.contains)
+    }
 }

@@ -40,6 +40,15 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case lost
     }
 
+    /// A worker's part of a model with another number of branches, which will take the place of the one that it runs.
+    public struct Next: Sendable, Hashable, Codable {
+        /// The hash of the model, in hexadecimal.
+        public var model: String
+        public var branches: Int
+        public var claims: [Int]
+        public var serves: [Int]
+    }
+
     public var state: State
     public var role: Role
     public var id: String
@@ -55,8 +64,12 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var claims: [Int]?
     /// Whether its branches were given on its command line.
     public var pinned: Bool?
+    /// Whether it answers an empty message on `…/probe/ID` with its counters: a sign of life.
+    public var answersProbes: Bool?
     /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
     public var models: [String]?
+    /// While the model changes to one with another number of branches.
+    public var next: Next?
     /// What runs the branches.
     public var engine: String?
     /// Of lcp.
@@ -72,11 +85,12 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, host, engine, version,
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine, version,
             cores
         case modelHash = "model_hash"
         case processID = "pid"
         case computeTime = "compute_ms"
+        case answersProbes = "answers_probes"
     }
 
     public init(state: State, role: Role, id: String, birth: String) {
@@ -94,6 +108,16 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         self = status
     }
 
+    /// Reads the status of a message; nil also where somebody speaks for another: a broker's access list can say who may write
+    /// which topic, and not what stands in it.
+    public init?(_ message: MQTTMessageView, topics: Topics) {
+        self.init(Array(message.payload))
+        guard message.topic == topics.status(role, id) else { return nil }
+    }
+
+    /// Whether it computes or joins a model, given by its hash in hexadecimal.
+    func runs(_ model: String) -> Bool { models?.contains(model) == true }
+
     var json: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -108,8 +132,12 @@ public final class RoleSession: Sendable {
     public let qos: QoS
     public let log: Log
     let order: PredictionOrder
+    let policy: FramePolicy
+    let queueLimit: Int
+    let deadline: Duration
     /// What waits for a branch that computes for long, as the pipeline's policy says.
     let inputBuffer: MQTTBufferPolicy
+    private let configuration: PipelineConfiguration
     private let current: Mutex<RoleStatus>
 
     /// What the role says of itself now.
@@ -126,8 +154,12 @@ public final class RoleSession: Sendable {
         }
         MQTTClient.keepFreedMemory(upTo: 16 << 20)
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        self.configuration = configuration
         qos = configuration.qos
         order = configuration.order
+        policy = configuration.policy
+        queueLimit = configuration.queueLimit
+        deadline = configuration.deadline
         inputBuffer =
             switch configuration.policy {
             case .latest: .init(maximumMessages: 1024, maximumBytes: 64 << 20, keepsNewestOfTopic: true)
@@ -138,7 +170,7 @@ public final class RoleSession: Sendable {
         current = Mutex(status)
 
         var mqtt = configuration.mqtt
-        mqtt.clientID = "\(configuration.prefix)-\(configuration.pipeline)-\(status.role.rawValue)-\(status.id)"
+        mqtt.clientID = Self.clientID(configuration, status.role, status.id)
         var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
         lost.branch = status.branch
         mqtt.will = .init(topic: topics.status(status.role, status.id), payload: lost.json)
@@ -174,6 +206,21 @@ public final class RoleSession: Sendable {
         return status
     }
 
+    private static func clientID(_ configuration: PipelineConfiguration, _ role: Role, _ id: String) -> String {
+        "\(configuration.prefix)-\(configuration.pipeline)-\(role.rawValue)-\(id)"
+    }
+
+    /// Takes the connection of a process that keeps it and does nothing: the broker ends it and publishes the last will. A
+    /// process that lives after all connects again by itself.
+    ///
+    /// - Throws: ``MQTTError`` where the broker refuses.
+    func takeConnection(of role: Role, _ id: String) async throws {
+        var mqtt = configuration.mqtt
+        mqtt.clientID = Self.clientID(configuration, role, id)
+        mqtt.will = nil
+        try await MQTTClient.withConnection(mqtt) { _ in }
+    }
+
     /// Connects and runs `body`, which says ``ready()`` and returns when the role is over. Then the status becomes
     /// `disconnected` and the connection is closed, also where the task is cancelled.
     ///
@@ -205,7 +252,7 @@ public final class RoleSession: Sendable {
             // Not as a child of a task that may be cancelled: the goodbye is said in any case. The close waits for it.
             var last = status
             last.state = .disconnected
-            (last.serves, last.claims, last.models) = (nil, nil, nil)
+            (last.serves, last.claims, last.models, last.next) = (nil, nil, nil, nil)
             let json = last.json
             let topic = topics.status(status.role, status.id)
             json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }

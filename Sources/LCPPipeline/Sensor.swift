@@ -30,6 +30,14 @@ public actor Sensor {
     private let number = UInt64.random(in: 1...UInt64.max)
     private var frames: UInt64 = 0
     private var drops = Drops()
+    /// The frames without an answer, where answers are promised.
+    private var outbox: Outbox?
+    /// Whether frames wait in the outbox for the pipeline.
+    private var isHolding = false
+    /// Whether the outbox is ahead of what the source gives.
+    private var isCatchingUp = false
+    private var presence = Presence()
+    private var subscriptions: [MQTTSubscription] = []
 
     /// Prepares the source; nothing is sent yet.
     ///
@@ -52,11 +60,12 @@ public actor Sensor {
     /// - Throws: ``MQTTError``, ``PipelineError`` or ``DatasetError``.
     @discardableResult
     public func run() async throws -> UInt64 {
-        try await session.run { try await publishFrames() }
+        try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await publishFrames() }
         return frames
     }
 
     private func publishFrames() async throws {
+        if session.qos != .atMostOnce { try await promiseAnswers() }
         try await session.ready()
         session.log("ready: publishes on \(session.topics.input(session.status.id))")
         let topic = session.topics.input(session.status.id)
@@ -76,9 +85,20 @@ public actor Sensor {
             if clock.now >= nextStatistics {
                 nextStatistics = clock.now + .seconds(5)
                 let uptime = (clock.now - started).milliseconds / 1000
-                session.publishStatistics(RoleStatistics(uptime: uptime, frames: frames, dropped: drops.counts).json)
+                session.publishStatistics(RoleStatistics(uptime: uptime, frames: frames, dropped: dropped).json)
             }
         }
+        // What was published while the connection was lost is still to be sent.
+        while !Task.isCancelled, (outbox?.waitingCount ?? 0) > 0 {
+            pump()
+            try await clock.sleep(for: .milliseconds(5))
+        }
+    }
+
+    private var dropped: [String: UInt64] {
+        var counts = drops.counts
+        if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
+        return counts
     }
 
     private func publish(_ frame: SensorFrame, number: UInt64, topic: String) {
@@ -89,12 +109,21 @@ public actor Sensor {
             kind: .input, dtype: .uint8, shape: shape, session: self.number, frame: number,
             captureTime: wallClockNanoseconds(), label: frame.label)
         let message = TensorMessage.encode(header, tensor)
-        guard session.qos != .atMostOnce || session.client.isConnected else {
+        if outbox != nil {
+            outbox?.add(number, message)
+            if !session.client.isConnected { isHolding = true }
+            return pump()
+        }
+        guard session.client.isConnected else {
             if let line = drops.add("not_connected", "dropped frame \(number): there is no connection") {
                 session.log(line)
             }
             return
         }
+        send(message, topic)
+    }
+
+    private func send(_ message: [UInt8], _ topic: String) {
         let failure = message.withUnsafeBytes { bytes -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(bytes, to: topic, qos: session.qos)
@@ -104,9 +133,72 @@ public actor Sensor {
             }
         }
         if let failure {
-            if let line = drops.add("buffer_full", "dropped frame \(number): \(failure)") { session.log(line) }
+            if let line = drops.add("buffer_full", "dropped a frame: \(failure)") { session.log(line) }
         } else {
             frames += 1
         }
     }
+
+    // MARK: Answers to all frames
+
+    /// Listens to what becomes of the frames, so that none is lost with a broker.
+    private func promiseAnswers() async throws {
+        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
+        subscriptions = [
+            try await session.client.subscribe(to: session.topics.statuses) { [weak self, topics = session.topics] message in
+                guard let status = RoleStatus(message, topics: topics) else { return }
+                Task { await self?.heard(status) }
+            },
+            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {
+                [weak self] message in
+                guard let frame = Prediction(Array(message.payload)).flatMap({ UInt64($0.frame) }) else { return }
+                Task { await self?.answered(frame) }
+            },
+        ]
+    }
+
+    private func heard(_ status: RoleStatus) {
+        _ = presence.update(status)
+        goOn()
+    }
+
+    private func answered(_ frame: UInt64) {
+        outbox?.answered(frame, now: .now)
+        pump()
+    }
+
+    private func reconnected() {
+        guard outbox != nil else { return }
+        presence.reconnected(now: .now)
+        outbox?.sendAgain()
+        (isHolding, isCatchingUp) = (true, true)
+        // Where somebody does not come back, the others answer without it.
+        Task { [weak self] in
+            try? await Task.sleep(for: Self.longestHold)
+            await self?.release()
+        }
+    }
+
+    private func goOn() {
+        if isHolding, session.client.isConnected, presence.isWhole { release() }
+    }
+
+    private func release() {
+        guard isHolding, session.client.isConnected else { return }
+        isHolding = false
+        if let waiting = outbox?.waitingCount, waiting > 0 { session.log("sends the \(waiting) frames that waited") }
+        pump()
+    }
+
+    /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where workers keep only the
+    /// newest frame of a sensor, one at a time.
+    private func pump() {
+        guard !isHolding else { return }
+        let topic = session.topics.input(session.status.id)
+        let window = !isCatchingUp ? Int.max : session.policy == .latest ? 1 : min(32, session.queueLimit)
+        while let message = outbox?.next(window: window, now: .now) { send(message, topic) }
+        if outbox?.waitingCount == 0 { isCatchingUp = false }
+    }
+
+    private static let longestHold = Duration.seconds(5)
 }

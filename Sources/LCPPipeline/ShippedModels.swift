@@ -56,6 +56,10 @@ extension ModelBundle {
     public static func find(_ name: String) throws -> ModelBundle {
         if access("\(name)/model.json", F_OK) == 0 || name.contains("/") { return try ModelBundle(path: name) }
         if let path = ShippedFiles.path("Models/\(name)") { return try ModelBundle(path: path) }
+        if (try? Network.named(name)) != nil {
+            throw PipelineError(
+                "\(name) is a network without weights: train it with lcp train \(name), and name the folder that this writes")
+        }
         throw PipelineError(
             "there is no model \(name): neither a folder here nor one that came with lcp; a shipped model stands in Models/ "
                 + "beside the program, in ../share/lcp, or in the folder that LCP_HOME names")

@@ -19,8 +19,9 @@ public struct Topics: Sendable, Hashable {
     public func input(_ sensor: String) -> String { "\(root)/input/\(sensor)" }
     /// All inputs.
     public var inputs: String { "\(root)/input/+" }
-    /// All inputs, shared between the replicas of one branch.
-    public func sharedInputs(branch: Int) -> String { "$share/branch-\(branch)/\(inputs)" }
+    /// All inputs, shared between the replicas of one branch. While a model takes another's place that has another number of
+    /// branches, those of both are computed.
+    public func sharedInputs(branch: Int, of count: Int) -> String { "$share/branch-\(branch)-of-\(count)/\(inputs)" }
 
     /// Where a branch publishes what it made of a sensor's frames.
     public func features(branch: Int, sensor: String) -> String { "\(root)/features/\(branch)/\(sensor)" }
@@ -40,6 +41,12 @@ public struct Topics: Sendable, Hashable {
     /// The statuses of all workers.
     public var workerStatuses: String { "\(root)/status/worker/+" }
 
+    /// The retained plan that says which frames are computed where more come than can be.
+    public var flow: String { "\(root)/flow" }
+
+    /// Where a worker is asked for a sign of life.
+    public func probe(_ id: String) -> String { "\(root)/probe/\(id)" }
+
     /// The retained manifest of the pipeline's model.
     public var modelManifest: String { "\(root)/model/manifest" }
     /// A piece of a file of the model, named by the SHA-256 of the file.
@@ -49,6 +56,8 @@ public struct Topics: Sendable, Hashable {
 
     /// The counters of one process.
     public func statistics(_ role: Role, _ id: String) -> String { "\(root)/stats/\(role.rawValue)/\(id)" }
+    /// The counters of all workers.
+    public var workerStatistics: String { "\(root)/stats/worker/+" }
 
     /// The last level of a topic: the sensor of an input, features or prediction topic.
     public static func sensor(of topic: String) -> String {

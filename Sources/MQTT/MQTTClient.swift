@@ -165,15 +165,18 @@ public final class MQTTClient: Sendable {
     /// - Parameters:
     ///   - filter: a topic, perhaps with `+` and `#`; `$share/GROUP/FILTER` shares the messages with other clients.
     ///   - buffer: what is held for a slow consumer, and what happens when it is full.
+    ///   - accepts: called on the event loop's thread for every message, before it is copied; one that it says no to is not
+    ///     held. It must not block.
     /// - Throws: ``MQTTError/Code/notAuthorized`` where the broker refuses, ``MQTTError/Code/invalidConfiguration`` for a filter
     ///   that is none, ``MQTTError/Code/closed``.
     public func subscribe(
         to filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions(),
-        buffer: MQTTBufferPolicy = MQTTBufferPolicy()
+        buffer: MQTTBufferPolicy = MQTTBufferPolicy(),
+        where accepts: (@Sendable (MQTTMessageView) -> Bool)? = nil
     ) async throws(MQTTError) -> MQTTSubscription {
         try await subscribe(
             filter, options,
-            MessageBuffer(policy: buffer) { [weak eventLoop, connection] in
+            MessageBuffer(policy: buffer, accepts: accepts) { [weak eventLoop, connection] in
                 eventLoop?.execute { connection.roomIsBack() }
             })
     }

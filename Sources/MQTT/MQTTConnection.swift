@@ -615,7 +615,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         if let identified {
             deliver(view, to: identified)
             for entry in more { deliver(view, to: entry) }
-        } else if entries.count == 1 {
+        } else if nextIdentifier == 1, entries.count == 1 {
+            // There never was another, whose last message this could be.
             deliver(view, to: entries[0])
         } else {
             let isV5 = configuration.protocolVersion == .v5
@@ -633,7 +634,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 isInCallback = true
                 handler(view)
                 isInCallback = false
-            } else if buffer.deliver(view.message, mayStopReading: !pauseIsOver) == .full {
+            } else if buffer.accepts?(view) != false,
+                buffer.deliver(view.message, mayStopReading: !pauseIsOver) == .full
+            {
                 stopReading()
             }
         }

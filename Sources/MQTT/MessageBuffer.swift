@@ -50,16 +50,19 @@ final class MessageBuffer: Sendable {
     let policy: MQTTBufferPolicy
     /// Called on the event loop in place of keeping the message, where there is one.
     let handler: (@Sendable (MQTTMessageView) -> Void)?
+    /// Called on the event loop; what it says no to is not kept.
+    let accepts: (@Sendable (MQTTMessageView) -> Bool)?
     private let state = Mutex(State())
     /// Called, on any thread, when half of a full buffer was taken.
     let onRoom: @Sendable () -> Void
 
     init(
         policy: MQTTBufferPolicy, handler: (@Sendable (MQTTMessageView) -> Void)? = nil,
-        onRoom: @escaping @Sendable () -> Void
+        accepts: (@Sendable (MQTTMessageView) -> Bool)? = nil, onRoom: @escaping @Sendable () -> Void
     ) {
         self.policy = policy
         self.handler = handler
+        self.accepts = accepts
         self.onRoom = onRoom
     }
 

@@ -106,6 +106,15 @@ public enum TensorMessage {
         payload.count >= 4 && UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)) == 0x5450_434C
     }
 
+    /// The session and the frame of a message that may still be damaged; nil where it is none.
+    public static func identity(_ payload: UnsafeRawBufferPointer) -> (session: UInt64, frame: UInt64)? {
+        guard isTensorMessage(payload), payload.count >= TensorMessageHeader.size else { return nil }
+        return (
+            UInt64(littleEndian: payload.loadUnaligned(fromByteOffset: 24, as: UInt64.self)),
+            UInt64(littleEndian: payload.loadUnaligned(fromByteOffset: 32, as: UInt64.self))
+        )
+    }
+
     /// Bytes of a message with `dataSize` bytes of elements.
     public static func size(dataSize: Int) -> Int { TensorMessageHeader.size + dataSize }
 

@@ -32,15 +32,11 @@ struct BrokerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
-            throw PipelineError(
-                "Brokers/local/mosquitto.conf is missing: it stands beside the program, in ../share/lcp, or in LCP_HOME"
-            )
-        }
+        let configuration = try BrokerProcess.localConfiguration()
         let (bind, port, quiet) = (bind, port, quiet)
         try await untilStopped(atEOF: stopAtEOF) {
             let broker = try BrokerProcess.start(
-                configuration: try BrokerProcess.configuration(file: file), host: bind, port: port, isQuiet: quiet)
+                configuration: configuration, host: bind, port: port, isQuiet: quiet)
             defer { broker.process.stop() }
             writeLine("the broker listens on \(broker.url); Ctrl-C stops it")
             if bind != "127.0.0.1", bind != "::1", bind != "localhost" {

@@ -15,9 +15,11 @@ struct ChaosCommand: AsyncParsableCommand {
             Examples:
               lcp chaos proxy --broker mqtt://localhost --listen 1884 --duplicate 1 --reorder 0.1
               lcp chaos process --pid 4711 --signal pause --for 10
+              lcp chaos broker --after 30 --down 5
               lcp chaos disk --folder /mnt/data --leave 1MB --for 30
+              lcp chaos promises
             """,
-        subcommands: [Proxy.self, ProcessFaults.self, Disk.self])
+        subcommands: [Proxy.self, ProcessFaults.self, Broker.self, Disk.self, Promises.self])
 
     /// What a time on the command line may be, seconds.
     static let longestTime = 86_400.0

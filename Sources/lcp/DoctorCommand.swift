@@ -175,7 +175,7 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     private static func sharing(_ client: MQTTClient, _ topics: Topics) async throws -> Check {
-        let first = try await client.subscribe(to: topics.sharedInputs(branch: 0))
+        let first = try await client.subscribe(to: topics.sharedInputs(branch: 0, of: 1))
         try await client.publish([1], to: topics.input("doctor"))
         guard try await next(first) != nil else {
             return Check(

@@ -27,6 +27,7 @@ struct StatusCommand: AsyncParsableCommand {
     private struct Report: Encodable {
         var pipeline: String
         var missing_branches: [Int]?
+        var overload: FlowPlan?
         var members: [PipelineOverview.Member]
     }
 
@@ -45,7 +46,7 @@ struct StatusCommand: AsyncParsableCommand {
             let overview = Mutex(PipelineOverview())
             try await MQTTClient.withConnection(configuration.mqtt) { client in
                 let statuses = try await client.subscribe(to: topics.statuses) { message in
-                    overview.withLock { $0.add(status: Array(message.payload)) }
+                    if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
                 }
                 let statistics = try await client.subscribe(to: "\(topics.root)/stats/+/+") { message in
                     let levels = message.topic.split(separator: "/")
@@ -56,7 +57,11 @@ struct StatusCommand: AsyncParsableCommand {
                             id: String(levels[levels.count - 1]))
                     }
                 }
+                let plans = try await client.subscribe(to: topics.flow) { message in
+                    overview.withLock { $0.plan = FlowPlan(Array(message.payload)) }
+                }
                 defer {
+                    plans.unsubscribe()
                     statuses.unsubscribe()
                     statistics.unsubscribe()
                 }
@@ -70,7 +75,7 @@ struct StatusCommand: AsyncParsableCommand {
             let seen = overview.withLock { $0 }
             if json {
                 let report = Report(
-                    pipeline: topics.root, missing_branches: seen.missingBranches, members: seen.members)
+                    pipeline: topics.root, missing_branches: seen.missingBranches, overload: seen.plan, members: seen.members)
                 return writeLine(try jsonLine(report))
             }
             writeLine(Self.table(seen, topics.root))
@@ -82,21 +87,22 @@ struct StatusCommand: AsyncParsableCommand {
         guard !members.isEmpty else { return "nobody is in \(root): start a worker, an aggregator and a sensor" }
         var table = Table(
             [
-                "role", "name", "state", "branches", "model", "frames/s", "queue ms", "compute ms", "incomplete",
+                "role", "name", "state", "branches", "model", "frames/s", "queue ms", "compute ms", "missing", "late",
                 "dropped",
             ],
-            rightAligned: [5, 6, 7, 8, 9])
+            rightAligned: [5, 6, 7, 8, 9, 10])
         func number(_ value: Double?, _ digits: Int) -> String { value.map { fixed($0, digits: digits) } ?? "" }
         for member in members {
             let (status, statistics) = (member.status, member.statistics)
             let isGone = status.state == .lost || status.state == .disconnected
-            let dropped = statistics?.dropped.values.reduce(0, +)
+            let dropped = statistics?.dropped.filter { $0.key != "late" }.values.reduce(0, +)
             table.add([
                 status.role.rawValue, Log.printable(String(status.id.prefix(32))), status.state.rawValue,
                 (status.serves ?? []).map(String.init).joined(separator: ","),
                 Log.printable(String((status.model ?? "").prefix(32))),
                 isGone ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
                 number(statistics?.computeP50, 2), statistics?.incomplete.map { "\($0)" } ?? "",
+                status.role == .aggregator ? statistics.map { "\($0.dropped["late"] ?? 0)" } ?? "" : "",
                 dropped.map { "\($0)" } ?? "",
             ])
         }
@@ -104,6 +110,11 @@ struct StatusCommand: AsyncParsableCommand {
         if let missing = overview.missingBranches, !missing.isEmpty {
             text +=
                 "\n  nobody runs branch\(missing.count == 1 ? "" : "es") \(missing.map(String.init).joined(separator: ", ")): start another worker"
+        }
+        for (sensor, stream) in (overview.plan?.sensors ?? [:]).sorted(by: { $0.key < $1.key })
+        where stream.rule.every > 1 {
+            text +=
+                "\n  more comes from \(Log.printable(String(sensor.prefix(32)))) than can be computed: one frame of \(stream.rule.every) is"
         }
         return text
     }

@@ -229,4 +229,25 @@ import Testing
         let found = try await answers
         #expect(found.count == 1500 && found.values.allSatisfy { $0.branches == [0, 1] })
     }
+
+    /// Models with other numbers of branches, more and fewer: dealt out beside the old ones, and no frame is lost.
+    @Test func aModelWithOtherBranchesTakesOverWhileFramesCome() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split2")
+        try devices.start("aggregator", "agg", ["--deadline", "10000"])
+        for name in ["a", "b", "c"] { try devices.start("worker", name) }
+        try await devices.wait("three") { devices.owners($0).values.joined().count == 3 }
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        async let answers = devices.frames(0..<2500)
+        for (model, count) in [("lenet-split8", 8), ("lenet-split4", 4)] {
+            try await devices.push(model)
+            try await devices.wait("\(count) branches") { known in
+                ["a", "b", "c"].allSatisfy { known[$0]?.branches == count && known[$0]?.next == nil }
+                    && Set(devices.owners(known).keys) == Set(0..<count)
+            }
+        }
+        let found = try await answers
+        #expect(found.count == 2500 && found.values.allSatisfy { $0.missing.isEmpty })
+        #expect(Set(found.values.map(\.branches.count)) == [2, 4, 8])
+    }
 }

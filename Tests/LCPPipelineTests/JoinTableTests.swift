@@ -156,8 +156,22 @@ import Testing
         }
         #expect(bench.add(0, frame: 19) == .late)
         #expect(bench.add(0, frame: 12) == .late)
-        // Too long ago to be known.
-        #expect(bench.add(0, frame: 11) == .complete(slot: 0))
+        // Too long ago to be known one by one: everything up to there is late.
+        #expect(bench.add(0, frame: 11) == .late)
+        #expect(bench.add(0, frame: 0) == .late)
+        #expect(bench.add(0, frame: 20) == .complete(slot: 0))
+    }
+
+    @Test func aBranchThatIsNotAwaitedHoldsNothingUp() {
+        var bench = Bench()
+        bench.table.awaited = 0b101
+        #expect(bench.add(0) == .waiting)
+        guard case .complete(let slot) = bench.add(2) else {
+            Issue.record("the frame is not complete")
+            return
+        }
+        #expect(bench.take(slot).0.branches == 0b101)
+        #expect(bench.add(1) == .late)
     }
 
     /// Whatever comes in whatever order: every key is answered once, and all bounds hold.

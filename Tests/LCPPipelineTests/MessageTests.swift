@@ -19,7 +19,7 @@ import Testing
     {
         var writer = PredictionWriter(labels: labels)
         probabilities.withUnsafeBufferPointer {
-            writer.write(frame, probabilities: $0, branchCount: 4, latency: latency)
+            writer.write(frame, probabilities: $0, branchCount: 4, joinTime: .microseconds(700), latency: latency)
         }
         return writer.bytes
     }
@@ -29,7 +29,7 @@ import Testing
             Self.frame(number: .max, label: 1), [0.25, 0.5, 0.25], labels: ["no", "yes", "perhaps"], latency: 1_500_000)
         let expected =
             #"{"sensor":"cam","frame":"18446744073709551615","class":1,"label":"yes","probabilities":[0.25,0.5,0.25],"#
-            + #""branches":[0,1,3],"missing":[2],"compute_ms":1.234,"latency_ms":1.5,"truth":1}"#
+            + #""branches":[0,1,3],"missing":[2],"compute_ms":1.234,"join_ms":0.7,"latency_ms":1.5,"truth":1}"#
         #expect(String(decoding: json, as: UTF8.self) == expected)
         let read = try #require(Prediction(json))
         #expect(read.class == 1 && read.missing == [2] && read.truth == 1 && read.confidence == 0.5)

@@ -135,7 +135,7 @@ refuse "TLS 1.1" handshake -tls1_1 -cipher DEFAULT:@SECLEVEL=0
 
 # Rights: what each user needs, and what it must not do.
 may sensor lcp/p/input/cam worker 'lcp/p/input/+'
-may sensor lcp/p/input/cam worker '$share/branch-0/lcp/p/input/+'
+may sensor lcp/p/input/cam worker '$share/branch-0-of-4/lcp/p/input/+'
 may sensor lcp/p/status/sensor/cam viewer 'lcp/p/status/+/+'
 may sensor lcp/p/stats/sensor/cam viewer 'lcp/#'
 may worker lcp/p/features/0/cam aggregator 'lcp/p/features/+/+'
@@ -159,7 +159,7 @@ may_not aggregator lcp/p/features/0/cam operator 'lcp/#'
 may_not viewer lcp/p/prediction/cam operator 'lcp/#'
 may_not operator other/topic operator 'other/#'
 may_not operator lcp/p/input/cam sensor 'lcp/#'
-may_not operator lcp/p/input/cam aggregator '$share/branch-0/lcp/p/input/+'
+may_not operator lcp/p/input/cam aggregator '$share/branch-0-of-4/lcp/p/input/+'
 may_not operator lcp/p/prediction/cam worker '$share/all/lcp/#'
 
 # Starting again.

@@ -100,6 +100,18 @@ public final class BrokerProcess: Sendable {
         }
     }
 
+    /// The text of the configuration for one machine that comes with the program, without its listeners.
+    ///
+    /// - Throws: ``PipelineError`` where it is missing.
+    public static func localConfiguration() throws -> String {
+        guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
+            throw PipelineError(
+                "Brokers/local/mosquitto.conf is missing: it stands beside the program, in ../share/lcp, or in LCP_HOME"
+            )
+        }
+        return try configuration(file: file)
+    }
+
     /// The text of a configuration without its listeners.
     public static func configuration(file: String) throws -> String {
         let text = String(decoding: try FileIO.read(file, limit: 32_768), as: UTF8.self)

@@ -29,6 +29,8 @@ struct ModelShowCommand: ParsableCommand {
                     "\(bundle.manifest.name) is a model bundle and shown as it is, without \(options.changes.joined(separator: " "))"
                 )
             }
+            // A damaged one is not shown as if it could be used.
+            _ = try bundle.parameters()
             let report = try BundleReport(bundle)
             writeLine(json ? try jsonLine(report) : report.text)
         }

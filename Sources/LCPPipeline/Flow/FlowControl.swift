@@ -1,0 +1,242 @@
+/// Notices that more frames come than the slowest branch can compute, and chooses which ones are: a pure state machine with time
+/// passed in.
+///
+/// All that it needs is in the features that the aggregator receives: how long every frame waited and was computed, and its
+/// number, which tells how many the sensor has sent. What the slowest branch can do is dealt out to the sensors max-min fairly
+/// (Bertsekas and Gallager, *Data Networks*, 6.5.2): a sensor that sends little is answered in full. The frames of several
+/// sensors are spread over time, so that they do not wait for each other.
+struct FlowControl {
+    private struct Sensor {
+        var session: UInt64
+        /// The frame with the highest number, and when it reached a worker.
+        var newest: (frame: UInt64, arrival: ContinuousClock.Instant)
+        /// The same when the rate was last measured.
+        var measured: (frame: UInt64, arrival: ContinuousClock.Instant)
+        /// Frames a second; nil until it is known.
+        var rate: Double?
+        /// Shares of frames without numbers since the rate was last measured.
+        var unnumbered = 0
+        var rule = FlowPlan.Rule()
+        var before = FlowPlan.Rule()
+        var from: UInt64 = 0
+    }
+
+    private struct Branch {
+        /// The latest compute times, seconds.
+        var computeTimes = Latest()
+        var queueTimes = Latest()
+    }
+
+    private let branchCount: Int
+    /// The part of a frame's compute time that frames may wait, on the average, before there is too much to do.
+    private let tolerance: Double
+    private var sensors: [String: Sensor] = [:]
+    private var branches: [Branch]
+    private var lastChange: ContinuousClock.Instant?
+    private var overloads = 0
+    private(set) var plan = FlowPlan()
+
+    /// The load that is aimed at, of what the slowest branch can do.
+    private static let target = 0.9
+    /// Where more is aimed at later, it is this: a little less, so that it does not go to and fro.
+    private static let easing = 0.85
+    private static let easingInterval = Duration.seconds(2)
+    private static let longestSilence = Duration.seconds(2)
+    /// A plan holds from the frames on that come so much later: by then all workers have it.
+    private static let notice = 0.05
+    /// A second plan waits until the first one holds.
+    private static let changeInterval = Duration.milliseconds(200)
+    /// How often a plan is looked at.
+    static let interval = Duration.milliseconds(100)
+
+    init(branchCount: Int, policy: FramePolicy, queueLimit: Int) {
+        self.branchCount = branchCount
+        tolerance =
+            switch policy {
+            case .latest: 0.25
+            case .all: 0.5 * Double(queueLimit)
+            }
+        branches = Array(repeating: Branch(), count: branchCount)
+    }
+
+    /// Whether there is anything to look at.
+    var isIdle: Bool { sensors.isEmpty && plan.sensors.isEmpty }
+
+    /// A branch sent its share of a frame, which waited and was computed for so long, in microseconds.
+    mutating func came(
+        _ sensor: String, session: UInt64, frame: UInt64, branch: Int, queue: UInt32, compute: UInt32,
+        now: ContinuousClock.Instant
+    ) {
+        branches[branch].computeTimes.add(Double(compute) / 1e6)
+        branches[branch].queueTimes.add(Double(queue) / 1e6)
+        let arrival = now - .microseconds(Int64(queue) + Int64(compute))
+        guard var known = sensors[sensor], known.session == session else {
+            guard sensors.count < FlowPlan.maximumSensors || sensors[sensor] != nil else { return }
+            var fresh = Sensor(session: session, newest: (frame, arrival), measured: (frame, arrival))
+            // A sensor that began anew goes on under its rule.
+            if let before = sensors[sensor] {
+                (fresh.rule, fresh.before, fresh.rate) = (before.rule, before.rule, before.rate)
+            }
+            sensors[sensor] = fresh
+            return
+        }
+        if session == 0 {
+            known.unnumbered += 1
+            known.newest = (frame, arrival)
+        } else if frame > known.newest.frame {
+            known.newest = (frame, arrival)
+        } else {
+            return
+        }
+        sensors[sensor] = known
+    }
+
+    /// Looks at the load.
+    ///
+    /// - Parameter replicas: how many workers serve each branch.
+    /// - Returns: a new plan, where there is one.
+    mutating func evaluate(replicas: [Int], now: ContinuousClock.Instant) -> FlowPlan? {
+        measureRates(now)
+        guard let capacity = capacity(replicas) else { return nil }
+        let demand = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) }
+        let admitted = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) / Double($1.rule.every) }
+        if let lastChange, now - lastChange < Self.changeInterval { return nil }
+        // One that computes on the connection's thread reads no frame before it computes it, so that nothing is seen to wait.
+        overloads = admitted > capacity ? overloads + 1 : 0
+        if overloads >= (isWaiting(replicas) ? 1 : 5) {
+            overloads = 0
+            return change(to: rules(share: capacity * Self.target, replicas, now), now)
+        }
+        guard !plan.sensors.isEmpty, let lastChange, now - lastChange >= Self.easingInterval else { return nil }
+        if demand <= capacity * Self.easing { return change(to: [:], now) }
+        let eased = rules(share: capacity * Self.easing, replicas, now)
+        let gained = sensors.reduce(0) { $0 + ($1.value.rate ?? 0) / Double(eased[$1.key]?.every ?? 1) }
+        return gained > 1.15 * admitted ? change(to: eased, now) : nil
+    }
+
+    private mutating func measureRates(_ now: ContinuousClock.Instant) {
+        for (name, sensor) in sensors {
+            if now - sensor.newest.arrival > Self.longestSilence {
+                sensors[name] = nil
+                continue
+            }
+            let seconds = (sensor.newest.arrival - sensor.measured.arrival) / .seconds(1)
+            guard seconds >= 0.05 else { continue }
+            let frames =
+                sensor.session == 0
+                ? Double(sensor.unnumbered) / Double(branchCount) * Double(sensor.rule.every)
+                : Double(sensor.newest.frame - sensor.measured.frame)
+            // One that jumps over numbers has not sent those in between.
+            let rate = min(frames / seconds, 1e6)
+            sensors[name]!.rate = sensor.rate.map { 0.6 * $0 + 0.4 * rate } ?? rate
+            sensors[name]!.measured = sensor.newest
+            sensors[name]!.unnumbered = 0
+        }
+    }
+
+    /// Frames a second that the slowest branch can do; nil while that is unknown.
+    private func capacity(_ replicas: [Int]) -> Double? {
+        zip(branches, replicas).compactMap { branch, count in
+            guard count > 0, let time = branch.computeTimes.median, time > 0 else { return nil }
+            return Double(count) / time
+        }.min()
+    }
+
+    private func isWaiting(_ replicas: [Int]) -> Bool {
+        zip(branches, replicas).contains { branch, count in
+            guard count > 0, let time = branch.computeTimes.median, let wait = branch.queueTimes.mean else {
+                return false
+            }
+            return wait > tolerance * time
+        }
+    }
+
+    /// The rules under which all sensors together send `share` frames a second at most.
+    private func rules(share: Double, _ replicas: [Int], _ now: ContinuousClock.Instant) -> [String: FlowPlan.Rule] {
+        var rest = share
+        var result: [String: FlowPlan.Rule] = [:]
+        let known = sensors.compactMap { name, sensor in sensor.rate.map { (name: name, rate: $0) } }
+            .sorted { ($0.rate, $0.name) < ($1.rate, $1.name) }
+        for (index, sensor) in known.enumerated() {
+            let fair = rest / Double(known.count - index)
+            let every = sensor.rate <= fair ? 1 : coprime(UInt64((sensor.rate / fair - 0.01).rounded(.up)), replicas)
+            if every > 1 { result[sensor.name] = FlowPlan.Rule(every: every) }
+            rest -= sensor.rate / Double(every)
+        }
+        // The frames of one sensor lie a period apart: those of the others come in between.
+        let names = result.keys.sorted()
+        for (index, name) in names.enumerated() {
+            let (every, sensor) = (result[name]!.every, sensors[name]!)
+            guard sensor.session != 0, let rate = sensor.rate, rate > 0 else { continue }
+            let period = Double(every) / rate
+            let wanted = period * Double(index) / Double(names.count)
+            let sinceNewest = (now - sensor.newest.arrival) / .seconds(1)
+            func distance(_ step: UInt64) -> Double {
+                let time = Double(step) / rate - sinceNewest
+                let offset = (time - wanted).truncatingRemainder(dividingBy: period)
+                let positive = offset < 0 ? offset + period : offset
+                return min(positive, period - positive)
+            }
+            let step = (0..<min(every, 4096)).min { distance($0) < distance($1) } ?? 0
+            result[name]!.phase = (sensor.newest.frame % every + step) % every
+        }
+        return result
+    }
+
+    /// At least `every`, and sharing no factor with the number of any branch's replicas: the broker deals the frames out in turn, and
+    /// all would fall to the same one.
+    private func coprime(_ every: UInt64, _ replicas: [Int]) -> UInt64 {
+        func divisor(_ a: UInt64, _ b: UInt64) -> UInt64 { b == 0 ? a : divisor(b, a % b) }
+        var every = max(2, min(every, 1_000_000))
+        while replicas.contains(where: { $0 > 1 && divisor(every, UInt64($0)) != 1 }) { every += 1 }
+        return every
+    }
+
+    private mutating func change(
+        to rules: [String: FlowPlan.Rule], _ now: ContinuousClock.Instant
+    ) -> FlowPlan? {
+        let isNew = sensors.contains { name, sensor in
+            let rule = rules[name] ?? FlowPlan.Rule()
+            // What held before is no longer named once it is long past.
+            return rule != sensor.rule || rule.every == 1 && sensor.before.every > 1
+        }
+        guard isNew || sensors.isEmpty else { return nil }
+        lastChange = now
+        var next = FlowPlan()
+        for name in sensors.keys {
+            var sensor = sensors[name]!
+            sensor.before = sensor.rule
+            sensor.rule = rules[name] ?? FlowPlan.Rule()
+            let seconds = (now - sensor.newest.arrival) / .seconds(1) + Self.notice
+            let ahead = UInt64(min(1e9, (sensor.rate ?? 0) * seconds)) + 2
+            let (from, overflow) = sensor.newest.frame.addingReportingOverflow(ahead)
+            sensor.from = sensor.session == 0 || overflow ? 0 : from
+            sensors[name] = sensor
+            if sensor.rule.every > 1 || sensor.before.every > 1 {
+                next.sensors[name] = .init(
+                    rule: sensor.rule, before: sensor.before, session: sensor.session, from: sensor.from)
+            }
+        }
+        plan = next
+        return next
+    }
+}
+
+/// The latest numbers of a kind.
+private struct Latest {
+    private var values: [Double] = []
+    private var next = 0
+    private static let capacity = 15
+
+    mutating func add(_ value: Double) {
+        if values.count < Self.capacity {
+            values.append(value)
+        } else {
+            values[next] = value
+            next = (next + 1) % Self.capacity
+        }
+    }
+
+    var median: Double? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
+    var mean: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
+}

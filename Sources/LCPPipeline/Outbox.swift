@@ -1,0 +1,80 @@
+/// The frames of a sensor that promises an answer to each (QoS 1) and has none yet: a pure queue with time passed in.
+///
+/// A broker that was killed has forgotten its clients: it takes a frame, acknowledges it, and gives it to nobody, because the
+/// workers are not back yet. So frames are kept until they are answered; after a reconnect they wait until the pipeline is whole
+/// again, and then go out anew, in order. The aggregator answers each once, however often it comes.
+struct Outbox {
+    private struct Entry {
+        var number: UInt64
+        var message: [UInt8]
+        /// Nil while it waits.
+        var sent: ContinuousClock.Instant?
+
+        func isGivenUp(_ now: ContinuousClock.Instant, after patience: Duration) -> Bool {
+            sent.map { now - $0 > patience } ?? false
+        }
+    }
+
+    private var entries: [Entry] = []
+    private var bytes = 0
+    /// Frames that were given up because newer ones needed the room.
+    private(set) var overflows: UInt64 = 0
+
+    let maximumFrames: Int
+    let maximumBytes: Int
+    /// How long an answer may take.
+    let patience: Duration
+
+    /// What a sensor keeps, as its help states.
+    static let defaultMaximumFrames = 1000
+    static let defaultMaximumBytes = 64 << 20
+
+    init(
+        maximumFrames: Int = Self.defaultMaximumFrames, maximumBytes: Int = Self.defaultMaximumBytes, patience: Duration
+    ) {
+        self.maximumFrames = maximumFrames
+        self.maximumBytes = maximumBytes
+        self.patience = patience
+    }
+
+    var count: Int { entries.count }
+
+    /// Frames that wait to be sent.
+    var waitingCount: Int { entries.count { $0.sent == nil } }
+
+    /// Keeps a frame. Where there is no room, the oldest are given up: the newest say most.
+    mutating func add(_ number: UInt64, _ message: [UInt8]) {
+        entries.append(Entry(number: number, message: message))
+        bytes += message.count
+        while entries.count > 1, entries.count > maximumFrames || bytes > maximumBytes {
+            bytes -= entries.removeFirst().message.count
+            overflows += 1
+        }
+    }
+
+    /// A frame was answered. What was sent long before it never will be: it was shed, or lost with a worker.
+    mutating func answered(_ number: UInt64, now: ContinuousClock.Instant) {
+        let patience = patience
+        entries.removeAll {
+            $0.number == number || $0.number < number && $0.isGivenUp(now, after: patience)
+        }
+        bytes = entries.reduce(0) { $0 + $1.message.count }
+    }
+
+    /// The connection was lost: everything without an answer waits again.
+    mutating func sendAgain() {
+        for index in entries.indices { entries[index].sent = nil }
+    }
+
+    /// The next frame to send, which counts as sent from now on.
+    ///
+    /// - Parameter window: the most frames that may be on their way without an answer.
+    mutating func next(window: Int, now: ContinuousClock.Instant) -> [UInt8]? {
+        // Nothing younger is sent before what is older.
+        guard let index = entries.firstIndex(where: { $0.sent == nil }),
+            entries[..<index].count(where: { !$0.isGivenUp(now, after: patience) }) < window
+        else { return nil }
+        entries[index].sent = now
+        return entries[index].message
+    }
+}

@@ -1,0 +1,78 @@
+/// What a trial saw: figures, each beside what is promised.
+public struct TrialResult: Sendable, Hashable, Encodable {
+    /// One number.
+    public struct Figure: Sendable, Hashable, Encodable {
+        /// Stable, with the unit at its end.
+        public var name: String
+        public var value: Double
+        /// What is promised; nil for what is only told.
+        public var atMost: Double?
+        public var atLeast: Double?
+
+        public var isKept: Bool { value <= atMost ?? .infinity && value >= atLeast ?? -.infinity && !value.isNaN }
+
+        enum CodingKeys: String, CodingKey {
+            case name, value
+            case atMost = "at_most"
+            case atLeast = "at_least"
+        }
+    }
+
+    public var trial: Trial
+    public var seconds: Double
+    public var figures: [Figure] = []
+
+    public var isKept: Bool { figures.allSatisfy(\.isKept) }
+
+    /// The value of a figure.
+    public subscript(name: String) -> Double? { figures.first { $0.name == name }?.value }
+
+    mutating func add(_ name: String, _ value: Double, atMost: Double? = nil, atLeast: Double? = nil) {
+        figures.append(Figure(name: name, value: value, atMost: atMost, atLeast: atLeast))
+    }
+}
+
+/// A fault that a pipeline is put through.
+public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
+    case kill
+    case killAlone = "kill-alone"
+    case pause
+    case replica
+    case broker
+    case repeats
+    case overload
+    case hostile
+    case models
+    case stream
+
+    /// What is done.
+    public var fault: String {
+        switch self {
+        case .kill: "a worker killed with kill -9, a spare present"
+        case .killAlone: "a worker killed with kill -9, no spare"
+        case .pause: "a worker paused for 10 s, then continued, a spare present"
+        case .replica: "a replica added to the slowest branch, and another removed with SIGTERM"
+        case .broker: "the broker killed with kill -9 and restarted after 5 s, nothing persisted, QoS 1"
+        case .repeats: "every message duplicated, 10 % reordered"
+        case .overload: "5 times as many frames as can be computed, policy latest"
+        case .hostile: "100,000 hostile messages beside valid ones"
+        case .models: "the model pushed five times under load"
+        case .stream: "200 frames a second for long"
+        }
+    }
+
+    /// Seconds that its stream lasts in full.
+    public var fullLength: Double {
+        switch self {
+        case .kill, .killAlone: 10
+        case .pause: 20
+        case .replica: 20
+        case .broker: 20
+        case .repeats: 10
+        case .overload: 60
+        case .hostile: 120
+        case .models: 30
+        case .stream: 3600
+        }
+    }
+}

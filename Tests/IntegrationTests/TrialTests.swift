@@ -1,0 +1,53 @@
+import LCPTrials
+import Testing
+
+/// The trials of `lcp chaos promises`, shortened. What they count has to be as promised; how long something takes and how much
+/// memory it uses is said by the full trials, on a machine that does nothing else.
+@Suite(.serialized) struct TrialTests {
+    static let scale: [Trial: Double] = [
+        .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .repeats: 0.2, .overload: 0.1, .hostile: 0.1,
+        .models: 0.3, .stream: 0.003,
+    ]
+
+    private func run(_ trial: Trial) async throws -> TrialResult {
+        let result = try await TrialRunner(executable: Repository.lcp, scale: Self.scale[trial] ?? 1).run(trial)
+        for figure in result.figures where !["_s", "_ms", "_percent", "_share"].contains(where: figure.name.hasSuffix) {
+            #expect(figure.isKept, "\(trial.rawValue): \(figure)")
+        }
+        return result
+    }
+
+    /// Kills, pauses, restarts, repetitions, pushes: every frame has one answer, and the right one.
+    @Test(arguments: [Trial.kill, .killAlone, .pause, .broker, .repeats, .models])
+    func everyFrameIsAnsweredOnce(trial: Trial) async throws {
+        let result = try await run(trial)
+        #expect(result["frames_lost"] == 0 && result["frames"] ?? 0 > 100)
+        if trial == .kill || trial == .killAlone || trial == .pause {
+            #expect(result["frames_incomplete"] ?? 0 > 0, "the fault was not felt")
+        }
+    }
+
+    @Test func aReplicaAddsItsShareAndLeavesWithoutALoss() async throws {
+        let result = try await run(.replica)
+        #expect(result["frames_lost_by_leaving"] == 0 && result["gain_of_replicas_share"] ?? 0 > 0.5)
+    }
+
+    @Test func anOverloadShedsWholeFrames() async throws {
+        let result = try await run(.overload)
+        let (answered, incomplete) = (result["frames_answered"] ?? 0, result["frames_incomplete"] ?? .infinity)
+        #expect(answered > 50 && answered < result["frames"] ?? 0)
+        #expect(incomplete < 0.2 * answered)
+    }
+
+    @Test func strangersHarmNobody() async throws {
+        let result = try await run(.hostile)
+        #expect(result["processes_ended"] == 0 && result["frames_lost"] == 0)
+        for figure in result.figures where figure.name.hasPrefix("memory_growth") { #expect(figure.value < 25) }
+    }
+
+    @Test func aLongStreamLeavesNothingBehind() async throws {
+        let result = try await run(.stream)
+        #expect(result["frames_lost"] == 0 && result["descriptors_more"] == 0 && result["retained_messages_more"] == 0)
+        for figure in result.figures where figure.name.hasPrefix("memory_growth") { #expect(figure.value < 25) }
+    }
+}

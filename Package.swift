@@ -73,8 +73,7 @@ let package = Package(
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline", "LCPChaos", "LCPTrials", "Charts",
-                "LCPTraining", "LCPONNX", "ONNX",
+                "LCPPipeline", "LCPChaos", "LCPTrials", "LCPTraining", "LCPONNX", "ONNX", "Charts", "Images",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -36,6 +36,13 @@ public struct ClassFolder: Sendable {
     /// The number of images of each class.
     public var imagesPerClass: [Int] { files.map(\.count) }
 
+    /// All files with their labels, one of each class in turn.
+    public var inTurn: [(path: String, label: Int)] {
+        (0..<(imagesPerClass.max() ?? 0)).flatMap { place in
+            files.indices.filter { place < files[$0].count }.map { (files[$0][place], $0) }
+        }
+    }
+
     /// Reads all images at one size, class after class.
     ///
     /// - Throws: ``DatasetError`` with the file and the reason; `CancellationError` where the task is cancelled.

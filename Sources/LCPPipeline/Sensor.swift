@@ -14,6 +14,9 @@ public actor Sensor {
         public var count: Int?
         /// The shape of frames from a folder or standard input.
         public var shape = FeatureMapShape(height: 28, width: 28, channels: 1)
+        /// What the model calls its classes: the truth of a frame is told where the source has a class of that name. Nil where
+        /// the source counts its classes as the model does.
+        public var labels: [String]?
 
         public init() {}
     }
@@ -47,7 +50,7 @@ public actor Sensor {
         }
         guard options.count.map({ $0 > 0 }) ?? true else { throw PipelineError("a sensor sends at least one frame") }
         self.options = options
-        reader = FrameReader(source, shape: source.shape ?? options.shape)
+        reader = FrameReader(source, shape: source.shape ?? options.shape, labels: options.labels)
         session = try RoleSession(configuration, status: RoleSession.status(.sensor, id: options.id))
         // Reading a file or standard input may block, and the connection must not wait for that.
         executor = try MQTTEventLoop(name: "sensor")

@@ -24,8 +24,8 @@ struct LCP: AsyncParsableCommand {
 
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
-        TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, WatchCommand.self, StatusCommand.self,
-        BrokerCommand.self,
-        DoctorCommand.self, ConfigCommand.self, DataCommand.self, BenchCommand.self, ChaosCommand.self,
+        TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, PredictCommand.self, WatchCommand.self,
+        StatusCommand.self, BrokerCommand.self, DoctorCommand.self, ConfigCommand.self, DataCommand.self,
+        BenchCommand.self, ChaosCommand.self,
     ]
 }

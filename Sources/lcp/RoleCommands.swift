@@ -100,14 +100,19 @@ struct AggregatorCommand: AsyncParsableCommand {
 struct SensorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sensor",
-        abstract: "Publish frames: digits that it draws, a data file, a folder of images, or standard input.",
+        abstract: "Publish frames: digits that it draws, pictures, a data set, or standard input.",
         discussion: """
+            A folder of pictures may have a folder for each class: then its name is the truth, which is told with every frame. \
+            With --model, frames have the shape of that model, and a name means the label that it has; without, the first name \
+            in the alphabet is class 0.
+
             With --qos 1 every frame is answered: it is kept until its prediction comes, and sent again when a broker was gone. Up \
             to 1,000 frames or 64 MB are kept; then the oldest are given up and counted.
 
             Examples:
               lcp sensor --source drawn --rate 10
               lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte --name mnist
+              lcp sensor --source dir:photos --model my-cifarnet
               lcp sensor --source dir:photos --shape 28x28x1
               lcp sensor --config Configs/pipelines/kitchen.yaml --name door
               ffmpeg … -f rawvideo -pix_fmt gray - | lcp sensor --source stdin --shape 28x28x1
@@ -116,6 +121,12 @@ struct SensorCommand: AsyncParsableCommand {
     @OptionGroup var role: RoleOptions
 
     @OptionGroup var frames: FrameOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "The pipeline's model, where this machine has it: frames get its shape, and truths its numbers (LCP_MODEL).",
+            valueName: "model"))
+    var model: String?
 
     @Option(help: "Which digits are drawn.")
     var seed: UInt64 = 2
@@ -127,13 +138,13 @@ struct SensorCommand: AsyncParsableCommand {
     var name: String?
 
     func run() async throws {
-        let settings = try role.settings(frames.given + .init(given: [.sensorName: name]))
+        let settings = try role.settings(frames.given + .init(given: [.sensorName: name, .model: model]))
         let source = try settings.source(seed: seed)
         if case .standardInput = source, role.stopAtEOF {
             throw ValidationError("--stop-at-eof and --source stdin both want standard input")
         }
         let sensor = try Sensor(
-            try settings.configuration(), source: source, options: try settings.sensorOptions())
+            try settings.configuration(), source: source, options: try settings.sensorOptions(for: source))
         try await role.run {
             let frames = try await sensor.run()
             sensor.session.log("published \(frames) frame\(frames == 1 ? "" : "s")")

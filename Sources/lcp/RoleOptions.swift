@@ -81,7 +81,7 @@ struct DeadlineOptions: ParsableArguments {
 
 /// The options of a sensor.
 struct FrameOptions: ParsableArguments {
-    @Option(help: .setting(.sensorSource, "drawn, idx:FILE[,LABELS], dir:FOLDER or stdin.", valueName: "source"))
+    @Option(help: .setting(.sensorSource, "\(FrameSource.forms).", valueName: "source"))
     var source: String?
 
     @Option(help: .setting(.sensorRate, "Frames per second.", valueName: "hz"))
@@ -90,7 +90,7 @@ struct FrameOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Stop after so many frames.", valueName: "n"))
     var count: Int?
 
-    @Option(help: .setting(.sensorShape, "The frames' height, width and channels, for a folder or standard input."))
+    @Option(help: .setting(.sensorShape, "The frames' height, width and channels, for pictures or standard input."))
     var shape: String?
 
     /// What was given, by setting.

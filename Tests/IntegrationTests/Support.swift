@@ -58,6 +58,18 @@ enum Repository {
     }()
 }
 
+enum Python {
+    /// A Python that has some modules: the one that the environment's `LCP_PYTHON` names, Debian's, or the first in the path.
+    static func find(with modules: String) async throws -> String? {
+        let named = ProcessInfo.processInfo.environment["LCP_PYTHON"]
+        for candidate in [named, "/usr/bin/python3", ChildProcess.find("python3")].compactMap(\.self)
+        where FileManager.default.isExecutableFile(atPath: candidate) {
+            if try await run(candidate, ["-c", "import \(modules)"]).status == 0 { return candidate }
+        }
+        return nil
+    }
+}
+
 /// What a program said and how it ended.
 struct Outcome: Sendable {
     var status: Int32
@@ -106,12 +118,20 @@ final class Spawned: Sendable {
         posix_spawn_file_actions_adddup2(&actions, standardInput.read, STDIN_FILENO)
         posix_spawn_file_actions_adddup2(&actions, standardOutput.write, STDOUT_FILENO)
         posix_spawn_file_actions_adddup2(&actions, standardError.write, STDERR_FILENO)
+        // The threads that start programs here block most signals, and a program would inherit that.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }.map { "\($0.key)=\($0.value)" }
         var words = ([executable] + arguments).map { strdup($0) } + [nil]
         var settings = variables.map { strdup($0) } + [nil]
         defer { for text in words + settings { free(text) } }
         var started: pid_t = 0
-        let code = posix_spawn(&started, executable, &actions, nil, &words, &settings)
+        let code = posix_spawn(&started, executable, &actions, &attributes, &words, &settings)
         for end in [standardInput.read, standardOutput.write, standardError.write] { close(end) }
         identifier = started
         input = FileHandle(fileDescriptor: standardInput.write, closeOnDealloc: true)

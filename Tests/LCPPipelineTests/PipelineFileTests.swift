@@ -45,7 +45,7 @@ import YAML
         #expect(settings.policy == .all && settings.order == .none && settings.queueLimit == 7)
         #expect(Role.allCases.map(settings.name(of:)) == ["s", "w", "a"])
         #expect(settings.branch == 3)
-        let sensor = try settings.sensorOptions()
+        let sensor = try settings.sensorOptions(for: .drawn(seed: 1))
         #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape.width == 3 && sensor.id == "s")
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+public import LCPModels
 import MQTT
 import Synchronization
 import Tensors
@@ -7,7 +8,11 @@ import Tensors
 /// this one, that talk through the broker only.
 public final class Demo: Sendable {
     public struct Options: Sendable {
-        public var branches = 4
+        /// A bundle's folder, or the name of one that came with lcp.
+        public var model = "lenet-split4"
+        /// Where frames come from, see ``FrameSource/forms``; all but standard input.
+        public var source = "drawn"
+        /// The most frames.
         public var frames = 300
         public var rate = 30.0
         public var pipeline = "demo"
@@ -31,14 +36,34 @@ public final class Demo: Sendable {
         var log: Int32
     }
 
+    /// The model that runs.
+    public let model: ModelManifest
     private let options: Options
     private let executable: String
     private let tracker = Mutex(DemoTracker())
+    /// What the sensor does, in words.
+    private let sight: String
 
-    /// - Throws: ``PipelineError`` where this program cannot find itself.
+    private var branches: Int { model.network.branches.count }
+
+    /// - Throws: ``PipelineError`` where this program cannot find itself, the model is not there, or the source does not fit it;
+    ///   `DatasetError` where the source cannot be read.
     public init(options: Options) throws {
         guard let executable = ShippedFiles.executablePath else {
             throw PipelineError("/proc is not mounted: lcp cannot find itself")
+        }
+        model = try ModelBundle.find(options.model).manifest
+        let source = try FrameSource(options.source, seed: 0)
+        if case .standardInput = source {
+            throw PipelineError("a demo has no standard input: start the roles yourself, or name another --source")
+        }
+        try source.check(fits: model)
+        var options = options
+        options.frames = min(options.frames, source.count ?? options.frames)
+        if case .drawn = source {
+            sight = "draws \(options.frames) digits"
+        } else {
+            sight = "shows \(options.frames) picture\(options.frames == 1 ? "" : "s")"
         }
         self.options = options
         self.executable = executable
@@ -68,10 +93,10 @@ public final class Demo: Sendable {
         let follower = Task { await follow(messages, topics) }
         defer { follower.cancel() }
 
-        report(.step("starting \(options.branches) worker\(options.branches == 1 ? "" : "s") and the aggregator"))
+        report(.step("starting \(branches) worker\(branches == 1 ? "" : "s") and the aggregator"))
         let common = ["--broker", url, "--pipeline", options.pipeline, "--stop-at-eof"]
-        let model = ["--model", "lenet-split\(options.branches)"]
-        for branch in 0..<options.branches {
+        let model = ["--model", options.model]
+        for branch in 0..<branches {
             children.append(
                 try spawn(
                     "worker \(branch)",
@@ -82,26 +107,26 @@ public final class Demo: Sendable {
                 "aggregator",
                 ["aggregator", "--name", "aggregator", "--deadline", "\(options.deadline)"] + model + common))
         try await wait(for: "the workers and the aggregator", seconds: 30, children) { tracker in
-            (0..<options.branches).allSatisfy { tracker.workers[$0]?.state == .ready }
+            (0..<branches).allSatisfy { tracker.workers[$0]?.state == .ready }
                 && tracker.aggregator?.state == .ready
         }
-        report(.step("all are ready: the sensor draws \(options.frames) digits, \(options.rate) a second"))
+        report(.step("all are ready: the sensor \(sight), \(options.rate) a second"))
         children.append(
             try spawn(
                 "sensor",
                 [
-                    "sensor", "--source", "drawn", "--name", "camera", "--count", "\(options.frames)", "--rate",
+                    "sensor", "--source", options.source, "--name", "camera", "--count", "\(options.frames)", "--rate",
                     "\(options.rate)",
                 ]
-                    + common))
+                    + model + common))
 
         try await followFrames(children, report)
         await client.close()
         let seen = tracker.withLock { $0 }
         return DemoSummary(
-            frames: seen.frames, predictions: seen.predictions, lost: seen.lost, accuracy: seen.accuracy,
-            latencyP50: seen.latency(50), latencyP99: seen.latency(99), framesPerSecond: seen.framesPerSecond,
-            branches: options.branches)
+            model: self.model.name, frames: seen.frames, predictions: seen.predictions, lost: seen.lost,
+            accuracy: seen.judged > 0 ? seen.accuracy : nil, latencyP50: seen.latency(50),
+            latencyP99: seen.latency(99), framesPerSecond: seen.framesPerSecond, branches: branches)
     }
 
     /// Reports until every frame has its answer, the sensor being done.

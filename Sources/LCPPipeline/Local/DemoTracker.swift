@@ -5,7 +5,7 @@ public struct DemoTracker: Sendable {
     /// A frame and what came of it.
     public struct LastFrame: Sendable {
         public var number: UInt64
-        /// 28 × 28, grey.
+        /// UINT8, HWC.
         public var pixels: [UInt8]
         public var prediction: Prediction?
         public var latencyMilliseconds: Double?
@@ -14,6 +14,7 @@ public struct DemoTracker: Sendable {
     public private(set) var frames = 0
     public private(set) var predictions = 0
     public private(set) var right = 0
+    /// Predictions of frames whose truth is known.
     public private(set) var judged = 0
     /// Predictions with branches missing.
     public private(set) var incomplete = 0
@@ -95,19 +96,21 @@ public struct DemoTracker: Sendable {
 
 /// The result of a demo, for machines.
 public struct DemoSummary: Sendable, Hashable, Codable {
+    /// The model's name.
+    public var model: String
     public var frames: Int
     public var predictions: Int
     /// Frames without a prediction.
     public var lost: Int
-    /// Right predictions, 0 to 1.
-    public var accuracy: Double
+    /// Right predictions, 0 to 1; nil where no frame's truth is known.
+    public var accuracy: Double?
     public var latencyP50: Double
     public var latencyP99: Double
     public var framesPerSecond: Double
     public var branches: Int
 
     enum CodingKeys: String, CodingKey {
-        case frames, predictions, lost, accuracy, branches
+        case model, frames, predictions, lost, accuracy, branches
         case latencyP50 = "latency_p50_ms"
         case latencyP99 = "latency_p99_ms"
         case framesPerSecond = "frames_per_s"

@@ -113,6 +113,7 @@ enum SettingKind {
             let rest = text[colon...].dropFirst()
             switch scheme {
             case "dir:": return scheme + below(rest)
+            case _ where FrameSource.dataSets.contains(String(scheme)): return scheme + below(rest)
             case "idx:":
                 return scheme + rest.split(separator: ",", maxSplits: 1).map { below($0) }.joined(separator: ",")
             default: return text

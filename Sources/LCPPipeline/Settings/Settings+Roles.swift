@@ -70,16 +70,30 @@ extension Settings {
         }
     }
 
-    /// How a sensor is set up.
+    /// How a sensor is set up: where its pipeline's model is known here, its frames have the shape and the truths of that.
     ///
-    /// - Throws: ``PipelineError``.
-    public func sensorOptions() throws(PipelineError) -> Sensor.Options {
+    /// - Throws: ``PipelineError`` or ``ModelBundleError``, also for a source that does not fit the model.
+    public func sensorOptions(for source: FrameSource) throws -> Sensor.Options {
         var options = Sensor.Options()
         options.id = name(of: .sensor)
         options.rate = number(.sensorRate) ?? options.rate
         options.count = whole(.sensorCount)
         if let shape = text(.sensorShape) { options.shape = try FeatureMapShape(frame: shape) }
+        guard let manifest = try sensorModel() else { return options }
+        options.labels = manifest.labels
+        guard self[.sensorShape].origin == .builtIn else { return options }
+        try source.check(fits: manifest)
+        options.shape = manifest.network.input
         return options
+    }
+
+    /// The model that somebody named. A sensor does without one that a file or the environment names and this machine lacks.
+    private func sensorModel() throws -> ModelManifest? {
+        switch self[.model].origin {
+        case .builtIn: nil
+        case .option: try bundle().manifest
+        case .file, .environment: try? bundle().manifest
+        }
     }
 
     /// An error that also says where the setting comes from, unless that is the command line.

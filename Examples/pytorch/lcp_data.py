@@ -1,0 +1,360 @@
+"""Labelled images: MNIST, CIFAR and folders of pictures, as lcp reads them, and fast enough for a GPU.
+
+Folders of pictures need Pillow.
+"""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+PICTURES = (".jpg", ".jpeg", ".png")
+CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
+# The fine labels, as CIFAR-100's own fine_label_names.txt has them.
+CIFAR100 = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+    man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+    pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+    tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+""".split()
+FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag".split() + ["Ankle boot"]
+
+Size = tuple[int, int, int]
+"""Height, width, channels."""
+Key = tuple[int, int]
+"""An epoch and an image's number; epoch -1 is the image as it is."""
+
+
+class DataError(Exception):
+    """Why data cannot be read: one sentence with the file and the reason."""
+
+
+class ImageSet(Protocol):
+    labels: Tensor
+
+    def __getitems__(self, keys: list[Key]) -> tuple[Tensor, Tensor]:
+        """Images, uint8, [count, height, width, channels], and their labels."""
+
+
+class MemoryImages:
+    """Images that are in memory."""
+
+    def __init__(self, pixels: Tensor, labels: Tensor):
+        self.pixels, self.labels = pixels, labels
+
+    def __getitems__(self, keys: list[Key]) -> tuple[Tensor, Tensor]:
+        indices = torch.tensor([index for _, index in keys])
+        return self.pixels[indices], self.labels[indices]
+
+
+class FolderImages:
+    """Pictures that are read when they are needed: a folder for each class, sorted, in a folder."""
+
+    def __init__(self, folder: pathlib.Path, size: Size, crop: float, seed: int):
+        self.classes = class_folders(folder)
+        self.files: list[pathlib.Path] = []
+        labels: list[int] = []
+        for label, name in enumerate(self.classes):
+            files = sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in PICTURES)
+            if not files:
+                raise DataError(f"there is no .jpg, .jpeg or .png file in {folder / name}")
+            self.files += files
+            labels += [label] * len(files)
+        self.labels = torch.tensor(labels)
+        self.size, self.crop, self.seed = size, crop, seed
+
+    def __getitems__(self, keys: list[Key]) -> tuple[Tensor, Tensor]:
+        pixels = numpy.stack([self.read(epoch, index) for epoch, index in keys])
+        return torch.from_numpy(pixels), self.labels[[index for _, index in keys]]
+
+    def read(self, epoch: int, index: int) -> numpy.ndarray:
+        """A picture at the wanted size: all of it, as lcp resizes it, or in training a part."""
+        from PIL import Image
+
+        height, width, channels = self.size
+        mode = "L" if channels == 1 else "RGB"
+        left, top, right, bottom = self.part(epoch, index)
+        try:
+            with Image.open(self.files[index]) as file:
+                # A large JPEG is decoded at a fraction of its size that is still large enough.
+                file.draft(mode, (math.ceil(width / (right - left)), math.ceil(height / (bottom - top))))
+                image: Image.Image = file
+                if "A" in image.getbands() or "transparency" in image.info:
+                    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+                    image = Image.alpha_composite(black, image.convert("RGBA"))
+                (across, down), image = image.size, image.convert(mode)
+                box = (left * across, top * down, right * across, bottom * down)
+                image = image.resize((width, height), Image.Resampling.BILINEAR, box)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"cannot read {self.files[index]}: {error}") from None
+        return numpy.asarray(image).reshape(height, width, channels)
+
+    def part(self, epoch: int, index: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom, 0 to 1: `crop` of the area at least, in another shape (Szegedy et al., 2015)."""
+        if epoch < 0 or self.crop >= 1:
+            return 0, 0, 1, 1
+        random = numpy.random.default_rng((self.seed, epoch, index))
+        area, shape = random.uniform(self.crop, 1), math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        width, height = min(1, math.sqrt(area * shape)), min(1, math.sqrt(area / shape))
+        left, top = random.uniform(0, 1 - width), random.uniform(0, 1 - height)
+        return left, top, left + width, top + height
+
+
+def class_folders(folder: pathlib.Path) -> list[str]:
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from None
+    if len(names) < 2:
+        raise DataError(f"{folder} needs a folder for each class, with its images, and has {len(names)}")
+    return names
+
+
+# MARK: Files
+
+
+def read_bytes(path: pathlib.Path) -> numpy.ndarray:
+    try:
+        return numpy.fromfile(path, numpy.uint8)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_idx(path: pathlib.Path, rank: int) -> numpy.ndarray:
+    """MNIST's format: two zeros, 8 for bytes, the rank, the dimensions as big-endian u32, the data."""
+    data = read_bytes(path)
+    if len(data) < 4 + 4 * rank or bytes(data[:4]) != bytes((0, 0, 8, rank)):
+        raise DataError(f"{path} is not an IDX file of {rank} dimensions: unpack it with gunzip")
+    shape = data[4 : 4 + 4 * rank].view(">u4").astype(int)
+    if len(data) - 4 - 4 * rank != shape.prod():
+        raise DataError(
+            f"{path} announces {shape.prod()} bytes of data and has {len(data) - 4 - 4 * rank}: it may be truncated"
+        )
+    return data[4 + 4 * rank :].reshape(shape)
+
+
+def read_mnist(folder: pathlib.Path, training: bool) -> MemoryImages:
+    prefix = "train" if training else "t10k"
+    dot = "-" if (folder / f"{prefix}-images-idx3-ubyte").exists() else "."
+    images = read_idx(folder / f"{prefix}-images{dot}idx3-ubyte", 3)
+    labels = read_idx(folder / f"{prefix}-labels{dot}idx1-ubyte", 1)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{folder} has {len(images)} images and {len(labels)} labels for {prefix}: they do not belong together"
+        )
+    return MemoryImages(torch.from_numpy(images[..., None]), torch.from_numpy(labels).long())
+
+
+def read_cifar(folder: pathlib.Path, files: list[str], label_bytes: int) -> MemoryImages:
+    """Records of labels, the last of which counts, and 32 × 32 pixels, plane by plane."""
+    pixels, labels = [], []
+    for file in files:
+        data = read_bytes(folder / file)
+        if not len(data) or len(data) % (label_bytes + 3072):
+            raise DataError(f"{folder / file} has {len(data)} bytes, which is no number of images: it may be truncated")
+        records = data.reshape(-1, label_bytes + 3072)
+        labels.append(records[:, label_bytes - 1])
+        pixels.append(records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return MemoryImages(torch.from_numpy(numpy.concatenate(pixels)), torch.from_numpy(numpy.concatenate(labels)).long())
+
+
+# MARK: Data sets
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A data set as it is named on the command line: `mnist:FOLDER` as for lcp, or the folder alone."""
+
+    kind: str
+    folder: pathlib.Path
+
+    KINDS = ("mnist", "fashion-mnist", "cifar10", "cifar100", "folder")
+
+    @classmethod
+    def parse(cls, text: str) -> "Data":
+        kind, _, rest = text.partition(":")
+        if kind in cls.KINDS and rest:
+            return cls(kind, pathlib.Path(rest))
+        folder = pathlib.Path(text)
+        if not folder.is_dir():
+            raise DataError(
+                f"{text!r} is no data: name a folder, or write {', '.join(f'{kind}:FOLDER' for kind in cls.KINDS)}"
+            )
+        for kind, file in (
+            ("mnist", "train-images-idx3-ubyte"),
+            ("mnist", "train-images.idx3-ubyte"),
+            ("cifar10", "data_batch_1.bin"),
+            ("cifar100", "train.bin"),
+        ):
+            if (folder / file).exists():
+                return cls(kind, folder)
+        return cls("folder", folder)
+
+    @property
+    def form(self) -> str:
+        """How it is written, without the paths of this machine."""
+        return f"{self.kind}:FOLDER"
+
+    @property
+    def size(self) -> Size | None:
+        """The size of its images; none where pictures have many."""
+        return {"mnist": (28, 28, 1), "fashion-mnist": (28, 28, 1), "folder": None}.get(self.kind, (32, 32, 3))
+
+    def labels(self) -> list[str]:
+        """The name of each class, by label."""
+        if self.kind == "folder":
+            return class_folders(self._classes)
+        return {"mnist": list("0123456789"), "fashion-mnist": FASHION, "cifar10": CIFAR10, "cifar100": CIFAR100}[
+            self.kind
+        ]
+
+    def preprocessing(self, channels: int) -> dict[str, list[float]]:
+        """What its pixels are usually normalised with."""
+        mean, deviation = {
+            "mnist": ([0.1307], [0.3081]),
+            "fashion-mnist": ([0.2860], [0.3530]),
+            "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+            "cifar100": ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
+            "folder": ([0.449], [0.226]) if channels == 1 else ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        }[self.kind]
+        return {"mean": mean, "standard_deviation": deviation}
+
+    @property
+    def _classes(self) -> pathlib.Path:
+        """The folder with a folder for each class to train on."""
+        divided = self.folder / "train"
+        return divided if divided.is_dir() and any(path.is_dir() for path in divided.iterdir()) else self.folder
+
+    def training(self, size: Size, crop: float, seed: int) -> ImageSet:
+        """The images to train on.
+
+        - crop: the smallest part of a picture, by its area, that is trained on; the seed says which.
+        """
+        return self._pictures(self._classes, size, crop, seed) if self.kind == "folder" else self._fixed(True, size)
+
+    def test(self, size: Size) -> ImageSet | None:
+        """The test set, where there is one."""
+        if self.kind != "folder":
+            return self._fixed(False, size)
+        if self._classes == self.folder:
+            return None
+        tests = (self.folder / name for name in ("test", "val"))
+        return next((self._pictures(folder, size, 1, 0) for folder in tests if folder.is_dir()), None)
+
+    def _pictures(self, folder: pathlib.Path, size: Size, crop: float, seed: int) -> FolderImages:
+        try:
+            import PIL  # noqa: F401
+        except ImportError:
+            raise DataError("pictures are read with Pillow, which is not there: pip install pillow") from None
+        images = FolderImages(folder, size, crop, seed)
+        if images.classes != self.labels():
+            raise DataError(f"{folder} has other classes than {self._classes}: both need the same folders")
+        return images
+
+    def _fixed(self, training: bool, size: Size) -> MemoryImages:
+        if self.size and self.size != size:
+            raise DataError(
+                f"the images of {self.kind} are {size_words(self.size)}, and the network takes {size_words(size)}"
+            )
+        folder = self.folder
+        for inside in ("cifar-10-batches-bin", "cifar-100-binary"):
+            folder = folder / inside if (folder / inside).is_dir() else folder
+        match self.kind:
+            case "cifar10":
+                files = [f"data_batch_{batch}.bin" for batch in range(1, 6)] if training else ["test_batch.bin"]
+                images = read_cifar(folder, files, 1)
+            case "cifar100":
+                images = read_cifar(folder, ["train.bin" if training else "test.bin"], 2)
+            case _:
+                images = read_mnist(folder, training)
+        if images.labels.max() >= len(self.labels()):
+            raise DataError(
+                f"{folder} has the label {images.labels.max()}, and {self.kind} no such class: a file is damaged"
+            )
+        return images
+
+
+def size_words(size: Size) -> str:
+    return "×".join(map(str, size))
+
+
+# MARK: Batches
+
+
+def divide(labels: Tensor, validation: float) -> tuple[Tensor, Tensor]:
+    """The numbers of the images to train on, and of those to choose by: as many of every class, always the same."""
+    if not validation:
+        return torch.arange(len(labels)), torch.arange(0)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
+    order = order[labels[order].argsort(stable=True)]
+    places = (torch.arange(int(len(order) * validation)) / validation).long()
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen[order[places]] = True
+    return torch.nonzero(~chosen).flatten(), torch.nonzero(chosen).flatten()
+
+
+class Steps:
+    """Which images make which batch: the same for any number of processes, each of which takes its part of it."""
+
+    def __init__(self, indices: Tensor, batch: int, accumulation: int, rank: int, world: int, seed: int):
+        if batch % (accumulation * world):
+            raise DataError(
+                f"a batch of {batch} cannot be shared out among {world} processes times {accumulation} parts"
+            )
+        self.indices, self.batch, self.parts = indices, batch, accumulation * world
+        self.rank, self.world, self.seed, self.epoch = rank, world, seed, 0
+        self.count = len(indices) // batch
+        if not self.count:
+            raise DataError(f"{len(indices)} images are fewer than a batch of {batch}")
+
+    def __len__(self) -> int:
+        return self.count * self.parts // self.world
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = self.indices[torch.randperm(len(self.indices), generator=generator)]
+        for step in range(self.count):
+            images = order[step * self.batch : (step + 1) * self.batch]
+            for part in range(self.rank, self.parts, self.world):
+                yield [(self.epoch, index) for index in images[part :: self.parts].tolist()]
+
+
+class Portions:
+    """Images as they are, once; each process has its portion."""
+
+    def __init__(self, indices: Tensor, batch: int, rank: int, world: int):
+        self.portions = indices[rank::world].split(batch) if len(indices) > rank else ()
+
+    def __len__(self) -> int:
+        return len(self.portions)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for portion in self.portions:
+            yield [(-1, index) for index in portion.tolist()]
+
+
+def loader(images: ImageSet, batches: Steps | Portions, workers: int, pinned: bool) -> DataLoader[Any]:
+    # What is in memory already needs no help.
+    workers = 0 if isinstance(images, MemoryImages) else workers
+    return DataLoader(
+        images,
+        batch_sampler=batches,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pinned,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return batch

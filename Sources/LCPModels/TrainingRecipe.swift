@@ -22,6 +22,8 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         case he
         /// Normal with standard deviation 0.04, the paper's.
         case normal
+        /// Every branch begins with its share of the teacher's channels, and what connects them.
+        case teacher
     }
 
     /// The preset that it came from.
@@ -175,8 +177,17 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         return recipe
     }()
 
+    /// Ours for branches that learn from the network in one piece.
+    public static let taught: TrainingRecipe = {
+        var recipe = pictures
+        recipe.name = "taught"
+        recipe.initialization = .teacher
+        recipe.distillation = 0.5
+        return recipe
+    }()
+
     /// The recipes that can be named on the command line.
-    public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures]
+    public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .taught]
 
     /// Checks that every number is possible.
     ///

@@ -21,7 +21,9 @@ extension ModelParameters {
         for branch in network.branches.indices {
             let shapes = try network.shapes(of: branch)
             guard network.branches[branch].count == whole.branches[0].count else {
-                throw NetworkError("the teacher has other layers than the branches, so they cannot begin as its shares")
+                throw NetworkError(
+                    "the teacher has other layers than the branches, so they cannot begin as its shares: "
+                        + "--set initialization=he begins with random weights")
             }
             // The channels of the whole network that the branch has, layer by layer.
             var channels = Array(0..<network.input.channels)

@@ -177,17 +177,21 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         return recipe
     }()
 
-    /// Ours for branches that learn from the network in one piece.
-    public static let taught: TrainingRecipe = {
-        var recipe = pictures
-        recipe.name = "taught"
-        recipe.initialization = .teacher
-        recipe.distillation = 0.5
-        return recipe
-    }()
+    /// Ours for branches of a network for coloured pictures that learn from the network in one piece.
+    public static let taught = pictures.taught()
 
     /// The recipes that can be named on the command line.
     public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .taught]
+
+    /// The recipe for branches that learn from the network in one piece: each begins as its share of the teacher, and learns the
+    /// teacher's softened answers.
+    public func taught() -> TrainingRecipe {
+        var recipe = self
+        recipe.name = "taught"
+        recipe.initialization = .teacher
+        recipe.distillation = 0.9
+        return recipe
+    }
 
     /// Checks that every number is possible.
     ///

@@ -77,7 +77,7 @@ extension Network {
             .fullyConnected(outputs: 192), .batchNormalization(), .relu,
         ],
         classes: 10,
-        merge: .concat)
+        merge: .sum)
 
     /// VGG-S, the paper's name for CNN-S (Chatfield et al., 2014), on Flower102; pooling rounds down.
     public static let vggS = Network(

@@ -8,7 +8,7 @@ import Tensors
 struct RecipeOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images, pictures for coloured ones, and taught with --distill.",
+            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones, or with --distill taught, which is the same with a teacher.",
             valueName: "name"))
     var recipe: String?
 
@@ -48,7 +48,10 @@ struct RecipeOptions: ParsableArguments {
     }
 
     private func base(channels: Int, isTaught: Bool) throws -> TrainingRecipe {
-        guard let recipe else { return isTaught ? .taught : channels == 1 ? .digits : .pictures }
+        guard let recipe else {
+            let usual: TrainingRecipe = channels == 1 ? .digits : .pictures
+            return isTaught ? usual.taught() : usual
+        }
         if let preset = TrainingRecipe.presets.first(where: { $0.name == recipe }) { return preset }
         let known = TrainingRecipe.presets.map(\.name).joined(separator: ", ")
         guard FileIO.exists(recipe) else {

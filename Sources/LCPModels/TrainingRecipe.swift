@@ -183,13 +183,14 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     /// The recipes that can be named on the command line.
     public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .taught]
 
-    /// The recipe for branches that learn from the network in one piece: each begins as its share of the teacher, and learns the
-    /// teacher's softened answers.
+    /// The recipe for branches that learn from the network in one piece: each begins as its share of the teacher, they learn the
+    /// teacher's softened answers more than the labels, and to do without each other.
     public func taught() -> TrainingRecipe {
         var recipe = self
         recipe.name = "taught"
         recipe.initialization = .teacher
         recipe.distillation = 0.9
+        recipe.branchDropout = 0.2
         return recipe
     }
 

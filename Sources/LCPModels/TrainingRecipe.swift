@@ -168,7 +168,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         recipe.name = "pictures"
         recipe.epochs = 30
         recipe.batchSize = 128
-        recipe.learningRate = 2e-3
+        recipe.learningRate = 5e-3
         recipe.weightDecay = 1e-2
         recipe.labelSmoothing = 0.05
         recipe.averaging = 0.999

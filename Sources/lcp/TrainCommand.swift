@@ -39,7 +39,7 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learn from this bundle, by the recipe taught where no other is named: from the softened answers of the network in one piece, each branch by itself and all together.",
+            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it, and they learn its softened answers.",
             valueName: "bundle"))
     var distill: String?
 

@@ -8,7 +8,8 @@ extension BranchGraph {
         return graph.addingInConvolutions(kernels).convolvingByBlocks(kernels)
     }
 
-    /// Batch normalisations folded into the weights before them, where nobody else reads the result that is not normalised.
+    /// Batch normalisations folded into the weights before them, where nobody else reads the result that is not normalised; also
+    /// past a maximum, which factors from 0 up leave where it is.
     func foldingScales() -> BranchGraph {
         var result = self
         var readers = self.readers
@@ -19,10 +20,14 @@ extension BranchGraph {
                 continue
             }
             let source = result.nodes[index].inputs[0]
-            guard source > 0, readers[source] == 1, result.nodes[source - 1].bounds == .none,
-                let folded = result.nodes[source - 1].operation.scaled(by: factors, plus: offsets)
+            var weighted = source
+            while weighted > 0, readers[weighted] == 1, result.nodes[weighted - 1].bounds == .none,
+                case .maxPool = result.nodes[weighted - 1].operation, factors.allSatisfy({ $0 >= 0 })
+            { weighted = result.nodes[weighted - 1].inputs[0] }
+            guard weighted > 0, readers[weighted] == 1, result.nodes[weighted - 1].bounds == .none,
+                let folded = result.nodes[weighted - 1].operation.scaled(by: factors, plus: offsets)
             else { continue }
-            result.nodes[source - 1].operation = folded
+            result.nodes[weighted - 1].operation = folded
             replacement[index + 1] = source
             readers[source] = readers[index + 1]
         }

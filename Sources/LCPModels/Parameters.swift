@@ -71,7 +71,7 @@ extension ModelParameters {
             [Float](unsafeUninitializedCapacity: count) { values, filled in
                 for index in 0..<count {
                     values[index] =
-                        initialization == .he ? generator.uniform(-limit, limit) : 0.04 * generator.normal()
+                        initialization == .normal ? 0.04 * generator.normal() : generator.uniform(-limit, limit)
                 }
                 filled = count
             }

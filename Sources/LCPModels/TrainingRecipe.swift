@@ -22,6 +22,8 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         case he
         /// Normal with standard deviation 0.04, the paper's.
         case normal
+        /// Every branch begins with its share of the teacher's channels, and what connects them.
+        case teacher
     }
 
     /// The preset that it came from.
@@ -166,7 +168,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         recipe.name = "pictures"
         recipe.epochs = 30
         recipe.batchSize = 128
-        recipe.learningRate = 2e-3
+        recipe.learningRate = 5e-3
         recipe.weightDecay = 1e-2
         recipe.labelSmoothing = 0.05
         recipe.averaging = 0.999
@@ -175,8 +177,22 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         return recipe
     }()
 
+    /// Ours for branches of a network for coloured pictures that learn from the network in one piece.
+    public static let taught = pictures.taught()
+
     /// The recipes that can be named on the command line.
-    public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures]
+    public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .taught]
+
+    /// The recipe for branches that learn from the network in one piece: each begins as its share of the teacher, they learn the
+    /// teacher's softened answers more than the labels, and to do without each other.
+    public func taught() -> TrainingRecipe {
+        var recipe = self
+        recipe.name = "taught"
+        recipe.initialization = .teacher
+        recipe.distillation = 0.9
+        recipe.branchDropout = 0.2
+        return recipe
+    }
 
     /// Checks that every number is possible.
     ///

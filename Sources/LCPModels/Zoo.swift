@@ -1,7 +1,7 @@
 extension Network {
     /// The networks that can be named on the command line, each with the shape of its data set.
     public static let zoo: [Network] = [
-        .lenetFC, .lenet, .cifarnet, .vggS, .vgg16, .alexnet, .resnet18, .resnet50, .mobilenet,
+        .lenetFC, .lenet, .cifarnet, .cifarnetBN, .vggS, .vgg16, .alexnet, .resnet18, .resnet50, .mobilenet,
     ]
 
     /// A network of the zoo by its name.
@@ -19,7 +19,7 @@ extension Network {
     public var dataSet: String? {
         switch name {
         case "lenet-fc", "lenet": "MNIST"
-        case "cifarnet": "CIFAR-10"
+        case "cifarnet", "cifarnet-bn": "CIFAR-10"
         case "vgg-s": "Flower102"
         case "vgg16", "alexnet", "resnet18", "resnet50", "mobilenet": "ImageNet"
         default: nil
@@ -58,6 +58,23 @@ extension Network {
             .convolution(outputs: 64, kernel: 5), .relu, .cifarnetNormalization, .maxPool(size: 2, stride: 2),
             .fullyConnected(outputs: 384), .relu, .dropout(rate: 0.5),
             .fullyConnected(outputs: 192), .relu,
+        ],
+        classes: 10,
+        merge: .sum)
+
+    /// CifarNet with batch normalisation in place of response normalisation and dropout: behind each pooling, where it has a
+    /// quarter of the numbers to work on, and behind each fully connected layer, into whose weights it folds. Widths, kernels
+    /// and pooling are CifarNet's.
+    public static let cifarnetBN = Network(
+        name: "cifarnet-bn",
+        input: cifarnet.input,
+        layers: [
+            .convolution(outputs: 64, kernel: 5, hasBias: false), .maxPool(size: 2, stride: 2),
+            .batchNormalization(), .relu,
+            .convolution(outputs: 64, kernel: 5, hasBias: false), .maxPool(size: 2, stride: 2),
+            .batchNormalization(), .relu,
+            .fullyConnected(outputs: 384), .batchNormalization(), .relu,
+            .fullyConnected(outputs: 192), .batchNormalization(), .relu,
         ],
         classes: 10,
         merge: .sum)

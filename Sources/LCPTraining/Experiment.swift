@@ -17,6 +17,7 @@ public struct Experiment: Sendable, Decodable {
         /// Per cent.
         public var fatten: Int?
         public var classes: Int?
+        public var merge: Merge?
         /// What is different from the experiment's recipe.
         public var recipe: [String: RecipeEntry]?
         /// The run that is the teacher, with the same seed.
@@ -82,7 +83,7 @@ public struct Experiment: Sendable, Decodable {
     ///   - folder: where the results go; teachers lie there already.
     /// - Throws: ``TrainingError``, `NetworkError`, ``DatasetError`` or ``ModelBundleError``.
     public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
-        let base = try Self.network(run.network).with(classes: run.classes)
+        let base = try Self.network(run.network).with(classes: run.classes, merge: run.merge)
         let network =
             try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? 0) }
             ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? 0)
@@ -148,7 +149,7 @@ private struct KeyNames: Decodable {
     init(from decoder: any Decoder) throws {
         let top: Set = ["name", "title", "about", "data", "preset", "recipe", "validation", "seeds", "runs"]
         let run: Set = [
-            "name", "network", "branches", "shares", "fatten", "classes", "recipe", "teacher", "paper",
+            "name", "network", "branches", "shares", "fatten", "classes", "merge", "recipe", "teacher", "paper",
         ]
         let container = try decoder.container(keyedBy: Key.self)
         let runs = try container.decode([Names].self, forKey: Key(stringValue: "runs"))

@@ -51,8 +51,13 @@ public final class Trainer {
         extras.hasMasks = recipe.branchDropout > 0 && network.branches.count > 1
         graph = try TrainingGraph(network, batch: recipe.batchSize, team: team, extras: extras)
         var random = SeededGenerator(seed: seed, stream: 1)
-        graph.modelParameters = try ModelParameters.random(
+        var initial = try ModelParameters.random(
             for: network, initialization: recipe.initialization, using: &random)
+        if recipe.initialization == .teacher {
+            guard let teacher else { throw TrainingError("the recipe begins with a teacher's weights: name one") }
+            try initial.inherit(from: teacher.network, teacher.parameters, for: network)
+        }
+        graph.modelParameters = initial
         for (weight, inputs) in graph.auxiliaryWeights {
             let limit = (6 / Float(inputs + network.classes)).squareRoot()
             for index in weight { graph.parameters.pointer[index] = random.uniform(-limit, limit) }

@@ -8,7 +8,7 @@ import Tensors
 struct RecipeOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones.",
+            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones, or with --distill taught, which is the same with a teacher.",
             valueName: "name"))
     var recipe: String?
 
@@ -28,9 +28,9 @@ struct RecipeOptions: ParsableArguments {
             valueName: "entry=value"))
     var entries: [String] = []
 
-    /// The recipe for images with so many channels.
-    func chosen(channels: Int) throws -> TrainingRecipe {
-        var result = try base(channels: channels)
+    /// The recipe for images with so many channels, with a teacher to learn from or without.
+    func chosen(channels: Int, isTaught: Bool = false) throws -> TrainingRecipe {
+        var result = try base(channels: channels, isTaught: isTaught)
         for text in entries {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
@@ -47,8 +47,11 @@ struct RecipeOptions: ParsableArguments {
         return result
     }
 
-    private func base(channels: Int) throws -> TrainingRecipe {
-        guard let recipe else { return channels == 1 ? .digits : .pictures }
+    private func base(channels: Int, isTaught: Bool) throws -> TrainingRecipe {
+        guard let recipe else {
+            let usual: TrainingRecipe = channels == 1 ? .digits : .pictures
+            return isTaught ? usual.taught() : usual
+        }
         if let preset = TrainingRecipe.presets.first(where: { $0.name == recipe }) { return preset }
         let known = TrainingRecipe.presets.map(\.name).joined(separator: ", ")
         guard FileIO.exists(recipe) else {

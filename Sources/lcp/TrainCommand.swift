@@ -18,6 +18,8 @@ struct TrainCommand: AsyncParsableCommand {
               lcp train lenet --branches 4 --data drawn:60000 --out my-lenet
               lcp train lenet --branches 8 --data mnist:FOLDER --validation 0.1 --set branch_dropout=0.1 --out my-lenet8
               lcp train cifarnet --branches 8 --data cifar10:FOLDER --recipe pictures --epochs 60 --out my-cifarnet
+              lcp train cifarnet-bn --data cifar10:FOLDER --out whole
+              lcp train cifarnet-bn --branches 8 --data cifar10:FOLDER --distill whole --out taught
               lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 --set distillation=0.5 --out taught
             """)
 
@@ -35,7 +37,16 @@ struct TrainCommand: AsyncParsableCommand {
             "The part of the images that is not trained on and chooses the best epoch.", valueName: "part"))
     var validation = 0.0
 
-    @Option(help: ArgumentHelp("The bundle that a recipe with distillation learns from.", valueName: "bundle"))
+    @Option(
+        help: ArgumentHelp(
+            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it, and they learn its softened answers.",
+            valueName: "bundle"))
+    var distill: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The bundle that a recipe with distillation learns from; unlike --distill it changes no recipe.",
+            valueName: "bundle"))
     var teacher: String?
 
     @Option(help: "Everything random comes from it.")
@@ -61,6 +72,7 @@ struct TrainCommand: AsyncParsableCommand {
         guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
         guard out != nil else { throw ValidationError("--out is missing: name a folder for the bundle") }
         if resume, force { throw ValidationError("--resume goes on and --force begins anew: give one") }
+        if distill != nil, teacher != nil { throw ValidationError("give --distill or --teacher, not both") }
     }
 
     func run() async throws {
@@ -78,11 +90,11 @@ struct TrainCommand: AsyncParsableCommand {
         let network = try splitting.split(base)
         let name = splitting.name(base.name)
         var run = TrainingRun(
-            network: network, name: name, recipe: try recipeOptions.chosen(channels: network.input.channels),
+            network: network, name: name, recipe: try recipe(channels: network.input.channels),
             data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: out ?? name)
         run.validation = validation
         run.seed = seed
-        run.teacher = try teacher.map { try ModelBundle.find($0) }
+        run.teacher = try (distill ?? teacher).map { try ModelBundle.find($0) }
         run.threads = threads
         run.command = words(name, run.data)
         let count = network.branches.count
@@ -99,6 +111,16 @@ struct TrainCommand: AsyncParsableCommand {
         writeLine("wrote \(run.folder), model \(bundle.hash); the curves are in \(figure)")
     }
 
+    private func recipe(channels: Int) throws -> TrainingRecipe {
+        let recipe = try recipeOptions.chosen(channels: channels, isTaught: distill != nil)
+        if distill != nil, recipe.distillation == 0, recipe.featureDistillation == 0 {
+            throw ValidationError(
+                "the recipe \(recipe.name) learns from no teacher: leave out --recipe or --distill, or give --set distillation=0.5"
+            )
+        }
+        return recipe
+    }
+
     /// The command for the bundle's record; a folder's path is this machine's business.
     private func words(_ name: String, _ data: [DataSpecification]) -> String {
         var words = ["lcp train \(options.network)"]
@@ -110,7 +132,9 @@ struct TrainCommand: AsyncParsableCommand {
         if splitting.fatten > 0 { words.append("--fatten \(splitting.fatten)") }
         words += options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
         if validation > 0 { words.append("--validation \(validation)") }
-        if let teacher { words.append("--teacher \(teacher.split(separator: "/").last ?? "BUNDLE")") }
+        for (option, bundle) in [("--distill", distill), ("--teacher", teacher)] {
+            if let bundle { words.append("\(option) \(bundle.split(separator: "/").last ?? "BUNDLE")") }
+        }
         return (words + ["--seed \(seed)", "--out \(name)"]).joined(separator: " ")
     }
 }

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 CASES = ["lenet-fc:1", "lenet:1", "lenet:4", "cifarnet:1", "cifarnet:8", "vgg-s:8", "vgg16:8", "alexnet:8", "resnet18:2",
-         "resnet50:8", "mobilenet:8"]
+         "resnet50:8", "mobilenet:8", "cifarnet-bn:8"]
 
 
 class Generator:

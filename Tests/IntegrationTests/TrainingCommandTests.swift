@@ -44,6 +44,23 @@ import Testing
         #expect(!FileIO.exists("\(cut)/checkpoint.safetensors"))
     }
 
+    /// The branches begin as shares of the teacher, and the bundle says how it came about.
+    @Test func branchesAreTaughtByOneOption() async throws {
+        let folder = try Folder()
+        let out = "\(folder.path)/taught"
+        let taught = try await run(
+            Repository.lcp,
+            [
+                "train", "lenet", "--branches", "4", "--data", "drawn:320", "--epochs", "1", "--batch", "32",
+                "--distill", "lenet-split1", "--out", out,
+            ])
+        #expect(taught.status == 0, "\(taught.errors)")
+        #expect(taught.output.contains("recipe taught"))
+        let record = try #require(try ModelBundle(path: out).manifest.training)
+        #expect(record.command.contains("--distill lenet-split1"))
+        #expect(record.recipe?.initialization == .teacher && (record.recipe?.distillation ?? 0) > 0)
+    }
+
     @Test func aTrainingThatIsStoppedIsNoSuccess() async throws {
         let folder = try Folder()
         let process = try Spawned(Repository.lcp, Self.words + ["--epochs", "1000", "--out", "\(folder.path)/cut"])
@@ -103,6 +120,14 @@ import Testing
         (["train", "lenet", "--data", "drawn:100", "--epochs", "0", "--out", "never"], "epochs"),
         (["train", "lenet", "--data", "drawn:100", "--resume", "--force", "--out", "never"], "give one"),
         (["train", "lenet", "--data", "drawn:100", "--set", "distillation=0.5", "--out", "never"], "teacher"),
+        (["train", "lenet", "--data", "drawn:100", "--distill", "a", "--teacher", "b", "--out", "never"], "not both"),
+        (
+            [
+                "train", "lenet", "--data", "drawn:100", "--distill", "lenet-split1", "--recipe", "digits", "--out",
+                "never",
+            ],
+            "no teacher"
+        ),
         (["train", "lenet-split4", "--branches", "2", "--data", "drawn", "--out", "never"], "in 4 branches already"),
         (["bench", "train", "vgg16", "--batch", "60000"], "of memory"),
         (["experiment", "/nowhere.json", "--data", "x", "--out", "y"], "/nowhere.json"),

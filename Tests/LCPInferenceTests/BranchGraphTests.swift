@@ -100,6 +100,22 @@ import Testing
         }
     }
 
+    /// A factor below 0 turns the maximum into a minimum, so it stays behind the pooling.
+    @Test(arguments: [([1, 0, 2] as [Float], 0), ([1, -1, 2], 1)])
+    func aNormalisationPassesAMaximumWhereItMay(factors: [Float], left: Int) throws {
+        let layers: [Layer] = [
+            .convolution(outputs: 3, kernel: 1), .maxPool(size: 2, stride: 2), .batchNormalization(), .relu,
+        ]
+        let split = BranchedNetwork(base: "test", input: input, branches: [layers], classes: 2, merge: .concat)
+        var random = SeededGenerator(seed: 5)
+        var parameters = try ModelParameters.random(for: split, using: &random).branches[0]
+        parameters[2]?.weight = factors
+        let graph = try BranchGraph(
+            lowering: layers, shapes: split.shapes(of: 0), parameters: parameters, head: nil)
+        let scales = graph.optimized().nodes.filter { if case .scale = $0.operation { true } else { false } }
+        #expect(scales.count == left)
+    }
+
     @Test func valuesThatAreNeededAtTheSameTimeDoNotOverlap() throws {
         var random = SeededGenerator(seed: 7)
         for _ in 0..<200 {

@@ -1,0 +1,83 @@
+extension ModelParameters {
+    /// Gives every branch its share of a whole network's weights: of each layer the channels that are the branch's, and of their
+    /// weights those that connect them; what connects branches is lost. Branch k of n channels gets those from k · n on, and
+    /// begins at the first one again where the whole network has no more.
+    ///
+    /// The classification layer follows where the branches are joined by concatenation; a sum keeps its own.
+    ///
+    /// - Parameters:
+    ///   - whole: a network in one piece with the same layers, but for their widths.
+    ///   - parameters: its weights.
+    ///   - network: the network that these parameters are of.
+    /// - Throws: ``NetworkError`` where the networks differ in more than widths, or have layers that read earlier ones.
+    public mutating func inherit(
+        from whole: BranchedNetwork, _ parameters: ModelParameters, for network: BranchedNetwork
+    ) throws(NetworkError) {
+        guard whole.branches.count == 1, let source = parameters.branches.first, whole.input == network.input else {
+            throw NetworkError("branches begin as shares of a network in one piece, for the same images")
+        }
+        let wholeShapes = try whole.shapes(of: 0)
+        var columns: [Int] = []
+        for branch in network.branches.indices {
+            let shapes = try network.shapes(of: branch)
+            guard network.branches[branch].count == whole.branches[0].count else {
+                throw NetworkError(
+                    "the teacher has other layers than the branches, so they cannot begin as its shares: "
+                        + "--set initialization=he begins with random weights")
+            }
+            // The channels of the whole network that the branch has, layer by layer.
+            var channels = Array(0..<network.input.channels)
+            for (index, layer) in network.branches[branch].enumerated() {
+                let original = whole.branches[0][index]
+                let (from, to, wide) = (shapes[index], shapes[index + 1], wholeShapes[index + 1])
+                guard layer.references.isEmpty, layer.isGrouped == false,
+                    (layer.width == nil) == (original.width == nil), to.height == wide.height, to.width == wide.width,
+                    original.withWidth(layer.width ?? 0, inputs: from.channels) == layer
+                else {
+                    throw NetworkError("\(layer) cannot begin as a share of the teacher's \(original)")
+                }
+                guard let values = source[index], var own = branches[branch][index] else { continue }
+                if layer.hasStatistics {
+                    for field in LayerParameters.Field.allCases {
+                        own[keyPath: field.path] = channels.map { values[keyPath: field.path][$0] }
+                    }
+                } else {
+                    // A fully connected layer reads all positions of a channel, a convolution its kernel.
+                    let wideRow = values.weight.count / wide.channels
+                    let perChannel = wideRow / wholeShapes[index].channels
+                    let kept = (0..<to.channels).map { (branch * to.channels + $0) % wide.channels }
+                    own.weight = kept.flatMap { output in
+                        channels.flatMap { input in
+                            let first = output * wideRow + input * perChannel
+                            return values.weight[first..<first + perChannel]
+                        }
+                    }
+                    if !own.bias.isEmpty { own.bias = kept.map { values.bias[$0] } }
+                    channels = kept
+                }
+                branches[branch][index] = own
+            }
+            let area = shapes[shapes.count - 1].height * shapes[shapes.count - 1].width
+            columns += channels.flatMap { channel in (0..<area).map { channel * area + $0 } }
+        }
+        guard network.merge == .concat, network.classes == whole.classes else { return }
+        let row = parameters.merge.weight.count / whole.classes
+        // A column that several branches have counts once.
+        var times = [Float](repeating: 0, count: row)
+        for column in columns { times[column] += 1 }
+        merge.weight = (0..<network.classes).flatMap { output in
+            columns.map { parameters.merge.weight[output * row + $0] / times[$0] }
+        }
+        merge.bias = parameters.merge.bias
+    }
+}
+
+extension Layer {
+    fileprivate var isGrouped: Bool {
+        switch self {
+        case .convolution(_, _, _, _, let groups, _): groups > 1
+        case .depthwiseConvolution: true
+        default: false
+        }
+    }
+}

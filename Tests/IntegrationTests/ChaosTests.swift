@@ -340,7 +340,8 @@ private func killMosquitto(of broker: TestBroker) {
 @Suite struct ChaosPipelineTests {
     /// Sends frames through a pipeline and returns their predictions.
     private func predictions(
-        _ pipeline: TestPipeline, frames: Int, pause: Duration = .milliseconds(5), within limit: Duration = .seconds(3)
+        _ pipeline: TestPipeline, frames: Int, pause: Duration = .milliseconds(5), within limit: Duration = .seconds(3),
+        before: (Int) -> Void = { _ in }
     ) async throws -> [Prediction] {
         let messages = try await pipeline.client.subscribe(
             to: pipeline.topics.predictions, buffer: .init(maximumMessages: 10_000, maximumBytes: 16 << 20))
@@ -352,6 +353,7 @@ private func killMosquitto(of broker: TestBroker) {
             return seen
         }
         for number in 0..<UInt64(frames) {
+            before(Int(number))
             try await pipeline.client.publish(
                 try PipelineTests.input(number).message, to: pipeline.topics.input("cam"))
             try await Task.sleep(for: pause)
@@ -411,11 +413,11 @@ private func killMosquitto(of broker: TestBroker) {
 
     @Test func aWorkerThatIsPausedIsMissedAndComesBack() async throws {
         let pipeline = try await TestPipeline(deadline: 100)
-        let chaos = try ProcessChaos(
-            ProcessFault(.pause, processes: [pipeline.worker(2).processID], after: 1, duration: 2))
-        let task = Task { try await chaos.run { _ in } }
-        let seen = try await predictions(pipeline, frames: 400, pause: .milliseconds(10))
-        try await task.value
+        let worker = pipeline.worker(2).processID
+        let seen = try await predictions(pipeline, frames: 400, pause: .milliseconds(10)) { number in
+            if number == 100 { kill(worker, SIGSTOP) }
+            if number == 250 { kill(worker, SIGCONT) }
+        }
         expectOnce(seen, frames: 400, missing: 2)
     }
 
@@ -423,14 +425,10 @@ private func killMosquitto(of broker: TestBroker) {
         let broker = try TestBroker()
         let proxy = try ChaosProxy(broker: MQTTAddress(broker.url))
         let pipeline = try await TestPipeline(deadline: 100, broker: broker) { $0 == "w2" ? proxy.url : nil }
-        let task = Task {
-            try await Task.sleep(for: .seconds(1))
-            proxy.pause()
-            try await Task.sleep(for: .seconds(2))
-            proxy.resume()
+        let seen = try await predictions(pipeline, frames: 400, pause: .milliseconds(10)) { number in
+            if number == 100 { proxy.pause() }
+            if number == 250 { proxy.resume() }
         }
-        let seen = try await predictions(pipeline, frames: 400, pause: .milliseconds(10))
-        try await task.value
         expectOnce(seen, frames: 400, missing: 2)
     }
 

@@ -24,7 +24,7 @@ struct RecipeOptions: ParsableArguments {
     @Option(
         name: .customLong("set"),
         help: ArgumentHelp(
-            "Another entry of the recipe, for example optimizer=sgd, schedule=cosine, branch_dropout=0.1 or views=true; may be given several times. lcp train --help-recipe lists them.",
+            "Another entry of the recipe, for example optimizer=sgd, schedule=cosine, branch_dropout=0.1 or views=true; may be given several times. lcp train lenet --help-recipe lists them.",
             valueName: "entry=value"))
     var entries: [String] = []
 
@@ -63,7 +63,7 @@ struct RecipeOptions: ParsableArguments {
             throw error
         } catch {
             throw PipelineError(
-                "\(recipe) is not the JSON of a recipe: lcp train --help-recipe lists what can be in it")
+                "\(recipe) is not the JSON of a recipe: lcp train lenet --help-recipe lists what can be in it")
         }
     }
 

@@ -30,10 +30,7 @@ extension TrialRunner {
         result.add("latency_p50_ms", Self.percentile(latencies, 0.5))
         result.add("latency_p99_ms", Self.percentile(latencies, 0.99), atMost: 2 * p99)
         result.add("latency_worst_ms", latencies.last ?? .nan)
-        for (name, bytes) in after.sorted(by: { $0.key < $1.key }) {
-            result.add(
-                "memory_growth_\(name)_percent", 100 * (Double(bytes) / Double(before[name] ?? bytes) - 1), atMost: 5)
-        }
+        addGrowth(from: before, to: after, into: &result)
         for (id, statistics) in pipeline.statistics.sorted(by: { $0.key < $1.key }) {
             if let shed = statistics.dropped["overload"] { result.add("shed_by_\(id)", Double(shed), atLeast: 1) }
         }
@@ -114,10 +111,7 @@ extension TrialRunner {
         result.add("join_p50_ms", Self.percentile(joins, 0.5))
         result.add("join_p99_9_ms", Self.percentile(joins, 0.999))
         result.add("join_worst_ms", joins.last ?? .nan)
-        for (name, bytes) in after.sorted(by: { $0.key < $1.key }) {
-            result.add(
-                "memory_growth_\(name)_percent", 100 * (Double(bytes) / Double(before[name] ?? bytes) - 1), atMost: 5)
-        }
+        addGrowth(from: before, to: after, into: &result)
         let more = descriptorsAfter.reduce(0) { max($0, $1.value - (descriptors[$1.key] ?? $1.value)) }
         result.add("descriptors_more", Double(more), atMost: 0)
         result.add("retained_messages_more", Double(retainedAfter - retained), atMost: 0)

@@ -76,10 +76,7 @@ extension TrialRunner {
         try await Task.sleep(for: .seconds(5.5))
         let after = try Self.memory(of: pipeline)
         result.add("hostile_messages", Double(total))
-        for (name, bytes) in after.sorted(by: { $0.key < $1.key }) where name != "valid" {
-            result.add(
-                "memory_growth_\(name)_percent", 100 * (Double(bytes) / Double(before[name] ?? bytes) - 1), atMost: 5)
-        }
+        addGrowth(from: before, to: after, into: &result)
         let ended = try pipeline.processNames.count { try $0 != "valid" && pipeline.hasEnded($0) }
         result.add("processes_ended", Double(ended), atMost: 0)
         let counted = pipeline.statistics.mapValues { $0.dropped }

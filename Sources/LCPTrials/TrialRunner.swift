@@ -88,6 +88,14 @@ public struct TrialRunner: Sendable {
         result.add("join_worst_ms", joins.last ?? .nan)
     }
 
+    /// Adds by how much the processes' resident memory grew.
+    func addGrowth(from before: [String: Int], to after: [String: Int], into result: inout TrialResult) {
+        for (name, bytes) in after.sorted(by: { $0.key < $1.key }) {
+            let growth = Double(bytes) / Double(before[name] ?? bytes) - 1
+            result.add("memory_growth_\(name)_percent", 100 * growth, atMost: 5)
+        }
+    }
+
     static func percentile(_ sorted: [Double], _ share: Double) -> Double {
         sorted.isEmpty ? .nan : sorted[min(sorted.count - 1, Int(share * Double(sorted.count)))]
     }

@@ -60,9 +60,10 @@ public struct PipelineOverview: Sendable {
         return entries.values.sorted { key($0) < key($1) }
     }
 
-    /// The branches that nobody serves; nil where nobody says how many there are.
+    /// The branches that nobody serves; nil where nobody says how many there are, or that is changing.
     public var missingBranches: [Int]? {
         let present = members.map(\.status).filter { $0.state == .ready }
+        guard present.allSatisfy({ $0.next == nil }) else { return nil }
         guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
         let served = Set(present.filter { $0.role == .worker }.flatMap { $0.serves ?? $0.branch.map { [$0] } ?? [] })
         return (0..<count).filter { !served.contains($0) }

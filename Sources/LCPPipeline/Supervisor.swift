@@ -16,6 +16,7 @@ actor Supervisor {
     private var subscriptions: [MQTTSubscription] = []
     private var probeTimer: MQTTTimer?
     private var flowTimer: MQTTTimer?
+    private var correctionTimer: MQTTTimer?
     private var isEnding = false
 
     init(_ session: RoleSession, branchCount: Int) {
@@ -38,6 +39,11 @@ actor Supervisor {
                 let id = Topics.sensor(of: message.topic)
                 self?.assumeIsolated { $0.attendance.lives(id) }
             },
+            try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) {
+                [weak self] message in
+                let json = Array(message.payload)
+                self?.assumeIsolated { $0.heardPlan(json) }
+            },
         ]
         publish(FlowPlan())
     }
@@ -45,7 +51,7 @@ actor Supervisor {
     /// Every frame is computed again.
     func end() {
         isEnding = true
-        for timer in [probeTimer, flowTimer] { timer?.cancel() }
+        for timer in [probeTimer, flowTimer, correctionTimer] { timer?.cancel() }
         for subscription in subscriptions { subscription.unsubscribe() }
         if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
     }
@@ -130,6 +136,18 @@ actor Supervisor {
                 $0.flowTimer = nil
                 if let plan = $0.flow.evaluate(replicas: $0.replicas, now: .now) { $0.publish(plan) }
                 if !$0.flow.isIdle, !$0.isEnding { $0.scheduleFlow() }
+            }
+        }
+    }
+
+    /// A plan that is not this aggregator's, a stranger's or one from before, is taken back.
+    private func heardPlan(_ json: [UInt8]) {
+        guard json != flow.plan.json, !isEnding, correctionTimer == nil else { return }
+        // Once a second at most: another aggregator may do the same. What was on its way is settled by then, too.
+        correctionTimer = session.client.eventLoop.schedule(after: .seconds(1)) { [weak self] in
+            self?.assumeIsolated {
+                $0.correctionTimer = nil
+                $0.publish($0.flow.plan)
             }
         }
     }

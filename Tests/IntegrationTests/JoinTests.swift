@@ -162,6 +162,24 @@ import Testing
         #expect(after.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
     }
 
+    /// Which frames are computed is the aggregator's to say: what a stranger says of it does not last.
+    @Test func aStrangersPlanIsTakenBack() async throws {
+        let devices = try await Devices()
+        try devices.start("worker", "a", ["--model", "lenet-split2"])
+        try devices.start("aggregator", "agg", ["--model", "lenet-split2"])
+        try await devices.waitForOwners([0: ["a"], 1: ["a"]])
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        let plan = FlowPlan(sensors: [
+            "cam": .init(rule: .init(every: 1_000_000, phase: 7), before: .init(), session: 1, from: 0)
+        ])
+        let plans = try await devices.client.subscribe(to: devices.topics.flow)
+        try await devices.client.publish(
+            Array(try JSONEncoder().encode(plan)), to: devices.topics.flow, qos: .atLeastOnce, retain: true)
+        // First what was just published, and then the correction.
+        while try await !next(plans).payload.isEmpty {}
+        _ = try await devices.frames(0..<20)
+    }
+
     /// A worker that is taking branches over when the broker goes waits for it no longer than it is asked to.
     @Test func aWorkerEndsAlsoWhereTheBrokerIsGone() async throws {
         let devices = try await Devices()

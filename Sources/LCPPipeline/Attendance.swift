@@ -57,13 +57,9 @@ struct Attendance {
     var replicas: [Int] {
         var counts = [Int](repeating: 0, count: branchCount)
         for worker in presence.all(.worker) where worker.state == .ready {
-            for branch in Self.branches(of: worker) where counts.indices.contains(branch) { counts[branch] += 1 }
+            for branch in worker.servedBranches where counts.indices.contains(branch) { counts[branch] += 1 }
         }
         return counts
-    }
-
-    private static func branches(of worker: RoleStatus) -> [Int] {
-        worker.serves ?? worker.branch.map { [$0] } ?? []
     }
 
     // MARK: Events
@@ -88,7 +84,7 @@ struct Attendance {
             workers.isEmpty
             ? nil
             : workers.reduce(0) { mask, worker in
-                Self.branches(of: worker).reduce(mask) { 0..<64 ~= $1 ? $0 | 1 << UInt64($1) : $0 }
+                worker.servedBranches.reduce(mask) { 0..<64 ~= $1 ? $0 | 1 << UInt64($1) : $0 }
             }
     }
 
@@ -105,7 +101,7 @@ struct Attendance {
         var actions: [Action] = []
         for worker in presence.all(.worker)
         where worker.answersProbes == true && worker.state == .ready
-            && Self.branches(of: worker).contains(where: { 0..<64 ~= $0 && branches & 1 << UInt64($0) != 0 })
+            && worker.servedBranches.contains(where: { 0..<64 ~= $0 && branches & 1 << UInt64($0) != 0 })
         {
             if let probe = probes[worker.id] {
                 let pause = probe.isFenced ? Self.fenceInterval : Self.probeInterval

@@ -206,8 +206,7 @@ public actor BranchWorker {
         // Models with as many branches are shared alike.
         let isAlike = share === current && status.branches ?? share.branchCount == share.branchCount
         guard status.modelHash == share.model || isAlike else { return nil }
-        let given = status.branch.map { [$0] } ?? []
-        return (status.claims ?? given, status.serves ?? given)
+        return (status.claims ?? status.branch.map { [$0] } ?? [], status.servedBranches)
     }
 
     /// What this worker should run of a model, as all who see the same would say.

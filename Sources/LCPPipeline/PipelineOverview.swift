@@ -65,7 +65,7 @@ public struct PipelineOverview: Sendable {
         let present = members.map(\.status).filter { $0.state == .ready }
         guard present.allSatisfy({ $0.next == nil }) else { return nil }
         guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
-        let served = Set(present.filter { $0.role == .worker }.flatMap { $0.serves ?? $0.branch.map { [$0] } ?? [] })
+        let served = Set(present.filter { $0.role == .worker }.flatMap(\.servedBranches))
         return (0..<count).filter { !served.contains($0) }
     }
 }

@@ -56,7 +56,7 @@ struct Presence {
     var isWhole: Bool {
         let ready = entries.values.filter { $0.isConfirmed && $0.status.state == .ready }.map(\.status)
         guard let count = ready.first(where: { $0.role == .aggregator })?.branches else { return false }
-        let served = ready.filter { $0.role == .worker }.flatMap { $0.serves ?? $0.branch.map { [$0] } ?? [] }
+        let served = ready.filter { $0.role == .worker }.flatMap(\.servedBranches)
         return (0..<min(64, max(0, count))).allSatisfy(served.contains)
     }
 }

@@ -116,6 +116,9 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         guard message.topic == topics.status(role, id) else { return nil }
     }
 
+    /// The branches whose inputs a worker receives; one that says no more than its branch serves that.
+    var servedBranches: [Int] { serves ?? branch.map { [$0] } ?? [] }
+
     /// Whether it computes or joins a model, given by its hash in hexadecimal.
     func runs(_ model: String) -> Bool { models?.contains(model) == true }
 

@@ -232,6 +232,13 @@ final class TrialPipeline: Sendable {
 
     // MARK: What they use
 
+    /// A measure of every process that runs, by name.
+    func ofEach(_ measure: (String) throws -> Int) throws -> [String: Int] {
+        var result: [String: Int] = [:]
+        for name in processNames where try !hasEnded(name) { result[name] = try measure(name) }
+        return result
+    }
+
     /// Resident bytes of a process.
     func memory(of name: String) throws -> Int {
         let text = String(decoding: try FileIO.read("/proc/\(try process(name).processID)/statm"), as: UTF8.self)

@@ -92,13 +92,12 @@ extension TrialRunner {
                 if let join = answer.prediction.joinMilliseconds { joins.append(join) }
             }
         }
-        var (after, descriptorsAfter) = (before, descriptors)
         let end = ContinuousClock.now + .seconds(length - settling - 1)
         while ContinuousClock.now < end {
             try await Task.sleep(for: .seconds(min(1, max(0.01, Self.seconds(.now, end)))))
             take()
         }
-        (after, descriptorsAfter) = (try Self.memory(of: pipeline), try Self.descriptors(of: pipeline))
+        let (after, descriptorsAfter) = (try Self.memory(of: pipeline), try Self.descriptors(of: pipeline))
         let retainedAfter = try await pipeline.retainedCount()
         while try !pipeline.hasEnded("cam") { try await Task.sleep(for: .milliseconds(10)) }
         try await Task.sleep(for: .seconds(1))
@@ -118,11 +117,7 @@ extension TrialRunner {
     }
 
     private static func descriptors(of pipeline: TrialPipeline) throws -> [String: Int] {
-        var result: [String: Int] = [:]
-        for name in pipeline.processNames where try !pipeline.hasEnded(name) {
-            result[name] = try pipeline.descriptors(of: name)
-        }
-        return result
+        try pipeline.ofEach(pipeline.descriptors)
     }
 
     // MARK: Models

@@ -122,10 +122,6 @@ extension TrialRunner {
     }
 
     static func memory(of pipeline: TrialPipeline) throws -> [String: Int] {
-        var result: [String: Int] = [:]
-        for name in pipeline.processNames where try !pipeline.hasEnded(name) {
-            result[name] = try pipeline.memory(of: name)
-        }
-        return result
+        try pipeline.ofEach(pipeline.memory)
     }
 }

@@ -27,7 +27,7 @@ struct ModelImportCommand: ParsableCommand {
               lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
               lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
               lcp model cost my-net --branches 4
-              lcp train my-net --branches 4 --data dir:photos --out my-net4
+              lcp train my-net --branches 4 --data folder:photos --out my-net4
             """)
 
     @Argument(help: ArgumentHelp("The ONNX file.", valueName: "net.onnx"))

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import lcp_muon
+
 
 class RecipeError(Exception):
     """Why a recipe is not possible: one sentence."""
@@ -23,7 +25,7 @@ class Recipe:
     accumulation: int = 1
     """Parts that a process computes one after the other for a step, where memory is short."""
     optimizer: str = "adamw"
-    """sgd with Nesterov's momentum, adam with L2, adamw."""
+    """sgd with Nesterov's momentum, adam with L2, adamw, muon."""
     learning_rate: float = 3e-3
     schedule: str = "one-cycle"
     """constant, one-cycle (up for the first part, down as a cosine), cosine, exponential."""
@@ -62,7 +64,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for entry, choices in (
-            ("optimizer", ("sgd", "adam", "adamw")),
+            ("optimizer", ("sgd", "adam", "adamw", "muon")),
             ("schedule", ("constant", "one-cycle", "cosine", "exponential")),
         ):
             if getattr(self, entry) not in choices:
@@ -114,14 +116,26 @@ class Recipe:
             return 0.0
         return self.auxiliary_weight * (1 - fraction / self.auxiliary_until if self.auxiliary_until < 1 else 1)
 
-    def build_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        """Weights of convolutions and fully connected layers decay; biases and normalisations do not."""
+    def build_optimizer(self, module: nn.Module, branches: nn.Module) -> torch.optim.Optimizer:
+        """Weights of convolutions and fully connected layers decay; biases and normalisations do not. Muon steps those of the
+        branches only."""
         weights = [value for value in module.parameters() if value.dim() > 1]
         others = [value for value in module.parameters() if value.dim() <= 1]
         groups: list[dict[str, Any]] = [
             {"params": weights, "weight_decay": self.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
+        if self.optimizer == "muon":
+            mixing = lcp_muon.matrices(branches)
+            return lcp_muon.Muon(
+                mixing,
+                [value for value in weights if value not in mixing],
+                others,
+                self.learning_rate,
+                self.momentum,
+                self.beta2,
+                self.weight_decay,
+            )
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, self.learning_rate, self.momentum, nesterov=self.momentum > 0)
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW

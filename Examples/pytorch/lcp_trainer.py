@@ -156,7 +156,7 @@ class Trainer:
         layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         self.trained = Trained(model, recipe).to(self.device, memory_format=layout)
         self.model = self.trained.model
-        self.optimizer = recipe.build_optimizer(self.trained)
+        self.optimizer = recipe.build_optimizer(self.trained, self.model.branches)
         self.parameters = [value for group in self.optimizer.param_groups for value in group["params"]]
         self.type = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")

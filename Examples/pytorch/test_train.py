@@ -17,7 +17,9 @@ import unittest
 
 import numpy
 import torch
+from torch import nn
 
+import lcp_muon
 import lcp_torch
 from lcp_data import Data, DataError, Portions, Steps, divide
 from lcp_recipe import PRESETS, Recipe, RecipeError, augment
@@ -105,6 +107,7 @@ class TrainingTests(unittest.TestCase):
         self.train(*common, "--epochs", "2", "--out", teacher, "--set", "schedule=cosine", "--set", "optimizer=sgd")
         entries = ["branch_dropout=0.2", "auxiliary_weight=0.3", "auxiliary_until=0.8", "views=true", "cutout=6"]
         entries += ["distillation=0.5", "label_smoothing=0.1", "accumulation=2", "flips=false", "patience=5"]
+        entries += ["optimizer=muon", "momentum=0.95"]
         options = [word for entry in entries for word in ("--set", entry)]
         options += ["--teacher", teacher, "--validation", "0.1", "--shares", "2,1,1", "--precision", "bf16"]
         report = self.train(*common, *options, "--epochs", "4", "--out", bundle)
@@ -269,6 +272,37 @@ class DataTests(unittest.TestCase):
             (path / "data_batch_1.bin").touch()
             self.assertEqual(Data.parse(folder), Data("cifar10", path))
             self.assertEqual(Data.parse(f"fashion-mnist:{folder}").kind, "fashion-mnist")
+
+
+class MuonTests(unittest.TestCase):
+    def test_steps_are_those_of_the_definition(self) -> None:
+        """Against singular values: the rounds change these and nothing else."""
+        torch.manual_seed(1)
+        layers = nn.Sequential(nn.Conv2d(6, 8, 3, groups=2), nn.Linear(5, 7), nn.Conv2d(4, 4, 3, groups=4), nn.Linear(9, 1))
+        layers.double()
+        mixing = lcp_muon.matrices(layers)
+        self.assertEqual(list(mixing.items()), [(layers[0].weight, 2), (layers[1].weight, 1)])
+        others = [value for value in layers.parameters() if value not in mixing]
+        optimizer = lcp_muon.Muon(mixing, [], others, learning_rate=0.1, momentum=0.9, weight_decay=0.5)
+        for value in layers.parameters():
+            value.grad = torch.randn_like(value)
+        before = [value.detach().clone() for value in mixing]
+        first = layers[1].bias.detach().clone()
+        optimizer.step()
+        for (value, groups), old in zip(mixing.items(), before, strict=True):
+            rows = len(value) // groups
+            for group in range(groups):
+                part = slice(group * rows, (group + 1) * rows)
+                gradient = value.grad[part].reshape(rows, -1)
+                left, strengths, right = torch.linalg.svd(gradient, full_matrices=False)
+                strengths = strengths / gradient.norm()
+                for _ in range(5):
+                    strengths = 3.4445 * strengths - 4.775 * strengths**3 + 2.0315 * strengths**5
+                length = 0.1 * 0.2 * max(gradient.shape) ** 0.5
+                wanted = 0.95 * old[part].reshape(rows, -1) - length * left @ torch.diag(strengths) @ right
+                torch.testing.assert_close(value[part].reshape(rows, -1), wanted)
+        # Adam's first step goes by the learning rate, whatever the gradient.
+        torch.testing.assert_close(layers[1].bias, first - 0.1 * layers[1].bias.grad.sign(), rtol=1e-6, atol=1e-6)
 
 
 class RecipeTests(unittest.TestCase):

@@ -7,6 +7,9 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         case adam
         /// Adam with decoupled decay (Loshchilov and Hutter, 2019).
         case adamW = "adamw"
+        /// Muon for all weights that mix channels (Jordan et al., 2024), with AdamW for the classification layer, biases and
+        /// normalisations.
+        case muon
     }
     public enum Schedule: String, Sendable, Hashable, Codable, CaseIterable {
         case constant
@@ -40,7 +43,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     /// An exponential schedule's factor, and after how many epochs it applies.
     public var decayFactor: Float = 0.94
     public var decayEpochs = 2
-    /// SGD's momentum, and Adam's β₁.
+    /// SGD's momentum, Muon's, and Adam's β₁.
     public var momentum: Float = 0.9
     /// Adam's β₂.
     public var beta2: Float = 0.99

@@ -11,6 +11,10 @@ final class Optimizer {
     private let variance: Buffer
     /// A running average of the parameters, where the recipe wants one.
     private let average: Buffer
+    /// Steps for weights that are matrices, where the recipe wants it; all others take Adam's.
+    private let muon: Muon?
+    /// The parameters that the kernels step, and how they decay.
+    private let elementwise: [(range: Range<Int>, decay: Float)]
     private(set) var steps = 0
 
     private static let epsilon: Float = 1e-8
@@ -22,19 +26,40 @@ final class Optimizer {
         momentum = Buffer(graph.parameters.count)
         variance = Buffer(recipe.optimizer == .sgd ? 0 : graph.parameters.count)
         average = Buffer(recipe.averaging > 0 ? graph.parameters.count : 0)
+        let matrices = recipe.optimizer == .muon ? graph.matrices : []
+        muon =
+            matrices.isEmpty
+            ? nil : Muon(matrices: matrices, momentum: momentum, kernels: kernels, team: graph.team)
+        var others: [(range: Range<Int>, decay: Float)] = []
+        var start = 0
+        for range in matrices.map(\.range) + [graph.decayingCount..<graph.decayingCount] {
+            if start < range.lowerBound { others.append((start..<range.lowerBound, recipe.weightDecay)) }
+            start = range.upperBound
+        }
+        elementwise = others + [(graph.decayingCount..<graph.parameters.count, 0)]
     }
 
     /// Counts a step; one thread does it, before any updates.
     func begin() { steps += 1 }
 
-    /// A thread's part of a step.
-    func update(thread: Int, of threads: Int, learningRate: Float) {
-        let count = graph.parameters.count
+    /// A thread's part of a step; all threads of the graph's team call it.
+    func update(thread: Int, learningRate: Float) {
+        let (count, threads) = (graph.parameters.count, graph.team.threads)
         // Whole cache lines, so that threads do not write into each other's.
         func bound(_ thread: Int) -> Int { thread == threads ? count : count * thread / threads / 16 * 16 }
         let mine = bound(thread)..<bound(thread + 1)
-        update(mine.clamped(to: 0..<graph.decayingCount), learningRate, recipe.weightDecay)
-        update(mine.clamped(to: graph.decayingCount..<count), learningRate, 0)
+        for part in elementwise { update(mine.clamped(to: part.range), learningRate, part.decay) }
+        if let muon {
+            muon.update(
+                graph.parameters, graph.gradients, thread: thread, rate: learningRate, momentum: recipe.momentum,
+                decay: recipe.weightDecay)
+            graph.team.barrier()
+        }
+        guard recipe.averaging > 0 else { return }
+        // At first the average is young and must not remember the random weights.
+        let decayNow = min(recipe.averaging, Float(steps) / Float(steps + 10))
+        kernels.pointee.average(
+            average.pointer + mine.lowerBound, graph.parameters.pointer + mine.lowerBound, Int64(mine.count), decayNow)
     }
 
     private func update(_ range: Range<Int>, _ rate: Float, _ decay: Float) {
@@ -45,16 +70,12 @@ final class Optimizer {
         case .sgd:
             kernels.pointee.sgd(
                 values, slopes, momentum.pointer + start, count, rate, recipe.momentum, decay, 1)
-        case .adam, .adamW:
+        case .adam, .adamW, .muon:
             kernels.pointee.adam(
                 values, slopes, momentum.pointer + start, variance.pointer + start, count, rate, recipe.momentum,
                 recipe.beta2, Self.epsilon, 1 - power(recipe.momentum, steps), 1 - power(recipe.beta2, steps), decay,
                 recipe.optimizer == .adam ? 1 : 0)
         }
-        guard recipe.averaging > 0 else { return }
-        // At first the average is young and must not remember the random weights.
-        let decayNow = min(recipe.averaging, Float(steps) / Float(steps + 10))
-        kernels.pointee.average(average.pointer + start, values, count, decayNow)
     }
 
     private func power(_ base: Float, _ exponent: Int) -> Float {

@@ -102,7 +102,8 @@ public final class Trainer {
             }
             return total
         }
-        let copies = 3 + (recipe.optimizer == .sgd ? 0 : 1) + (recipe.averaging > 0 ? 1 : 0)
+        let kept = [.sgd: 1, .muon: 5][recipe.optimizer, default: 2]
+        let copies = 2 + kept + (recipe.averaging > 0 ? 1 : 0)
         var needed =
             Double(try network.parameterCount()) * Double(copies) + Double(images) * Double(try featureMaps(network))
             * 2
@@ -242,7 +243,7 @@ public final class Trainer {
         losses.withUnsafeMutableBufferPointer { losses in
             // Every thread writes the losses of its own blocks only.
             nonisolated(unsafe) let losses = losses
-            team.run { [graph, teacher, optimizer, team, recipe] thread in
+            team.run { [graph, teacher, optimizer, recipe] thread in
                 load(set, images, loader, teacherLoader, graph.blocks(of: thread), epoch: epoch, first: first)
                 graph.forward(pass, thread: thread)
                 if let teacher { teacher.forward(still, thread: thread) }
@@ -257,7 +258,7 @@ public final class Trainer {
                     pass, thread: thread,
                     featureTarget: recipe.featureDistillation > 0
                         ? teacher.map { ($0.features[0].values, recipe.featureDistillation) } : nil)
-                optimizer.update(thread: thread, of: team.threads, learningRate: learningRate)
+                optimizer.update(thread: thread, learningRate: learningRate)
             }
         }
         var total = BlockLoss()

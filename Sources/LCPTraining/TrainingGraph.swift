@@ -29,6 +29,8 @@ final class TrainingGraph {
     let gradients: Buffer
     /// How many parameters are weights of convolutions and fully connected layers.
     let decayingCount: Int
+    /// Weights that mix channels within a branch, each group of a convolution by itself: where they lie, and their rows.
+    let matrices: [(range: Range<Int>, rows: Int)]
     /// [batch, classes], and the slope of the loss.
     let logits: Value
     /// The same for the head of each branch, where there are any.
@@ -100,6 +102,7 @@ final class TrainingGraph {
             Volume(network.input, blocks: blocks, halo: halo)
         }
 
+        var matrices: [(range: Range<Int>, rows: Int)] = []
         var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
         var features: [Value] = []
         for branch in network.branches.indices {
@@ -112,6 +115,7 @@ final class TrainingGraph {
                 let weight = take(dimensions.reduce(1, *), decays: !layer.hasStatistics)
                 let bias = take(layer.hasBias ? dimensions[0] : 0, decays: false)
                 places.append((branch, index, weight, bias))
+                if !layer.hasStatistics { matrices += layer.matrices(weight, outputs: dimensions[0]) }
                 return slice(weight, bias)
             }
             layers += graph.layers
@@ -177,6 +181,7 @@ final class TrainingGraph {
             column += count
         }
         self.places = places
+        self.matrices = matrices
         guard isTrainable else { return }
         for (index, layer) in layers.enumerated() {
             for piece in 0..<layer.gradientPieces { pieces.append((index, piece)) }
@@ -312,5 +317,20 @@ extension Buffer {
     var values: [Float] {
         get { Array(UnsafeBufferPointer(start: pointer, count: count)) }
         set { pointer.update(from: newValue, count: min(count, newValue.count)) }
+    }
+}
+
+extension Layer {
+    /// The matrices that a layer's weights are, a row for each output; none where an output has one input channel to itself.
+    fileprivate func matrices(_ weight: Range<Int>, outputs: Int) -> [(range: Range<Int>, rows: Int)] {
+        var groups = 1
+        switch self {
+        case .convolution(_, _, _, _, let count, _): groups = count
+        case .fullyConnected: break
+        default: return []
+        }
+        let (rows, size) = (outputs / groups, weight.count / groups)
+        guard rows > 1, size > rows else { return [] }
+        return (0..<groups).map { (weight.lowerBound + $0 * size..<weight.lowerBound + ($0 + 1) * size, rows) }
     }
 }

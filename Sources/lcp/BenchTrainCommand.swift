@@ -23,10 +23,10 @@ extension BenchCommand {
         var batch = 64
 
         @Option(
-            help: "sgd, adam or adamw.",
+            help: "sgd, adam, adamw or muon.",
             transform: { text in
                 guard let optimizer = TrainingRecipe.Optimizer(rawValue: text) else {
-                    throw ValidationError("an optimizer is sgd, adam or adamw")
+                    throw ValidationError("an optimizer is sgd, adam, adamw or muon")
                 }
                 return optimizer
             })

@@ -51,7 +51,8 @@ import Testing
 
     /// Everything that a recipe can have, each by itself.
     @Test(arguments: [
-        "sgd", "adam", "cosine", "exponential", "constant", "averaging", "smoothing", "normal", "dropout", "heads",
+        "sgd", "adam", "muon", "cosine", "exponential", "constant", "averaging", "smoothing", "normal", "dropout",
+        "heads",
         "fading heads", "views", "affine", "cutout", "all",
     ])
     func everyEntryOfARecipeLearns(entry: String) throws {
@@ -59,6 +60,7 @@ import Testing
         let all = entry == "all"
         if entry == "sgd" { (recipe.optimizer, recipe.learningRate) = (.sgd, 0.02) }
         if entry == "adam" { recipe.optimizer = .adam }
+        if entry == "muon" { recipe.optimizer = .muon }
         if entry == "cosine" { recipe.schedule = .cosine }
         if entry == "exponential" { recipe.schedule = .exponential }
         if entry == "constant" { recipe.schedule = .constant }
@@ -74,8 +76,10 @@ import Testing
         #expect(try Self.train(recipe).accuracy > 0.9)
     }
 
-    @Test func theSameSeedGivesTheSameWeightsOnAnyNumberOfThreads() throws {
+    @Test(arguments: [TrainingRecipe.Optimizer.adamW, .muon])
+    func theSameSeedGivesTheSameWeightsOnAnyNumberOfThreads(optimizer: TrainingRecipe.Optimizer) throws {
         var recipe = Self.recipe(epochs: 2)
+        recipe.optimizer = optimizer
         (recipe.branchDropout, recipe.auxiliaryWeight, recipe.shift, recipe.batchSize) = (0.2, 0.3, 1, 64)
         let network = GradientTests.network([GradientTests.normalized, GradientTests.small])
         let one = try Self.train(recipe, network: network, threads: 1).parameters
@@ -217,6 +221,8 @@ import Testing
         for optimizer in TrainingRecipe.Optimizer.allCases {
             var recipe = TrainingRecipe()
             (recipe.optimizer, recipe.weightDecay) = (optimizer, 0.1)
+            // A single row is no matrix to Muon.
+            let isDecoupled = optimizer == .adamW || optimizer == .muon
             let graph = try TrainingGraph(network, batch: 16, team: team)
             let subject = Optimizer(recipe, graph)
             graph.parameters.pointer[0] = 1
@@ -230,10 +236,10 @@ import Testing
                 graph.gradients.pointer[0] = Float(slope)
                 graph.gradients.pointer[last] = Float(slope)
                 subject.begin()
-                subject.update(thread: 0, of: 1, learningRate: 0.01)
+                subject.update(thread: 0, learningRate: 0.01)
                 for index in 0...1 {
                     let decay = index == 0 ? 0.1 : 0
-                    let gradient = slope + (optimizer == .adamW ? 0 : decay * expected[index])
+                    let gradient = slope + (isDecoupled ? 0 : decay * expected[index])
                     if optimizer == .sgd {
                         m[index] = 0.9 * m[index] + gradient
                         expected[index] -= 0.01 * (gradient + 0.9 * m[index])
@@ -244,7 +250,7 @@ import Testing
                     var (power1, power2) = (1.0, 1.0)
                     for _ in 0..<step { (power1, power2) = (power1 * 0.9, power2 * 0.99) }
                     let step = m[index] / (1 - power1) / ((v[index] / (1 - power2)).squareRoot() + 1e-8)
-                    expected[index] -= 0.01 * (step + (optimizer == .adamW ? decay * expected[index] : 0))
+                    expected[index] -= 0.01 * (step + (isDecoupled ? decay * expected[index] : 0))
                 }
             }
             #expect(abs(Double(graph.parameters.pointer[0]) - expected[0]) < 1e-5, "\(optimizer)")

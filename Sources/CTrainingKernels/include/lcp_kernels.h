@@ -123,6 +123,15 @@ typedef struct {
     void (*adam)(float *parameters, const float *gradients, float *momentum, float *variance, int64_t count, float rate,
                  float beta1, float beta2, float epsilon, float correction1, float correction2, float weight_decay, int coupled);
     void (*average)(float *average, const float *parameters, int64_t count, float decay);
+
+    // Rows `first` and on of matrices in rows that begin on 64 bytes; columns are a multiple of 16, or lie beside zeros. Every
+    // element is the same whichever rows a call has.
+    // C = scale · A B + own · D; D lies as C, and null is 0.
+    void (*product)(const float *a, int64_t a_row, const float *b, int64_t b_row, const float *d, float *c, int64_t c_row,
+                    int32_t first, int32_t count, int32_t columns, int32_t depth, float scale, float own);
+    // G = X Xᵀ.
+    void (*gram)(const float *x, int64_t x_row, int32_t rows, int32_t columns, float *g, int64_t g_row, int32_t first,
+                 int32_t count);
 } lcp_kernels;
 
 // The fastest kernels that this processor runs. The environment variable LCP_KERNELS may name others of those compiled in:

@@ -1,3 +1,4 @@
+import LCPDatasets
 public import LCPModels
 import MQTT
 import Tensors
@@ -30,6 +31,10 @@ public actor Sensor {
     private let number = UInt64.random(in: 1...UInt64.max)
     private var frames: UInt64 = 0
     private var drops = Drops()
+    /// Pictures of the source that were left out.
+    private var unreadable: UInt64 = 0
+    /// What was wrong with the first of them.
+    private var complaint = ""
     /// The frames without an answer, where answers are promised.
     private var outbox: Outbox?
     /// Whether frames wait in the outbox for the pipeline.
@@ -77,7 +82,7 @@ public actor Sensor {
         var nextStatistics = clock.now + .seconds(5)
         let started = clock.now
         var number: UInt64 = 0
-        while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try reader.read() {
+        while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try nextFrame() {
             if due > clock.now { try await clock.sleep(until: due) }
             publish(frame, number: number, topic: topic)
             number += 1
@@ -95,10 +100,30 @@ public actor Sensor {
             pump()
             try await clock.sleep(for: .milliseconds(5))
         }
+        if unreadable > 0, !Task.isCancelled {
+            let first = "\(complaint)\(unreadable > 1 ? ", and \(unreadable - 1) more" : "")"
+            throw PipelineError(
+                number > 0
+                    ? "\(unreadable) of \(number + unreadable) pictures could not be read, the others were sent: \(first)"
+                    : "no picture could be read: \(first)")
+        }
+    }
+
+    /// The next frame; pictures that cannot be read are told and left out.
+    private func nextFrame() throws -> SensorFrame? {
+        while !Task.isCancelled {
+            do { return try reader.read() } catch let error as DatasetError {
+                if unreadable == 0 { complaint = error.description }
+                unreadable += 1
+                session.log("left out: \(error)")
+            }
+        }
+        return nil
     }
 
     private var dropped: [String: UInt64] {
         var counts = drops.counts
+        if unreadable > 0 { counts["unreadable"] = unreadable }
         if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
         return counts
     }

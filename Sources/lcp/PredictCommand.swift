@@ -11,7 +11,8 @@ struct PredictCommand: AsyncParsableCommand {
         abstract: "Run a model on pictures here, without a broker.",
         discussion: """
             A file is what a pipeline takes as an input: a JPEG, a PNG, or exactly the raw pixels of the model's input, row by \
-            row. With --json there is a line for each file, with the logits of all classes in full precision.
+            row. With --json there is a line for each file, with the logits of all classes in full precision. A file that cannot \
+            be read is told, and the others are still predicted.
 
             Examples:
               lcp predict lenet-split4 digit.png
@@ -72,9 +73,16 @@ struct PredictCommand: AsyncParsableCommand {
         }
         let evaluator = try BundleEvaluator(bundle: bundle)
         let decoder = InputDecoder(shape: bundle.network.input)
+        var unread = 0
         for file in files {
             try Task.checkCancellation()
-            let logits = try Self.logits(of: file, evaluator, decoder, missing: Set(missing))
+            let logits: [Float]
+            do { logits = try Self.logits(of: file, evaluator, decoder, missing: Set(missing)) } catch {
+                guard files.count > 1 else { throw error }
+                writeErrorLine("Error: \(error)")
+                unread += 1
+                continue
+            }
             guard logits.allSatisfy(\.isFinite) else {
                 throw PipelineError("\(file) gives numbers that are not finite: the weights of \(name) are damaged")
             }
@@ -94,6 +102,7 @@ struct PredictCommand: AsyncParsableCommand {
                 writeLine("\(file): \(classes.joined(separator: ", "))")
             }
         }
+        guard unread == 0 else { throw ExitCode.failure }
     }
 
     private static func logits(

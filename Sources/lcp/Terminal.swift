@@ -40,6 +40,12 @@ func jsonLine(_ value: some Encodable) throws -> String {
     return String(decoding: try encoder.encode(value), as: UTF8.self)
 }
 
+/// Writes to standard error at once.
+func writeErrorLine(_ text: String) {
+    var line = text + "\n"
+    line.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
 /// Writes to standard output at once, also into a pipe.
 func writeLine(_ text: String) { writeText(text + "\n") }
 

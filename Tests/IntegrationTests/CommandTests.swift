@@ -46,6 +46,11 @@ import Testing
         let told = try await run(Repository.lcp, words)
         #expect(told.status == 0 && told.output.contains("the sensor shows 4 pictures"), "\(told.output)")
         #expect(told.output.contains("66.67 % right, in 2 branches"), "\(told.output)")
+        try FileIO.write(Array("no picture".utf8), to: "\(pictures)/nobody/damaged.png")
+        let rest = try await run(Repository.lcp, words)
+        #expect(rest.status == 1 && rest.output.contains("4 frames, 4 predictions"), "\(rest.output)")
+        #expect(rest.errors.contains("1 of 5 pictures could not be read, the others were sent: "), "\(rest.errors)")
+        #expect(rest.errors.contains("damaged.png"), "\(rest.errors)")
         let unfit = try await run(Repository.lcp, ["demo", "--model", bundle])
         #expect(unfit.status == 1 && unfit.errors.contains("28×28×1, and cifarnet-split2 takes 32×32×3"))
         let unknown = try await run(
@@ -241,6 +246,9 @@ import Testing
         let told = try await run(Repository.lcp, ["predict", "lenet-split4", "\(images)/grey.png", raw, "--top", "2"])
         #expect(told.status == 0 && told.output.contains("\(raw): \(seven.label) ("), "\(told.output)\(told.errors)")
         #expect(told.output.split(separator: "\n").allSatisfy { $0.split(separator: ",").count == 2 })
+        let rest = try await run(Repository.lcp, ["predict", "lenet-split4", "/etc/passwd", raw])
+        #expect(rest.status == 1 && rest.output.hasPrefix("\(raw): \(seven.label) ("), "\(rest.output)")
+        #expect(rest.errors.hasPrefix("Error: cannot read /etc/passwd: "), "\(rest.errors)")
 
         struct Report: Decodable {
             let file: String

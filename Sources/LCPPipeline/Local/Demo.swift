@@ -120,30 +120,35 @@ public final class Demo: Sendable {
                 ]
                     + model + common))
 
-        try await followFrames(children, report)
+        let complaint = try await followFrames(children, report)
         await client.close()
         let seen = tracker.withLock { $0 }
         return DemoSummary(
             model: self.model.name, frames: seen.frames, predictions: seen.predictions, lost: seen.lost,
             accuracy: seen.judged > 0 ? seen.accuracy : nil, latencyP50: seen.latency(50),
-            latencyP99: seen.latency(99), framesPerSecond: seen.framesPerSecond, branches: branches)
+            latencyP99: seen.latency(99), framesPerSecond: seen.framesPerSecond, branches: branches,
+            complaint: complaint)
     }
 
     /// Reports until every frame has its answer, the sensor being done.
-    private func followFrames(_ children: [Child], _ report: (Event) -> Void) async throws {
+    ///
+    /// - Returns: what the sensor said last, where it sent frames and still had to complain.
+    private func followFrames(_ children: [Child], _ report: (Event) -> Void) async throws -> String? {
         var sensorEnded: ContinuousClock.Instant?
+        var complaint: String?
         while !Task.isCancelled {
             let seen = tracker.withLock { $0 }
             report(.tick(seen))
             if let sensor = children.last, let status = sensor.process.poll() {
-                if status != 0 { throw failure(sensor, status) }
+                if status != 0, seen.frames == 0 { throw failure(sensor, status) }
+                if status != 0, complaint == nil { complaint = lastLine(sensor) }
                 sensorEnded = sensorEnded ?? .now
             }
             if let sensorEnded {
                 // The last frame may wait for its deadline; after that nothing comes any more.
                 let patience = Duration.milliseconds(Int64(options.deadline) + 1000)
                 if seen.frames >= options.frames && seen.lost == 0 || ContinuousClock.now - sensorEnded > patience {
-                    return
+                    return complaint
                 }
             }
             // A worker may be gone: that is what the pipeline is made for. Without broker or aggregator it is over.
@@ -152,6 +157,7 @@ public final class Demo: Sendable {
             }
             try? await Task.sleep(for: .milliseconds(66))
         }
+        return complaint
     }
 
     private func follow(_ messages: MQTTSubscription, _ topics: Topics) async {
@@ -238,11 +244,14 @@ public final class Demo: Sendable {
 
     /// What a child said last, as an error.
     private func failure(_ child: Child, _ status: Int32) -> PipelineError {
+        PipelineError("the \(child.name) ended early with status \(status)\(lastLine(child).map { ": \($0)" } ?? "")")
+    }
+
+    private func lastLine(_ child: Child) -> String? {
         var text = [UInt8](repeating: 0, count: 4096)
         let size = lseek(child.log, 0, SEEK_END)
         let count = pread(child.log, &text, text.count, max(0, size - 4096))
         let lines = String(decoding: text.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")
-        let last = lines.last.map { ": \($0)" } ?? ""
-        return PipelineError("the \(child.name) ended early with status \(status)\(last)")
+        return lines.last.map { String($0.hasPrefix("Error: ") ? $0.dropFirst(7) : $0) }
     }
 }

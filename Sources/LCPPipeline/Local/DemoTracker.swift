@@ -108,9 +108,12 @@ public struct DemoSummary: Sendable, Hashable, Codable {
     public var latencyP99: Double
     public var framesPerSecond: Double
     public var branches: Int
+    /// What the sensor could not send, in its words; nil where it sent everything.
+    public var complaint: String?
 
     enum CodingKeys: String, CodingKey {
         case model, frames, predictions, lost, accuracy, branches
+        case complaint = "sensor_error"
         case latencyP50 = "latency_p50_ms"
         case latencyP99 = "latency_p99_ms"
         case framesPerSecond = "frames_per_s"

@@ -142,6 +142,20 @@ class Recipe:
         return kind(groups, self.learning_rate, (self.momentum, self.beta2), fused=weights[0].is_cuda)
 
 
+PICTURES = Recipe(
+    "pictures",
+    30,
+    128,
+    optimizer="muon",
+    learning_rate=1.5e-2,
+    momentum=0.95,
+    weight_decay=5e-2,
+    label_smoothing=0.05,
+    averaging=0.999,
+    shift=2,
+    flips=True,
+)
+
 PRESETS = {
     recipe.name: recipe
     for recipe in (
@@ -158,17 +172,8 @@ PRESETS = {
             scaling=0.08,
             branch_dropout=0.1,
         ),
-        Recipe(
-            "pictures",
-            30,
-            128,
-            learning_rate=2e-3,
-            weight_decay=1e-2,
-            label_smoothing=0.05,
-            averaging=0.999,
-            shift=4,
-            flips=True,
-        ),
+        PICTURES,
+        dataclasses.replace(PICTURES, name="taught", distillation=0.9, branch_dropout=0.2),
         # The usual one for a million photographs (Goyal et al., 2017; He et al., 2019).
         Recipe(
             "imagenet",

@@ -165,17 +165,19 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         return recipe
     }()
 
-    /// Ours for coloured pictures: AdamW in one cycle, shifts and mirrors, smoothed labels, a running average of the weights.
+    /// Ours for coloured pictures: Muon in one cycle, small shifts and mirrors, smoothed labels, a running average of the weights.
     public static let pictures: TrainingRecipe = {
         var recipe = TrainingRecipe()
         recipe.name = "pictures"
         recipe.epochs = 30
         recipe.batchSize = 128
-        recipe.learningRate = 5e-3
-        recipe.weightDecay = 1e-2
+        recipe.optimizer = .muon
+        recipe.learningRate = 1.5e-2
+        recipe.momentum = 0.95
+        recipe.weightDecay = 5e-2
         recipe.labelSmoothing = 0.05
         recipe.averaging = 0.999
-        recipe.shift = 4
+        recipe.shift = 2
         recipe.flips = true
         return recipe
     }()

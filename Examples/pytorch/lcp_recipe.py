@@ -56,6 +56,8 @@ class Recipe:
     """The weight of every branch's own classification layer in the loss."""
     auxiliary_until: float = 1.0
     """The fraction of training after which that has faded out; 1 for a weight that stays."""
+    mutual: float = 0.0
+    """The part of what the branches' own heads learn that is the answer of all branches together."""
     views: bool = False
     """Whether every branch sees its own augmentation of an image."""
     distillation: float = 0.0
@@ -75,12 +77,14 @@ class Recipe:
             (1e-12, math.inf, "learning_rate temperature"),
             (1e-3, 1, "crop"),
             (0, 0.9999999, "momentum beta2 averaging branch_dropout label_smoothing scaling"),
-            (0, 1, "warmup decay_factor distillation auxiliary_until"),
+            (0, 1, "warmup decay_factor distillation auxiliary_until mutual"),
         ):
             for entry in entries.split():
                 value = getattr(self, entry)
                 if not least <= value <= most or math.isinf(value):
                     raise RecipeError(f"{entry} cannot be {value}")
+        if self.mutual and not self.auxiliary_weight:
+            raise RecipeError("branches learn from each other by heads of their own: give auxiliary_weight, too")
 
     def with_entries(self, entries: list[str]) -> "Recipe":
         """Changes as they are written on a command line: `entry=value`."""

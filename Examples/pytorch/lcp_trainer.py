@@ -224,25 +224,26 @@ class Trainer:
                     [branch(self.teacher.normalize(views[0])) for branch in self.teacher.branches]
                 )
                 taught = self.teacher.merge(wanted)
-        loss = self.compare(logits, labels, taught)
+        loss = self.compare(logits, labels, taught, recipe.distillation)
+        others, part = (logits.detach(), recipe.mutual) if recipe.mutual else (taught, recipe.distillation)
         for head in heads:
-            loss = loss + weight * self.compare(head.float(), labels, taught)
+            loss = loss + weight * self.compare(head.float(), labels, others, part)
         if taught is not None and recipe.feature_distillation:
             loss = loss + recipe.feature_distillation * functional.mse_loss(joined.float(), wanted)
         return loss, (logits.argmax(1) == labels).sum()
 
-    def compare(self, logits: Tensor, labels: Tensor, taught: Tensor | None) -> Tensor:
+    def compare(self, logits: Tensor, labels: Tensor, taught: Tensor | None, part: float) -> Tensor:
         """Cross-entropy, mixed with the divergence from the teacher's softened probabilities times T².
 
         Hinton et al., 2015.
         """
         recipe = self.recipe
         loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        if taught is None or not recipe.distillation:
+        if taught is None or not part:
             return loss
         soft, wanted = (functional.log_softmax(values / recipe.temperature, 1) for values in (logits, taught))
         divergence = functional.kl_div(soft, wanted, reduction="batchmean", log_target=True)
-        return (1 - recipe.distillation) * loss + recipe.distillation * recipe.temperature**2 * divergence
+        return (1 - part) * loss + part * recipe.temperature**2 * divergence
 
     def present(self, images: int, random: torch.Generator) -> Tensor | None:
         """Draws which branches are missing for which image; those that are there speak for the others."""

@@ -107,7 +107,7 @@ class TrainingTests(unittest.TestCase):
         self.train(*common, "--epochs", "2", "--out", teacher, "--set", "schedule=cosine", "--set", "optimizer=sgd")
         entries = ["branch_dropout=0.2", "auxiliary_weight=0.3", "auxiliary_until=0.8", "views=true", "cutout=6"]
         entries += ["distillation=0.5", "label_smoothing=0.1", "accumulation=2", "flips=false", "patience=5"]
-        entries += ["optimizer=muon", "momentum=0.95"]
+        entries += ["optimizer=muon", "momentum=0.95", "mutual=0.5"]
         options = [word for entry in entries for word in ("--set", entry)]
         options += ["--teacher", teacher, "--validation", "0.1", "--shares", "2,1,1", "--precision", "bf16"]
         report = self.train(*common, *options, "--epochs", "4", "--out", bundle)
@@ -329,8 +329,9 @@ class RecipeTests(unittest.TestCase):
         self.assertEqual(
             [Recipe(auxiliary_weight=2, auxiliary_until=0.5).auxiliary(f) for f in (0, 0.25, 0.5)], [2, 1, 0]
         )
-        with self.assertRaises(RecipeError):
-            Recipe().with_entries(["views=maybe"])
+        for wrong in ("views=maybe", "mutual=0.5"):
+            with self.assertRaises(RecipeError):
+                Recipe().with_entries([wrong])
 
     def test_images_are_moved_and_mirrored(self) -> None:
         images = torch.rand(64, 1, 6, 9)

@@ -72,6 +72,9 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     /// faded out; 1 for a weight that stays.
     public var auxiliaryWeight: Float = 0
     public var auxiliaryUntil: Float = 1
+    /// The part of what the branches' own heads learn that is the answer of all branches together, softened (Zhang et al., 2018,
+    /// with the branches as each other's teachers).
+    public var mutual: Float = 0
     /// Whether every branch sees its own augmentation of an image.
     public var views = false
     /// The weight of the teacher's logits in the loss, and the temperature (Hinton et al., 2015); 0 for no teacher.
@@ -85,7 +88,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     enum CodingKeys: String, CodingKey, CaseIterable {
         case name, epochs, optimizer, schedule, warmup, momentum, beta2, initialization, averaging, patience, shift,
             flips
-        case cutout, rotation, shear, scaling, views, distillation, temperature
+        case cutout, rotation, shear, scaling, mutual, views, distillation, temperature
         case batchSize = "batch_size"
         case learningRate = "learning_rate"
         case decayFactor = "decay_factor"
@@ -130,6 +133,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         try read(.branchDropout, \.branchDropout)
         try read(.auxiliaryWeight, \.auxiliaryWeight)
         try read(.auxiliaryUntil, \.auxiliaryUntil)
+        try read(.mutual, \.mutual)
         try read(.views, \.views)
         try read(.distillation, \.distillation)
         try read(.temperature, \.temperature)
@@ -217,12 +221,15 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         ] { try check(value >= 0 && value < 1, "\(name) is 0 to below 1, not \(value)") }
         for (name, value) in [
             ("warmup", warmup), ("decay factor", decayFactor), ("distillation", distillation),
-            ("the end of the auxiliary heads", auxiliaryUntil),
+            ("the end of the auxiliary heads", auxiliaryUntil), ("mutual learning", mutual),
         ] { try check(value >= 0 && value <= 1, "\(name) is 0 to 1, not \(value)") }
         for (name, value) in [
             ("weight decay", weightDecay), ("the weight of the auxiliary heads", auxiliaryWeight),
             ("feature distillation", featureDistillation), ("rotation", rotation), ("shear", shear),
         ] { try check(value >= 0 && value.isFinite, "\(name) is 0 or more, not \(value)") }
+        try check(
+            mutual == 0 || auxiliaryWeight > 0,
+            "branches learn from each other by heads of their own: give auxiliary_weight, too, for example 0.3")
         try check(temperature > 0 && temperature.isFinite, "a temperature is above 0, not \(temperature)")
         try check((0...4096).contains(shift), "images are shifted by 0 to 4096 pixels, not \(shift)")
         try check((0...4096).contains(cutout), "a cutout has 0 to 4096 pixels, not \(cutout)")

@@ -174,6 +174,7 @@ public actor BranchWorker {
 
     private func heard(_ message: MQTTMessageView) {
         guard let status = RoleStatus(message, topics: session.topics) else { return }
+        session.complain(about: status)
         // Its own echo says nothing new, but another with its name is a stranger.
         guard status.role != .worker || status.id != session.status.id else { return }
         if presence.update(status) { scheduleAssignment() }

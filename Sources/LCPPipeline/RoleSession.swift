@@ -143,6 +143,8 @@ public final class RoleSession: Sendable {
     let inputBuffer: MQTTBufferPolicy
     private let configuration: PipelineConfiguration
     private let current: Mutex<RoleStatus>
+    /// Others that this role has complained about; a few, so that endless strangers do not fill log and memory.
+    private let strangers = Mutex<[String: Int]>([:])
 
     /// What the role says of itself now.
     var status: RoleStatus { current.withLock { $0 } }
@@ -263,6 +265,30 @@ public final class RoleSession: Sendable {
         }
         await client.close()
         watcher.cancel()
+    }
+
+    /// Tells people of another process that should not be there: one with this role's name, which takes its connection again and
+    /// again, or a second aggregator, which answers every frame once more.
+    func complain(about other: RoleStatus) {
+        let own = status
+        guard other.role == own.role, other.state != .disconnected, other.birth != own.birth else { return }
+        let isTwin = other.id == own.id
+        guard isTwin || own.role == .aggregator && other.state != .lost else { return }
+        // Who was here before under this name is lost once; a twin loses its connection again and again.
+        let times = strangers.withLock { strangers in
+            guard strangers[other.birth] != nil || strangers.count < 16 else { return 0 }
+            strangers[other.birth, default: 0] += 1
+            return strangers[other.birth] ?? 0
+        }
+        guard times == (isTwin ? 2 : 1) else { return }
+        let place = [other.processID.map { "process \($0)" }, other.host.map { "on \($0)" }].compactMap { $0 }
+        let who = place.isEmpty ? "" : " (\(place.joined(separator: " ")))"
+        log(
+            isTwin
+                ? "another \(own.role.rawValue)\(who) has the name \(own.id), and the two take each other's connection: "
+                    + "give one of them another --name"
+                : "the aggregator \(other.id)\(who) is in this pipeline, too, so that every frame is answered twice: stop one of them"
+        )
     }
 
     /// Says that all subscriptions are acknowledged.

@@ -188,6 +188,7 @@ public actor Sensor {
     }
 
     private func heard(_ status: RoleStatus) {
+        session.complain(about: status)
         _ = presence.update(status)
         goOn()
     }

@@ -29,9 +29,13 @@ actor Supervisor {
     /// Listens to the workers, and forgets the plan of an aggregator before this one.
     func start() async throws {
         subscriptions = [
-            try await session.client.subscribe(to: session.topics.workerStatuses) { [weak self] message in
+            try await session.client.subscribe(to: session.topics.statuses(.worker)) { [weak self] message in
                 nonisolated(unsafe) let message = message
                 self?.assumeIsolated { $0.heard(message) }
+            },
+            try await session.client.subscribe(to: session.topics.statuses(.aggregator)) {
+                [session] message in
+                if let other = RoleStatus(message, topics: session.topics) { session.complain(about: other) }
             },
             try await session.client.subscribe(
                 to: session.topics.workerStatistics, options: .init(receivesRetained: false)

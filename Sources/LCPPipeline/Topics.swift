@@ -37,9 +37,8 @@ public struct Topics: Sendable, Hashable {
     public func status(_ role: Role, _ id: String) -> String { "\(root)/status/\(role.rawValue)/\(id)" }
     /// All statuses.
     public var statuses: String { "\(root)/status/+/+" }
-
-    /// The statuses of all workers.
-    public var workerStatuses: String { "\(root)/status/worker/+" }
+    /// The statuses of everybody of a role.
+    public func statuses(_ role: Role) -> String { "\(root)/status/\(role.rawValue)/+" }
 
     /// The retained plan that says which frames are computed where more come than can be.
     public var flow: String { "\(root)/flow" }

@@ -236,6 +236,8 @@ public final class Trainer {
         let targets = Targets(
             labels: images.map { set.labels[$0] }, smoothing: recipe.labelSmoothing,
             teacher: teacher.map { ($0.logits.values, recipe.distillation, recipe.temperature) })
+        var headTargets = targets
+        if recipe.mutual > 0 { headTargets.teacher = (graph.logits.values, recipe.mutual, recipe.temperature) }
         if !graph.masks.isEmpty { drawMasks(step: number) }
         let teacherLoader = teacher.map { _ in loader.normalizing(teacherPreprocessing) }
         optimizer.begin()
@@ -243,14 +245,14 @@ public final class Trainer {
         losses.withUnsafeMutableBufferPointer { losses in
             // Every thread writes the losses of its own blocks only.
             nonisolated(unsafe) let losses = losses
-            team.run { [graph, teacher, optimizer, recipe] thread in
+            team.run { [graph, teacher, optimizer, recipe, headTargets] thread in
                 load(set, images, loader, teacherLoader, graph.blocks(of: thread), epoch: epoch, first: first)
                 graph.forward(pass, thread: thread)
                 if let teacher { teacher.forward(still, thread: thread) }
                 for block in graph.blocks(of: thread) {
                     var loss = targets.loss(of: graph.logits, block: block, pass: pass)
                     for head in graph.auxiliaryLogits {
-                        loss.loss += targets.loss(of: head, block: block, pass: pass, weight: auxiliary).loss
+                        loss.loss += headTargets.loss(of: head, block: block, pass: pass, weight: auxiliary).loss
                     }
                     losses[block] = loss
                 }

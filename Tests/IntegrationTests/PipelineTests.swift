@@ -115,6 +115,21 @@ import Testing
         #expect(try last.payload.withUnsafeBytes { try TensorMessage.decode($0) }.frame == 99)
     }
 
+    /// Two with one name take each other's connection, and two aggregators answer twice: whoever comes second says so.
+    @Test(arguments: [
+        (["worker", "--name", "w1"], "has the name w1, and the two take each other's connection"),
+        (["aggregator", "--name", "a"], "has the name a, and the two take each other's connection"),
+        (["aggregator", "--name", "b"], "every frame is answered twice: stop one of them"),
+    ])
+    func whoShouldNotBeThereIsTold(words: [String], complaint: String) async throws {
+        let pipeline = try await TestPipeline(branches: [0, 1])
+        let second = try Spawned(
+            Repository.lcp, words + ["--broker", pipeline.broker.url, "--pipeline", "test", "--stop-at-eof"])
+        try second.waitForErrors(complaint)
+        try second.input.close()
+        #expect(await second.wait() == 0)
+    }
+
     /// The hostile inputs that a message can carry: nothing crashes, everything is counted, and the next frame is answered.
     @Test func hostileMessagesAreDroppedAndTheNextFrameIsAnswered() async throws {
         let pipeline = try await TestPipeline(deadline: 5000)

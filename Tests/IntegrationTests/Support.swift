@@ -152,10 +152,15 @@ final class Spawned: Sendable {
     }
 
     /// Reads its output until some words have come.
-    func waitForOutput(_ words: String) throws {
+    func waitForOutput(_ words: String) throws { try wait(for: words, in: output) }
+
+    /// Reads its messages on standard error until some words have come.
+    func waitForErrors(_ words: String) throws { try wait(for: words, in: errors) }
+
+    private func wait(for words: String, in stream: FileHandle) throws {
         var said = ""
         while !said.contains(words) {
-            let data = output.availableData
+            let data = stream.availableData
             try #require(!data.isEmpty, "it ended before it said \(words.debugDescription): \(said)")
             said += String(decoding: data, as: UTF8.self)
         }

@@ -27,7 +27,7 @@ import Testing
     @Test(arguments: [
         ("epochs", RecipeEntry.integer(0)), ("batch_size", .integer(-1)), ("learning_rate", .number(-1)),
         ("branch_dropout", .integer(1)), ("temperature", .integer(0)), ("momentum", .number(1.5)),
-        ("shift", .integer(-3)),
+        ("shift", .integer(-3)), ("mutual", .number(0.5)),
     ])
     func impossibleNumbersAreRefused(key: String, entry: RecipeEntry) throws {
         let recipe = try TrainingRecipe.digits.with([key: entry])

@@ -53,7 +53,7 @@ import Testing
     @Test(arguments: [
         "sgd", "adam", "muon", "cosine", "exponential", "constant", "averaging", "smoothing", "normal", "dropout",
         "heads",
-        "fading heads", "views", "affine", "cutout", "all",
+        "fading heads", "mutual", "views", "affine", "cutout", "all",
     ])
     func everyEntryOfARecipeLearns(entry: String) throws {
         var recipe = Self.recipe(epochs: 8, rate: 5e-3)
@@ -69,6 +69,7 @@ import Testing
         if entry == "normal" { (recipe.initialization, recipe.epochs) = (.normal, 12) }
         if entry == "dropout" || all { recipe.branchDropout = 0.2 }
         if entry == "heads" || all { recipe.auxiliaryWeight = 0.3 }
+        if entry == "mutual" || all { (recipe.auxiliaryWeight, recipe.mutual) = (0.3, 0.5) }
         if entry == "fading heads" { (recipe.auxiliaryWeight, recipe.auxiliaryUntil) = (0.5, 0.6) }
         if entry == "views" || all { (recipe.views, recipe.shift) = (true, 1) }
         if entry == "affine" || all { (recipe.rotation, recipe.shear, recipe.scaling) = (0.1, 0.1, 0.1) }

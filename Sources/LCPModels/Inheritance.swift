@@ -3,7 +3,8 @@ extension ModelParameters {
     /// weights those that connect them; what connects branches is lost. Branch k of n channels gets those from k · n on, and
     /// begins at the first one again where the whole network has no more.
     ///
-    /// The classification layer follows where the branches are joined by concatenation; a sum keeps its own.
+    /// The classification layer follows where the branches are joined by concatenation; a sum keeps its own. A network in one
+    /// piece gets everything, and keeps its classification layer only where it tells other classes apart.
     ///
     /// - Parameters:
     ///   - whole: a network in one piece with the same layers, but for their widths.
@@ -15,6 +16,11 @@ extension ModelParameters {
     ) throws(NetworkError) {
         guard whole.branches.count == 1, let source = parameters.branches.first, whole.input == network.input else {
             throw NetworkError("branches begin as shares of a network in one piece, for the same images")
+        }
+        if network.branches == whole.branches {
+            branches = parameters.branches
+            if network.classes == whole.classes { merge = parameters.merge }
+            return
         }
         let wholeShapes = try whole.shapes(of: 0)
         var columns: [Int] = []

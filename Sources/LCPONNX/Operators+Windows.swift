@@ -26,10 +26,10 @@ extension GraphImporter {
         let dilations = attributes.ints("dilations") ?? [1, 1]
         let sides = [shape.height, shape.width]
         guard kernel.count == 2, kernel[0] == kernel[1], (1...1024).contains(kernel[0]) else {
-            throw Problem("has a kernel of \(text(kernel)), and only square ones are possible")
+            throw Problem("has a kernel of \(text(kernel)), and only square ones of 1 to 1,024 are possible")
         }
         guard strides.count == 2, strides[0] == strides[1], (1...1024).contains(strides[0]) else {
-            throw Problem("has strides of \(text(strides)), and only equal ones are possible")
+            throw Problem("has strides of \(text(strides)), and only equal ones of 1 to 1,024 are possible")
         }
         guard dilations.allSatisfy({ $0 == 1 }) else {
             throw Problem("has dilations of \(text(dilations)), which lcp's layers do not have")
@@ -139,7 +139,7 @@ extension GraphImporter {
     mutating func globalMaxPool(_ node: ONNXNodeProto) throws -> Value {
         let feature = try map(node)
         guard feature.shape.height == feature.shape.width else {
-            throw Problem("pools a map of \(feature.shape), and only square ones are possible")
+            throw Problem("pools a map of \(feature.shape), and only square ones of 1 to 1,024 are possible")
         }
         return .feature(try append(.maxPool(size: feature.shape.height, stride: 1), on: feature))
     }

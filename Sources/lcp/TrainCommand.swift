@@ -21,6 +21,9 @@ struct TrainCommand: AsyncParsableCommand {
               lcp train cifarnet-bn --data cifar10:FOLDER --out whole
               lcp train cifarnet-bn --branches 8 --data cifar10:FOLDER --distill whole --out taught
               lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 --set distillation=0.5 --out taught
+              lcp train my-net --data folder:FOLDER --teacher my-net --set initialization=teacher --learning-rate 0.001 --out tuned
+
+            The last one goes on with the weights that my-net has, for example one that lcp model import wrote.
             """)
 
     @OptionGroup var options: NetworkOptions
@@ -115,7 +118,8 @@ struct TrainCommand: AsyncParsableCommand {
         let recipe = try recipeOptions.chosen(channels: channels, isTaught: distill != nil)
         if distill != nil, recipe.distillation == 0, recipe.featureDistillation == 0 {
             throw ValidationError(
-                "the recipe \(recipe.name) learns from no teacher: leave out --recipe or --distill, or give --set distillation=0.5"
+                "--distill \(distill ?? ""): the recipe \(recipe.name) has no distillation, so that nothing would be learned from it: "
+                    + "leave out --recipe or --distill, or give --set distillation=0.5"
             )
         }
         return recipe

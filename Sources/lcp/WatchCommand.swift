@@ -24,6 +24,10 @@ struct WatchCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Stop after so many predictions.", valueName: "n"))
     var count: Int?
 
+    func validate() throws {
+        if let count, count < 1 { throw ValidationError("--count is at least 1, not \(count)") }
+    }
+
     func run() async throws {
         let configuration = try role.settings().configuration()
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)

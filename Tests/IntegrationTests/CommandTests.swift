@@ -145,6 +145,7 @@ import Testing
         (["predict", "lenet-split2", "/etc/passwd", "--missing", "0,1"], "leaves no branch"),
         (["predict", "lenet-split2", "/etc/passwd", "--missing", "x"], "the numbers of branches"),
         (["predict", "lenet-split4", "/etc/passwd", "--top", "0"], "--top is at least 1"),
+        (["watch", "--count", "0"], "--count is at least 1"),
         (["evaluate", "--svg", "/nowhere/x.svg"], "--svg /nowhere/x.svg cannot be written"),
         (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "/tmp/x"], "splits into 1 to"),
         (["train", "vgg", "--data", "drawn", "--out", "/tmp/x"], "there is no network"),

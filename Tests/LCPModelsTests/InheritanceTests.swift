@@ -8,14 +8,21 @@ import Testing
         return try ModelParameters.random(for: network, using: &random)
     }
 
-    /// A network in one piece is its own only share.
-    @Test(arguments: ["lenet", "cifarnet-bn"])
+    /// A network in one piece is its own only share, whatever its layers are; for other classes all but the last layer.
+    @Test(arguments: ["lenet", "cifarnet-bn", "resnet18"])
     func theWholeIsInheritedWhole(name: String) throws {
-        let whole = try Network.named(name).with(merge: .concat).split(into: 1)
+        let network = try Network.named(name)
+        let whole = try network.split(into: 1)
         let parameters = try Self.random(whole, seed: 1)
         var heir = try Self.random(whole, seed: 2)
         try heir.inherit(from: whole, parameters, for: whole)
         #expect(heir == parameters)
+
+        let other = try network.with(classes: 7).split(into: 1)
+        heir = try Self.random(other, seed: 3)
+        let own = heir.merge
+        try heir.inherit(from: whole, parameters, for: other)
+        #expect(heir.branches == parameters.branches && heir.merge == own)
     }
 
     /// LeNet in two: 6, 16, 120 and 84 channels become 3, 8, 60 and 42.
@@ -65,7 +72,8 @@ import Testing
         }
         let skipping = try Network.resnet18.with(input: .init(height: 32, width: 32, channels: 3)).split(into: 1)
         let parameters = try Self.random(skipping, seed: 3)
-        var same = parameters
-        #expect(throws: NetworkError.self) { try same.inherit(from: skipping, parameters, for: skipping) }
+        let split = try Network.resnet18.with(input: .init(height: 32, width: 32, channels: 3)).split(into: 2)
+        var branches = try Self.random(split, seed: 4)
+        #expect(throws: NetworkError.self) { try branches.inherit(from: skipping, parameters, for: split) }
     }
 }

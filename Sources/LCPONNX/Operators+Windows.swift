@@ -139,7 +139,7 @@ extension GraphImporter {
     mutating func globalMaxPool(_ node: ONNXNodeProto) throws -> Value {
         let feature = try map(node)
         guard feature.shape.height == feature.shape.width else {
-            throw Problem("pools a map of \(feature.shape), and only square ones of 1 to 1,024 are possible")
+            throw Problem("pools a map of \(feature.shape), and only square ones are possible")
         }
         return .feature(try append(.maxPool(size: feature.shape.height, stride: 1), on: feature))
     }

@@ -84,7 +84,9 @@ public struct TrainingRun: Sendable {
         defer { FileIO.removeEmptyFolder(folder) }
         // What does not change is read before anything else, so that a wrong path is told at once.
         let (fixed, validationSet) = try fixedSets()
-        let preprocessing = try normalization(fixed)
+        // Weights that come from a teacher expect what it saw.
+        let inherited = recipe.initialization == .teacher ? teacher?.manifest.preprocessing : nil
+        let preprocessing = try inherited ?? normalization(fixed)
         let labels = try classNames()
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,

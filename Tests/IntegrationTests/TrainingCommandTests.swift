@@ -126,7 +126,7 @@ import Testing
                 "train", "lenet", "--data", "drawn:100", "--distill", "lenet-split1", "--recipe", "digits", "--out",
                 "never",
             ],
-            "no teacher"
+            "has no distillation"
         ),
         (["train", "lenet-split4", "--branches", "2", "--data", "drawn", "--out", "never"], "in 4 branches already"),
         (["bench", "train", "vgg16", "--batch", "60000"], "of memory"),

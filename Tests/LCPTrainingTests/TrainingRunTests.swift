@@ -35,6 +35,26 @@ import Testing
         #expect(!FileIO.exists("\(path)/checkpoint.safetensors"))
     }
 
+    /// With steps of next to nothing it stays as it was: the same weights, for pixels normalised in the same, unusual way.
+    @Test func trainingGoesOnFromANetworksOwnWeights() throws {
+        let folder = try TemporaryFolder()
+        let first = try Self.run("\(folder.path)/first", branches: 1).run { _ in true }
+        let unusual = ModelManifest.Preprocessing(mean: [0.5], standardDeviation: [0.2])
+        let teacher = try ModelBundle.write(
+            name: "mine", network: first.network, parameters: try first.parameters(), preprocessing: unusual,
+            labels: first.manifest.labels, training: nil, missingScale: nil, to: "\(folder.path)/mine")
+        var run = try Self.run("\(folder.path)/tuned", branches: 1)
+        (run.teacher, run.recipe.initialization) = (teacher, .teacher)
+        (run.recipe.epochs, run.recipe.learningRate) = (1, 1e-30)
+        let tuned = try run.run { _ in true }
+        #expect(tuned.manifest.preprocessing == unusual)
+        func numbers(_ parameters: ModelParameters) -> [Float] {
+            (parameters.branches[0].compactMap(\.self) + [parameters.merge]).flatMap { $0.weight + $0.bias }
+        }
+        let (before, after) = (numbers(try first.parameters()), numbers(try tuned.parameters()))
+        #expect(before.count == 61_706 && zip(before, after).allSatisfy { abs($0 - $1) < 1e-20 })
+    }
+
     @Test func nothingIsOverwrittenByAWordTooFew() throws {
         let folder = try TemporaryFolder()
         let run = try Self.run("\(folder.path)/bundle", branches: 1)

@@ -42,8 +42,8 @@ def matrices(module: nn.Module) -> dict[Tensor, int]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for the matrices, AdamW for all else; steps are about equally long, so that learning rate and decay mean the same
-    for both (Liu et al., 2025).
+    """Muon for the matrices, AdamW for all else; steps are about equally long, so that learning rate and decay mean the
+    same for both (Liu et al., 2025).
 
     `decaying` and `others` are parameters that take AdamW, with and without decay.
     """

@@ -121,8 +121,10 @@ class Recipe:
         return self.auxiliary_weight * (1 - fraction / self.auxiliary_until if self.auxiliary_until < 1 else 1)
 
     def build_optimizer(self, module: nn.Module, branches: nn.Module) -> torch.optim.Optimizer:
-        """Weights of convolutions and fully connected layers decay; biases and normalisations do not. Muon steps those of the
-        branches only."""
+        """Weights of convolutions and fully connected layers decay; biases and normalisations do not.
+
+        Muon steps those of the branches only.
+        """
         weights = [value for value in module.parameters() if value.dim() > 1]
         others = [value for value in module.parameters() if value.dim() <= 1]
         groups: list[dict[str, Any]] = [

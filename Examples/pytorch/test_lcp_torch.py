@@ -114,7 +114,7 @@ class BundleTests(unittest.TestCase):
 
     def test_networks(self) -> None:
         """Every network that lcp knows, with random weights, as lcp split it and as PyTorch wrote it."""
-        cases = [("lenet-fc", 1), ("lenet-fc", 4), ("lenet", 3), ("cifarnet", 1), ("cifarnet", 8)]
+        cases = [("lenet-fc", 1), ("lenet-fc", 4), ("lenet", 3), ("cifarnet", 1), ("cifarnet", 8), ("cifarnet-bn", 4)]
         cases += [(name, 8) for name in ("vgg-s", "vgg16", "alexnet", "resnet18", "resnet50", "mobilenet")]
         known = {network["name"] for network in json.loads(lcp("model", "list", "--json"))["networks"]}
         self.assertEqual(known, {name for name, _ in cases})

@@ -278,8 +278,8 @@ class MuonTests(unittest.TestCase):
     def test_steps_are_those_of_the_definition(self) -> None:
         """Against singular values: the rounds change these and nothing else."""
         torch.manual_seed(1)
-        layers = nn.Sequential(nn.Conv2d(6, 8, 3, groups=2), nn.Linear(5, 7), nn.Conv2d(4, 4, 3, groups=4), nn.Linear(9, 1))
-        layers.double()
+        depthwise, row = nn.Conv2d(4, 4, 3, groups=4), nn.Linear(9, 1)
+        layers = nn.Sequential(nn.Conv2d(6, 8, 3, groups=2), nn.Linear(5, 7), depthwise, row).double()
         mixing = lcp_muon.matrices(layers)
         self.assertEqual(list(mixing.items()), [(layers[0].weight, 2), (layers[1].weight, 1)])
         others = [value for value in layers.parameters() if value not in mixing]

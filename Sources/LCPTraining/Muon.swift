@@ -39,7 +39,10 @@ final class Muon {
         /// The sum of squares of each of the `rows`.
         let squares: Buffer
 
-        var isTurned: Bool { rows > columns }
+        /// Where an element of the matrix lies in `start` and `result`.
+        func place(_ row: Int, _ column: Int) -> Int {
+            rows > columns ? column * stride + row : row * stride + column
+        }
 
         init(_ range: Range<Int>, rows: Int) {
             func whole(_ count: Int) -> Int { (count + 15) / 16 * 16 }
@@ -72,9 +75,7 @@ final class Muon {
     func update(
         _ parameters: Buffer, _ gradients: Buffer, thread: Int, rate: Float, momentum factor: Float, decay: Float
     ) {
-        func mine(_ count: Int) -> Range<Int> {
-            count * thread / team.threads..<count * (thread + 1) / team.threads
-        }
+        func mine(_ count: Int) -> Range<Int> { team.part(of: count, thread: thread) }
         for matrix in matrices { gather(matrix, mine(matrix.rows), gradients, factor) }
         team.barrier()
         for matrix in matrices { normalize(matrix, mine(matrix.short)) }
@@ -114,7 +115,7 @@ final class Muon {
                 kept[column] = factor * kept[column] + (1 - factor) * slopes[column]
                 let value = factor * kept[column] + (1 - factor) * slopes[column]
                 squares += value * value
-                target[matrix.isTurned ? column * matrix.stride + row : row * matrix.stride + column] = value
+                target[matrix.place(row, column)] = value
             }
             matrix.squares.pointer[row] = squares
         }
@@ -173,8 +174,7 @@ final class Muon {
         for row in rows {
             let values = parameters.pointer + matrix.range.lowerBound + row * matrix.columns
             for column in 0..<matrix.columns {
-                let place = matrix.isTurned ? column * matrix.stride + row : row * matrix.stride + column
-                values[column] = kept * values[column] - length * result[place]
+                values[column] = kept * values[column] - length * result[matrix.place(row, column)]
             }
         }
     }

@@ -29,6 +29,9 @@ final class Team {
         }
     }
 
+    /// The part of `count` things that a thread works on.
+    func part(of count: Int, thread: Int) -> Range<Int> { count * thread / threads..<count * (thread + 1) / threads }
+
     /// Inside `work`: waits until every thread is here.
     func barrier() { lcp_team_barrier(team) }
 

@@ -189,9 +189,7 @@ final class TrainingGraph {
     }
 
     /// The blocks of images that a thread works on.
-    func blocks(of thread: Int) -> Range<Int> {
-        blocks * thread / team.threads..<blocks * (thread + 1) / team.threads
-    }
+    func blocks(of thread: Int) -> Range<Int> { team.part(of: blocks, thread: thread) }
 
     /// One thread's part of a forward pass; all threads of the team call it.
     func forward(_ pass: Pass, thread: Int) {

@@ -41,9 +41,11 @@ func jsonLine(_ value: some Encodable) throws -> String {
 }
 
 /// Writes to standard error at once.
-func writeErrorLine(_ text: String) {
-    var line = text + "\n"
-    line.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+func writeErrorLine(_ text: String) { writeErrorText(text + "\n") }
+
+private func writeErrorText(_ text: String) {
+    var text = text
+    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
 
 /// Writes to standard output at once, also into a pipe.
@@ -81,18 +83,13 @@ final class ProgressLine {
         let width = 24
         let filled = Int((max(0, min(1, fraction)) * Double(width)).rounded())
         let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: width - filled)
-        write("\r\u{1B}[K\(bar) \(text)")
+        writeErrorText("\r\u{1B}[K\(bar) \(text)")
         isShown = true
     }
 
     func clear() {
-        if isShown { write("\r\u{1B}[K") }
+        if isShown { writeErrorText("\r\u{1B}[K") }
         isShown = false
-    }
-
-    private func write(_ text: String) {
-        var text = text
-        text.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }
 

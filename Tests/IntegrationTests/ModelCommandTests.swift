@@ -249,4 +249,23 @@ import Testing
         let cost = try await Self.json(["cost", folder.path])
         #expect((cost["methods"] as? [Any])?.count == 1)
     }
+
+    /// Whoever gives a pipeline a model for other images is told, since its sensors must change, too.
+    @Test func aModelForOtherImagesIsToldWhenItIsPushed() async throws {
+        let broker = try TestBroker()
+        let folder = Folder()
+        let split = try await Self.model(["split", "cifarnet", "--branches", "2", "--out", folder.path])
+        #expect(split.status == 0, "\(split.errors)")
+        // Pieces so small that the description of a model has several.
+        func push(_ model: String) async throws -> String {
+            let outcome = try await Self.model(
+                ["push", model, "--broker", broker.url, "--pipeline", "push", "--chunk", "1024"])
+            #expect(outcome.status == 0 && outcome.output.contains("pushed"), "\(outcome.errors)")
+            return outcome.errors
+        }
+        #expect(try await push("lenet-split2") == "")
+        #expect(try await push("lenet-split4") == "")
+        #expect(try await push(folder.path).contains("lenet-split4 took 28×28×1, and"))
+        #expect(try await push("lenet-split2").contains("takes 28×28×1: workers refuse"))
+    }
 }

@@ -16,6 +16,15 @@ public enum ModelPush {
         public var messages: Int
         /// Messages of the model before that were taken away.
         public var removed: Int
+        /// The model before, where the broker had kept it whole.
+        public var before: Before?
+    }
+
+    /// What is known of the model that a push replaces.
+    public struct Before: Sendable {
+        public var name: String
+        /// The images that it takes.
+        public var input: FeatureMapShape
     }
 
     /// Pushes a bundle, and takes the pieces of the model before away.
@@ -35,6 +44,7 @@ public enum ModelPush {
         let offer = try ModelOffer(bundle, chunkBytes: chunkBytes)
         return try await MQTTClient.withConnection(configuration.mqtt) { client in
             let before = try await current(client, topics)
+            let replaced = try await describe(before, client, topics)
             var (sent, messages) = (0, 0)
             for file in offer.files {
                 let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
@@ -60,7 +70,7 @@ public enum ModelPush {
             }
             return Result(
                 name: offer.name, model: offer.model, bytes: offer.modelBytes, messages: messages + 1,
-                removed: removed)
+                removed: removed, before: replaced)
         }
     }
 
@@ -70,6 +80,25 @@ public enum ModelPush {
         // What is kept comes before the answer to this.
         await manifests.end()
         for try await message in manifests where !message.payload.isEmpty { return try? ModelOffer(message.payload) }
+        return nil
+    }
+
+    /// What an offer's `model.json` says, where the broker has kept it; anybody may have written it.
+    private static func describe(
+        _ offer: ModelOffer?, _ client: MQTTClient, _ topics: Topics
+    ) async throws -> Before? {
+        guard let offer, let file = offer.files.first, file.bytes <= 16 << 20 else { return nil }
+        let pieces = try await client.subscribe(to: topics.modelBlobs(file.sha256), options: .init(qos: .atLeastOnce))
+        await pieces.end()
+        var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
+        for try await message in pieces {
+            guard let chunk = Int(Topics.sensor(of: message.topic)),
+                case .complete(let bytes) = message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) })
+            else { continue }
+            return (try? ModelBundle.manifest(decoding: bytes, name: file.name)).map {
+                Before(name: $0.name, input: $0.network.input)
+            }
+        }
         return nil
     }
 

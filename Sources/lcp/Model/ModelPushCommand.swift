@@ -45,6 +45,12 @@ struct ModelPushCommand: AsyncParsableCommand {
                 line.show($0, "\(bundle.manifest.name): \(percent($0, digits: 0))")
             }
             line.clear()
+            let input = bundle.network.input
+            if let before = result.before, before.input != input {
+                writeErrorLine(
+                    "note: \(before.name.printable) took \(before.input), and \(result.name) takes \(input): workers refuse frames of another size, so sensors must send these now; JPEG and PNG pictures are fitted"
+                )
+            }
             if json {
                 return writeLine(
                     try jsonLine(

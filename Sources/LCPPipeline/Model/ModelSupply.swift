@@ -17,6 +17,7 @@ actor ModelSupply {
     /// Whether an offer was heard since the last reconnect, and whether the broker had kept it.
     private var heard: (any: Bool, retained: Bool) = (false, false)
     private var republishTimer: MQTTTimer?
+    private var drops = Drops()
     /// The models that this process runs, or is about to run: no other one may take them away.
     private var holds: [(model: String, hold: ModelCache.Hold)] = []
 
@@ -54,7 +55,7 @@ actor ModelSupply {
             offer = found
             onOffer(found)
         } catch {
-            session.log("ignored \(message.topic): \(error)")
+            drop("bad_manifest", "ignored \(message.topic): \(error)")
         }
     }
 
@@ -108,9 +109,14 @@ actor ModelSupply {
             switch message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) }) {
             case .incomplete: continue
             case .complete(let bytes): return bytes
-            case .damaged: session.log("a piece of \(file.name) of \(offer.name) is damaged, and is waited for again")
+            case .damaged:
+                drop("damaged_piece", "a piece of \(file.name) of \(offer.name) is damaged, and is waited for again")
             }
         }
+    }
+
+    private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
+        if let line = drops.add(reason, sentence()) { session.log(line) }
     }
 
     // MARK: Giving back

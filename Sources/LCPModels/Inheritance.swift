@@ -10,12 +10,19 @@ extension ModelParameters {
     ///   - whole: a network in one piece with the same layers, but for their widths.
     ///   - parameters: its weights.
     ///   - network: the network that these parameters are of.
-    /// - Throws: ``NetworkError`` where the networks differ in more than widths, or have layers that read earlier ones.
+    /// - Throws: ``NetworkError`` where the networks differ in more than widths, or have convolutions in groups.
     public mutating func inherit(
         from whole: BranchedNetwork, _ parameters: ModelParameters, for network: BranchedNetwork
     ) throws(NetworkError) {
-        guard whole.branches.count == 1, let source = parameters.branches.first, whole.input == network.input else {
-            throw NetworkError("branches begin as shares of a network in one piece, for the same images")
+        guard whole.branches.count == 1, let source = parameters.branches.first else {
+            throw NetworkError(
+                "branches begin as shares of a network in one piece, and the teacher has \(whole.branches.count) branches"
+            )
+        }
+        guard whole.input == network.input else {
+            throw NetworkError(
+                "branches begin as shares of a network for the same images: the teacher's are \(whole.input), these \(network.input)"
+            )
         }
         if network.branches == whole.branches {
             branches = parameters.branches
@@ -31,19 +38,39 @@ extension ModelParameters {
                     "the teacher has other layers than the branches, so they cannot begin as its shares: "
                         + "--set initialization=he begins with random weights")
             }
-            // The channels of the whole network that the branch has, layer by layer.
+            // The channels of the whole network that the branch has: the input's, and those of every layer.
             var channels = Array(0..<network.input.channels)
+            var made: [[Int]] = []
             for (index, layer) in network.branches[branch].enumerated() {
                 let original = whole.branches[0][index]
                 let (from, to, wide) = (shapes[index], shapes[index + 1], wholeShapes[index + 1])
-                guard layer.references.isEmpty, layer.isGrouped == false,
+                guard layer.isGrouped == false, layer.references == original.references,
                     (layer.width == nil) == (original.width == nil), to.height == wide.height, to.width == wide.width,
                     original.withWidth(layer.width ?? 0, inputs: from.channels) == layer
                 else {
                     throw NetworkError("\(layer) cannot begin as a share of the teacher's \(original)")
                 }
+                defer { made.append(channels) }
+                switch layer {
+                case .output(let earlier): channels = made[earlier]
+                case .add(let earlier):
+                    guard made[earlier] == channels else {
+                        throw NetworkError("\(layer) of the branches adds other channels than the teacher's")
+                    }
+                case .concatenate(let layers):
+                    var first = wholeShapes[index].channels
+                    for earlier in layers {
+                        channels += made[earlier].map { first + $0 }
+                        first += wholeShapes[earlier + 1].channels
+                    }
+                default: break
+                }
                 guard let values = source[index], var own = branches[branch][index] else { continue }
-                if layer.hasStatistics {
+                if case .depthwiseConvolution(let kernel, _, _, _) = layer {
+                    let taps = kernel * kernel
+                    own.weight = channels.flatMap { values.weight[$0 * taps..<($0 + 1) * taps] }
+                    if !own.bias.isEmpty { own.bias = channels.map { values.bias[$0] } }
+                } else if layer.hasStatistics {
                     for field in LayerParameters.Field.allCases {
                         own[keyPath: field.path] = channels.map { values[keyPath: field.path][$0] }
                     }
@@ -82,7 +109,6 @@ extension Layer {
     fileprivate var isGrouped: Bool {
         switch self {
         case .convolution(_, _, _, _, let groups, _): groups > 1
-        case .depthwiseConvolution: true
         default: false
         }
     }

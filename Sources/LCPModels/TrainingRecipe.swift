@@ -194,10 +194,14 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
 
     /// The recipe for branches that learn from the network in one piece: each begins as its share of the teacher, they learn the
     /// teacher's softened answers more than the labels, and to do without each other.
-    public func taught() -> TrainingRecipe {
+    ///
+    /// - Parameter isNormalized: whether the network has batch normalisation. Without, a share is out of scale, since the
+    ///   connections to the others' channels are missing, and branches begin better with random weights (LeNet in 4 branches
+    ///   after 15 epochs, images set aside: 98.5 and 99.0 %).
+    public func taught(isNormalized: Bool = true) -> TrainingRecipe {
         var recipe = self
         recipe.name = "taught"
-        recipe.initialization = .teacher
+        if isNormalized { recipe.initialization = .teacher }
         recipe.distillation = 0.9
         recipe.branchDropout = 0.2
         return recipe

@@ -158,7 +158,8 @@ public final class Trainer {
             try check(set)
             let steps = set.labels.count / recipe.batchSize
             guard steps > 0 else {
-                throw TrainingError("\(set.labels.count) images are fewer than a batch of \(recipe.batchSize)")
+                throw TrainingError(
+                    "\(set.labels.count) images are fewer than a batch of \(recipe.batchSize): give a smaller --batch")
             }
             let epochStart = clock.now
             let order = shuffled(set.labels.count, epoch: epoch)

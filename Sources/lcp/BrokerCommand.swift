@@ -34,7 +34,7 @@ struct BrokerCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try BrokerProcess.localConfiguration()
         let (bind, port, quiet) = (bind, port, quiet)
-        try await untilStopped(atEOF: stopAtEOF) {
+        try await untilStopped(.usual, atEOF: stopAtEOF) {
             let broker = try BrokerProcess.start(
                 configuration: configuration, host: bind, port: port, isQuiet: quiet)
             defer { broker.process.stop() }

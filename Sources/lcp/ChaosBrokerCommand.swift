@@ -40,7 +40,7 @@ extension ChaosCommand {
 
         func run() async throws {
             let chaos = BrokerChaos(host: bind, port: port, life: after, pause: down, rounds: rounds)
-            try await untilStopped {
+            try await untilStopped(.usual) {
                 try await chaos.run { event in
                     switch event {
                     case .started(let url): writeLine("the broker listens on \(url)")

@@ -149,7 +149,7 @@ extension ChaosCommand {
         func run() async throws {
             let plan = try faultPlan()
             let (broker, listen, time, json) = (try MQTTAddress(broker), try listener(), time, json)
-            try await untilStopped {
+            try await untilStopped(.usual) {
                 let proxy = try ChaosProxy(broker: broker, listen: listen, plan: plan)
                 defer { proxy.close() }
                 if !json { writeLine(Self.text(proxy.url, broker, plan)) }

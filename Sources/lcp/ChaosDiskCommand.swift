@@ -38,7 +38,7 @@ extension ChaosCommand {
             var options = DiskFill.Options(folder: folder, leave: leave, most: most)
             options.allowsSystemDisk = systemDisk
             let (time, wanted) = (time, options)
-            try await untilStopped {
+            try await untilStopped(.usual) {
                 let fill = try DiskFill(wanted)
                 let free = try DiskFill.freeBytes(wanted.folder)
                 writeLine(

@@ -48,7 +48,7 @@ extension ChaosCommand {
             let fault = ProcessFault(
                 signal == .kill ? .kill : .pause, processes: pid, after: after, duration: time ?? 0, rounds: rounds,
                 seed: seed)
-            try await untilStopped {
+            try await untilStopped(.usual) {
                 try await ProcessChaos(fault).run { event in
                     switch event {
                     case .killed(let process): writeLine("killed process \(process)")

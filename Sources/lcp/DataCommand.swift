@@ -51,9 +51,10 @@ struct DataCommand: AsyncParsableCommand {
                                 + "\(fixed(progress.bytesPerSecond / 1e6, digits: 1)) MB/s  "
                                 + "\(duration(progress.remaining)) left")
                     }
-                } catch is CancellationError {
-                    // Whoever waits for the data must not go on without it.
-                    throw DatasetError("stopped before all was there: the same command goes on from here")
+                } catch let stop as CancellationError {
+                    line.clear()
+                    writeErrorLine("stopped before all was there: the same command goes on from here")
+                    throw stop
                 }
                 line.clear()
                 let verb = summary.fetched.isEmpty ? "was there already" : "is there, checked and unpacked"

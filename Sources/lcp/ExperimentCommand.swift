@@ -51,8 +51,9 @@ struct ExperimentCommand: AsyncParsableCommand {
         let experiment = try Experiment(path: file)
         let command = self
         try await untilStopped {
-            do { try command.perform(experiment) } catch is CancellationError {
-                throw TrainingReporter.stopped("the same command again goes on")
+            do { try command.perform(experiment) } catch let stop as CancellationError {
+                writeLine("stopped: the same command again goes on")
+                throw stop
             }
         }
     }

@@ -28,29 +28,32 @@ struct RecipeOptions: ParsableArguments {
             valueName: "entry=value"))
     var entries: [String] = []
 
-    /// The recipe for images with so many channels, with a teacher to learn from or without.
-    func chosen(channels: Int, isTaught: Bool = false) throws -> TrainingRecipe {
-        var result = try base(channels: channels, isTaught: isTaught)
+    /// The recipe for a network, with a teacher to learn from or without.
+    ///
+    /// - Throws: ``PipelineError``, one sentence.
+    func chosen(for network: BranchedNetwork, isTaught: Bool = false) throws -> TrainingRecipe {
+        var result = try base(for: network, isTaught: isTaught)
         for text in entries {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
-                throw ValidationError("--set \(text): write an entry and its value, for example branch_dropout=0.1")
+                throw PipelineError("--set \(text): write an entry and its value, for example branch_dropout=0.1")
             }
             do { result = try result.with([parts[0]: RecipeEntry(parts[1])]) } catch {
-                throw ValidationError("--set \(text): \(error)")
+                throw PipelineError("--set \(text): \(error)")
             }
         }
         if let epochs { result.epochs = epochs }
         if let batch { result.batchSize = batch }
         if let learningRate { result.learningRate = learningRate }
-        do { try result.validate() } catch { throw ValidationError("the recipe is not possible: \(error)") }
+        do { try result.validate() } catch { throw PipelineError("the recipe is not possible: \(error)") }
         return result
     }
 
-    private func base(channels: Int, isTaught: Bool) throws -> TrainingRecipe {
+    private func base(for network: BranchedNetwork, isTaught: Bool) throws -> TrainingRecipe {
         guard let recipe else {
-            let usual: TrainingRecipe = channels == 1 ? .digits : .pictures
-            return isTaught ? usual.taught() : usual
+            let usual: TrainingRecipe = network.input.channels == 1 ? .digits : .pictures
+            let isNormalized = network.branches[0].contains { $0.hasStatistics }
+            return isTaught ? usual.taught(isNormalized: isNormalized) : usual
         }
         if let preset = TrainingRecipe.presets.first(where: { $0.name == recipe }) { return preset }
         let known = TrainingRecipe.presets.map(\.name).joined(separator: ", ")

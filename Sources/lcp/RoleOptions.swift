@@ -26,8 +26,8 @@ struct RoleOptions: ParsableArguments {
     }
 
     /// Runs a role until it ends, a signal comes, or standard input ends where that was asked for.
-    func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
-        try await untilStopped(atEOF: stopAtEOF, body)
+    func run(_ stop: Stop = .usual, _ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await untilStopped(stop, atEOF: stopAtEOF, body)
     }
 }
 

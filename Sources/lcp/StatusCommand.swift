@@ -42,7 +42,7 @@ struct StatusCommand: AsyncParsableCommand {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let isLive = isTerminal(1) && !json && `for` == nil
         let (json, seconds) = (json, `for` ?? 11)
-        try await role.run {
+        try await role.run(isLive ? .usual : .cutShort) {
             let overview = Mutex(PipelineOverview())
             try await MQTTClient.withConnection(configuration.mqtt) { client in
                 let statuses = try await client.subscribe(to: topics.statuses) { message in

@@ -6,11 +6,23 @@ import Synchronization
 
 /// The end of a pipe that the signal handler writes to; a handler can reach nothing but globals.
 private let signalPipe = Atomic<Int32>(-1)
+/// The first signal that came.
+private let stopSignal = Atomic<Int32>(0)
+
+/// What it means that a signal stopped something.
+enum Stop {
+    /// The result is not there: the status is 128 and the signal's number, so that a script does not go on without it.
+    case cutShort
+    /// That is how it ends.
+    case usual
+}
 
 /// Runs `body` until it returns, and cancels it at SIGINT, SIGTERM or SIGHUP. A second signal ends the process at once.
 ///
 /// - Parameter atEOF: whether the end of standard input cancels it, too: how a child notices that its parent was killed.
-func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async throws -> Void) async throws {
+func untilStopped(
+    _ stop: Stop = .cutShort, atEOF: Bool = false, _ body: @escaping @Sendable () async throws -> Void
+) async throws {
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -28,6 +40,7 @@ func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async thro
                 guard read(reader, &number, 1) == 1, number != 0 else { return }
                 signals += 1
                 if signals > 1 { _exit(128 + Int32(number)) }
+                stopSignal.store(Int32(number), ordering: .relaxed)
                 task.cancel()
             } else if descriptors.count > 1, descriptors[1].revents != 0 {
                 var bytes = [UInt8](repeating: 0, count: 256)
@@ -52,5 +65,13 @@ func untilStopped(atEOF: Bool = false, _ body: @escaping @Sendable () async thro
     for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_DFL) }
     var zero: UInt8 = 0
     _ = write(ends[1], &zero, 1)
-    do { try result.get() } catch is CancellationError {}
+    signalPipe.store(-1, ordering: .relaxed)
+    do { try result.get() } catch is CancellationError {
+        let signal = stopSignal.load(ordering: .relaxed)
+        if stop == .cutShort { throw signal == 0 ? ExitCode.failure : ExitCode(128 + signal) }
+    }
+    if outputFailed.load(ordering: .relaxed) { throw ExitCode.failure }
 }
+
+/// Whether a signal asks ``untilStopped(_:atEOF:_:)`` to stop, and does not end the process.
+var isStoppable: Bool { signalPipe.load(ordering: .relaxed) >= 0 }

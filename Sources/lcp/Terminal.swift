@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Synchronization
 
 /// Whether a descriptor is a terminal that takes colours and cursor movements.
 func isTerminal(_ descriptor: Int32) -> Bool {
@@ -51,7 +52,11 @@ private func writeErrorText(_ text: String) {
 /// Writes to standard output at once, also into a pipe.
 func writeLine(_ text: String) { writeText(text + "\n") }
 
-/// Writes to standard output at once. Where nobody reads any more, as in `lcp watch | head`, the process ends.
+/// Whether standard output took not all that was written.
+let outputFailed = Atomic<Bool>(false)
+
+/// Writes to standard output at once. Where nobody reads any more, as in `lcp watch | head`, the process ends, and where the disk
+/// is full it says so, too.
 func writeText(_ text: String) {
     var text = text
     text.withUTF8 { bytes in
@@ -65,12 +70,19 @@ func writeText(_ text: String) {
                     poll(&descriptor, 1, 1000)
                     continue
                 }
-                if errno == EPIPE { kill(getpid(), SIGTERM) }
+                if errno == EPIPE { kill(getpid(), SIGTERM) } else { failOutput(errno) }
                 return
             }
             written += count
         }
     }
+}
+
+private func failOutput(_ number: Int32) {
+    guard !outputFailed.exchange(true, ordering: .relaxed) else { return }
+    writeErrorLine("Error: standard output cannot be written: \(String(cString: strerror(number)))")
+    // What runs until a signal comes ends as cleanly as ever.
+    if isStoppable { kill(getpid(), SIGTERM) } else { exit(EXIT_FAILURE) }
 }
 
 /// A line on standard error that is written over and over; nothing where that is no terminal.

@@ -42,7 +42,7 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it, and they learn its softened answers.",
+            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it where there is batch normalisation, and they learn its softened answers.",
             valueName: "bundle"))
     var distill: String?
 
@@ -82,8 +82,9 @@ struct TrainCommand: AsyncParsableCommand {
         if helpRecipe { return print(try RecipeOptions.presets()) }
         let command = self
         try await untilStopped {
-            do { try command.train() } catch is CancellationError {
-                throw TrainingReporter.stopped("the same command with --resume goes on after the last whole epoch")
+            do { try command.train() } catch let stop as CancellationError {
+                writeLine("stopped: the same command with --resume goes on after the last whole epoch")
+                throw stop
             }
         }
     }
@@ -91,10 +92,12 @@ struct TrainCommand: AsyncParsableCommand {
     private func train() throws {
         let (base, _) = try options.whole()
         let network = try splitting.split(base)
-        let name = splitting.name(base.name)
+        // The bundle is called like its folder.
+        let folder = out ?? splitting.name(base.name)
+        let name = folder.split(separator: "/").last.map(String.init) ?? splitting.name(base.name)
         var run = TrainingRun(
-            network: network, name: name, recipe: try recipe(channels: network.input.channels),
-            data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: out ?? name)
+            network: network, name: name, recipe: try recipe(for: network),
+            data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: folder)
         run.validation = validation
         run.seed = seed
         run.teacher = try (distill ?? teacher).map { try ModelBundle.find($0) }
@@ -103,7 +106,7 @@ struct TrainCommand: AsyncParsableCommand {
         let count = network.branches.count
         writeLine(
             "\(base.name) in \(count) branch\(count == 1 ? "" : "es"): \(try network.parameterCount()) parameters, "
-                + "recipe \(run.recipe.name), \(run.recipe.epochs) epochs")
+                + "recipe \(run.recipe.name), \(run.recipe.epochs) epoch\(run.recipe.epochs == 1 ? "" : "s")")
         let reporter = TrainingReporter()
         let bundle = try run.run(existing: resume ? .resume : force ? .replace : .keep) { event in
             reporter.show(event)
@@ -114,10 +117,10 @@ struct TrainCommand: AsyncParsableCommand {
         writeLine("wrote \(run.folder), model \(bundle.hash); the curves are in \(figure)")
     }
 
-    private func recipe(channels: Int) throws -> TrainingRecipe {
-        let recipe = try recipeOptions.chosen(channels: channels, isTaught: distill != nil)
+    private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
+        let recipe = try recipeOptions.chosen(for: network, isTaught: distill != nil)
         if distill != nil, recipe.distillation == 0, recipe.featureDistillation == 0 {
-            throw ValidationError(
+            throw PipelineError(
                 "--distill \(distill ?? ""): the recipe \(recipe.name) has no distillation, so that nothing would be learned from it: "
                     + "leave out --recipe or --distill, or give --set distillation=0.5"
             )
@@ -149,12 +152,6 @@ final class TrainingReporter {
     private let prefix: String
 
     init(prefix: String = "") { self.prefix = prefix }
-
-    /// Half a training is no success, for a script that asks.
-    static func stopped(_ advice: String) -> ExitCode {
-        writeLine("stopped: \(advice)")
-        return ExitCode(130)
-    }
 
     func show(_ event: TrainingRun.Event) {
         switch event {

@@ -38,7 +38,7 @@ struct ModelPushCommand: AsyncParsableCommand {
         let bundle = try ModelBundle.find(model)
         let configuration = try role.settings().configuration()
         let (chunk, json) = (chunk, json)
-        try await role.run {
+        try await role.run(.cutShort) {
             let line = ProgressLine()
             defer { line.clear() }
             let result = try await ModelPush.push(bundle, configuration, chunkBytes: chunk) {

@@ -108,16 +108,16 @@ public actor Aggregator {
     // MARK: The model
 
     private func firstModel(_ supply: ModelSupply) async throws {
-        if let offer = await supply.offer {
+        if let offer = try await supply.firstOffer() {
             session.log("getting the model \(offer.name)")
             versions = [try JoinedModel(try await supply.fetch(offer, branches: []), deadline: deadline)]
         } else if let fallback {
             session.log(
-                "no model was pushed to \(session.topics.root): joining \(fallback.manifest.name), which came with lcp")
+                "\(await supply.noOffer): joining \(fallback.manifest.name), which came with lcp")
             versions = [try JoinedModel(fallback, deadline: deadline)]
         } else {
             throw PipelineError(
-                "no model was pushed to the pipeline \(session.topics.root): push one with lcp model push, or give --model"
+                "\(await supply.noOffer): push one with lcp model push, or give --model"
             )
         }
     }

@@ -147,17 +147,16 @@ public actor BranchWorker {
 
     private func firstModel() async throws -> ModelBundle {
         if let given { return given }
-        if let supply, let offer = await supply.offer {
+        if let supply, let offer = try await supply.firstOffer() {
             session.log("getting the model \(offer.name)")
             return try await supply.fetch(offer, branches: options.branches ?? [])
         }
+        let reason = await supply?.noOffer ?? "no model was pushed to \(session.topics.root)"
         guard let fallback else {
-            throw PipelineError(
-                "no model was pushed to the pipeline \(session.topics.root): push one with lcp model push, or give --model"
-            )
+            throw PipelineError("\(reason): push one with lcp model push, or give --model")
         }
         session.log(
-            "no model was pushed to \(session.topics.root): running \(fallback.manifest.name), which came with lcp")
+            "\(reason): running \(fallback.manifest.name), which came with lcp")
         return fallback
     }
 
@@ -174,7 +173,6 @@ public actor BranchWorker {
 
     private func heard(_ message: MQTTMessageView) {
         guard let status = RoleStatus(message, topics: session.topics) else { return }
-        session.complain(about: status)
         // Its own echo says nothing new, but another with its name is a stranger.
         guard status.role != .worker || status.id != session.status.id else { return }
         if presence.update(status) { scheduleAssignment() }

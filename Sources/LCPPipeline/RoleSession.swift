@@ -145,6 +145,8 @@ public final class RoleSession: Sendable {
     private let current: Mutex<RoleStatus>
     /// Others that this role has complained about; a few, so that endless strangers do not fill log and memory.
     private let strangers = Mutex<[String: Int]>([:])
+    /// Whether the status will be said again shortly.
+    private let isRestoring = Atomic<Bool>(false)
 
     /// What the role says of itself now.
     var status: RoleStatus { current.withLock { $0 } }
@@ -244,6 +246,10 @@ public final class RoleSession: Sendable {
         let watcher = Task { await watch(states, reconnected) }
         do {
             try await publishStatus { $0.state = .starting }
+            let own = try await client.subscribe(to: topics.status(status.role, status.id)) { [weak self] in
+                self?.heardOwn($0)
+            }
+            defer { own.unsubscribe() }
             try await body()
         } catch is CancellationError {
         } catch {
@@ -253,12 +259,24 @@ public final class RoleSession: Sendable {
         await end(watcher)
     }
 
+    /// What is said under this role's name: its own echo, a twin's word, or what somebody wrote over it by mistake.
+    private func heardOwn(_ message: MQTTMessageView) {
+        if let status = RoleStatus(message, topics: topics) { return complain(about: status) }
+        guard !isRestoring.exchange(true, ordering: .relaxed) else { return }
+        _ = client.eventLoop.schedule(after: .milliseconds(500)) { [weak self] in
+            guard let self else { return }
+            isRestoring.store(false, ordering: .relaxed)
+            if status.state != .disconnected { sendStatus { _ in } }
+        }
+    }
+
     private func end(_ watcher: Task<Void, Never>) async {
         if client.isConnected {
             // Not as a child of a task that may be cancelled: the goodbye is said in any case. The close waits for it.
-            var last = status
-            last.state = .disconnected
-            (last.serves, last.claims, last.models, last.next) = (nil, nil, nil, nil)
+            let last = changed {
+                $0.state = .disconnected
+                ($0.serves, $0.claims, $0.models, $0.next) = (nil, nil, nil, nil)
+            }
             let json = last.json
             let topic = topics.status(status.role, status.id)
             json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }

@@ -188,7 +188,6 @@ public actor Sensor {
     }
 
     private func heard(_ status: RoleStatus) {
-        session.complain(about: status)
         _ = presence.update(status)
         goOn()
     }

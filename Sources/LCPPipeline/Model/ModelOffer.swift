@@ -78,6 +78,12 @@ public struct ModelOffer: Sendable, Hashable, Codable {
         self = offer
     }
 
+    /// Whether an offer is of a version that is yet to come, and not for this program to judge.
+    static func isNewer(_ json: [UInt8]) -> Bool {
+        struct Version: Decodable { let format: Int }
+        return (try? JSONDecoder().decode(Version.self, from: Data(json))).map { $0.format > formatVersion } ?? false
+    }
+
     var json: [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

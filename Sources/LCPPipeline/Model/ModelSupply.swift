@@ -17,6 +17,7 @@ actor ModelSupply {
     /// Whether an offer was heard since the last reconnect, and whether the broker had kept it.
     private var heard: (any: Bool, retained: Bool) = (false, false)
     private var republishTimer: MQTTTimer?
+    private var restoreTimer: MQTTTimer?
     private var drops = Drops()
     /// The models that this process runs, or is about to run: no other one may take them away.
     private var holds: [(model: String, hold: ModelCache.Hold)] = []
@@ -51,13 +52,31 @@ actor ModelSupply {
             if found == offer, !message.retained, republishTimer != nil {
                 return scheduleRepublishing(.milliseconds(50))
             }
+            // It is there again, or there is another: nothing is to be put right.
+            restoreTimer?.cancel()
+            restoreTimer = nil
             guard found != offer else { return }
             offer = found
             onOffer(found)
         } catch {
             drop("bad_manifest", "ignored \(message.topic): \(error)")
+            if !ModelOffer.isNewer(Array(message.payload)) { scheduleRestoring() }
         }
     }
+
+    /// The offer that the broker has kept. Where what it has kept cannot be read, those who know the model put that right at once.
+    func firstOffer() async throws -> ModelOffer? {
+        for _ in 0..<20 where offer == nil && isUnreadable { try await Task.sleep(for: .milliseconds(100)) }
+        return offer
+    }
+
+    /// Why there is no offer, for people.
+    var noOffer: String {
+        isUnreadable
+            ? "what lies on \(session.topics.modelManifest) cannot be read" : "no model was pushed to \(session.topics.root)"
+    }
+
+    private var isUnreadable: Bool { drops.counts["bad_manifest"] != nil }
 
     // MARK: Fetching
 
@@ -134,6 +153,29 @@ actor ModelSupply {
         }
     }
 
+    /// Somebody wrote what is no manifest over it: the first who notices puts it back, for those who are yet to come.
+    private func scheduleRestoring() {
+        guard offer != nil, restoreTimer == nil else { return }
+        restoreTimer = session.client.eventLoop.schedule(
+            after: .milliseconds(300) + .milliseconds(Int.random(in: 0...300))
+        ) { [weak self] in
+            self?.assumeIsolated { $0.restore() }
+        }
+    }
+
+    private func restore() {
+        restoreTimer = nil
+        guard let offer else { return }
+        publish(offer)
+        drop("restored", "put the manifest of \(offer.name) back, which somebody had overwritten")
+    }
+
+    private func publish(_ offer: ModelOffer) {
+        offer.json.withUnsafeBytes {
+            try? session.client.send($0, to: session.topics.modelManifest, qos: .atLeastOnce, retain: true)
+        }
+    }
+
     private func republish() {
         republishTimer = nil
         guard let offer, !heard.retained else { return }
@@ -146,9 +188,7 @@ actor ModelSupply {
             given += 1
         }
         guard given > 0 else { return }
-        offer.json.withUnsafeBytes {
-            try? session.client.send($0, to: session.topics.modelManifest, qos: .atLeastOnce, retain: true)
-        }
+        publish(offer)
         session.log(
             "gave \(given) file\(given == 1 ? "" : "s") of \(offer.name) back to the broker, which had forgotten the model"
         )

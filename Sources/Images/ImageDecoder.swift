@@ -95,6 +95,9 @@ public struct Image: Sendable, Hashable {
         guard
             tjDecompressHeader3(decoder, source, UInt(bytes.count), &width, &height, &subsampling, &colorspace) == 0
         else { throw failure() }
+        guard colorspace != Int32(TJCS_CMYK.rawValue), colorspace != Int32(TJCS_YCCK.rawValue) else {
+            throw ImageError("the JPEG has the colours of a printer (CMYK): convert it to RGB")
+        }
         try check(width: Int(width), height: Int(height), limits)
         // Every scan of a progressive image passes over all of it, though it may have but a few bytes.
         let scans = scanCount(bytes)

@@ -29,10 +29,19 @@ public struct ONNXImport {
         public init(name: String) { self.name = name }
     }
 
+    /// Who says how pixels become what the network reads.
+    public enum PixelsFrom: String, Sendable, Codable {
+        case options, file
+        /// Nobody: pixels from 0 to 1 are a guess.
+        case assumed
+    }
+
     public let network: Network
     /// An entry for each of the network's layers, and the classification layer as `merge`.
     public let weights: ModelWeights
     public let preprocessing: ModelManifest.Preprocessing
+    /// Where ``preprocessing`` comes from.
+    public let pixelsFrom: PixelsFrom
     /// The names of the classes, where the file has them.
     public let labels: [String]?
     /// Who made the file, for people: `pytorch 2.13, operator set 17`.
@@ -49,7 +58,8 @@ public struct ONNXImport {
         do { try network.split(into: 1).validate() } catch { throw ONNXError("\(model.name): \(error)") }
         weights = ModelWeights(branches: [end.weights], merge: end.classification)
         let metadata = ExportMetadata(model.proto)
-        preprocessing = try Self.preprocessing(importer.normalization, options, metadata, network.input, model.name)
+        (preprocessing, pixelsFrom) = try Self.preprocessing(
+            importer.normalization, options, metadata, network.input, model.name)
         labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil }
         let maker = [model.proto.producerName, model.proto.producerVersion].filter { !$0.isEmpty }.joined(
             separator: " ")
@@ -60,7 +70,7 @@ public struct ONNXImport {
     private static func preprocessing(
         _ normalization: InputNormalization?, _ options: Options, _ metadata: ExportMetadata, _ input: FeatureMapShape,
         _ file: String
-    ) throws(ONNXError) -> ModelManifest.Preprocessing {
+    ) throws(ONNXError) -> (ModelManifest.Preprocessing, PixelsFrom) {
         let channels = input.channels
         let inner = normalization ?? InputNormalization(channels: channels)
         let isTold = options.scale != nil || options.mean != nil || options.standardDeviation != nil
@@ -69,7 +79,7 @@ public struct ONNXImport {
             stated.mean.allSatisfy(\.isFinite),
             metadata.isPixels ? stated.matches(inner) : inner == InputNormalization(channels: channels)
         {
-            return stated
+            return (stated, .file)
         }
         func perChannel(_ values: [Double]?, _ missing: Double, _ name: String) throws(ONNXError) -> [Double] {
             let values = values ?? [missing]
@@ -99,7 +109,7 @@ public struct ONNXImport {
             // Not -0.
             result.mean.append(Float(0 - offset / factor))
         }
-        return result
+        return (result, isTold ? .options : normalization == nil ? .assumed : .file)
     }
 }
 

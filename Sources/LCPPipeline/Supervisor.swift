@@ -36,7 +36,9 @@ actor Supervisor {
             try await session.client.subscribe(to: session.topics.statuses(.aggregator)) {
                 [session] message in
                 // Whoever has this one's name is told of by the session.
-                guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id else { return }
+                guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id else {
+                    return
+                }
                 session.complain(about: other)
             },
             try await session.client.subscribe(

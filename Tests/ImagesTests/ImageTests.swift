@@ -28,6 +28,11 @@ import Testing
         #expect(differences.max() ?? 0 <= (name.hasSuffix("png") ? 2 : 40))
     }
 
+    @Test func thePrintersColoursAreNamed() throws {
+        let error = try #require(throws: ImageError.self) { try Self.decode(Self.bytes("printer.jpg")) }
+        #expect(error.description.contains("CMYK"))
+    }
+
     @Test(arguments: ["colour.png", "colour.jpg", "progressive.jpg"])
     func damageIsAnErrorAndNothingElse(name: String) throws {
         let bytes = try Self.bytes(name)

@@ -233,6 +233,39 @@ import Testing
         #expect(answers.values.allSatisfy { $0.branches == [0, 1] })
     }
 
+    /// What somebody writes over them by mistake is put right: what roles say of themselves, and the model's manifest.
+    @Test func whatIsOverwrittenIsPutBack() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split2")
+        try devices.start("aggregator", "agg", ["--deadline", "5000"])
+        try devices.start("worker", "a")
+        try await devices.wait("both branches") { devices.owners($0) == [0: ["a"], 1: ["a"]] }
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        let topics = [
+            devices.topics.modelManifest, devices.topics.status(.worker, "a"),
+            devices.topics.status(.aggregator, "agg"),
+        ]
+        for topic in topics {
+            let messages = try await devices.client.subscribe(to: topic)
+            let before = try await next(messages)
+            for rubbish in [Array("rubbish".utf8), []] where topic != topics[0] || !rubbish.isEmpty {
+                try await devices.client.publish(rubbish, to: topic, qos: .atLeastOnce, retain: true)
+                var again = try await next(messages)
+                while again.payload != before.payload { again = try await next(messages) }
+            }
+            messages.unsubscribe()
+        }
+        // A manifest of a later version is not for this one to judge.
+        let manifests = try await devices.client.subscribe(to: topics[0])
+        _ = try await next(manifests)
+        let later = Array(#"{"format": 2}"#.utf8)
+        try await devices.client.publish(later, to: topics[0], qos: .atLeastOnce, retain: true)
+        #expect(try await next(manifests).payload == later)
+        let answers = try await devices.frames(0..<20)
+        #expect(answers.values.allSatisfy { $0.branches == [0, 1] })
+        manifests.unsubscribe()
+    }
+
     @Test func theModelChangesWhileFramesCome() async throws {
         let devices = try await Devices()
         let folder = NSTemporaryDirectory() + "lcp-models-\(UUID().uuidString)"

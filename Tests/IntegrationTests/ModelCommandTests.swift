@@ -250,6 +250,13 @@ import Testing
         #expect((cost["methods"] as? [Any])?.count == 1)
     }
 
+    /// A full disk behind standard output is told.
+    @Test func outputThatCannotBeWrittenIsAnError() async throws {
+        let outcome = try await run("/bin/sh", ["-c", "exec \"$0\" model list > /dev/full", Repository.lcp])
+        #expect(outcome.status == 1)
+        #expect(outcome.errors == "Error: standard output cannot be written: No space left on device\n")
+    }
+
     /// Whoever gives a pipeline a model for other images is told, since its sensors must change, too.
     @Test func aModelForOtherImagesIsToldWhenItIsPushed() async throws {
         let broker = try TestBroker()

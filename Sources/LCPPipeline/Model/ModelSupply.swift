@@ -73,7 +73,8 @@ actor ModelSupply {
     /// Why there is no offer, for people.
     var noOffer: String {
         isUnreadable
-            ? "what lies on \(session.topics.modelManifest) cannot be read" : "no model was pushed to \(session.topics.root)"
+            ? "what lies on \(session.topics.modelManifest) cannot be read"
+            : "no model was pushed to \(session.topics.root)"
     }
 
     private var isUnreadable: Bool { drops.counts["bad_manifest"] != nil }

@@ -96,6 +96,7 @@ struct ModelImportCommand: ParsableCommand {
         var macs: Int
         var layers: [LayerCost]
         var preprocessing: ModelManifest.Preprocessing
+        var pixels_from: ONNXImport.PixelsFrom
         var labels: [String]?
         var path: String?
         var model_hash: String?
@@ -119,26 +120,32 @@ struct ModelImportCommand: ParsableCommand {
             name: found.network.name, source: source, producer: found.producer,
             input: found.network.input.dimensions, classes: found.network.classes, parameters: cost.parameters,
             macs: cost.macs, layers: cost.branches[0].layers, preprocessing: found.preprocessing,
-            labels: names ?? found.labels)
+            pixels_from: found.pixelsFrom, labels: names ?? found.labels)
         if let out {
             let bundle = try found.write(labels: names, source: source, command: words(source), to: out)
             report.path = out
             report.model_hash = bundle.hash.description
         }
         if json { return writeLine(try jsonLine(report)) }
-        writeLine(Self.text(report, cost, isGiven: scale != nil || mean != nil || std != nil))
+        writeLine(Self.text(report, cost))
     }
 
-    private static func text(_ report: Report, _ cost: NetworkCost, isGiven: Bool) -> String {
+    private static func text(_ report: Report, _ cost: NetworkCost) -> String {
         let shape = report.input.map(String.init).joined(separator: "×")
         let head =
             "\(report.name) from \(report.source) (\(report.producer)): \(exact(report.parameters)) parameters, \(exact(report.macs)) "
             + "MACs; \(shape) in, \(report.classes) classes out"
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
+        let from =
+            switch report.pixels_from {
+            case .options: ""
+            case .file: "    as the file says"
+            case .assumed: "    assumed, for the file does not say: --scale, --mean and --std tell it"
+            }
         let pixels =
             "  pixels       (pixel / 255 − \(list(report.preprocessing.mean))) / "
             + list(report.preprocessing.standardDeviation)
-            + (isGiven ? "" : "    as the file says, or else assumed: --scale, --mean and --std tell it")
+            + from
         var parts = [head, layerTable(report.layers, merge: cost.merge, classes: report.classes), pixels]
         if let path = report.path, let hash = report.model_hash { parts.append("wrote \(path), model \(hash)") }
         return parts.joined(separator: "\n\n")

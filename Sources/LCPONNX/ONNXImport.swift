@@ -109,7 +109,7 @@ public struct ONNXImport {
             // Not -0.
             result.mean.append(Float(0 - offset / factor))
         }
-        return (result, isTold ? .options : normalization == nil ? .assumed : .file)
+        return (result, isTold ? .options : inner == InputNormalization(channels: channels) ? .assumed : .file)
     }
 }
 

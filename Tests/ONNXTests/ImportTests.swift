@@ -62,10 +62,12 @@ import Testing
     @Test func pixelsAreNormalisedAsToldOrAsTheGraphDoes() throws {
         let lenet = try ONNXModel(path: #require(Golden.named("lenet")).path)
         var options = ONNXImport.Options(name: "net")
-        #expect(try ONNXImport(lenet, options: options).preprocessing == .init(mean: [0], standardDeviation: [1]))
+        let untold = try ONNXImport(lenet, options: options)
+        #expect(untold.preprocessing == .init(mean: [0], standardDeviation: [1]) && untold.pixelsFrom == .assumed)
         (options.mean, options.standardDeviation) = ([0.1307], [0.3081])
         #expect(
             try ONNXImport(lenet, options: options).preprocessing == .init(mean: [0.1307], standardDeviation: [0.3081]))
+        #expect(try ONNXImport(lenet, options: options).pixelsFrom == .options)
         (options.scale, options.mean, options.standardDeviation) = (1, [127.5], [127.5])
         #expect(try ONNXImport(lenet, options: options).preprocessing == .init(mean: [0.5], standardDeviation: [0.5]))
         options.mean = [1, 2, 3]
@@ -74,7 +76,9 @@ import Testing
         #expect(throws: ONNXError.self) { try ONNXImport(lenet, options: options) }
 
         // The graph divides by about 58, so it takes pixels as they are.
-        let pixels = try #require(Golden.named("pixels")).imported().preprocessing
+        let divided = try #require(Golden.named("pixels")).imported()
+        let pixels = divided.preprocessing
+        #expect(divided.pixelsFrom == .file)
         #expect(largestDifference(pixels.mean, [123.7 / 255, 116.3 / 255, 103.5 / 255]) < 1e-6)
         #expect(largestDifference(pixels.standardDeviation, [58.4 / 255, 57.1 / 255, 57.4 / 255]) < 1e-6)
     }

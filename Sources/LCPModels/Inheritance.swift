@@ -44,7 +44,7 @@ extension ModelParameters {
             for (index, layer) in network.branches[branch].enumerated() {
                 let original = whole.branches[0][index]
                 let (from, to, wide) = (shapes[index], shapes[index + 1], wholeShapes[index + 1])
-                guard layer.isGrouped == false, layer.references == original.references,
+                guard !layer.isGrouped, !original.isGrouped, layer.references == original.references,
                     (layer.width == nil) == (original.width == nil), to.height == wide.height, to.width == wide.width,
                     original.withWidth(layer.width ?? 0, inputs: from.channels) == layer
                 else {

@@ -70,7 +70,10 @@ public final class BundleEvaluator {
         let helpers = lanes[1..<threads].compactMap { lane in JoinedThread { work.add(lane.evaluate(work)) } }
         work.add(lanes[0].evaluate(work) { if !progress(work.fraction) { work.stop() } })
         for helper in helpers { helper.join() }
-        return try work.result().evaluation(subsets)
+        let result = try work.result()
+        // The helpers may have done what this thread has not seen.
+        guard progress(1) else { throw CancellationError() }
+        return result.evaluation(subsets)
     }
 
     private func subsets(_ options: EvaluationOptions) throws -> [BranchSubsets] {

@@ -34,4 +34,4 @@ for name, image in images.items():
     luma = (rgb @ [0.299, 0.587, 0.114]).round().clip(0, 255).astype(numpy.uint8)
     small = Image.fromarray(luma).resize((28, 28), Image.BILINEAR)
     (here / (name + ".grey28")).write_bytes(numpy.asarray(small).tobytes())
-Image.new("CMYK", (16, 16), (10, 200, 30, 0)).save(here / "printer.jpg")
+Image.new("CMYK", (16, 16), (10, 200, 30, 0)).save(here.parent / "printer.jpg")

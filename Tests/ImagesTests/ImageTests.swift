@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func thePrintersColoursAreNamed() throws {
-        let error = try #require(throws: ImageError.self) { try Self.decode(Self.bytes("printer.jpg")) }
+        let error = try #require(throws: ImageError.self) { try Self.decode(Self.bytes("../printer.jpg")) }
         #expect(error.description.contains("CMYK"))
     }
 

@@ -29,7 +29,7 @@ extension Network {
     ///   - factor: what every width is divided by in a step, 2 or more.
     /// - Throws: ``NetworkError`` where no number of branches fits.
     public func fit(
-        memory: Int?, macs: Int?, factor: Int = 2, fattening: Int = 0
+        memory: Int?, macs: Int?, factor: Int = 2, fattening: Fattening = .none
     ) throws(NetworkError) -> Fit {
         guard factor >= 2 else { throw NetworkError("a division factor is at least 2, not \(factor)") }
         guard memory ?? 1 > 0, macs ?? 1 > 0 else { throw NetworkError("a limit is more than 0") }

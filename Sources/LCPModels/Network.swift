@@ -34,11 +34,11 @@ public struct Network: Sendable, Hashable, Codable {
     /// Step 2, 3 and 5 of the paper: `branches` narrow copies that never talk to each other.
     ///
     /// Every width is divided by the number of branches and rounded down, but never below 1, and then made wider by
-    /// `fattening` per cent and rounded to the nearest; kernels, strides, padding and pooling stay; each branch sees the whole
+    /// `fattening` and rounded to the nearest; kernels, strides, padding and pooling stay; each branch sees the whole
     /// input.
     ///
     /// - Throws: ``NetworkError`` where the number of branches is not 1 to 64, or the network does not fit its input.
-    public func split(into branches: Int, fattening: Int = 0) throws(NetworkError) -> BranchedNetwork {
+    public func split(into branches: Int, fattening: Fattening = .none) throws(NetworkError) -> BranchedNetwork {
         guard (1...BranchedNetwork.maximumBranches).contains(branches) else {
             throw NetworkError(
                 "a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(branches)")
@@ -50,9 +50,9 @@ public struct Network: Sendable, Hashable, Codable {
     ///
     /// - Parameters:
     ///   - shares: one for each branch, in any unit: [2, 1, 1] gives the first branch half of every width.
-    ///   - fattening: 0 to 1000 per cent.
+    ///   - fattening: 0 to 1000 per cent each.
     /// - Throws: ``NetworkError`` also where branches that differ would have to be summed.
-    public func split(shares: [Int], fattening: Int = 0) throws(NetworkError) -> BranchedNetwork {
+    public func split(shares: [Int], fattening: Fattening = .none) throws(NetworkError) -> BranchedNetwork {
         guard !shares.isEmpty, shares.allSatisfy({ (1...1_000_000).contains($0) }) else {
             throw NetworkError("the share of a branch is 1 to 1,000,000")
         }
@@ -60,8 +60,8 @@ public struct Network: Sendable, Hashable, Codable {
             throw NetworkError(
                 "a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(shares.count)")
         }
-        guard (0...1000).contains(fattening) else {
-            throw NetworkError("branches are fattened by 0 to 1000 per cent, not \(fattening)")
+        for percent in [fattening.convolutions, fattening.fullyConnected] where !Fattening.range.contains(percent) {
+            throw NetworkError("branches are fattened by 0 to 1000 per cent, not \(percent)")
         }
         guard merge == .concat || Set(shares).count == 1 else {
             throw NetworkError(
@@ -72,9 +72,8 @@ public struct Network: Sendable, Hashable, Codable {
         var branches: [[Layer]] = []
         for share in shares {
             branches.append(
-                try resized { _, width in
-                    let narrow = max(1, width * share / total)
-                    return (narrow * (100 + fattening) + 50) / 100
+                try resized { index, width in
+                    fattening.width(max(1, width * share / total), of: layers[index])
                 })
         }
         let result = BranchedNetwork(base: name, input: input, branches: branches, classes: classes, merge: merge)

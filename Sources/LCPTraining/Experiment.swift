@@ -14,8 +14,8 @@ public struct Experiment: Sendable, Decodable {
         public var network: String
         public var branches: Int?
         public var shares: [Int]?
-        /// Per cent.
-        public var fatten: Int?
+        /// A number for all layers, or a text of two for convolutions and fully connected layers: "50,0".
+        public var fatten: Fattening?
         public var classes: Int?
         public var merge: Merge?
         /// What is different from the experiment's recipe.
@@ -85,8 +85,8 @@ public struct Experiment: Sendable, Decodable {
     public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
         let base = try Self.network(run.network).with(classes: run.classes, merge: run.merge)
         let network =
-            try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? 0) }
-            ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? 0)
+            try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? .none) }
+            ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? .none)
         guard let start = TrainingRecipe.presets.first(where: { $0.name == preset }) else {
             throw TrainingError("there is no recipe \(preset)")
         }

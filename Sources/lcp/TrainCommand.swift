@@ -136,8 +136,7 @@ struct TrainCommand: AsyncParsableCommand {
         } else {
             words.append("--branches \(splitting.branches ?? 1)")
         }
-        if splitting.fatten > 0 { words.append("--fatten \(splitting.fatten)") }
-        words += options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
         if validation > 0 { words.append("--validation \(validation)") }
         for (option, bundle) in [("--distill", distill), ("--teacher", teacher)] {
             if let bundle { words.append("\(option) \(bundle.split(separator: "/").last ?? "BUNDLE")") }

@@ -187,6 +187,7 @@ import Testing
         (["split", "lenet", "--shares", "2,x"], "a whole number for each branch"),
         (["split", "alexnet", "--shares", "2,1,1"], "they need the same width"),
         (["split", "lenet", "--branches", "2", "--fatten", "2000"], "0 to 1000 per cent"),
+        (["split", "lenet", "--branches", "2", "--fatten", "50,"], "50,0 for convolutions and fully connected layers"),
         (["split", "lenet", "--branches", "2", "--classes", "0"], "1 to 1,000,000 classes"),
         (["split", "lenet", "--branches", "2", "--input", "5x5x1"], "not for images of 5×5×1"),
         (["split", "lenet", "--branches", "2", "--input", "9999999999x9999999999x9999999999"], "is not possible"),

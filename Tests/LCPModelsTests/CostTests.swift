@@ -2,7 +2,7 @@ import LCPModels
 import Testing
 
 @Suite struct CostTests {
-    static func cost(_ name: String, _ branches: Int, fattening: Int = 0) throws -> NetworkCost {
+    static func cost(_ name: String, _ branches: Int, fattening: Fattening = .none) throws -> NetworkCost {
         let network = try Network.named(name)
         return try NetworkCost(try network.split(into: branches, fattening: fattening), original: network)
     }
@@ -126,7 +126,7 @@ import Testing
 
     @Test(arguments: Network.zoo.map(\.name), [1, 2, 3, 4, 5, 8, 16, 64])
     func totalsAreSums(name: String, branches: Int) throws {
-        for fattening in [0, 40] {
+        for fattening: Fattening in [0, 40] {
             let network = try Network.named(name)
             let split = try network.split(into: branches, fattening: fattening)
             try split.validate()
@@ -198,7 +198,9 @@ import Testing
         let input = FeatureMapShape(height: .max, width: .max, channels: .max)
         #expect(throws: NetworkError.self) { try Network.lenet.with(input: input).split(into: 2) }
         #expect(throws: NetworkError.self) { try Network.lenet.with(classes: .max).split(into: 2) }
-        #expect(throws: NetworkError.self) { try Network.lenet.split(into: 2, fattening: .max) }
+        #expect(throws: NetworkError.self) {
+            try Network.lenet.split(into: 2, fattening: Fattening(convolutions: 0, fullyConnected: .max))
+        }
         // One layer does little, a thousand in 64 branches more than an Int could count.
         let deep = [Layer](repeating: .convolution(outputs: 1, kernel: 1023, padding: 511), count: 1024)
         let slow = BranchedNetwork(

@@ -47,7 +47,7 @@ import Testing
         let narrow = Network(
             name: "narrow", input: .init(height: 8, width: 8, channels: 1),
             layers: [.convolution(outputs: 3, kernel: 3), .relu], classes: 2, merge: .concat)
-        for fattening in [0, 100] {
+        for fattening: Fattening in [0, 100] {
             let further = #expect(throws: NetworkError.self) {
                 try narrow.fit(memory: 1, macs: nil, fattening: fattening)
             }

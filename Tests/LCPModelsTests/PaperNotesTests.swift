@@ -13,7 +13,7 @@ import Testing
         return String(digits)
     }
 
-    static func count(_ network: Network, _ branches: Int = 1, fattening: Int = 0) throws -> Int {
+    static func count(_ network: Network, _ branches: Int = 1, fattening: Fattening = .none) throws -> Int {
         try network.split(into: branches, fattening: fattening).parameterCount()
     }
 

@@ -20,7 +20,8 @@ import Testing
         ("vgg-s", 1, 0, 100, 76_152_548),
     ])
     func parametersAreThePapers(name: String, branches: Int, fattening: Int, classes: Int, parameters: Int) throws {
-        let network = try Network.named(name).with(classes: classes).split(into: branches, fattening: fattening)
+        let network = try Network.named(name).with(classes: classes)
+            .split(into: branches, fattening: Fattening(integerLiteral: fattening))
         #expect(try network.parameterCount() == parameters)
         let cost = try NetworkCost(network, original: nil)
         #expect(cost.parameters == parameters)

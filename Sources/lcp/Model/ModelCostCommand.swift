@@ -14,6 +14,7 @@ struct ModelCostCommand: ParsableCommand {
             Examples:
               lcp model cost alexnet --branches 8
               lcp model cost alexnet --branches 8 --fatten 40 --layers
+              lcp model cost cifarnet-bn --branches 4 --fatten 50,0
               lcp model cost alexnet --branches 8 --svg alexnet-split8.svg
               lcp model cost lenet --shares 2,1,1 --json
               lcp model cost lenet-split4
@@ -43,7 +44,7 @@ struct ModelCostCommand: ParsableCommand {
                     "\(cost.network) is no network of the zoo, so there is nothing to draw beside the split: leave out --svg"
                 )
             }
-            let fat = splitOptions.fatten > 0 ? ", \(splitOptions.fatten) % wider" : ""
+            let fat = splitOptions.fatten.phrase.map { ", \($0)" } ?? ""
             let figure = cost.figure("lcp in \(branchCount(network.branches.count))\(fat)")
             try FileIO.write(Array(figure.utf8), to: svg)
         }
@@ -77,7 +78,7 @@ struct ModelCostCommand: ParsableCommand {
 
     private var isChanged: Bool { splitOptions.isGiven || !options.changes.isEmpty }
 
-    private static func summary(_ network: BranchedNetwork, _ cost: NetworkCost, fattening: Int) -> String {
+    private static func summary(_ network: BranchedNetwork, _ cost: NetworkCost, fattening: Fattening) -> String {
         var table = Table(
             ["", "parameters", "MACs", "weights", "peak activations", "memory", "receives", "sends"],
             rightAligned: Set(1...7))
@@ -100,7 +101,7 @@ struct ModelCostCommand: ParsableCommand {
         ])
         let head =
             "\(cost.network) in \(branchCount(network.branches.count))"
-            + (fattening > 0 ? ", \(fattening) % wider" : "")
+            + (fattening.phrase.map { ", \($0)" } ?? "")
             + ", joined by \(network.merge.rawValue): \(exact(cost.parameters)) parameters, \(exact(cost.macs)) MACs"
         return "\(head)\n\n\(table.text)"
     }

@@ -31,8 +31,7 @@ struct ModelFitCommand: ParsableCommand {
     @Option(help: "What every width is divided by in a step.")
     var factor = 2
 
-    @Option(help: ArgumentHelp("Make every width of a branch this much wider, in per cent.", valueName: "percent"))
-    var fatten = 0
+    @OptionGroup var fattenOption: FattenOption
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -51,7 +50,7 @@ struct ModelFitCommand: ParsableCommand {
         var network: String
         var limits: Limits
         var factor: Int
-        var fattening: Int
+        var fattening: Fattening
         var steps: [Fit.Step]
         var branches: Int
         var widths: [Int]
@@ -61,6 +60,7 @@ struct ModelFitCommand: ParsableCommand {
 
     func run() throws {
         let network = try options.whole().network
+        let fatten = fattenOption.fatten
         let fit = try network.fit(memory: memory, macs: macs, factor: factor, fattening: fatten)
         if json {
             let report = Report(
@@ -80,8 +80,7 @@ struct ModelFitCommand: ParsableCommand {
         writeLine(table.text)
         let count = fit.network.branches.count
         let name = SplitOptions.name(network.name, shares: [count], fatten: fatten)
-        let words =
-            ["lcp model split \(options.network) --branches \(count)"] + (fatten > 0 ? ["--fatten \(fatten)"] : [])
+        let words = ["lcp model split \(options.network) --branches \(count)"] + fatten.words
         let limits = [memory.map(byteAmount), macs.map { amount($0) + " MACs" }].compactMap { $0 }
         writeLine(
             """

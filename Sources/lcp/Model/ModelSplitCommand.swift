@@ -155,6 +155,6 @@ extension SplitOptions {
     /// The options as they were typed.
     fileprivate var words: [String] {
         let parts = shares.map { "--shares \($0.map(String.init).joined(separator: ","))" }
-        return [parts ?? "--branches \(branches ?? 1)"] + (fatten > 0 ? ["--fatten \(fatten)"] : [])
+        return [parts ?? "--branches \(branches ?? 1)"] + fatten.words
     }
 }

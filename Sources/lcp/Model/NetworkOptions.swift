@@ -114,15 +114,16 @@ struct SplitOptions: ParsableArguments {
         })
     var shares: [Int]?
 
-    @Option(help: ArgumentHelp("Make every width of a branch this much wider, in per cent.", valueName: "percent"))
-    var fatten = 0
+    @OptionGroup var fattenOption: FattenOption
+
+    var fatten: Fattening { fattenOption.fatten }
 
     func validate() throws {
         if branches != nil, shares != nil { throw ValidationError("give --branches or --shares, not both") }
     }
 
     /// Whether anything was asked for.
-    var isGiven: Bool { branches != nil || shares != nil || fatten != 0 }
+    var isGiven: Bool { branches != nil || shares != nil || fatten != .none }
 
     func split(_ network: Network) throws -> BranchedNetwork {
         if let shares { return try network.split(shares: shares, fattening: fatten) }
@@ -133,8 +134,41 @@ struct SplitOptions: ParsableArguments {
     func name(_ base: String) -> String { Self.name(base, shares: shares ?? [branches ?? 1], fatten: fatten) }
 
     /// - Parameter shares: or the number of branches alone.
-    static func name(_ base: String, shares: [Int], fatten: Int) -> String {
-        "\(base)-split\(shares.map(String.init).joined(separator: "-"))" + (fatten > 0 ? "-f\(fatten)" : "")
+    static func name(_ base: String, shares: [Int], fatten: Fattening) -> String {
+        "\(base)-split\(shares.map(String.init).joined(separator: "-"))" + fatten.suffix
+    }
+}
+
+/// How much wider branches are made.
+struct FattenOption: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Make the layers of a branch this much wider, in per cent; two numbers for its convolutions and its fully "
+                + "connected layers: 50,0.", valueName: "percent"),
+        transform: { text in
+            guard let fattening = Fattening(text) else {
+                throw ValidationError(
+                    "give per cent, for example 40, or 50,0 for convolutions and fully connected layers")
+            }
+            return fattening
+        })
+    var fatten = Fattening.none
+}
+
+extension Fattening {
+    /// The option as it was typed; none where it says nothing.
+    var words: [String] { self == .none ? [] : ["--fatten \(self)"] }
+
+    /// For the name of a bundle: `-f40`, `-f50-0`.
+    var suffix: String { self == .none ? "" : "-f" + "\(self)".replacing(",", with: "-") }
+
+    /// For people.
+    var phrase: String? {
+        switch self {
+        case .none: nil
+        case _ where convolutions == fullyConnected: "\(convolutions) % wider"
+        default: "convolutions \(convolutions) % and fully connected layers \(fullyConnected) % wider"
+        }
     }
 }
 

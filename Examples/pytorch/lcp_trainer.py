@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -143,12 +143,12 @@ class Trainer:
         indices: Tensor,
         processes: Processes,
         seed: int,
-        teacher: Model | None = None,
+        teachers: Sequence[Model] = (),
         workers: int = 4,
         precision: str = "fp32",
         compiles: bool = False,
     ):
-        self.recipe, self.processes, self.seed, self.teacher = recipe, processes, seed, teacher
+        self.recipe, self.processes, self.seed, self.teachers = recipe, processes, seed, teachers
         self.device = processes.device
         self.steps = Steps(indices, recipe.batch_size, recipe.accumulation, processes.rank, processes.world, seed)
         self.batches = loader(images, self.steps, workers, self.device.type == "cuda")
@@ -218,18 +218,20 @@ class Trainer:
             logits, joined, heads = self.network([self.model.normalize(view) for view in views], present)
         logits, weight = logits.float(), recipe.auxiliary(self.step / (self.steps.count * recipe.epochs))
         taught = None
-        if self.teacher is not None:
+        if self.teachers:
             with torch.no_grad():
-                wanted = self.teacher.merged(
-                    [branch(self.teacher.normalize(views[0])) for branch in self.teacher.branches]
-                )
-                taught = self.teacher.merge(wanted)
+                wanted = [
+                    teacher.merged([branch(teacher.normalize(views[0])) for branch in teacher.branches])
+                    for teacher in self.teachers
+                ]
+                answers = [teacher.merge(features) for teacher, features in zip(self.teachers, wanted, strict=True)]
+                taught = torch.stack(answers).mean(0)
         loss = self.compare(logits, labels, taught, recipe.distillation)
         others, part = (logits.detach(), recipe.mutual) if recipe.mutual else (taught, recipe.distillation)
         for head in heads:
             loss = loss + weight * self.compare(head.float(), labels, others, part)
         if taught is not None and recipe.feature_distillation:
-            loss = loss + recipe.feature_distillation * functional.mse_loss(joined.float(), wanted)
+            loss = loss + recipe.feature_distillation * functional.mse_loss(joined.float(), wanted[0])
         return loss, (logits.argmax(1) == labels).sum()
 
     def compare(self, logits: Tensor, labels: Tensor, taught: Tensor | None, part: float) -> Tensor:

@@ -109,7 +109,8 @@ class TrainingTests(unittest.TestCase):
         entries += ["distillation=0.5", "label_smoothing=0.1", "accumulation=2", "flips=false", "patience=5"]
         entries += ["optimizer=muon", "momentum=0.95", "mutual=0.5"]
         options = [word for entry in entries for word in ("--set", entry)]
-        options += ["--teacher", teacher, "--validation", "0.1", "--shares", "2,1,1", "--precision", "bf16"]
+        options += ["--teacher", teacher, "--teacher", ROOT / "Models/lenet-split4", "--validation", "0.1"]
+        options += ["--shares", "2,1,1", "--precision", "bf16"]
         report = self.train(*common, *options, "--epochs", "4", "--out", bundle)
         theirs = self.lcp_accuracy(bundle, f"mnist:{self.data}")
         self.assertAlmostEqual(report["accuracy"]["mnist"], theirs[0], delta=2e-3)

@@ -95,9 +95,8 @@ def command(arguments: argparse.Namespace, data: Data) -> str:
     for option in ("network", *SPLITTING, "recipe", "epochs", "batch", "learning_rate", "validation", "seed"):
         value = getattr(arguments, option)
         words += [f"--{option.replace('_', '-')} {value}"] if value not in (None, 0) else []
-    for option in ("bundle", "teacher"):
-        value = getattr(arguments, option)
-        words += [f"--{option} {pathlib.Path(value).resolve().name}"] if value else []
+    for option, folders in (("bundle", [arguments.bundle] if arguments.bundle else []), ("teacher", arguments.teacher)):
+        words += [f"--{option} {pathlib.Path(folder).resolve().name}" for folder in folders]
     words += [f"--data {data.form}"] + [f"--set {entry}" for entry in arguments.entries]
     return " ".join([*words, f"--out {pathlib.Path(arguments.out).resolve().name}"])
 
@@ -146,20 +145,22 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
     manifest = processes.share(begun.manifest if begun else None)
     model = begun or Model(manifest)
     recipe = choose_recipe(arguments, model.input[2])
-    teacher = None
+    teachers = []
     if recipe.distillation or recipe.feature_distillation:
         if not arguments.teacher:
             raise TrainingError("the recipe distils and needs a --teacher")
-        teacher = lcp_torch.load(arguments.teacher, processes.device)
-        if (teacher.input, len(teacher.labels)) != (model.input, len(model.labels)):
+        teachers = [lcp_torch.load(folder, processes.device) for folder in arguments.teacher]
+        for teacher in teachers:
+            if (teacher.input, len(teacher.labels)) != (model.input, len(model.labels)):
+                raise TrainingError(
+                    f"the teacher takes {size_words(teacher.input)} and knows {len(teacher.labels)} classes, the "
+                    f"network {size_words(model.input)} and {len(model.labels)}"
+                )
+        features = sum(teacher.merge.in_features for teacher in teachers)
+        if recipe.feature_distillation and (len(teachers) > 1 or features != model.merge.in_features):
             raise TrainingError(
-                f"the teacher takes {size_words(teacher.input)} and knows {len(teacher.labels)} classes, the network "
-                f"{size_words(model.input)} and {len(model.labels)}"
-            )
-        if recipe.feature_distillation and teacher.merge.in_features != model.merge.in_features:
-            raise TrainingError(
-                f"the teacher has {teacher.merge.in_features} pre-final activations, the branches together "
-                f"{model.merge.in_features}: features are only distilled where they are as many"
+                f"the teachers have {features} pre-final activations, the branches together "
+                f"{model.merge.in_features}: features are only distilled from one teacher and where they are as many"
             )
     images = data.training(model.input, recipe.crop, arguments.seed)
     test = data.test(model.input)
@@ -171,7 +172,7 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
         indices,
         processes,
         arguments.seed,
-        teacher,
+        teachers,
         arguments.workers,
         arguments.precision or default_precision(processes.device),
         arguments.compile,
@@ -265,7 +266,12 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--validation", type=float, default=0.0, help="the part of the images that chooses the best epoch"
     )
-    parser.add_argument("--teacher", help="the bundle that a recipe with distillation learns from")
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        default=[],
+        help="the bundle that a recipe with distillation learns from; of several, the mean of their answers",
+    )
     parser.add_argument(
         "--recipe", choices=PRESETS, help="by default digits for grey images, pictures for coloured ones"
     )

@@ -22,8 +22,23 @@ public struct Experiment: Sendable, Decodable {
         public var recipe: [String: RecipeEntry]?
         /// The run that is the teacher, with the same seed.
         public var teacher: String?
+        /// The seeds of the teacher whose answers are learned together; without any, the run's own.
+        public var teacherSeeds: [UInt64]?
         /// What the paper measured, top-1 in per cent.
         public var paper: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case name, network, branches, shares, fatten, classes, merge, recipe, teacher, paper
+            case teacherSeeds = "teacher_seeds"
+        }
+
+        /// The run and seeds to learn from when it is trained with a seed. The first is what branches begin as shares of, so
+        /// that is the run's own seed where it is one of them.
+        public func teachers(seed: UInt64) -> [(run: String, seed: UInt64)] {
+            guard let teacher else { return [] }
+            let seeds = teacherSeeds ?? [seed]
+            return (seeds.filter { $0 == seed } + seeds.filter { $0 != seed }).map { (teacher, $0) }
+        }
     }
 
     public var name: String
@@ -69,11 +84,29 @@ public struct Experiment: Sendable, Decodable {
             else {
                 throw TrainingError("\(path): the run \(run.name.debugDescription) names no folder")
             }
+            guard run.teacherSeeds?.isEmpty != true, run.teacherSeeds == nil || run.teacher != nil else {
+                throw TrainingError("\(path): the teacher_seeds of \(run.name) need a teacher, and at least one seed")
+            }
             guard let teacher = run.teacher else { continue }
             guard names[..<index].contains(teacher) else {
                 throw TrainingError("\(path): the teacher of \(run.name), \(teacher), is not a run before it")
             }
         }
+    }
+
+    /// What has to be trained for some of the runs, seed by seed, so that there is something to compare soon; teachers come
+    /// before those who learn from them, also where they have other seeds.
+    public func trainings(of runs: [Run], seeds: [UInt64]) -> [(run: Run, seed: UInt64)] {
+        var result: [(run: Run, seed: UInt64)] = []
+        func add(_ run: Run, _ seed: UInt64) {
+            guard !result.contains(where: { $0.run.name == run.name && $0.seed == seed }) else { return }
+            for (name, seed) in run.teachers(seed: seed) {
+                if let teacher = self.runs.first(where: { $0.name == name }) { add(teacher, seed) }
+            }
+            result.append((run, seed))
+        }
+        for seed in seeds { for run in runs { add(run, seed) } }
+        return result
     }
 
     /// A training of the experiment, ready to go.
@@ -97,8 +130,8 @@ public struct Experiment: Sendable, Decodable {
             folder: Self.folder(run, seed: seed, in: folder))
         training.validation = validation
         training.seed = seed
-        training.teacher = try run.teacher.map { teacher in
-            try ModelBundle(path: "\(folder)/\(teacher)/seed-\(seed)")
+        training.teachers = try run.teachers(seed: seed).map {
+            try ModelBundle(path: "\(folder)/\($0.run)/seed-\($0.seed)")
         }
         training.command = "lcp experiment \(name).json, \(run.name), seed \(seed)"
         return training
@@ -150,6 +183,7 @@ private struct KeyNames: Decodable {
         let top: Set = ["name", "title", "about", "data", "preset", "recipe", "validation", "seeds", "runs"]
         let run: Set = [
             "name", "network", "branches", "shares", "fatten", "classes", "merge", "recipe", "teacher", "paper",
+            "teacher_seeds",
         ]
         let container = try decoder.container(keyedBy: Key.self)
         let runs = try container.decode([Names].self, forKey: Key(stringValue: "runs"))

@@ -7,7 +7,7 @@ public struct StepBenchmark {
     private let set: TrainingSet
     private let batch: Int
 
-    /// - Throws: as ``Trainer/init(network:preprocessing:recipe:seed:teacher:teacherPreprocessing:threads:)``.
+    /// - Throws: as ``Trainer/init(network:preprocessing:recipe:seed:teachers:teacherPreprocessing:threads:)``.
     public init(network: BranchedNetwork, batch: Int, optimizer: TrainingRecipe.Optimizer, threads: Int?) throws {
         var recipe = TrainingRecipe()
         recipe.batchSize = batch

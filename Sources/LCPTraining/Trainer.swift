@@ -24,13 +24,14 @@ public final class Trainer {
     /// Prepares training with fresh weights.
     ///
     /// - Parameters:
-    ///   - teacher: the unsplit network and its weights, where the recipe distils.
-    ///   - teacherPreprocessing: how pixels become the teacher's input; nil where that is as for the network.
+    ///   - teachers: networks and their weights, where the recipe distils: the mean of their answers is learned, and where the
+    ///     recipe begins with a teacher's weights, they are the first one's.
+    ///   - teacherPreprocessing: how pixels become the teachers' input; nil where that is as for the network.
     ///   - threads: the processor's cores where nil.
     /// - Throws: ``TrainingError`` or `NetworkError` where the network or the recipe cannot be used.
     public init(
         network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, seed: UInt64,
-        teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil,
+        teachers: [(network: BranchedNetwork, parameters: ModelParameters)] = [],
         teacherPreprocessing: ModelManifest.Preprocessing? = nil, threads: Int? = nil
     ) throws {
         try recipe.validate()
@@ -44,6 +45,8 @@ public final class Trainer {
         self.recipe = recipe
         self.seed = seed
         team = try Team(threads: min(wanted, blocks))
+        let distils = recipe.distillation > 0 || recipe.featureDistillation > 0
+        let teacher = distils && !teachers.isEmpty ? try Ensemble(teachers) : nil
         try Self.checkMemory(network, recipe, teacher: teacher?.network)
         var extras = TrainingGraph.Extras()
         extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
@@ -54,15 +57,17 @@ public final class Trainer {
         var initial = try ModelParameters.random(
             for: network, initialization: recipe.initialization, using: &random)
         if recipe.initialization == .teacher {
-            guard let teacher else { throw TrainingError("the recipe begins with a teacher's weights: name one") }
-            try initial.inherit(from: teacher.network, teacher.parameters, for: network)
+            guard let first = teachers.first else {
+                throw TrainingError("the recipe begins with a teacher's weights: name one")
+            }
+            try initial.inherit(from: first.network, first.parameters, for: network)
         }
         graph.modelParameters = initial
         for (weight, inputs) in graph.auxiliaryWeights {
             let limit = (6 / Float(inputs + network.classes)).squareRoot()
             for index in weight { graph.parameters.pointer[index] = random.uniform(-limit, limit) }
         }
-        if recipe.distillation > 0 || recipe.featureDistillation > 0 {
+        if distils {
             guard let teacher else { throw TrainingError("the recipe distils and needs a teacher: name one") }
             guard teacher.network.input == network.input, teacher.network.classes == network.classes else {
                 throw TrainingError(

@@ -14,8 +14,8 @@ public struct TrainingRun: Sendable {
     /// The part of the training images that is set aside to choose the best epoch, 0 to below 1; none with 0.
     public var validation = 0.0
     public var seed: UInt64 = 1
-    /// A bundle to distil from.
-    public var teacher: ModelBundle?
+    /// Bundles to distil the mean of their answers from; weights that are inherited are the first one's.
+    public var teachers: [ModelBundle] = []
     public var threads: Int?
     /// The folder of the bundle.
     public var folder: String
@@ -85,13 +85,19 @@ public struct TrainingRun: Sendable {
         // What does not change is read before anything else, so that a wrong path is told at once.
         let (fixed, validationSet) = try fixedSets()
         // Weights that come from a teacher expect what it saw.
-        let inherited = recipe.initialization == .teacher ? teacher?.manifest.preprocessing : nil
+        let taught = teachers.first?.manifest.preprocessing
+        for teacher in teachers where teacher.manifest.preprocessing != taught {
+            throw TrainingError(
+                "\(teacher.manifest.name) and \(teachers[0].manifest.name) normalise pixels in different ways, and teachers are "
+                    + "asked together: name only one")
+        }
+        let inherited = recipe.initialization == .teacher ? taught : nil
         let preprocessing = try inherited ?? normalization(fixed)
         let labels = try classNames()
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
-            teacher: teacher.map { ($0.network, try $0.parameters()) },
-            teacherPreprocessing: teacher?.manifest.preprocessing, threads: threads)
+            teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
+            threads: threads)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))

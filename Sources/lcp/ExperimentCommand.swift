@@ -69,26 +69,21 @@ struct ExperimentCommand: AsyncParsableCommand {
         }
         let runs = experiment.runs.filter { only.isEmpty || wanted.contains($0.name) }
         let seeds = seed.isEmpty ? experiment.seeds : seed
-        let total = runs.count * seeds.count
-        var done = 0
-        // Seed by seed, so that there is something to compare soon.
-        for seed in seeds {
-            for run in runs {
-                done += 1
-                var training = try experiment.training(run, seed: seed, data: data, folder: out)
-                let isFinished =
-                    FileIO.exists("\(training.folder)/model.json")
-                    && !FileIO.exists("\(training.folder)/checkpoint.safetensors")
-                guard !isFinished else { continue }
-                writeLine("\(done)/\(total) \(run.name), seed \(seed)")
-                training.threads = threads
-                let reporter = TrainingReporter(prefix: "  ")
-                let bundle = try training.run(existing: .resume) { event in
-                    reporter.show(event)
-                    return !Task.isCancelled
-                }
-                try TrainingFigure.write(bundle, to: "\(training.folder)/training.svg")
+        let trainings = experiment.trainings(of: runs, seeds: seeds)
+        for (index, (run, seed)) in trainings.enumerated() {
+            var training = try experiment.training(run, seed: seed, data: data, folder: out)
+            let isFinished =
+                FileIO.exists("\(training.folder)/model.json")
+                && !FileIO.exists("\(training.folder)/checkpoint.safetensors")
+            guard !isFinished else { continue }
+            writeLine("\(index + 1)/\(trainings.count) \(run.name), seed \(seed)")
+            training.threads = threads
+            let reporter = TrainingReporter(prefix: "  ")
+            let bundle = try training.run(existing: .resume) { event in
+                reporter.show(event)
+                return !Task.isCancelled
             }
+            try TrainingFigure.write(bundle, to: "\(training.folder)/training.svg")
         }
         let report = Report(
             experiment: experiment.name,

@@ -42,15 +42,15 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it where there is batch normalisation, and they learn its softened answers.",
+            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it where there is batch normalisation, and they learn its softened answers. Given several times, they learn the mean of them all, which is better still, and begin as shares of the first.",
             valueName: "bundle"))
-    var distill: String?
+    var distill: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "The bundle that a recipe with distillation learns from; unlike --distill it changes no recipe.",
+            "The bundle that a recipe with distillation learns from, or several; unlike --distill it changes no recipe.",
             valueName: "bundle"))
-    var teacher: String?
+    var teacher: [String] = []
 
     @Option(help: "Everything random comes from it.")
     var seed: UInt64 = 1
@@ -75,7 +75,7 @@ struct TrainCommand: AsyncParsableCommand {
         guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
         guard out != nil else { throw ValidationError("--out is missing: name a folder for the bundle") }
         if resume, force { throw ValidationError("--resume goes on and --force begins anew: give one") }
-        if distill != nil, teacher != nil { throw ValidationError("give --distill or --teacher, not both") }
+        if !distill.isEmpty, !teacher.isEmpty { throw ValidationError("give --distill or --teacher, not both") }
     }
 
     func run() async throws {
@@ -100,7 +100,7 @@ struct TrainCommand: AsyncParsableCommand {
             data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: folder)
         run.validation = validation
         run.seed = seed
-        run.teacher = try (distill ?? teacher).map { try ModelBundle.find($0) }
+        run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
         run.threads = threads
         run.command = words(name, run.data)
         let count = network.branches.count
@@ -118,10 +118,10 @@ struct TrainCommand: AsyncParsableCommand {
     }
 
     private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
-        let recipe = try recipeOptions.chosen(for: network, isTaught: distill != nil)
-        if distill != nil, recipe.distillation == 0, recipe.featureDistillation == 0 {
+        let recipe = try recipeOptions.chosen(for: network, isTaught: !distill.isEmpty)
+        if let first = distill.first, recipe.distillation == 0, recipe.featureDistillation == 0 {
             throw PipelineError(
-                "--distill \(distill ?? ""): the recipe \(recipe.name) has no distillation, so that nothing would be learned from it: "
+                "--distill \(first): the recipe \(recipe.name) has no distillation, so that nothing would be learned from it: "
                     + "leave out --recipe or --distill, or give --set distillation=0.5"
             )
         }
@@ -138,8 +138,8 @@ struct TrainCommand: AsyncParsableCommand {
         }
         words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
         if validation > 0 { words.append("--validation \(validation)") }
-        for (option, bundle) in [("--distill", distill), ("--teacher", teacher)] {
-            if let bundle { words.append("\(option) \(bundle.split(separator: "/").last ?? "BUNDLE")") }
+        for (option, bundles) in [("--distill", distill), ("--teacher", teacher)] {
+            words += bundles.map { "\(option) \($0.split(separator: "/").last ?? "BUNDLE")" }
         }
         return (words + ["--seed \(seed)", "--out \(name)"]).joined(separator: " ")
     }

@@ -52,12 +52,12 @@ import Testing
             Repository.lcp,
             [
                 "train", "lenet", "--branches", "4", "--data", "drawn:320", "--epochs", "1", "--batch", "32",
-                "--distill", "lenet-split1", "--out", out,
+                "--distill", "lenet-split1", "--distill", "lenet-split4", "--out", out,
             ])
         #expect(taught.status == 0, "\(taught.errors)")
         #expect(taught.output.contains("recipe taught"))
         let record = try #require(try ModelBundle(path: out).manifest.training)
-        #expect(record.command.contains("--distill lenet-split1"))
+        #expect(record.command.contains("--distill lenet-split1 --distill lenet-split4"))
         // Shares of a network without normalisation are out of scale.
         #expect(record.recipe?.initialization == .he && (record.recipe?.distillation ?? 0) > 0)
         #expect(try ModelBundle(path: out).manifest.name == "taught")

@@ -44,7 +44,7 @@ import Testing
             name: "mine", network: first.network, parameters: try first.parameters(), preprocessing: unusual,
             labels: first.manifest.labels, training: nil, missingScale: nil, to: "\(folder.path)/mine")
         var run = try Self.run("\(folder.path)/tuned", branches: 1)
-        (run.teacher, run.recipe.initialization) = (teacher, .teacher)
+        (run.teachers, run.recipe.initialization) = ([teacher], .teacher)
         (run.recipe.epochs, run.recipe.learningRate) = (1, 1e-30)
         let tuned = try run.run { _ in true }
         #expect(tuned.manifest.preprocessing == unusual)
@@ -162,6 +162,10 @@ import Testing
                 + #""runs":[{"name":"a","network":"lenet","teacher":"b"}]}"#, "teacher"
         ),
         (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                + #""runs":[{"name":"a","network":"lenet","teacher_seeds":[1]}]}"#, "need a teacher"
+        ),
+        (
             #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[],"#
                 + #""runs":[{"name":"a","network":"lenet"}]}"#, "at least one"
         ),
@@ -176,6 +180,27 @@ import Testing
         try FileIO.write(Array(text.utf8), to: path)
         let error = #expect(throws: TrainingError.self) { try Experiment(path: path) }
         #expect(error?.description.contains(word) == true, "\(error?.description ?? "")")
+    }
+
+    /// Where the seeds of a teacher are asked together, all of them are trained first, and the own one is what branches begin as.
+    @Test func teachersAreTrainedBeforeThoseWhoLearn() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/experiment.json"
+        let text = #"""
+            {"name": "x", "title": "", "about": "", "data": ["mnist"], "preset": "digits", "validation": 0, "seeds": [1, 2],
+             "runs": [{"name": "a", "network": "lenet"}, {"name": "b", "network": "lenet", "fatten": "50,0"},
+                      {"name": "c", "network": "lenet", "teacher": "a", "teacher_seeds": [1, 2]}]}
+            """#
+        try FileIO.write(Array(text.utf8), to: path)
+        let experiment = try Experiment(path: path)
+        let order = experiment.trainings(of: experiment.runs, seeds: experiment.seeds).map {
+            "\($0.run.name)\($0.seed)"
+        }
+        #expect(order == ["a1", "b1", "a2", "c1", "b2", "c2"])
+        let last = try #require(experiment.runs.last)
+        #expect(experiment.trainings(of: [last], seeds: [2]).map(\.seed) == [2, 1, 2])
+        #expect(last.teachers(seed: 2).map(\.seed) == [2, 1] && last.teachers(seed: 3).map(\.seed) == [1, 2])
+        #expect(experiment.runs[1].fatten == Fattening(convolutions: 50, fullyConnected: 0))
     }
 
     @Test func standardErrorsAreThoseOfTheMean() {

@@ -31,12 +31,12 @@ import Testing
 
     static func train(
         _ recipe: TrainingRecipe, seed: UInt64 = 1, network: BranchedNetwork = branched, threads: Int = 2,
-        validation: Bool = false, teacher: (network: BranchedNetwork, parameters: ModelParameters)? = nil,
+        validation: Bool = false, teachers: [(network: BranchedNetwork, parameters: ModelParameters)] = [],
         preprocessing: ModelManifest.Preprocessing = preprocessing,
         teacherPreprocessing: ModelManifest.Preprocessing? = nil
     ) throws -> (parameters: ModelParameters, accuracy: Double) {
         let trainer = try Trainer(
-            network: network, preprocessing: preprocessing, recipe: recipe, seed: seed, teacher: teacher,
+            network: network, preprocessing: preprocessing, recipe: recipe, seed: seed, teachers: teachers,
             teacherPreprocessing: teacherPreprocessing, threads: threads)
         var random = SeededGenerator(seed: 9)
         let data = set(320, &random)
@@ -97,14 +97,39 @@ import Testing
         var recipe = Self.recipe(epochs: 10)
         // Nothing but what the teacher says.
         recipe.distillation = 1
-        #expect(try Self.train(recipe, teacher: (teacher, taught.parameters)).accuracy > 0.95)
+        #expect(try Self.train(recipe, teachers: [(teacher, taught.parameters)]).accuracy > 0.95)
         #expect(throws: TrainingError.self) { try Self.train(recipe) }
         recipe.featureDistillation = 1
         let error = #expect(throws: TrainingError.self) {
-            try Self.train(recipe, teacher: (teacher, taught.parameters))
+            try Self.train(recipe, teachers: [(teacher, taught.parameters)])
         }
         #expect(error?.description.contains("pre-final") == true)
-        #expect(try Self.train(recipe, network: teacher, teacher: (teacher, taught.parameters)).accuracy > 0.95)
+        #expect(try Self.train(recipe, network: teacher, teachers: [(teacher, taught.parameters)]).accuracy > 0.95)
+    }
+
+    /// Two teachers that are half right each are right together: what is learned is the mean of their answers.
+    @Test func severalTeachersTeachTogether() throws {
+        let network = GradientTests.network([GradientTests.small])
+        let taught = try Self.train(Self.recipe(epochs: 10), network: network)
+        // Each is only sure of the classes whose logits it was left.
+        func forgetting(_ parity: Int) -> (BranchedNetwork, ModelParameters) {
+            var parameters = taught.parameters
+            let width = parameters.merge.weight.count / network.classes
+            for row in 0..<network.classes where row % 2 == parity {
+                for column in 0..<width { parameters.merge.weight[row * width + column] = 0 }
+                parameters.merge.bias[row] = 0
+            }
+            return (network, parameters)
+        }
+        var recipe = Self.recipe(epochs: 10)
+        recipe.distillation = 1
+        let one = try Self.train(recipe, teachers: [forgetting(0)]).accuracy
+        let both = try Self.train(recipe, teachers: [forgetting(0), forgetting(1)]).accuracy
+        #expect(both > 0.95 && both > one)
+        var other = network
+        other.classes += 1
+        let stranger = (other, taught.parameters)
+        #expect(throws: NetworkError.self) { try Self.train(recipe, teachers: [forgetting(0), stranger]) }
     }
 
     /// A network from elsewhere may have learned from pixels that were normalised in another way.
@@ -116,8 +141,8 @@ import Testing
         var recipe = Self.recipe(epochs: 10)
         recipe.distillation = 1
         let pair = (teacher, taught.parameters)
-        #expect(try Self.train(recipe, teacher: pair, teacherPreprocessing: other).accuracy > 0.95)
-        #expect(try Self.train(recipe, teacher: pair).accuracy < 0.9)
+        #expect(try Self.train(recipe, teachers: [pair], teacherPreprocessing: other).accuracy > 0.95)
+        #expect(try Self.train(recipe, teachers: [pair]).accuracy < 0.9)
     }
 
     /// Cut short after every epoch, each time in a new process's place, and gone on with.

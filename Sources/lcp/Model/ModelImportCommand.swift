@@ -35,12 +35,7 @@ struct ModelImportCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("The shape of an image, where the file leaves it open: 224x224x3.", valueName: "HxWxC"),
-        transform: { text in
-            guard let shape = FeatureMapShape(text) else {
-                throw ValidationError("give height, width and channels, for example 224x224x3")
-            }
-            return shape
-        })
+        transform: parseShape)
     var input: FeatureMapShape?
 
     @Option(

@@ -16,12 +16,7 @@ struct NetworkOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp("The shape of other images, for example 32x32x3.", valueName: "HxWxC"),
-        transform: { text in
-            guard let shape = FeatureMapShape(text) else {
-                throw ValidationError("give height, width and channels, for example 32x32x3")
-            }
-            return shape
-        })
+        transform: parseShape)
     var input: FeatureMapShape?
 
     @Option(
@@ -95,6 +90,14 @@ struct NetworkOptions: ParsableArguments {
         }
         return result
     }
+}
+
+/// The shape of an image as it is typed.
+func parseShape(_ text: String) throws -> FeatureMapShape {
+    guard let shape = FeatureMapShape(text) else {
+        throw ValidationError("give height, width and channels, for example 224x224x3")
+    }
+    return shape
 }
 
 /// Into what a network is split.

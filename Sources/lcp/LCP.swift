@@ -22,6 +22,11 @@ struct LCP: AsyncParsableCommand {
         version: LCPVersion.current,
         subcommands: subcommands)
 
+    static func main() async {
+        holdStandardDescriptors()
+        await main(nil)
+    }
+
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
         TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, PredictCommand.self, WatchCommand.self,

@@ -9,6 +9,15 @@ func isTerminal(_ descriptor: Int32) -> Bool {
     return kind != "dumb" && !kind.isEmpty && getenv("NO_COLOR") == nil
 }
 
+/// Opens /dev/null for what a shell closed (`lcp worker >&-`): the next socket or file would get its number, and with it every
+/// line that is printed.
+func holdStandardDescriptors() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(descriptor, F_GETFD) < 0 {
+        // The lowest free number is this one.
+        _ = open("/dev/null", O_RDWR)
+    }
+}
+
 /// A number with a fixed number of digits behind the point.
 func fixed(_ value: Double, digits: Int) -> String {
     var scale = 1.0

@@ -251,6 +251,16 @@ import Testing
         #expect((cost["methods"] as? [Any])?.count == 1)
     }
 
+    /// What a shell closed is nobody's descriptor: no line gets into a file or a socket.
+    @Test func closedDescriptorsAreNotTakenForAnything() async throws {
+        let folder = try Folder()
+        let out = "\(folder.path)/bundle"
+        let script = "exec \"$0\" model split lenet --branches 2 --out \"$1\" <&- >&- 2>&-"
+        let outcome = try await run("/bin/sh", ["-c", script, Repository.lcp, out])
+        #expect(outcome.status == 0)
+        #expect(try ModelBundle(path: out).network == Network.lenet.split(into: 2))
+    }
+
     /// A full disk behind standard output is told.
     @Test func outputThatCannotBeWrittenIsAnError() async throws {
         let outcome = try await run("/bin/sh", ["-c", "exec \"$0\" model list > /dev/full", Repository.lcp])

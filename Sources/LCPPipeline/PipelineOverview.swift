@@ -41,7 +41,8 @@ public struct PipelineOverview: Sendable {
         else { return }
         if let before = member.statistics, statistics.frames >= before.frames {
             let seconds = statistics.uptime - before.uptime
-            if seconds > 0 { member.framesPerSecond = Double(statistics.frames - before.frames) / seconds }
+            let rate = Double(statistics.frames - before.frames) / seconds
+            if seconds > 0, rate.isFinite { member.framesPerSecond = rate }
         }
         member.statistics = statistics
         entries["\(role)/\(id)"] = member
@@ -67,5 +68,20 @@ public struct PipelineOverview: Sendable {
         guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
         let served = Set(present.filter { $0.role == .worker }.flatMap(\.servedBranches))
         return (0..<count).filter { !served.contains($0) }
+    }
+}
+
+extension RoleStatistics {
+    /// What was dropped, most first, and how much that is together; what came late is counted by itself.
+    ///
+    /// The numbers are a stranger's: a sum that no integer holds is the largest one.
+    public var lost: (reasons: [(reason: String, count: UInt64)], total: UInt64) {
+        let reasons = dropped.filter { $0.key != "late" && $0.value > 0 }
+            .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        let total = reasons.reduce(UInt64(0)) { sum, entry in
+            let (result, overflows) = sum.addingReportingOverflow(entry.value)
+            return overflows ? .max : result
+        }
+        return (reasons.map { ($0.key, $0.value) }, total)
     }
 }

@@ -96,7 +96,6 @@ struct StatusCommand: AsyncParsableCommand {
         for member in members {
             let (status, statistics) = (member.status, member.statistics)
             let isGone = status.state == .lost || status.state == .disconnected
-            let dropped = statistics?.dropped.filter { $0.key != "late" }.values.reduce(0, +)
             table.add([
                 status.role.rawValue, Log.printable(String(status.id.prefix(32))), status.state.rawValue,
                 (status.serves ?? []).map(String.init).joined(separator: ","),
@@ -104,10 +103,17 @@ struct StatusCommand: AsyncParsableCommand {
                 isGone ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
                 number(statistics?.computeP50, 2), statistics?.incomplete.map { "\($0)" } ?? "",
                 status.role == .aggregator ? statistics.map { "\($0.dropped["late"] ?? 0)" } ?? "" : "",
-                dropped.map { "\($0)" } ?? "",
+                statistics.map { "\($0.lost.total)" } ?? "",
             ])
         }
         var text = table.text
+        for (status, statistics) in members.map({ ($0.status, $0.statistics) }) {
+            let reasons = (statistics?.lost.reasons ?? []).prefix(4)
+                .map { "\($0.count) \(Log.printable(String($0.reason.prefix(32))))" }
+            guard !reasons.isEmpty else { continue }
+            text +=
+                "\n  \(status.role.rawValue) \(Log.printable(String(status.id.prefix(32)))) dropped \(reasons.joined(separator: ", "))"
+        }
         if let missing = overview.missingBranches, !missing.isEmpty {
             text +=
                 "\n  nobody runs branch\(missing.count == 1 ? "" : "es") \(missing.map(String.init).joined(separator: ", ")): start another worker"

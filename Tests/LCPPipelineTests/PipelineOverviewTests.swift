@@ -41,4 +41,24 @@ import Testing
         overview.add(statistics: Self.counters(1, 5), role: "worker", id: "stranger")
         #expect(overview.members.count == 1)
     }
+
+    @Test func dropsAreCountedByReason() {
+        let dropped: [String: UInt64] = ["late": 9, "bad_topic": 2, "wrong_size": 5, "bad_branch": 2, "retained": 0]
+        let lost = RoleStatistics(uptime: 1, frames: 0, dropped: dropped).lost
+        #expect(lost.total == 9)
+        #expect(lost.reasons.map(\.reason) == ["wrong_size", "bad_branch", "bad_topic"])
+    }
+
+    /// Counters come from anyone.
+    @Test func numbersThatNobodyCountedDoNoHarm() {
+        #expect(RoleStatistics(uptime: 1, frames: 0, dropped: ["a": .max, "b": .max]).lost.total == .max)
+        var overview = PipelineOverview()
+        overview.add(Self.status("a", [0]))
+        overview.add(statistics: Self.counters(0, 0), role: "worker", id: "a")
+        overview.add(statistics: Self.counters(.max, 5e-324), role: "worker", id: "a")
+        #expect(overview.members[0].framesPerSecond == nil)
+        overview.add(statistics: Self.counters(.max, 1e308), role: "worker", id: "a")
+        overview.add(statistics: Self.counters(.max, -1e308), role: "worker", id: "a")
+        #expect(overview.members[0].framesPerSecond?.isFinite == true)
+    }
 }

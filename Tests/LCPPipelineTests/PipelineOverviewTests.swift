@@ -55,7 +55,7 @@ import Testing
         var overview = PipelineOverview()
         overview.add(Self.status("a", [0]))
         overview.add(statistics: Self.counters(0, 0), role: "worker", id: "a")
-        overview.add(statistics: Self.counters(.max, 5e-324), role: "worker", id: "a")
+        overview.add(statistics: Self.counters(.max, .leastNonzeroMagnitude), role: "worker", id: "a")
         #expect(overview.members[0].framesPerSecond == nil)
         overview.add(statistics: Self.counters(.max, 1e308), role: "worker", id: "a")
         overview.add(statistics: Self.counters(.max, -1e308), role: "worker", id: "a")

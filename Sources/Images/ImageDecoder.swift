@@ -78,7 +78,10 @@ public struct Image: Sendable, Hashable {
     }
 
     private static func check(width: Int, height: Int, _ limits: ImageLimits) throws(ImageError) {
-        guard width > 0, height > 0, width <= limits.maximumPixels / height else {
+        guard width > 0, height > 0 else {
+            throw ImageError("the image is damaged or cut short: it says that it has \(width) × \(height) pixels")
+        }
+        guard width <= limits.maximumPixels / height else {
             throw ImageError(
                 "the image has \(width) × \(height) pixels, more than the \(limits.maximumPixels) that are read")
         }

@@ -163,7 +163,8 @@ public enum DataSpecification: Sendable, Hashable {
     private func checked(_ images: LabeledImages, _ size: ImageSize?) throws(DatasetError) -> LabeledImages {
         if let size, images.size != size {
             throw DatasetError(
-                "the images of \(name) are \(images.size), and \(size) is needed: choose a network that takes them")
+                "the images of \(name) are \(images.size), and \(size) is needed: name other --data, or a network that takes these"
+            )
         }
         return images
     }

@@ -207,6 +207,9 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         return recipe
     }
 
+    /// Whether anything is learned from a teacher, or taken from it.
+    public var hasTeacher: Bool { distillation > 0 || featureDistillation > 0 || initialization == .teacher }
+
     /// Checks that every number is possible.
     ///
     /// - Throws: ``NetworkError`` that names the first one that is not.

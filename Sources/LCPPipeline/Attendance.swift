@@ -69,6 +69,9 @@ struct Attendance {
         if presence.update(status) { count() }
     }
 
+    /// As ``Presence/doubt(_:now:)``.
+    mutating func doubt(_ topic: String, now: ContinuousClock.Instant) -> Bool { presence.doubt(topic, now: now) }
+
     mutating func reconnected(now: ContinuousClock.Instant) {
         presence.reconnected(now: now)
         probes = [:]

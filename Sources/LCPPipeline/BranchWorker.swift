@@ -172,7 +172,10 @@ public actor BranchWorker {
     // MARK: Who does what
 
     private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(message, topics: session.topics) else { return }
+        guard let status = RoleStatus(message, topics: session.topics) else {
+            if presence.doubt(message.topic, now: .now) { scheduleExpiry() }
+            return
+        }
         // Its own echo says nothing new, but another with its name is a stranger.
         guard status.role != .worker || status.id != session.status.id else { return }
         if presence.update(status) { scheduleAssignment() }
@@ -181,6 +184,10 @@ public actor BranchWorker {
     private func reconnected() async {
         presence.reconnected(now: .now)
         await supply?.reconnected()
+        scheduleExpiry()
+    }
+
+    private func scheduleExpiry() {
         _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
             self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.assign() } }
         }

@@ -77,6 +77,10 @@ actor Supervisor {
         attendance.reconnected(now: .now)
         // A restarted broker has forgotten it.
         publish(flow.plan)
+        scheduleExpiry()
+    }
+
+    private func scheduleExpiry() {
         _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
             self?.assumeIsolated {
                 $0.attendance.expire(now: .now)
@@ -104,7 +108,11 @@ actor Supervisor {
     }
 
     private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(message, topics: session.topics), status.role == .worker else { return }
+        guard let status = RoleStatus(message, topics: session.topics) else {
+            if attendance.doubt(message.topic, now: .now) { scheduleExpiry() }
+            return
+        }
+        guard status.role == .worker else { return }
         attendance.heard(status)
         replicas = attendance.replicas
     }

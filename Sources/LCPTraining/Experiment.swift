@@ -116,17 +116,9 @@ public struct Experiment: Sendable, Decodable {
     ///   - folder: where the results go; teachers lie there already.
     /// - Throws: ``TrainingError``, `NetworkError`, ``DatasetError`` or ``ModelBundleError``.
     public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
-        let base = try Self.network(run.network).with(classes: run.classes, merge: run.merge)
-        let network =
-            try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? .none) }
-            ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? .none)
-        guard let start = TrainingRecipe.presets.first(where: { $0.name == preset }) else {
-            throw TrainingError("there is no recipe \(preset)")
-        }
-        let recipe = try start.with(recipe ?? [:]).with(run.recipe ?? [:])
-        try recipe.validate()
         var training = TrainingRun(
-            network: network, name: run.name, recipe: recipe, data: try specifications(folderOfData),
+            network: try network(of: run), name: run.name, recipe: try recipe(of: run),
+            data: try specifications(folderOfData),
             folder: Self.folder(run, seed: seed, in: folder))
         training.validation = validation
         training.seed = seed
@@ -135,6 +127,34 @@ public struct Experiment: Sendable, Decodable {
         }
         training.command = "lcp experiment \(name).json, \(run.name), seed \(seed)"
         return training
+    }
+
+    private func network(of run: Run) throws -> BranchedNetwork {
+        let base = try Self.network(run.network).with(classes: run.classes, merge: run.merge)
+        return try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? .none) }
+            ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? .none)
+    }
+
+    private func recipe(of run: Run) throws -> TrainingRecipe {
+        guard let start = TrainingRecipe.presets.first(where: { $0.name == preset }) else {
+            throw TrainingError("there is no recipe \(preset)")
+        }
+        let recipe = try start.with(recipe ?? [:]).with(run.recipe ?? [:])
+        try recipe.validate()
+        guard run.teacher == nil || recipe.hasTeacher else {
+            throw TrainingError("it has a teacher and no distillation, so that nothing would be learned from it")
+        }
+        return recipe
+    }
+
+    /// Finds what is wrong with a run before hours were spent on others.
+    ///
+    /// - Throws: ``TrainingError`` with the run's name.
+    public func check(_ run: Run) throws(TrainingError) {
+        do {
+            _ = try network(of: run)
+            _ = try recipe(of: run)
+        } catch { throw TrainingError("the run \(run.name) of the experiment \(name) cannot be trained: \(error)") }
     }
 
     private static func network(_ name: String) throws -> Network {

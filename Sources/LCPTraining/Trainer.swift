@@ -14,6 +14,8 @@ public final class Trainer {
     private let team: Team
     private let graph: TrainingGraph
     private let teacher: TrainingGraph?
+    /// What is learned from, in words: a checkpoint of anything else is refused.
+    public var sources: [String] = []
     private let teacherPreprocessing: ModelManifest.Preprocessing
     private let optimizer: Optimizer
     private var history: [ModelManifest.EpochRecord] = []
@@ -388,6 +390,7 @@ public final class Trainer {
         var network: BranchedNetwork
         var recipe: TrainingRecipe
         var seed: UInt64
+        var sources: [String]?
         var epochsDone: Int
         var steps: Int
         var history: [ModelManifest.EpochRecord]
@@ -401,7 +404,8 @@ public final class Trainer {
     private func save(to path: String) throws(TrainingError) {
         do {
             let header = CheckpointHeader(
-                network: network, recipe: recipe, seed: seed, epochsDone: epochsDone, steps: optimizer.steps,
+                network: network, recipe: recipe, seed: seed, sources: sources, epochsDone: epochsDone,
+                steps: optimizer.steps,
                 history: history, bestEpoch: best?.epoch, bestAccuracy: best?.accuracy)
             var file = Safetensors(metadata: ["lcp": try Checkpoint.encode(header)])
             func add(_ name: String, _ values: [Float]) throws {
@@ -422,13 +426,16 @@ public final class Trainer {
     /// Goes on from a checkpoint of the same training: ``run(data:validation:checkpoint:progress:)`` begins with the epoch
     /// after it.
     ///
-    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe or seed.
+    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe, seed or ``sources``.
     public func resume(from path: String) throws(TrainingError) {
         do {
             let file = try Safetensors(decoding: try FileIO.read(path))
             let header = try Checkpoint.decode(CheckpointHeader.self, file.metadata["lcp"] ?? "")
             guard header.network == network, header.recipe == recipe, header.seed == seed else {
                 throw TrainingError("it is of another training: network, recipe and seed must be the same")
+            }
+            guard header.sources ?? sources == sources else {
+                throw TrainingError("it is of another training: data, validation and teachers must be the same")
             }
             func values(_ name: String) throws -> [Float]? { try file.tensors[name]?.floats() }
             guard let parameters = try values("parameters"), parameters.count == graph.parameters.count else {

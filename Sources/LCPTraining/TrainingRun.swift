@@ -61,6 +61,11 @@ public struct TrainingRun: Sendable {
     /// - Throws: ``TrainingError``, ``ModelBundleError``, ``DatasetError`` or `NetworkError`.
     public func run(existing: Existing = .keep, report: (Event) -> Bool) throws -> ModelBundle {
         guard !data.isEmpty else { throw TrainingError("there is no data to train on") }
+        guard teachers.isEmpty || recipe.hasTeacher else {
+            throw TrainingError(
+                "\(name) has a teacher and the recipe \(recipe.name) learns nothing from one: give it distillation, 0.5 for "
+                    + "example, or leave the teacher out")
+        }
         guard validation >= 0, validation < 1 else {
             throw TrainingError("the part for validation is 0 to below 1, not \(validation)")
         }
@@ -98,6 +103,7 @@ public struct TrainingRun: Sendable {
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
             teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
             threads: threads)
+        trainer.sources = data.map(\.form) + ["validation \(validation)"] + teachers.map(\.hash.description)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))

@@ -68,6 +68,7 @@ struct ExperimentCommand: AsyncParsableCommand {
             if let teacher = run.teacher { wanted.insert(teacher) }
         }
         let runs = experiment.runs.filter { only.isEmpty || wanted.contains($0.name) }
+        for run in runs { try experiment.check(run) }
         let seeds = seed.isEmpty ? experiment.seeds : seed
         let trainings = experiment.trainings(of: runs, seeds: seeds)
         for (index, (run, seed)) in trainings.enumerated() {

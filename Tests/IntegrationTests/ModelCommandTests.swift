@@ -253,7 +253,7 @@ import Testing
 
     /// What a shell closed is nobody's descriptor: no line gets into a file or a socket.
     @Test func closedDescriptorsAreNotTakenForAnything() async throws {
-        let folder = try Folder()
+        let folder = Folder()
         let out = "\(folder.path)/bundle"
         let script = "exec \"$0\" model split lenet --branches 2 --out \"$1\" <&- >&- 2>&-"
         let outcome = try await run("/bin/sh", ["-c", script, Repository.lcp, out])

@@ -122,6 +122,7 @@ import Testing
         (["train", "lenet", "--data", "drawn:100", "--epochs", "0", "--out", "never"], "epochs"),
         (["train", "lenet", "--data", "drawn:100", "--resume", "--force", "--out", "never"], "give one"),
         (["train", "lenet", "--data", "drawn:100", "--set", "distillation=0.5", "--out", "never"], "teacher"),
+        (["train", "lenet", "--data", "drawn:100", "--teacher", "lenet-split1", "--out", "never"], "learns nothing"),
         (["train", "lenet", "--data", "drawn:100", "--distill", "a", "--teacher", "b", "--out", "never"], "not both"),
         (
             [

@@ -27,6 +27,22 @@ import Testing
         #expect(overview.missingBranches == [])
     }
 
+    /// A status that was removed, or written over, is that of one who is gone, unless it is said again.
+    @Test func whoseStatusIsGoneIsForgotten() {
+        var presence = Presence()
+        let now = ContinuousClock.now
+        let (known, others) = (presence.update(Self.status("a", [0])), presence.update(Self.status("b", [0])))
+        #expect(known && others)
+        let topics = ["stranger", "a", "b"].map { "lcp/demo/status/worker/\($0)" }
+        let doubted = topics.map { presence.doubt($0, now: now) }
+        #expect(doubted == [false, true, true])
+        let isNew = presence.update(Self.status("b", [0]))
+        let isEarly = presence.expire(now: now + Presence.grace / 2)
+        #expect(!isNew && !isEarly && presence.all(.worker).count == 2)
+        let hasChanged = presence.expire(now: now + Presence.grace)
+        #expect(hasChanged && presence.all(.worker).map(\.id) == ["b"])
+    }
+
     @Test func ratesComeFromTwoCounters() {
         var overview = PipelineOverview()
         overview.add(Self.status("a", [0]))

@@ -74,6 +74,10 @@ import Testing
                 if case .progress(let progress) = event { progress.record == nil } else { true }
             }
         }
+        var other = cut
+        other.validation = 0.5
+        let refusal = #expect(throws: TrainingError.self) { try other.run(existing: .resume) { _ in true } }
+        #expect(refusal?.description.contains("data, validation and teachers") == true)
         #expect(FileIO.exists("\(cut.folder)/checkpoint.safetensors"))
         let refused = #expect(throws: TrainingError.self) { try cut.run { _ in true } }
         #expect(refused?.description.contains("--resume") == true)
@@ -201,6 +205,25 @@ import Testing
         #expect(experiment.trainings(of: [last], seeds: [2]).map(\.seed) == [2, 1, 2])
         #expect(last.teachers(seed: 2).map(\.seed) == [2, 1] && last.teachers(seed: 3).map(\.seed) == [1, 2])
         #expect(experiment.runs[1].fatten == Fattening(convolutions: 50, fullyConnected: 0))
+    }
+
+    /// Not after the others have been trained for hours.
+    @Test(arguments: [
+        (#""fatten":5000"#, "0 to 1000 per cent"), (#""recipe":{"distilation":0.5}"#, "distilation"),
+        (#""teacher":"a""#, "nothing would be learned"), (#""network":"lenett""#, "lenett"),
+    ])
+    func aRunThatCannotBeTrainedIsToldAtOnce(entry: String, word: String) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/experiment.json"
+        let network = entry.contains("network") ? "" : #""network":"lenet","#
+        let text =
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+            + #""runs":[{"name":"a","network":"lenet"},{"name":"wrong",\#(network)\#(entry)}]}"#
+        try FileIO.write(Array(text.utf8), to: path)
+        let experiment = try Experiment(path: path)
+        try experiment.check(experiment.runs[0])
+        let error = #expect(throws: TrainingError.self) { try experiment.check(experiment.runs[1]) }
+        #expect(error?.description.contains(word) == true && error?.description.contains("wrong") == true)
     }
 
     @Test func standardErrorsAreThoseOfTheMean() {

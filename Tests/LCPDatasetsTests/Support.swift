@@ -34,7 +34,7 @@ enum RealData {
 extension Trait where Self == ConditionTrait {
     static var needsRealData: Self {
         .enabled(
-            if: ProcessInfo.processInfo.environment["LCP_DATA"] != nil,
+            if: ProcessInfo.processInfo.environment["LCP_DATA"]?.isEmpty == false,
             "SKIPPED: LCP_DATA names no folder with real data")
     }
 }

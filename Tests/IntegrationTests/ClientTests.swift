@@ -151,16 +151,26 @@ import Testing
         let broker = try TestBroker()
         let client = try await broker.connect { $0.maximumInFlightBytes = 10_000 }
         let bytes = [UInt8](repeating: 1, count: 3000)
-        var refused = 0
-        for _ in 0..<50 {
-            do { try bytes.withUnsafeBytes { try client.send($0, to: "x", qos: .atLeastOnce) } } catch let error
-                as MQTTError
-            {
-                #expect(error.code == .bufferFull && error.isRetriable)
-                refused += 1
+        // On the loop's own thread, so that no acknowledgement makes room in between.
+        let (refusals, inFlight) = await withCheckedContinuation { continuation in
+            client.eventLoop.execute {
+                var refusals: [any Error] = []
+                var inFlight: [Int] = []
+                for _ in 0..<50 {
+                    do { try bytes.withUnsafeBytes { try client.send($0, to: "x", qos: .atLeastOnce) } } catch {
+                        refusals.append(error)
+                    }
+                    inFlight.append(client.inFlightBytes)
+                }
+                continuation.resume(returning: (refusals, inFlight))
             }
-            #expect(client.inFlightBytes <= 10_000)
         }
+        for refusal in refusals {
+            let error = try #require(refusal as? MQTTError)
+            #expect(error.code == .bufferFull && error.isRetriable)
+        }
+        #expect(inFlight.count == 50 && inFlight.allSatisfy { $0 <= 10_000 })
+        let refused = refusals.count
         #expect(refused > 0)
         // Waiting for room instead: all arrive.
         for _ in 0..<20 { try await client.publish(bytes, to: "x", qos: .atLeastOnce) }

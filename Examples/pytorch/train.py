@@ -249,7 +249,10 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     start.add_argument("--bundle", help="a model bundle, to go on from its weights")
     parser.add_argument("--branches", type=int, help="into how many branches lcp splits the network")
     parser.add_argument("--shares", help="branches of different widths, as for lcp model split: 2,1,1")
-    parser.add_argument("--fatten", help="per cent by which branches are made wider, or two: 50,0 for convolutions and fully connected layers")
+    parser.add_argument(
+        "--fatten",
+        help="per cent by which branches are made wider, or two: 50,0 for convolutions and fully connected layers",
+    )
     parser.add_argument("--classes", type=int, help="the number of classes; the data's by default")
     parser.add_argument(
         "--input", help="the shape of the images, for example 224x224x3; the data's or the network's by default"

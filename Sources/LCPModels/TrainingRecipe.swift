@@ -207,8 +207,11 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         return recipe
     }
 
-    /// Whether anything is learned from a teacher, or taken from it.
-    public var hasTeacher: Bool { distillation > 0 || featureDistillation > 0 || initialization == .teacher }
+    /// Whether anything is learned from a teacher's answers or features.
+    public var distils: Bool { distillation > 0 || featureDistillation > 0 }
+
+    /// Whether anything is learned from a teacher, or its weights are what training begins with.
+    public var hasTeacher: Bool { distils || initialization == .teacher }
 
     /// Checks that every number is possible.
     ///

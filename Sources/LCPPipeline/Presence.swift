@@ -41,10 +41,10 @@ struct Presence {
     /// Under a name stands nothing any more, or what is no status: who is there says so again in time.
     ///
     /// - Parameter topic: `…/ROLE/ID`.
-    /// - Returns: whether the name is known, and ``expire(now:)`` has to be asked when the grace is over.
+    /// - Returns: whether that is new of somebody known, and ``expire(now:)`` has to be asked when the grace is over.
     mutating func doubt(_ topic: String, now: ContinuousClock.Instant) -> Bool {
         let key = topic.split(separator: "/").suffix(2).joined(separator: "/")
-        guard entries[key] != nil else { return false }
+        guard entries[key]?.isConfirmed == true else { return false }
         entries[key]!.isConfirmed = false
         graceEnds = now + Self.grace
         return true

@@ -27,7 +27,7 @@ public struct Experiment: Sendable, Decodable {
         /// What the paper measured, top-1 in per cent.
         public var paper: Double?
 
-        enum CodingKeys: String, CodingKey {
+        enum CodingKeys: String, CodingKey, CaseIterable {
             case name, network, branches, shares, fatten, classes, merge, recipe, teacher, paper
             case teacherSeeds = "teacher_seeds"
         }
@@ -201,10 +201,7 @@ private struct KeyNames: Decodable {
 
     init(from decoder: any Decoder) throws {
         let top: Set = ["name", "title", "about", "data", "preset", "recipe", "validation", "seeds", "runs"]
-        let run: Set = [
-            "name", "network", "branches", "shares", "fatten", "classes", "merge", "recipe", "teacher", "paper",
-            "teacher_seeds",
-        ]
+        let run = Set(Experiment.Run.CodingKeys.allCases.map(\.rawValue))
         let container = try decoder.container(keyedBy: Key.self)
         let runs = try container.decode([Names].self, forKey: Key(stringValue: "runs"))
         stranger =

@@ -47,8 +47,7 @@ public final class Trainer {
         self.recipe = recipe
         self.seed = seed
         team = try Team(threads: min(wanted, blocks))
-        let distils = recipe.distillation > 0 || recipe.featureDistillation > 0
-        let teacher = distils && !teachers.isEmpty ? try Ensemble(teachers) : nil
+        let teacher = recipe.distils && !teachers.isEmpty ? try Ensemble(teachers) : nil
         try Self.checkMemory(network, recipe, teacher: teacher?.network)
         var extras = TrainingGraph.Extras()
         extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
@@ -69,7 +68,7 @@ public final class Trainer {
             let limit = (6 / Float(inputs + network.classes)).squareRoot()
             for index in weight { graph.parameters.pointer[index] = random.uniform(-limit, limit) }
         }
-        if distils {
+        if recipe.distils {
             guard let teacher else { throw TrainingError("the recipe distils and needs a teacher: name one") }
             guard teacher.network.input == network.input, teacher.network.classes == network.classes else {
                 throw TrainingError(

@@ -93,27 +93,26 @@ struct StatusCommand: AsyncParsableCommand {
             ],
             rightAligned: [5, 6, 7, 8, 9, 10])
         func number(_ value: Double?, _ digits: Int) -> String { value.map { fixed($0, digits: digits) } ?? "" }
+        var drops = ""
         for member in members {
             let (status, statistics) = (member.status, member.statistics)
+            let (name, lost) = (Log.printable(String(status.id.prefix(32))), statistics?.lost)
             let isGone = status.state == .lost || status.state == .disconnected
             table.add([
-                status.role.rawValue, Log.printable(String(status.id.prefix(32))), status.state.rawValue,
+                status.role.rawValue, name, status.state.rawValue,
                 (status.serves ?? []).map(String.init).joined(separator: ","),
                 Log.printable(String((status.model ?? "").prefix(32))),
                 isGone ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
                 number(statistics?.computeP50, 2), statistics?.incomplete.map { "\($0)" } ?? "",
                 status.role == .aggregator ? statistics.map { "\($0.dropped["late"] ?? 0)" } ?? "" : "",
-                statistics.map { "\($0.lost.total)" } ?? "",
+                lost.map { "\($0.total)" } ?? "",
             ])
-        }
-        var text = table.text
-        for (status, statistics) in members.map({ ($0.status, $0.statistics) }) {
-            let reasons = (statistics?.lost.reasons ?? []).prefix(4)
+            let reasons = (lost?.reasons ?? []).prefix(4)
                 .map { "\($0.count) \(Log.printable(String($0.reason.prefix(32))))" }
             guard !reasons.isEmpty else { continue }
-            text +=
-                "\n  \(status.role.rawValue) \(Log.printable(String(status.id.prefix(32)))) dropped \(reasons.joined(separator: ", "))"
+            drops += "\n  \(status.role.rawValue) \(name) dropped \(reasons.joined(separator: ", "))"
         }
+        var text = table.text + drops
         if let missing = overview.missingBranches, !missing.isEmpty {
             text +=
                 "\n  nobody runs branch\(missing.count == 1 ? "" : "es") \(missing.map(String.init).joined(separator: ", ")): start another worker"

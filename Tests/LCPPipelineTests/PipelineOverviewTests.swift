@@ -36,6 +36,9 @@ import Testing
         let topics = ["stranger", "a", "b"].map { "lcp/demo/status/worker/\($0)" }
         let doubted = topics.map { presence.doubt($0, now: now) }
         #expect(doubted == [false, true, true])
+        // A flood of them is one doubt, and asks for one timer.
+        let again = presence.doubt(topics[1], now: now + Presence.grace / 2)
+        #expect(!again)
         let isNew = presence.update(Self.status("b", [0]))
         let isEarly = presence.expire(now: now + Presence.grace / 2)
         #expect(!isNew && !isEarly && presence.all(.worker).count == 2)

@@ -166,10 +166,8 @@ public struct ModelBundle: Sendable {
             return manifest
         } catch let error as NetworkError {
             throw ModelBundleError("\(file) describes no usable model: \(error)")
-        } catch let error as DecodingError {
-            throw ModelBundleError("\(file) is not the JSON of a model bundle: \(reason(error))")
         } catch {
-            throw ModelBundleError("\(file) is not the JSON of a model bundle")
+            throw ModelBundleError("\(file) is not the JSON of a model bundle: \(error.reason)")
         }
     }
 
@@ -323,20 +321,6 @@ public struct ModelBundle: Sendable {
             preprocessing.mean.allSatisfy(\.isFinite),
             preprocessing.standardDeviation.allSatisfy({ $0.isFinite && $0 > 0 })
         else { throw NetworkError("its preprocessing needs a mean and a positive standard deviation per channel") }
-    }
-
-    private static func reason(_ error: DecodingError) -> String {
-        func path(_ context: DecodingError.Context) -> String {
-            context.codingPath.isEmpty
-                ? "the file" : context.codingPath.map(\.stringValue).joined(separator: ".").quoted
-        }
-        return switch error {
-        case .keyNotFound(let key, let context): "\(path(context)) lacks \(key.stringValue)"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context):
-            "\(path(context)) has a value of the wrong type"
-        case .dataCorrupted(let context): "\(path(context)) has a value without meaning"
-        @unknown default: "a value is wrong"
-        }
     }
 }
 

@@ -200,7 +200,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     ///   after 15 epochs, images set aside: 98.5 and 99.0 %).
     public func taught(isNormalized: Bool = true) -> TrainingRecipe {
         var recipe = self
-        recipe.name = "taught"
+        recipe.name = name == Self.pictures.name && isNormalized ? "taught" : "\(name) taught"
         if isNormalized { recipe.initialization = .teacher }
         recipe.distillation = 0.9
         recipe.branchDropout = 0.2

@@ -64,10 +64,8 @@ public struct Experiment: Sendable, Decodable {
         do { bytes = try FileIO.read(path, limit: 1 << 20) } catch { throw TrainingError("\(error)") }
         do {
             self = try JSONDecoder().decode(Self.self, from: Data(bytes))
-        } catch DecodingError.keyNotFound(let key, _) {
-            throw TrainingError("\(path) is no experiment: it lacks \(key.stringValue)")
         } catch {
-            throw TrainingError("\(path) is no experiment: it is not the JSON of one, see Configs/experiments")
+            throw TrainingError("\(path) is no experiment: \(error.reason); see Configs/experiments")
         }
         // A word that means nothing is a mistake that would cost hours.
         if let known = try? JSONDecoder().decode(KeyNames.self, from: Data(bytes)), let stranger = known.stranger {

@@ -89,16 +89,12 @@ public struct TrainingRun: Sendable {
         defer { FileIO.removeEmptyFolder(folder) }
         // What does not change is read before anything else, so that a wrong path is told at once.
         let (fixed, validationSet) = try fixedSets()
+        let labels = try classNames()
+        try checkTeachers(labels)
         // Weights that come from a teacher expect what it saw.
         let taught = teachers.first?.manifest.preprocessing
-        for teacher in teachers where teacher.manifest.preprocessing != taught {
-            throw TrainingError(
-                "\(teacher.manifest.name) and \(teachers[0].manifest.name) normalise pixels in different ways, and teachers are "
-                    + "asked together: name only one")
-        }
         let inherited = recipe.initialization == .teacher ? taught : nil
         let preprocessing = try inherited ?? normalization(fixed)
-        let labels = try classNames()
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
             teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
@@ -144,6 +140,28 @@ public struct TrainingRun: Sendable {
         let bundle = try write(missingScale: missingScale)
         FileIO.remove(checkpoint)
         return bundle
+    }
+
+    /// Answers are learned together, and by their places: of two orders of the classes one would teach nonsense.
+    private func checkTeachers(_ labels: [String]) throws(TrainingError) {
+        guard recipe.distils else { return }
+        let numbers = labels.indices.map(String.init)
+        for teacher in teachers {
+            guard teacher.manifest.preprocessing == teachers[0].manifest.preprocessing else {
+                throw TrainingError(
+                    "\(teacher.path) and \(teachers[0].path) normalise pixels in different ways, and teachers are asked "
+                        + "together: name only one")
+            }
+            let names = teacher.manifest.labels
+            // Numbers are what a model has that was told no names.
+            guard names.count == labels.count, names != numbers, labels != numbers else { continue }
+            for (index, (name, label)) in zip(names, labels).enumerated() where name.lowercased() != label.lowercased()
+            {
+                throw TrainingError(
+                    "class \(index) of the teacher \(teacher.path) is \(name.quoted), and of the data \(label.quoted): "
+                        + "learn from a network that was trained on the same classes")
+            }
+        }
     }
 
     private func fixedSets() throws -> (training: [LabeledImages?], validation: TrainingSet?) {

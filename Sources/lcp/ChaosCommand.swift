@@ -172,7 +172,7 @@ extension ChaosCommand {
             if let plan {
                 let bytes = try FileIO.read(plan, limit: 1 << 20)
                 do { result = try JSONDecoder().decode(FaultPlan.self, from: Data(bytes)) } catch {
-                    throw PipelineError("\(plan) is no fault plan: \(Self.reason(error))")
+                    throw PipelineError("\(plan) is no fault plan: \(error.reason)")
                 }
             }
             if let seed { result.seed = seed }
@@ -199,17 +199,6 @@ extension ChaosCommand {
             }
             try result.validate()
             return result
-        }
-
-        private static func reason(_ error: any Error) -> String {
-            switch error as? DecodingError {
-            case .keyNotFound(let key, _): "\(key.stringValue) is missing"
-            case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-                context.codingPath.isEmpty
-                    ? "it is no JSON object"
-                    : "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is wrong"
-            default: "\(error)"
-            }
         }
 
         private func listener() throws -> MQTTAddress {

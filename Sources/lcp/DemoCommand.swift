@@ -98,7 +98,7 @@ struct DemoView {
     private let isLive: Bool
     private let isQuiet: Bool
     private var drawnLines = 0
-    private var lastLine: ContinuousClock.Instant?
+    private var lastLine: (time: ContinuousClock.Instant, frame: UInt64)?
     private var hasEnded = false
 
     init(_ model: ModelManifest, isLive: Bool, isQuiet: Bool) {
@@ -124,9 +124,9 @@ struct DemoView {
 
     private mutating func log(_ seen: DemoTracker) {
         let now = ContinuousClock.now
-        if let lastLine, now - lastLine < .seconds(1) { return }
         guard let last = seen.last, let prediction = last.prediction else { return }
-        lastLine = now
+        if let lastLine, now - lastLine.time < .seconds(1) || last.number == lastLine.frame { return }
+        lastLine = (now, last.number)
         writeLine("frame \(last.number): \(sentence(prediction)); \(figures(seen))")
     }
 

@@ -145,10 +145,11 @@ struct ExperimentCommand: AsyncParsableCommand {
             }
             lines.append("| \((cells + [text(result.calibrationError)]).joined(separator: " | ")) |")
         }
-        let seeds = report.results.first.map { $0.seeds.map(String.init).joined(separator: ", ") } ?? ""
-        lines += [
-            "", "Mean over the seeds \(seeds) ± its standard error; missing branches: mean over the sets of them.", "",
-        ]
+        let seeds = report.results.first?.seeds.map(String.init) ?? []
+        let origin =
+            seeds.count > 1
+            ? "Mean over the seeds \(seeds.joined(separator: ", ")) ± its standard error" : "Seed \(seeds.joined())"
+        lines += ["", "\(origin); missing branches: mean over the sets of them.", ""]
         return lines.joined(separator: "\n")
     }
 }

@@ -60,13 +60,16 @@ struct RecipeOptions: ParsableArguments {
         guard FileIO.exists(recipe) else {
             throw PipelineError("there is no recipe \(recipe): there are \(known), or name a JSON file")
         }
+        let bytes = try FileIO.read(recipe, limit: 1 << 20)
         do {
-            return try JSONDecoder().decode(TrainingRecipe.self, from: Data(try FileIO.read(recipe, limit: 1 << 20)))
-        } catch let error as FileError {
-            throw error
+            var entries = try JSONDecoder().decode([String: RecipeEntry].self, from: Data(bytes))
+            let name = entries.removeValue(forKey: "name")
+            var result = try TrainingRecipe().with(entries)
+            if case .word(let name) = name { result.name = name }
+            return result
         } catch {
             throw PipelineError(
-                "\(recipe) is not the JSON of a recipe: lcp train lenet --help-recipe lists what can be in it")
+                "\(recipe) is no recipe: \(error.reason); lcp train lenet --help-recipe lists what can be in one")
         }
     }
 

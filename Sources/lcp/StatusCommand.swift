@@ -26,9 +26,23 @@ struct StatusCommand: AsyncParsableCommand {
 
     private struct Report: Encodable {
         var pipeline: String
-        var missing_branches: [Int]?
+        var missingBranches: [Int]?
         var overload: FlowPlan?
         var members: [PipelineOverview.Member]
+
+        enum CodingKeys: String, CodingKey {
+            case pipeline, overload, members
+            case missingBranches = "missing_branches"
+        }
+
+        /// With all keys, also where nothing is known.
+        func encode(to encoder: any Encoder) throws {
+            var values = encoder.container(keyedBy: CodingKeys.self)
+            try values.encode(pipeline, forKey: .pipeline)
+            try values.encode(missingBranches, forKey: .missingBranches)
+            try values.encode(overload, forKey: .overload)
+            try values.encode(members, forKey: .members)
+        }
     }
 
     func validate() throws {
@@ -75,7 +89,7 @@ struct StatusCommand: AsyncParsableCommand {
             let seen = overview.withLock { $0 }
             if json {
                 let report = Report(
-                    pipeline: topics.root, missing_branches: seen.missingBranches, overload: seen.plan,
+                    pipeline: topics.root, missingBranches: seen.missingBranches, overload: seen.plan,
                     members: seen.members)
                 return writeLine(try jsonLine(report))
             }
@@ -92,6 +106,8 @@ struct StatusCommand: AsyncParsableCommand {
                 "dropped",
             ],
             rightAligned: [5, 6, 7, 8, 9, 10])
+        // What no pipeline can have counted is a stranger's, and does not widen the table.
+        func count(_ value: UInt64) -> String { value < 1_000_000_000_000 ? "\(value)" : "–" }
         func number(_ value: Double?, _ digits: Int) -> String { value.map { fixed($0, digits: digits) } ?? "" }
         var drops = ""
         for member in members {
@@ -103,12 +119,12 @@ struct StatusCommand: AsyncParsableCommand {
                 (status.serves ?? []).map(String.init).joined(separator: ","),
                 Log.printable(String((status.model ?? "").prefix(32))),
                 isGone ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
-                number(statistics?.computeP50, 2), statistics?.incomplete.map { "\($0)" } ?? "",
-                status.role == .aggregator ? statistics.map { "\($0.dropped["late"] ?? 0)" } ?? "" : "",
-                lost.map { "\($0.total)" } ?? "",
+                number(statistics?.computeP50, 2), statistics?.incomplete.map(count) ?? "",
+                status.role == .aggregator ? statistics.map { count($0.dropped["late"] ?? 0) } ?? "" : "",
+                lost.map { count($0.total) } ?? "",
             ])
             let reasons = (lost?.reasons ?? []).prefix(4)
-                .map { "\($0.count) \(Log.printable(String($0.reason.prefix(32))))" }
+                .map { "\(count($0.count)) \(Log.printable(String($0.reason.prefix(32))))" }
             guard !reasons.isEmpty else { continue }
             drops += "\n  \(status.role.rawValue) \(name) dropped \(reasons.joined(separator: ", "))"
         }

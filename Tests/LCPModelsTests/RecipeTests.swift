@@ -24,6 +24,13 @@ import Testing
         }
     }
 
+    /// A recipe that is not the preset of that name is not called like it.
+    @Test func whatIsTaughtOtherwiseIsCalledOtherwise() {
+        #expect(TrainingRecipe.pictures.taught() == .taught && TrainingRecipe.taught.name == "taught")
+        #expect(TrainingRecipe.pictures.taught(isNormalized: false).name == "pictures taught")
+        #expect(TrainingRecipe.digits.taught().name == "digits taught")
+    }
+
     @Test(arguments: [
         ("epochs", RecipeEntry.integer(0)), ("batch_size", .integer(-1)), ("learning_rate", .number(-1)),
         ("branch_dropout", .integer(1)), ("temperature", .integer(0)), ("momentum", .number(1.5)),

@@ -55,6 +55,38 @@ import Testing
         #expect(before.count == 61_706 && zip(before, after).allSatisfy { abs($0 - $1) < 1e-20 })
     }
 
+    /// What a teacher calls cat is not learned as dog; a teacher that was told no names is taken at its places.
+    @Test func aTeacherKnowsTheSameClasses() throws {
+        let folder = try TemporaryFolder()
+        let picture = try FileIO.read(ExperimentTests.shipped.path + "/../../Tests/Fixtures/images/grey.png")
+        for name in ["cat", "dog"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder.path)/photos/\(name)", withIntermediateDirectories: true)
+            for index in 0..<16 { try FileIO.write(picture, to: "\(folder.path)/photos/\(name)/\(index).png") }
+        }
+        let network = Network.lenet.with(classes: 2)
+        var random = SeededGenerator(seed: 1, stream: 1)
+        let whole = try network.split(into: 1)
+        let weights = try ModelParameters.random(for: whole, using: &random)
+        for (labels, mistake) in [(["dog", "cat"], "\"dog\""), (["Cat", "Dog"], nil), (["0", "1"], nil)] {
+            let teacher = try ModelBundle.write(
+                name: "inner", network: whole, parameters: weights,
+                preprocessing: .init(mean: [0.5], standardDeviation: [0.2]), labels: labels, training: nil,
+                missingScale: nil, to: "\(folder.path)/teacher-\(labels[0])")
+            var run = TrainingRun(
+                network: try network.split(into: 2), name: "test", recipe: TrainingRecipe(),
+                data: [.folder("\(folder.path)/photos")], folder: "\(folder.path)/\(labels[0])")
+            (run.recipe.epochs, run.recipe.batchSize, run.recipe.distillation) = (1, 32, 0.5)
+            run.teachers = [teacher]
+            guard let mistake else {
+                _ = try run.run { _ in true }
+                continue
+            }
+            let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
+            #expect(error?.description.contains(mistake) == true && error?.description.contains("teacher-dog") == true)
+        }
+    }
+
     @Test func nothingIsOverwrittenByAWordTooFew() throws {
         let folder = try TemporaryFolder()
         let run = try Self.run("\(folder.path)/bundle", branches: 1)
@@ -177,6 +209,12 @@ import Testing
             #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
                 + #""runs":[{"name":"a","network":"lenet","set":{"epochs":1}}]}"#, "\"set\""
         ),
+        (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                + #""runs":[{"name":"a","network":"lenet"},{"name":"b","network":"lenet","branches":"2"}]}"#,
+            "\"runs[1].branches\" is not a whole number"
+        ),
+        (#"{"name":"x","title":"","about":"","data":"mnist"}"#, "\"data\" is not a list"),
     ])
     func aFileThatIsNoExperimentIsTold(text: String, word: String) throws {
         let folder = try TemporaryFolder()

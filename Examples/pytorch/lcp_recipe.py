@@ -36,6 +36,8 @@ class Recipe:
     beta2: float = 0.99
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
+    initialization: str = "he"
+    """he, normal as in the paper, teacher: every branch begins as its share of the teacher. A bundle has weights already."""
     averaging: float = 0.0
     """The decay of a running average of the weights, which is what training gives in the end; 0 for none."""
     patience: int = 0
@@ -68,6 +70,7 @@ class Recipe:
         for entry, choices in (
             ("optimizer", ("sgd", "adam", "adamw", "muon")),
             ("schedule", ("constant", "one-cycle", "cosine", "exponential")),
+            ("initialization", ("he", "normal", "teacher")),
         ):
             if getattr(self, entry) not in choices:
                 raise RecipeError(f"{entry} is {', '.join(choices)}, not {getattr(self, entry)!r}")
@@ -92,15 +95,25 @@ class Recipe:
         changes: dict[str, Any] = {}
         for entry in entries:
             name, sign, value = entry.partition("=")
-            if not sign or name not in kinds or name == "name":
-                raise RecipeError(
-                    f"{entry!r} is no entry and its value; there are {', '.join(sorted(set(kinds) - {'name'}))}"
-                )
+            if not sign:
+                raise RecipeError(f"--set {entry}: write an entry and its value, for example branch_dropout=0.1")
+            if name not in kinds or name == "name":
+                raise RecipeError(f"a recipe has no {name}; it has {', '.join(sorted(set(kinds) - {'name'}))}")
             try:
                 changes[name] = {"true": True, "false": False}[value] if kinds[name] is bool else kinds[name](value)
             except (KeyError, ValueError):
                 raise RecipeError(f"{value!r} is no value for {name}") from None
         return dataclasses.replace(self, **changes)
+
+    def taught(self, normalized: bool) -> "Recipe":
+        """For branches that learn from the network in one piece, and begin as shares of it where batches are normalised."""
+        return dataclasses.replace(
+            self,
+            name="taught" if self.name == "pictures" and normalized else f"{self.name} taught",
+            initialization="teacher" if normalized else self.initialization,
+            distillation=0.9,
+            branch_dropout=0.2,
+        )
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a step, from 0."""
@@ -166,7 +179,15 @@ PRESETS = {
     recipe.name: recipe
     for recipe in (
         # lcp's own, see lcp train --help-recipe.
-        Recipe("paper", 24, optimizer="adam", learning_rate=1e-2, schedule="exponential", weight_decay=5e-4),
+        Recipe(
+            "paper",
+            24,
+            optimizer="adam",
+            learning_rate=1e-2,
+            schedule="exponential",
+            weight_decay=5e-4,
+            initialization="normal",
+        ),
         Recipe(
             "digits",
             60,
@@ -179,7 +200,7 @@ PRESETS = {
             branch_dropout=0.1,
         ),
         PICTURES,
-        dataclasses.replace(PICTURES, name="taught", distillation=0.9, branch_dropout=0.2),
+        PICTURES.taught(normalized=True),
         # The usual one for a million photographs (Goyal et al., 2017; He et al., 2019).
         Recipe(
             "imagenet",
@@ -197,6 +218,14 @@ PRESETS = {
         ),
     )
 }
+
+
+def preset(name: str | None, channels: int, normalized: bool) -> Recipe:
+    """A preset by its name; none is the usual one for such images, and taught is that with a teacher."""
+    usual = PRESETS["digits" if channels == 1 else "pictures"]
+    if name == "taught":
+        return usual.taught(normalized)
+    return PRESETS[name] if name else usual
 
 
 def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:

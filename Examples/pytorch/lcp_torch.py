@@ -217,6 +217,10 @@ class Model(nn.Module):
     def forward(self, values: Tensor, missing: Collection[int] = ()) -> Tensor:
         """The logits, [count, classes], as an aggregator joins them when some branches are missing."""
         absent = set(missing)
+        if not absent <= set(range(len(self.branches))):
+            raise BundleError(
+                f"{self.name} has branches 0 to {len(self.branches) - 1}, and not all of {sorted(absent)}"
+            )
         scale = self.missing_scale[len(absent)] if len(absent) < len(self.branches) else 1.0
         features = [
             values.new_zeros(len(values), branch.features) if k in absent else scale * branch(values)

@@ -170,6 +170,8 @@ class BundleTests(unittest.TestCase):
         self.assertEqual(values.shape, (3, 1, 28, 28))
         torch.testing.assert_close(model.preprocess(torch.from_numpy(images)[..., 0]), values)
         torch.testing.assert_close(model.preprocess(images[0]), values[:1])
+        with self.assertRaisesRegex(BundleError, "branches 0 to 0"):
+            model(values, missing={1})
         with self.assertRaisesRegex(BundleError, "uint8"):
             model.preprocess(images.astype(numpy.float32))
         with self.assertRaisesRegex(BundleError, "takes images of 28×28×1, not 3×28×28×3"):

@@ -4,10 +4,12 @@ python -m unittest, see test_lcp_torch.py. LCP_DATA/mnist in the environment has
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +24,7 @@ from torch import nn
 import lcp_muon
 import lcp_torch
 from lcp_data import Data, DataError, Portions, Steps, divide
-from lcp_recipe import PRESETS, Recipe, RecipeError, augment
+from lcp_recipe import PRESETS, Recipe, RecipeError, augment, preset
 from test_lcp_torch import ROOT, lcp
 from train import find_lcp, main
 
@@ -135,6 +137,25 @@ class TrainingTests(unittest.TestCase):
             self.assertAlmostEqual(report["accuracy"]["cifar10"], theirs[0], delta=0.0501)
             self.assertEqual(json.loads(lcp("model", "show", bundle, "--json"))["labels"][9], "truck")
 
+    def test_branches_begin_as_shares_of_a_teacher(self) -> None:
+        """With steps of next to nothing they stay so, and expect the pixels that the teacher expects."""
+        data, whole, bundle = self.folder / "data", self.folder / "whole", self.folder / "taught"
+        self.write_cifar(data, 20)
+        common = ["--network", "cifarnet-bn", "--data", f"cifar10:{data}", "--epochs", "1", "--batch", "20"]
+        self.train(*common, "--out", whole)
+        manifest = lcp_torch.read_manifest(whole)
+        manifest["preprocessing"] = {"mean": [0.5] * 3, "standard_deviation": [0.2] * 3}
+        (whole / "model.json").write_text(json.dumps(manifest))
+        words = [*common, "--branches", "2", "--recipe", "taught", "--learning-rate", "1e-9", "--out", bundle]
+        self.assertIn("needs a --teacher", train(*words).stderr)
+        self.train(*words, "--teacher", whole)
+        teacher, taught = lcp_torch.load(whole), lcp_torch.load(bundle)
+        self.assertEqual(taught.manifest["preprocessing"], manifest["preprocessing"])
+        wide = teacher.branches[0].layers[0].weight
+        for k, branch in enumerate(taught.branches):
+            narrow = branch.layers[0].weight
+            torch.testing.assert_close(narrow, wide[k * len(narrow) : (k + 1) * len(narrow)], rtol=0, atol=1e-5)
+
     def write_cifar(self, folder: pathlib.Path, count: int) -> None:
         random = numpy.random.default_rng(2)
         folder.mkdir()
@@ -209,7 +230,7 @@ class TrainingTests(unittest.TestCase):
             (["--network", "lenett", *data, *new], "there is no network or model lenett"),
             ([*lenet, "--branches", "65"], "1 to 64 branches"),
             ([*lenet, "--lcp", "/nowhere/lcp"], "cannot start /nowhere/lcp"),
-            ([*lenet, "--set", "colour=red"], "is no entry"),
+            ([*lenet, "--set", "colour=red"], "a recipe has no colour"),
             ([*lenet, "--epochs", "0"], "epochs cannot be 0"),
             ([*lenet, "--set", "schedule=fast"], "schedule is constant"),
             ([*lenet, "--set", "distillation=0.5"], "needs a --teacher"),
@@ -309,17 +330,16 @@ class MuonTests(unittest.TestCase):
 class RecipeTests(unittest.TestCase):
     def test_presets_are_those_of_lcp(self) -> None:
         """Every entry that both know has the same value."""
-        decoder, text, found = json.JSONDecoder(), lcp("train", "lenet", "--help-recipe").strip(), {}
-        while text:
-            recipe, end = decoder.raw_decode(text)
-            found[recipe["name"]] = recipe
-            text = text[end:].strip()
-        for name, recipe in found.items():
-            for entry, value in recipe.items():
-                if entry != "initialization":
-                    self.assertAlmostEqual(getattr(PRESETS[name], entry), value, 6, f"{name} {entry}") if isinstance(
-                        value, float
-                    ) else self.assertEqual(getattr(PRESETS[name], entry), value, f"{name} {entry}")
+        rows = [re.split(r"  +", line.strip()) for line in lcp("train", "lenet", "--help-recipe").splitlines()]
+        start = next(index for index, row in enumerate(rows) if row[0] == "entry")
+        names = rows[start][2:-1]
+        self.assertEqual(names, ["paper", "digits", "pictures", "taught"])
+        entries = {field.name for field in dataclasses.fields(Recipe)} - {"name", "accumulation", "crop"}
+        self.assertEqual({row[0] for row in rows[start + 1 :]}, entries)
+        for entry, default, *values, _ in rows[start + 1 :]:
+            for recipe, value in zip([Recipe(), *(PRESETS[name] for name in names)], [default, *values], strict=True):
+                wanted = recipe.with_entries([f"{entry}={value}"])
+                self.assertAlmostEqual(getattr(wanted, entry), getattr(recipe, entry), 6, f"{recipe.name} {entry}")
 
     def test_schedules(self) -> None:
         rates = [Recipe(epochs=2, learning_rate=1, warmup=0.2).rate(step, 10) for step in range(20)]
@@ -330,9 +350,15 @@ class RecipeTests(unittest.TestCase):
         self.assertEqual(
             [Recipe(auxiliary_weight=2, auxiliary_until=0.5).auxiliary(f) for f in (0, 0.25, 0.5)], [2, 1, 0]
         )
-        for wrong in ("views=maybe", "mutual=0.5"):
+        for wrong in ("views=maybe", "mutual=0.5", "initialization=zero", "colour=red", "epochs"):
             with self.assertRaises(RecipeError):
                 Recipe().with_entries([wrong])
+
+    def test_the_taught_recipe_is_that_of_the_images(self) -> None:
+        self.assertEqual(preset("taught", 3, True), PRESETS["taught"])
+        digits = preset("taught", 1, False)
+        self.assertEqual((digits.name, digits.initialization, digits.flips), ("digits taught", "he", False))
+        self.assertEqual(preset(None, 1, False), PRESETS["digits"])
 
     def test_images_are_moved_and_mirrored(self) -> None:
         images = torch.rand(64, 1, 6, 9)

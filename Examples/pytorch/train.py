@@ -11,6 +11,7 @@ all that is needed to go on is kept in the folder: cut short, the same command w
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,7 +25,7 @@ import torch
 
 import lcp_torch
 from lcp_data import Data, DataError, divide, size_words
-from lcp_recipe import PRESETS, Recipe, RecipeError
+from lcp_recipe import PRESETS, Recipe, RecipeError, preset
 from lcp_torch import BundleError, Model
 from lcp_trainer import Processes, Progress, Trainer, TrainingError
 from missing_scale import fit_missing_scale
@@ -42,8 +43,8 @@ def find_lcp(given: str | None) -> str:
     return program
 
 
-def split(arguments: argparse.Namespace, data: Data) -> Model:
-    """A new network, split and given random weights by lcp."""
+def split(arguments: argparse.Namespace, data: Data, initialization: str = "he") -> Model:
+    """A new network, split by lcp and given random weights, or shares of the first teacher's."""
     words = [find_lcp(arguments.lcp), "model", "split", arguments.network, "--seed", str(arguments.seed)]
     words += ["--shares", arguments.shares] if arguments.shares else ["--branches", str(arguments.branches or 1)]
     size = arguments.input or ("x".join(map(str, data.size)) if data.size else None)
@@ -52,6 +53,8 @@ def split(arguments: argparse.Namespace, data: Data) -> Model:
         "--merge": arguments.merge,
         "--input": size,
         "--classes": arguments.classes or len(data.labels()),
+        "--initialization": initialization if initialization != "teacher" else None,
+        "--weights": arguments.teacher[0] if initialization == "teacher" else None,
     }
     for option, value in options.items():
         words += [option, str(value)] if value else []
@@ -69,13 +72,21 @@ def split(arguments: argparse.Namespace, data: Data) -> Model:
 def prepare(arguments: argparse.Namespace, data: Data) -> Model:
     """The model to begin with, which knows the classes and the pixels of the data where it has not learned others."""
     model = lcp_torch.load(arguments.bundle) if arguments.bundle else split(arguments, data)
+    initialization = "he" if arguments.bundle else choose_recipe(arguments, model).initialization
+    if initialization == "teacher" and not arguments.teacher:
+        raise TrainingError("the recipe begins with shares of a teacher and needs a --teacher")
+    if initialization != "he":
+        model = split(arguments, data, initialization)
     names = data.labels()
     if len(names) != len(model.labels):
         advice = "another bundle" if arguments.bundle else f"--classes {len(names)}, or none"
         raise TrainingError(f"{data.kind} has {len(names)} classes and {model.name} {len(model.labels)}: give {advice}")
     manifest = {**model.manifest, "name": pathlib.Path(arguments.out).resolve().name}
     if not (manifest.get("training") or {}).get("epochs"):
-        manifest |= {"labels": names, "preprocessing": data.preprocessing(model.input[2])}
+        manifest["labels"] = names
+        # Shares of a teacher expect what it saw.
+        if initialization != "teacher":
+            manifest["preprocessing"] = data.preprocessing(model.input[2])
     elif model.labels == [str(label) for label in range(len(names))]:
         # It learned from data whose classes had no names.
         manifest["labels"] = names
@@ -121,7 +132,7 @@ def prepare_folder(arguments: argparse.Namespace) -> pathlib.Path:
     return folder
 
 
-def choose_recipe(arguments: argparse.Namespace, channels: int) -> Recipe:
+def choose_recipe(arguments: argparse.Namespace, model: Model) -> Recipe:
     entries = [
         f"{entry}={value}"
         for entry, value in (
@@ -131,8 +142,8 @@ def choose_recipe(arguments: argparse.Namespace, channels: int) -> Recipe:
         )
         if value is not None
     ]
-    name = arguments.recipe or ("digits" if channels == 1 else "pictures")
-    return PRESETS[name].with_entries(arguments.entries + entries)
+    normalized = any(isinstance(module, torch.nn.BatchNorm2d) for module in model.branches[0].modules())
+    return preset(arguments.recipe, model.input[2], normalized).with_entries(arguments.entries + entries)
 
 
 def train(arguments: argparse.Namespace, processes: Processes) -> None:
@@ -144,7 +155,7 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
     begun = prepare(arguments, data) if chief else None
     manifest = processes.share(begun.manifest if begun else None)
     model = begun or Model(manifest)
-    recipe = choose_recipe(arguments, model.input[2])
+    recipe = choose_recipe(arguments, model)
     teachers = []
     if recipe.distillation or recipe.feature_distillation:
         if not arguments.teacher:
@@ -187,7 +198,7 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
     count = sum(value.numel() for value in model.parameters())
     tell(
         f"{manifest['network']['base']} in {len(model.branches)} branches: {count} parameters, recipe {recipe.name}, "
-        f"{recipe.epochs} epochs of {len(indices)} images on {processes.world} × {processes.device.type}"
+        f"{recipe.epochs} epoch{'s' * (recipe.epochs != 1)} of {len(indices)} images on {processes.world} × {processes.device.type}"
     )
     if resumed:
         tell(f"going on after epoch {len(trainer.history)}")
@@ -328,7 +339,12 @@ def main(words: list[str] | None = None) -> int:
     torch.set_float32_matmul_precision("high")
     processes = Processes()
     try:
-        train(arguments, processes)
+        try:
+            train(arguments, processes)
+        finally:
+            # A training that could not begin leaves nothing behind.
+            with contextlib.suppress(OSError):
+                pathlib.Path(arguments.out).rmdir()
         processes.close()
     except (TrainingError, BundleError, DataError, RecipeError) as error:
         # A loader's process sends its whole trace, with the sentence last.

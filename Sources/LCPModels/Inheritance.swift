@@ -36,7 +36,7 @@ extension ModelParameters {
             guard network.branches[branch].count == whole.branches[0].count else {
                 throw NetworkError(
                     "the teacher has other layers than the branches, so they cannot begin as its shares: "
-                        + "--set initialization=he begins with random weights")
+                        + "with initialization=he they begin with random weights")
             }
             // The channels of the whole network that the branch has: the input's, and those of every layer.
             var channels = Array(0..<network.input.channels)

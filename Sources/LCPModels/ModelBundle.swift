@@ -41,6 +41,8 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         public var importedFrom: String?
         /// How it was trained; nil in bundles older than recipes.
         public var recipe: TrainingRecipe?
+        /// The hashes of the bundles that it learned from.
+        public var teachers: [String]?
         /// The epoch whose weights these are, from 1.
         public var bestEpoch: Int?
         /// Every epoch.
@@ -55,7 +57,7 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case command, data, epochs, seed, accuracy, recipe, history
+            case command, data, epochs, seed, accuracy, recipe, teachers, history
             case bestEpoch = "best_epoch"
             case importedFrom = "imported_from"
         }
@@ -217,7 +219,10 @@ public struct ModelBundle: Sendable {
                 throw ModelBundleError("\(path) has other things in it: name a new folder for the bundle")
             }
             try FileIO.makeFolder(path)
-            try FileIO.write([], to: "\(path)/.writable")
+            do { try FileIO.write([], to: "\(path)/.writable") } catch {
+                FileIO.removeEmptyFolder(path)
+                throw error
+            }
             FileIO.remove("\(path)/.writable")
         } catch let error as ModelBundleError {
             throw error

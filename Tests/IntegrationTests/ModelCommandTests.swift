@@ -110,6 +110,24 @@ import Testing
         #expect(table.output.contains("lcp model split cifarnet --branches 2 --classes 100 --out cifarnet-split2"))
     }
 
+    @Test func aSplitCanBeginAsSharesOfATrainedNetwork() async throws {
+        let folder = Folder()
+        let whole = try ModelBundle(path: Repository.root.path + "/Models/lenet-split1")
+        let words = ["split", "lenet", "--branches", "2", "--weights", whole.path, "--out", folder.path]
+        #expect(try await Self.model(words).output.contains("shares of"))
+        let bundle = try ModelBundle(path: folder.path)
+        #expect(bundle.manifest.training?.teachers == [whole.hash.description])
+        #expect(bundle.manifest.preprocessing == whole.manifest.preprocessing)
+        let (wide, narrow) = (try whole.parameters().branches[0], try bundle.parameters().branches)
+        // Grey images: a channel's 25 weights, channel by channel.
+        let channels = try #require(wide[0]).weight
+        #expect(try #require(narrow[0][0]).weight + (try #require(narrow[1][0]).weight) == channels)
+        let refused = try await Self.model(["split", "lenet-fc"] + words[2...] + ["--force"])
+        #expect(refused.status == 1 && refused.errors.contains("other layers"))
+        let spread = try await Self.model(["split", "lenet", "--branches", "2", "--initialization", "teacher"])
+        #expect(spread.status != 0)
+    }
+
     @Test func aSplitCanBeMeasuredUntrained() async throws {
         let folder = Folder()
         let split = try await Self.json(["split", "lenet", "--branches", "4", "--fatten", "40", "--out", folder.path])

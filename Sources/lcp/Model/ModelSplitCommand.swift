@@ -9,12 +9,14 @@ struct ModelSplitCommand: ParsableCommand {
         abstract: "Split a network into branches; with --out also write them, untrained.",
         discussion: """
             With --out, a model bundle with random weights is written, so that its speed can be measured before any training. \
-            Its answers mean nothing until it is trained.
+            Its answers mean nothing until it is trained. With --weights every branch begins as its share of a trained network \
+            in one piece, from which training gets further.
 
             Examples:
               lcp model split alexnet --branches 8 --fatten 40
               lcp model split cifarnet --branches 4 --classes 100 --out cifarnet-split4
               lcp model split lenet --shares 2,1,1
+              lcp model split cifarnet-bn --branches 8 --weights whole --out shares
             """)
 
     @OptionGroup var options: NetworkOptions
@@ -22,6 +24,18 @@ struct ModelSplitCommand: ParsableCommand {
 
     @Option(help: "The random weights come from it.")
     var seed: UInt64 = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "How random weights are spread: as He et al. have it, or normal, as the paper has it.", valueName: "spread")
+    )
+    var initialization = Spread.he
+
+    @Option(
+        help: ArgumentHelp(
+            "A bundle of one branch with the same layers, that every branch begins as its share of.",
+            valueName: "bundle"))
+    var weights: String?
 
     @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
     var out: String?
@@ -37,6 +51,9 @@ struct ModelSplitCommand: ParsableCommand {
             throw ValidationError("give --branches, for example 4, or --shares, for example 2,1,1")
         }
     }
+
+    /// The initializations that need no teacher.
+    enum Spread: String, ExpressibleByArgument, CaseIterable { case he, normal }
 
     private struct Report: Encodable {
         struct Branch: Encodable {
@@ -85,8 +102,9 @@ struct ModelSplitCommand: ParsableCommand {
         writeLine(Self.text(report, network, original))
         if let out, let hash = report.model_hash {
             writeLine(
-                "\nwrote \(out), model \(hash): untrained, its weights are random (seed \(seed)), for measuring speed and not "
-                    + "for answers")
+                "\nwrote \(out), model \(hash): untrained, "
+                    + (weights.map { "its branches are shares of \($0), to go on from" }
+                        ?? "its weights are random (seed \(seed)), for measuring speed and not for answers"))
         }
     }
 
@@ -120,18 +138,31 @@ struct ModelSplitCommand: ParsableCommand {
                 "\(folder) holds a model bundle already: name another folder, or give --force to replace it")
         }
         try Self.checkMemory(network, name: name)
+        let teacher = try weights.map { try ModelBundle.find($0) }
+        let bundle = teacher ?? bundle
         try ModelBundle.prepareFolder(folder)
+        defer { FileIO.removeEmptyFolder(folder) }
         let isSameTask = bundle?.network.classes == network.classes && bundle?.network.input == network.input
         let words = ["lcp model split \(options.network.split(separator: "/").last ?? "")"] + splitOptions.words
-        let record = ModelManifest.TrainingRecord(
-            command: (words + options.changes + ["--seed \(seed)", "--out \(name)"]).joined(separator: " "),
-            data: "nothing: random weights", epochs: 0, seed: seed, accuracy: [:])
+        let origin =
+            (initialization == .he ? [] : ["--initialization \(initialization.rawValue)"])
+            + (weights.map { ["--weights \($0.split(separator: "/").last ?? "BUNDLE")"] } ?? [])
+        var record = ModelManifest.TrainingRecord(
+            command: (words + options.changes + origin + ["--seed \(seed)", "--out \(name)"]).joined(separator: " "),
+            data: "nothing: \(teacher == nil ? "random weights" : "shares of a network's weights")", epochs: 0,
+            seed: seed,
+            accuracy: [:])
         var random = SeededGenerator(seed: seed)
-        let parameters = try ModelParameters.random(for: network, using: &random)
+        var parameters = try ModelParameters.random(
+            for: network, initialization: initialization == .he ? .he : .normal, using: &random)
+        if let teacher {
+            record.teachers = [teacher.hash.description]
+            try parameters.inherit(from: teacher.network, try teacher.parameters(), for: network)
+        }
         let written = try ModelBundle.write(
             name: name, network: network, parameters: parameters,
-            preprocessing: isSameTask
-                ? bundle?.manifest.preprocessing ?? .usual(for: network.input) : .usual(for: network.input),
+            preprocessing: teacher?.manifest.preprocessing
+                ?? (isSameTask ? bundle?.manifest.preprocessing : nil) ?? .usual(for: network.input),
             labels: isSameTask ? bundle?.manifest.labels ?? [] : (0..<network.classes).map { "\($0)" },
             training: record, to: folder)
         // A bundle that was there may have had more branches.

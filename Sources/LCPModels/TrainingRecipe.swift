@@ -192,6 +192,25 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     /// The recipes that can be named on the command line.
     public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .taught]
 
+    /// Ours for a network by its images: grey digits or coloured pictures.
+    public static func usual(for network: BranchedNetwork) -> TrainingRecipe {
+        network.input.channels == 1 ? .digits : .pictures
+    }
+
+    /// The preset of a name for a network: `taught` is the usual recipe for such images with a teacher.
+    ///
+    /// - Throws: ``NetworkError`` that lists the presets where none has the name.
+    public static func preset(_ name: String, for network: BranchedNetwork) throws(NetworkError) -> TrainingRecipe {
+        if name == taught.name {
+            return usual(for: network).taught(isNormalized: network.branches[0].contains { $0.hasStatistics })
+        }
+        guard let preset = presets.first(where: { $0.name == name }) else {
+            throw NetworkError(
+                "there is no recipe \(name.quoted): there are \(presets.map(\.name).joined(separator: ", "))")
+        }
+        return preset
+    }
+
     /// The recipe for branches that learn from the network in one piece: each begins as its share of the teacher, they learn the
     /// teacher's softened answers more than the labels, and to do without each other.
     ///

@@ -75,10 +75,15 @@ public struct Experiment: Sendable, Decodable {
         guard !seeds.isEmpty, !runs.isEmpty, !data.isEmpty else {
             throw TrainingError("\(path) needs at least one of each: data, seeds, runs")
         }
+        guard Set(seeds).count == seeds.count else { throw TrainingError("\(path) has a seed twice") }
+        guard validation >= 0, validation < 1 else {
+            throw TrainingError("\(path): the part for validation is 0 to below 1, not \(validation)")
+        }
         let names = runs.map(\.name)
         guard Set(names).count == names.count else { throw TrainingError("\(path) has two runs of the same name") }
         for (index, run) in runs.enumerated() {
-            guard run.name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), !run.name.hasPrefix(".")
+            guard run.name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }), !run.name.hasPrefix("."),
+                !["", "results.json", "results.md"].contains(run.name)
             else {
                 throw TrainingError("\(path): the run \(run.name.debugDescription) names no folder")
             }
@@ -134,24 +139,38 @@ public struct Experiment: Sendable, Decodable {
     }
 
     private func recipe(of run: Run) throws -> TrainingRecipe {
-        guard let start = TrainingRecipe.presets.first(where: { $0.name == preset }) else {
-            throw TrainingError("there is no recipe \(preset)")
-        }
-        let recipe = try start.with(recipe ?? [:]).with(run.recipe ?? [:])
+        let recipe = try TrainingRecipe.preset(preset, for: try network(of: run)).with(recipe ?? [:])
+            .with(run.recipe ?? [:])
         try recipe.validate()
         guard run.teacher == nil || recipe.hasTeacher else {
             throw TrainingError("it has a teacher and no distillation, so that nothing would be learned from it")
+        }
+        guard run.teacher != nil || !recipe.hasTeacher else {
+            throw TrainingError("its recipe learns from a teacher, or begins with its weights: name one")
         }
         return recipe
     }
 
     /// Finds what is wrong with a run before hours were spent on others.
     ///
+    /// - Parameter folder: the folder that has a folder for each data set.
     /// - Throws: ``TrainingError`` with the run's name.
-    public func check(_ run: Run) throws(TrainingError) {
+    public func check(_ run: Run, data folder: String) throws(TrainingError) {
         do {
-            _ = try network(of: run)
-            _ = try recipe(of: run)
+            let (network, recipe) = (try network(of: run), try recipe(of: run))
+            try TrainingRun(
+                network: network, name: run.name, recipe: recipe, data: try specifications(folder), folder: ""
+            ).checkSizes()
+            guard let teacher = runs.first(where: { $0.name == run.teacher }) else { return }
+            let whole = try self.network(of: teacher)
+            guard whole.input == network.input, recipe.distils ? whole.classes == network.classes : true else {
+                throw TrainingError("its teacher \(teacher.name) takes other images or knows other classes")
+            }
+            guard recipe.initialization == .teacher else { return }
+            // Of the teacher only the layers are known yet.
+            var random = SeededGenerator(seed: 1, stream: 1)
+            var own = try ModelParameters.random(for: network, using: &random)
+            try own.inherit(from: whole, try ModelParameters.random(for: whole, using: &random), for: network)
         } catch { throw TrainingError("the run \(run.name) of the experiment \(name) cannot be trained: \(error)") }
     }
 

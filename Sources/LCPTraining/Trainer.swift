@@ -165,7 +165,8 @@ public final class Trainer {
             let steps = set.labels.count / recipe.batchSize
             guard steps > 0 else {
                 throw TrainingError(
-                    "\(set.labels.count) images are fewer than a batch of \(recipe.batchSize): give a smaller --batch")
+                    "\(set.labels.count) images are fewer than a batch of \(recipe.batchSize): take a smaller --batch, or batch_size"
+                )
             }
             let epochStart = clock.now
             let order = shuffled(set.labels.count, epoch: epoch)

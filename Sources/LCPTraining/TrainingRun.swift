@@ -87,6 +87,11 @@ public struct TrainingRun: Sendable {
         try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"])
         // A training that cannot begin leaves nothing behind.
         defer { FileIO.removeEmptyFolder(folder) }
+        guard let lock = FolderLock(folder) else {
+            throw TrainingError("another process trains in \(folder): wait for it, or name another folder")
+        }
+        defer { withExtendedLifetime(lock) {} }
+        FileIO.removeHalfWritten(in: folder)
         // What does not change is read before anything else, so that a wrong path is told at once.
         let (fixed, validationSet) = try fixedSets()
         let labels = try classNames()
@@ -109,9 +114,10 @@ public struct TrainingRun: Sendable {
             progress: { report(.progress($0)) })
 
         var record = ModelManifest.TrainingRecord(
-            command: command, data: data.map(\.form).joined(separator: ", "), epochs: trainer.epochRecords.count,
+            command: command, data: dataForms, epochs: trainer.epochRecords.count,
             seed: seed, accuracy: [:])
         record.recipe = recipe
+        record.teachers = teachers.isEmpty ? nil : teachers.map(\.hash.description)
         record.bestEpoch = trainer.bestEpoch
         record.history = trainer.epochRecords
         func write(missingScale: [Float]?) throws -> ModelBundle {
@@ -142,6 +148,31 @@ public struct TrainingRun: Sendable {
         return bundle
     }
 
+    /// Whether the folder has what this training would make.
+    ///
+    /// - Returns: false where there is no bundle yet.
+    /// - Throws: ``TrainingError`` where the bundle was trained in another way, ``ModelBundleError`` where it cannot be read.
+    public func isFinished() throws -> Bool {
+        guard FileIO.exists("\(folder)/model.json"), !FileIO.exists(checkpoint) else { return false }
+        let bundle = try ModelBundle(path: folder)
+        let record = bundle.manifest.training
+        let differences = [
+            ("network", bundle.network == network), ("recipe", record?.recipe == recipe),
+            ("seed", record?.seed == seed),
+            ("data", record?.data == dataForms),
+            ("validation", (record?.history?.first?.validationAccuracy != nil) == (validation > 0)),
+            ("teachers", record?.teachers.map { $0 == teachers.map(\.hash.description) } ?? true),
+        ].filter { !$0.1 }.map(\.0)
+        guard differences.isEmpty else {
+            throw TrainingError(
+                "\(folder) has a bundle that was trained otherwise (\(differences.joined(separator: ", "))): move it away, or "
+                    + "name another folder for the results")
+        }
+        return true
+    }
+
+    private var dataForms: String { data.map(\.form).joined(separator: ", ") }
+
     /// Answers are learned together, and by their places: of two orders of the classes one would teach nonsense.
     private func checkTeachers(_ labels: [String]) throws(TrainingError) {
         guard recipe.distils else { return }
@@ -164,15 +195,21 @@ public struct TrainingRun: Sendable {
         }
     }
 
+    /// Whether images have the size that the network takes, as far as that is known before they are read.
+    func checkSizes() throws(TrainingError) {
+        for specification in data {
+            guard let own = specification.size, own != size else { continue }
+            throw TrainingError(
+                "the images of \(specification.name) are \(own), and \(network.base) takes \(size): "
+                    + "choose other data, or with lcp train another --input")
+        }
+    }
+
     private func fixedSets() throws -> (training: [LabeledImages?], validation: TrainingSet?) {
         var held = TrainingSet(pixels: [], labels: [])
         var sets: [LabeledImages?] = []
+        try checkSizes()
         for specification in data {
-            if let own = specification.size, own != size {
-                throw TrainingError(
-                    "the images of \(specification.name) are \(own), and \(network.base) takes \(size): "
-                        + "choose other data, or another --input")
-            }
             if case .drawn(let count) = specification {
                 sets.append(nil)
                 let number = Int(Double(count) * validation)
@@ -194,6 +231,10 @@ public struct TrainingRun: Sendable {
             sets.append(training)
             held.pixels += kept.pixels
             held.labels += kept.labels
+        }
+        guard validation == 0 || !held.labels.isEmpty else {
+            throw TrainingError(
+                "the part \(validation) of the images for validation is not a single one: take a larger part")
         }
         return (sets, held.labels.isEmpty ? nil : held)
     }

@@ -164,7 +164,7 @@ public final class ONNXModel {
         }
         guard let path = Self.realPath("\(folder)/\(location)") else {
             throw ONNXError(
-                "\(title) lies in \(location.quoted), which is not there: copy it into the model's folder, \(folder)")
+                "\(title) lies in \(location.quoted), which is not there: copy it beside the model")
         }
         guard path.hasPrefix(root.hasSuffix("/") ? root : root + "/") else {
             throw ONNXError("\(title) lies in \(location.quoted), outside the model's folder, where nothing is read")

@@ -12,7 +12,7 @@ extension DecodingError {
             "\(Self.place(context)) is not \(Self.noun(type))"
         // Foundation says the same of both.
         case .dataCorrupted(let context) where context.codingPath.isEmpty:
-            "the file is no JSON, or a number in it is too large"
+            "the file is no JSON, or a number in it does not fit"
         case .dataCorrupted(let context): "\(Self.place(context)) has a value without meaning"
         @unknown default: "a value is wrong"
         }

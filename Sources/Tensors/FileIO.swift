@@ -6,7 +6,8 @@ package enum FileIO {
     ///
     /// - Parameter limit: the most bytes that are read; a longer file is an error, so that nobody's memory is filled.
     package static func read(_ path: String, limit: Int = 1 << 31) throws(FileError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe that nobody writes to would be waited for in open.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .failed("read", path, errno) }
         defer { close(descriptor) }
         var status = stat()
@@ -24,7 +25,10 @@ package enum FileIO {
             let count = Glibc.read(descriptor, &chunk, chunk.count)
             if count < 0 {
                 if errno == EINTR { continue }
-                throw .failed("read", path, errno)
+                guard errno == EAGAIN, !Task.isCancelled else { throw .failed("read", path, errno) }
+                var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                poll(&waiting, 1, 200)
+                continue
             }
             if count == 0 { return bytes }
             guard bytes.count + count <= limit else {
@@ -95,6 +99,15 @@ package enum FileIO {
 
     /// Takes a folder away, where it is there and has nothing in it.
     package static func removeEmptyFolder(_ path: String) { rmdir(path) }
+
+    /// Takes the files away that a process left half written when it was killed. Only where no other can be writing there.
+    package static func removeHalfWritten(in folder: String) {
+        for name in (try? list(folder)) ?? [] {
+            let parts = name.split(separator: ".")
+            guard parts.count > 2, parts.last == "part", Int(parts[parts.count - 2]) != nil else { continue }
+            remove("\(folder)/\(name)")
+        }
+    }
 
     /// Whether something is there.
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

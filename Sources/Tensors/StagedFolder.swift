@@ -15,7 +15,9 @@ package enum StagedFolder {
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         try check(path, mark: mark)
         let stage = "\(path).\(getpid()).part"
-        try FileIO.makeFolder(stage)
+        do { try FileIO.makeFolder(stage) } catch {
+            throw FileError(description: error.description.replacing(stage, with: path))
+        }
         do {
             try make(stage)
             let names = try FileIO.list(stage)

@@ -13,11 +13,13 @@ struct ExperimentCommand: AsyncParsableCommand {
         abstract: "Train what an experiment's file describes, for every seed, and print a table.",
         discussion: """
             What is finished is not trained again, and what was cut short goes on: the same command again continues. Every \
-            training leaves a bundle in a folder of its own, and results.json and results.md hold what the test sets say.
+            training leaves a bundle in a folder of its own, and results.json and results.md hold what the test sets say. With \
+            --only or --seed the part is only printed.
 
-            Example:
+            Examples:
               lcp data fetch mnist --to data/mnist
               lcp experiment Configs/experiments/mnist.json --data data --out results/mnist
+              lcp experiment Configs/experiments/mnist.json --data data --out results/mnist --only split4 --seed 1
             """)
 
     @Argument(help: "The experiment's file.")
@@ -41,6 +43,10 @@ struct ExperimentCommand: AsyncParsableCommand {
 
     @Flag(help: "Print the results as one JSON object.")
     var json = false
+
+    func validate() throws {
+        guard Set(seed).count == seed.count else { throw ValidationError("a --seed is given twice") }
+    }
 
     private struct Report: Codable {
         var experiment: String
@@ -68,17 +74,15 @@ struct ExperimentCommand: AsyncParsableCommand {
             if let teacher = run.teacher { wanted.insert(teacher) }
         }
         let runs = experiment.runs.filter { only.isEmpty || wanted.contains($0.name) }
-        for run in runs { try experiment.check(run) }
+        for run in runs { try experiment.check(run, data: data) }
         let seeds = seed.isEmpty ? experiment.seeds : seed
         let trainings = experiment.trainings(of: runs, seeds: seeds)
         for (index, (run, seed)) in trainings.enumerated() {
             var training = try experiment.training(run, seed: seed, data: data, folder: out)
-            let isFinished =
-                FileIO.exists("\(training.folder)/model.json")
-                && !FileIO.exists("\(training.folder)/checkpoint.safetensors")
-            guard !isFinished else { continue }
+            guard try !training.isFinished() else { continue }
             writeLine("\(index + 1)/\(trainings.count) \(run.name), seed \(seed)")
             training.threads = threads
+            defer { FileIO.removeEmptyFolder("\(out)/\(run.name)") }
             let reporter = TrainingReporter(prefix: "  ")
             let bundle = try training.run(existing: .resume) { event in
                 reporter.show(event)
@@ -89,11 +93,13 @@ struct ExperimentCommand: AsyncParsableCommand {
         let report = Report(
             experiment: experiment.name,
             results: try runs.flatMap { try evaluate(experiment, $0, seeds: seeds) })
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        try FileIO.write(Array(try encoder.encode(report)) + [UInt8(ascii: "\n")], to: "\(out)/results.json")
         let table = Self.markdown(experiment, report)
-        try FileIO.write(Array(table.utf8), to: "\(out)/results.md")
+        if only.isEmpty, seed.isEmpty {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            try FileIO.write(Array(try encoder.encode(report)) + [UInt8(ascii: "\n")], to: "\(out)/results.json")
+            try FileIO.write(Array(table.utf8), to: "\(out)/results.md")
+        }
         writeLine(json ? try jsonLine(report) : table)
     }
 

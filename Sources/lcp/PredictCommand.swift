@@ -108,6 +108,9 @@ struct PredictCommand: AsyncParsableCommand {
     private static func logits(
         of file: String, _ evaluator: BundleEvaluator, _ decoder: InputDecoder, missing: Set<Int>
     ) throws -> [Float] {
+        guard !FileIO.isFolder(file) else {
+            throw PipelineError("\(file) is a folder: name the pictures in it, for example \(file)/*.png")
+        }
         let bytes = try FileIO.read(file, limit: max(decoder.imageLimits.maximumBytes, decoder.shape.elementCount))
         return try bytes.withUnsafeBytes { bytes in
             do {

@@ -8,7 +8,7 @@ import Tensors
 struct RecipeOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones, or with --distill taught, which is the same with a teacher.",
+            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones, or with --distill taught, which is these with a teacher.",
             valueName: "name"))
     var recipe: String?
 
@@ -51,20 +51,24 @@ struct RecipeOptions: ParsableArguments {
 
     private func base(for network: BranchedNetwork, isTaught: Bool) throws -> TrainingRecipe {
         guard let recipe else {
-            let usual: TrainingRecipe = network.input.channels == 1 ? .digits : .pictures
-            let isNormalized = network.branches[0].contains { $0.hasStatistics }
-            return isTaught ? usual.taught(isNormalized: isNormalized) : usual
+            return try .preset(
+                isTaught ? TrainingRecipe.taught.name : TrainingRecipe.usual(for: network).name, for: network)
         }
-        if let preset = TrainingRecipe.presets.first(where: { $0.name == recipe }) { return preset }
-        let known = TrainingRecipe.presets.map(\.name).joined(separator: ", ")
-        guard FileIO.exists(recipe) else {
-            throw PipelineError("there is no recipe \(recipe): there are \(known), or name a JSON file")
+        guard !TrainingRecipe.presets.contains(where: { $0.name == recipe }), FileIO.exists(recipe) else {
+            do { return try .preset(recipe, for: network) } catch {
+                throw PipelineError("\(error), or name a JSON file")
+            }
         }
         let bytes = try FileIO.read(recipe, limit: 1 << 20)
         do {
             var entries = try JSONDecoder().decode([String: RecipeEntry].self, from: Data(bytes))
             let name = entries.removeValue(forKey: "name")
-            var result = try TrainingRecipe().with(entries)
+            var start = TrainingRecipe()
+            if let preset = entries.removeValue(forKey: "preset") {
+                guard case .word(let preset) = preset else { throw PipelineError("its preset is the name of one") }
+                start = try .preset(preset, for: network)
+            }
+            var result = try start.with(entries)
             if case .word(let name) = name { result.name = name }
             return result
         } catch {
@@ -73,12 +77,26 @@ struct RecipeOptions: ParsableArguments {
         }
     }
 
-    /// The presets as JSON, for `--help-recipe`.
-    static func presets() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-        return try TrainingRecipe.presets.map { String(decoding: try encoder.encode($0), as: UTF8.self) }
-            .joined(separator: "\n")
+    /// What can be in a recipe, and the presets, for `--help-recipe`.
+    static func help() throws -> String {
+        var (start, presets) = (TrainingRecipe(), TrainingRecipe.presets)
+        start.name = "default"
+        presets.insert(start, at: 0)
+        let values = try presets.map {
+            try JSONDecoder().decode([String: RecipeEntry].self, from: try JSONEncoder().encode($0))
+        }
+        var table = Table(["entry"] + presets.map(\.name) + ["what it is"])
+        for (name, about) in TrainingRecipe.entries {
+            table.add([name] + values.map { $0[name]?.description ?? "" } + [about])
+        }
+        return """
+            What can be in a recipe, and what the presets have. --set ENTRY=VALUE changes an entry. A file for --recipe has \
+            several, and the preset that they change:
+              {"preset": "digits", "epochs": 20, "branch_dropout": 0.2}
+            Without a preset they change the defaults. taught is pictures, or for grey images digits, with a teacher.
+
+            \(table.text)
+            """
     }
 
     /// The options as they were typed.

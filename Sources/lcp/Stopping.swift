@@ -6,6 +6,8 @@ import Synchronization
 
 /// The end of a pipe that the signal handler writes to; a handler can reach nothing but globals.
 private let signalPipe = Atomic<Int32>(-1)
+/// Whether ``requestStop()`` was called: a second byte would end the process at once.
+private let stopRequested = Atomic<Bool>(false)
 /// The first signal that came.
 private let stopSignal = Atomic<Int32>(0)
 
@@ -67,11 +69,20 @@ func untilStopped(
     _ = write(ends[1], &zero, 1)
     signalPipe.store(-1, ordering: .relaxed)
     do { try result.get() } catch is CancellationError {
+        guard !outputFailed.load(ordering: .relaxed) else { throw ExitCode.failure }
         let signal = stopSignal.load(ordering: .relaxed)
         if stop == .cutShort { throw signal == 0 ? ExitCode.failure : ExitCode(128 + signal) }
     }
     if outputFailed.load(ordering: .relaxed) { throw ExitCode.failure }
 }
 
-/// Whether a signal asks ``untilStopped(_:atEOF:_:)`` to stop, and does not end the process.
-var isStoppable: Bool { signalPipe.load(ordering: .relaxed) >= 0 }
+/// Asks ``untilStopped(_:atEOF:_:)`` to stop, as SIGTERM would, and not as late as a signal that another thread takes.
+///
+/// - Returns: false where nothing is running that could be asked.
+func requestStop() -> Bool {
+    let end = signalPipe.load(ordering: .relaxed)
+    guard end >= 0 else { return false }
+    guard !stopRequested.exchange(true, ordering: .relaxed) else { return true }
+    var byte = UInt8(SIGTERM)
+    return write(end, &byte, 1) == 1
+}

@@ -79,7 +79,8 @@ func writeText(_ text: String) {
                     poll(&descriptor, 1, 1000)
                     continue
                 }
-                if errno == EPIPE { kill(getpid(), SIGTERM) } else { failOutput(errno) }
+                guard errno == EPIPE else { return failOutput(errno) }
+                if !requestStop() { kill(getpid(), SIGTERM) }
                 return
             }
             written += count
@@ -91,7 +92,7 @@ private func failOutput(_ number: Int32) {
     guard !outputFailed.exchange(true, ordering: .relaxed) else { return }
     writeErrorLine("Error: standard output cannot be written: \(String(cString: strerror(number)))")
     // What runs until a signal comes ends as cleanly as ever.
-    if isStoppable { kill(getpid(), SIGTERM) } else { exit(EXIT_FAILURE) }
+    if !requestStop() { exit(EXIT_FAILURE) }
 }
 
 /// A line on standard error that is written over and over; nothing where that is no terminal.

@@ -37,7 +37,8 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The part of the images that is not trained on and chooses the best epoch.", valueName: "part"))
+            "The part of the images that is not trained on and chooses the best epoch; of drawn digits as many more are drawn for that.",
+            valueName: "part"))
     var validation = 0.0
 
     @Option(
@@ -79,7 +80,7 @@ struct TrainCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        if helpRecipe { return print(try RecipeOptions.presets()) }
+        if helpRecipe { return print(try RecipeOptions.help()) }
         let command = self
         try await untilStopped {
             do { try command.train() } catch let stop as CancellationError {

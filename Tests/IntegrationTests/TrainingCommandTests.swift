@@ -89,6 +89,8 @@ import Testing
         let one = try await run(Repository.lcp, words + ["--only", "taught", "--seed", "1"])
         #expect(one.status == 0, "\(one.errors)")
         #expect(one.output.contains("2/2 taught, seed 1"))
+        // A part is not taken for the whole.
+        #expect(one.output.contains("Seed 1;") && !FileIO.exists("\(folder.path)/out/results.json"))
         let all = try await run(Repository.lcp, words)
         #expect(all.status == 0, "\(all.errors)")
         #expect(!all.output.contains("taught, seed 1\n") && all.output.contains("taught, seed 2"))
@@ -103,6 +105,10 @@ import Testing
         #expect(report.results.map(\.run) == ["whole", "taught"])
         #expect(report.results.map(\.accuracy.count) == [1, 4])
         #expect(report.results.allSatisfy { $0.seeds == [1, 2] && $0.accuracy[0].standard_error != nil })
+        // What was trained otherwise is not what the file says.
+        try FileIO.write(Array(text.replacing(#""epochs": 1"#, with: #""epochs": 2"#).utf8), to: file)
+        let other = try await run(Repository.lcp, words)
+        #expect(other.status == 1 && other.errors.contains("out/whole/seed-1") && other.errors.contains("(recipe)"))
     }
 
     @Test(arguments: [
@@ -117,7 +123,7 @@ import Testing
         (["train", "lenet", "--data", "drawn", "--set", "epochs", "--out", "never"], "an entry and its value"),
         (
             ["train", "lenet", "--data", "drawn", "--recipe", "grandmas", "--out", "never"],
-            "there is no recipe grandmas"
+            "there is no recipe \"grandmas\""
         ),
         (["train", "lenet", "--data", "drawn:100", "--epochs", "0", "--out", "never"], "epochs"),
         (["train", "lenet", "--data", "drawn:100", "--resume", "--force", "--out", "never"], "give one"),

@@ -24,6 +24,22 @@ import Testing
         }
     }
 
+    @Test func everyEntryIsExplained() throws {
+        let recipe = try JSONSerialization.jsonObject(with: JSONEncoder().encode(TrainingRecipe()))
+        let names = try #require(recipe as? [String: Any]).keys.filter { $0 != "name" }
+        #expect(TrainingRecipe.entries.map(\.name).sorted() == names.sorted())
+        let error = #expect(throws: NetworkError.self) { try TrainingRecipe().with(["optimizer": .word("lion")]) }
+        #expect(error?.description.contains("sgd, adam, adamw, muon") == true)
+    }
+
+    @Test func theTaughtRecipeIsThatOfTheImages() throws {
+        let (grey, coloured) = (try Network.lenet.split(into: 2), try Network.named("cifarnet-bn").split(into: 2))
+        #expect(try TrainingRecipe.preset("taught", for: grey) == TrainingRecipe.digits.taught(isNormalized: false))
+        #expect(try TrainingRecipe.preset("taught", for: coloured) == .taught)
+        let error = #expect(throws: NetworkError.self) { try TrainingRecipe.preset("digit", for: grey) }
+        #expect(error?.description.contains("paper, digits, pictures, taught") == true)
+    }
+
     /// A recipe that is not the preset of that name is not called like it.
     @Test func whatIsTaughtOtherwiseIsCalledOtherwise() {
         #expect(TrainingRecipe.pictures.taught() == .taught && TrainingRecipe.taught.name == "taught")

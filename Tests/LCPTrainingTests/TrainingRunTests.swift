@@ -55,6 +55,42 @@ import Testing
         #expect(before.count == 61_706 && zip(before, after).allSatisfy { abs($0 - $1) < 1e-20 })
     }
 
+    @Test func aFinishedTrainingIsKnownByWhatItIs() throws {
+        let folder = try TemporaryFolder()
+        let run = try Self.run("\(folder.path)/bundle")
+        #expect(try !run.isFinished())
+        try FileIO.makeFolder(run.folder)
+        // What a killed training leaves behind.
+        try FileIO.write([], to: "\(run.folder)/checkpoint.safetensors")
+        try FileIO.write([], to: "\(run.folder)/model.json.12345.part")
+        _ = try run.run(existing: .replace) { _ in true }
+        #expect(try run.isFinished())
+        #expect(try !FileIO.list(run.folder).contains { $0.hasSuffix(".part") })
+        let changes: [(String, (inout TrainingRun) throws -> Void)] = [
+            ("network", { $0.network = try Network.lenet.split(into: 2) }), ("recipe", { $0.recipe.epochs = 3 }),
+            ("seed", { $0.seed = 2 }), ("data", { $0.data = [.drawn(count: 640)] }),
+            ("validation", { $0.validation = 0 }),
+        ]
+        for (word, change) in changes {
+            var other = run
+            try change(&other)
+            let error = #expect(throws: TrainingError.self) { try other.isFinished() }
+            #expect(error?.description.contains("(\(word))") == true)
+        }
+    }
+
+    @Test func oneFolderIsForOneTraining() throws {
+        let folder = try TemporaryFolder()
+        let run = try Self.run("\(folder.path)/bundle", branches: 1)
+        try FileIO.makeFolder(run.folder)
+        var lock = FolderLock(run.folder)
+        #expect(lock != nil)
+        let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
+        #expect(error?.description.contains("another process") == true)
+        lock = nil
+        _ = try run.run { _ in true }
+    }
+
     /// What a teacher calls cat is not learned as dog; a teacher that was told no names is taken at its places.
     @Test func aTeacherKnowsTheSameClasses() throws {
         let folder = try TemporaryFolder()
@@ -206,6 +242,10 @@ import Testing
                 + #""runs":[{"name":"a","network":"lenet"}]}"#, "at least one"
         ),
         (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1,1],"#
+                + #""runs":[{"name":"a","network":"lenet"}]}"#, "a seed twice"
+        ),
+        (
             #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
                 + #""runs":[{"name":"a","network":"lenet","set":{"epochs":1}}]}"#, "\"set\""
         ),
@@ -249,6 +289,9 @@ import Testing
     @Test(arguments: [
         (#""fatten":5000"#, "0 to 1000 per cent"), (#""recipe":{"distilation":0.5}"#, "distilation"),
         (#""teacher":"a""#, "nothing would be learned"), (#""network":"lenett""#, "lenett"),
+        (#""network":"cifarnet""#, "28×28×1"), (#""recipe":{"distillation":0.5}"#, "from a teacher"),
+        (#""recipe":{"initialization":"teacher"}"#, "from a teacher"),
+        (#""network":"lenet-fc","teacher":"a","recipe":{"initialization":"teacher"}"#, "other layers"),
     ])
     func aRunThatCannotBeTrainedIsToldAtOnce(entry: String, word: String) throws {
         let folder = try TemporaryFolder()
@@ -259,8 +302,8 @@ import Testing
             + #""runs":[{"name":"a","network":"lenet"},{"name":"wrong",\#(network)\#(entry)}]}"#
         try FileIO.write(Array(text.utf8), to: path)
         let experiment = try Experiment(path: path)
-        try experiment.check(experiment.runs[0])
-        let error = #expect(throws: TrainingError.self) { try experiment.check(experiment.runs[1]) }
+        try experiment.check(experiment.runs[0], data: "data")
+        let error = #expect(throws: TrainingError.self) { try experiment.check(experiment.runs[1], data: "data") }
         #expect(error?.description.contains(word) == true && error?.description.contains("wrong") == true)
     }
 

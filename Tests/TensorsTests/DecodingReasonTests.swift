@@ -20,7 +20,7 @@ import Testing
     @Test(arguments: [
         (#"{"name": 1}"#, #""name" is not text"#),
         (#"{}"#, "the file lacks name"),
-        (#"["#, "the file is no JSON, or a number in it is too large"),
+        (#"["#, "the file is no JSON, or a number in it does not fit"),
         (#"[]"#, "the file is not an object"),
         (#"{"name": "a", "parts": {}}"#, #""parts" is not a list"#),
         (#"{"name": "a", "parts": [], "sizes": {"b": "c"}}"#, #""sizes.b" is not a whole number"#),
@@ -35,7 +35,7 @@ import Testing
             #"{"name": "a", "parts": [{"count": 1, "share": 1, "isWhole": true, "kind": "b"}]}"#,
             #""parts[0].kind" has a value without meaning"#
         ),
-        (#"{"name": "a", "parts": [{"count": 300}]}"#, "the file is no JSON, or a number in it is too large"),
+        (#"{"name": "a", "parts": [{"count": 300}]}"#, "the file is no JSON, or a number in it does not fit"),
     ])
     func theFirstMistakeIsNamedWithItsPlace(json: String, reason: String) throws {
         let error = #expect(throws: (any Error).self) { try JSONDecoder().decode(Whole.self, from: Data(json.utf8)) }

@@ -97,6 +97,10 @@ struct ModelImportCommand: ParsableCommand {
         var model_hash: String?
     }
 
+    func validate() throws {
+        if let name, name.isEmpty || name.contains("/") { throw ValidationError("--name is a word without /") }
+    }
+
     func run() throws {
         if let out, FileIO.exists("\(out)/model.json"), !force {
             throw PipelineError(
@@ -169,6 +173,9 @@ struct ModelImportCommand: ParsableCommand {
         guard lines.count == classes else {
             throw PipelineError(
                 "\(path) has \(lines.count) lines, and the network has \(classes) classes: give a line for each")
+        }
+        if let empty = lines.firstIndex(where: \.isEmpty) {
+            throw PipelineError("\(path) has no name in line \(empty + 1): every class has one")
         }
         return lines
     }

@@ -13,7 +13,8 @@ struct ChaosCommand: AsyncParsableCommand {
             Every fault ends by itself, and Ctrl-C puts everything back at once.
 
             Examples:
-              lcp chaos proxy --broker mqtt://localhost --listen 1884 --duplicate 1 --reorder 0.1
+              lcp chaos proxy --broker mqtt://localhost --listen 1884 \\
+                  --duplicate 1 --reorder 0.1
               lcp chaos process --pid 4711 --signal pause --for 10
               lcp chaos broker --after 30 --down 5
               lcp chaos disk --folder /mnt/data --leave 1MB --for 30

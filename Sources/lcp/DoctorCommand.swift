@@ -15,7 +15,8 @@ struct DoctorCommand: AsyncParsableCommand {
             Examples:
               lcp doctor
               lcp doctor --config Configs/pipelines/kitchen.yaml
-              lcp doctor --broker mqtts://broker.local --cafile ca.crt --user pi --password-file password
+              lcp doctor --broker mqtts://broker.local --cafile ca.crt \\
+                  --user pi --password-file password
             """)
 
     @OptionGroup var connection: ConnectionOptions

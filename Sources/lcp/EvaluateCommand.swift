@@ -13,8 +13,8 @@ struct EvaluateCommand: AsyncParsableCommand {
         commandName: "evaluate",
         abstract: "Measure how often a model is right, with all branches and with some missing.",
         discussion: """
-            The calibration error says how far the probabilities are from the truth: the mean distance of confidence and accuracy
-            over 15 bins of equal width (Guo et al. 2017). Every set of missing branches is tried; where there are more than
+            The calibration error says how far the probabilities are from the truth: the mean distance of confidence and accuracy \
+            over 15 bins of equal width (Guo et al. 2017). Every set of missing branches is tried; where there are more than \
             --subsets for one number of branches, that many are drawn from --seed, and a standard error is given.
 
             Examples:

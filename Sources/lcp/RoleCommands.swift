@@ -111,7 +111,8 @@ struct SensorCommand: AsyncParsableCommand {
 
             Examples:
               lcp sensor --source drawn --rate 10
-              lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte --name mnist
+              lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte \\
+                  --name mnist
               lcp sensor --source dir:photos --model my-cifarnet
               lcp sensor --source dir:photos --shape 28x28x1
               lcp sensor --config Configs/pipelines/kitchen.yaml --name door

@@ -16,12 +16,17 @@ struct TrainCommand: AsyncParsableCommand {
 
             Examples:
               lcp train lenet --branches 4 --data drawn:60000 --out my-lenet
-              lcp train lenet --branches 8 --data mnist:FOLDER --validation 0.1 --set branch_dropout=0.1 --out my-lenet8
-              lcp train cifarnet --branches 8 --data cifar10:FOLDER --recipe pictures --epochs 60 --out my-cifarnet
+              lcp train lenet --branches 8 --data mnist:FOLDER --validation 0.1 \\
+                  --set branch_dropout=0.1 --out my-lenet8
+              lcp train cifarnet --branches 8 --data cifar10:FOLDER --recipe pictures \\
+                  --epochs 60 --out my-cifarnet
               lcp train cifarnet-bn --data cifar10:FOLDER --out whole
-              lcp train cifarnet-bn --branches 8 --data cifar10:FOLDER --distill whole --out taught
-              lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 --set distillation=0.5 --out taught
-              lcp train my-net --data folder:FOLDER --teacher my-net --set initialization=teacher --learning-rate 0.001 --out tuned
+              lcp train cifarnet-bn --branches 8 --data cifar10:FOLDER --distill whole \\
+                  --out taught
+              lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 \\
+                  --set distillation=0.5 --out taught
+              lcp train my-net --data folder:FOLDER --teacher my-net \\
+                  --set initialization=teacher --learning-rate 0.001 --out tuned
 
             The last one goes on with the weights that my-net has, for example one that lcp model import wrote.
             """)

@@ -272,8 +272,10 @@ extension TrialPipeline {
     }
 
     private var arrivalTimes: [String: ContinuousClock.Instant] {
-        // Ready, and not merely connected.
-        state.withLock { $0.statuses.filter { $0.value.status.state == .ready }.mapValues(\.arrival) }
+        // Ready, and not merely connected; or with a goodbye, which needs a connection: a stream may have ended meanwhile.
+        state.withLock {
+            $0.statuses.filter { [.ready, .disconnected].contains($0.value.status.state) }.mapValues(\.arrival)
+        }
     }
 
     /// Waits until the broker has a model to keep.

@@ -113,6 +113,25 @@ private struct Simulation {
 }
 
 @Suite struct FlowTests {
+    /// A sender that waits for each answer, as a shell script does, never sends too much, however slow and busy the devices are: a
+    /// frame that was left out would keep it waiting for ever.
+    @Test(arguments: [2, 4, 8])
+    func whoWaitsForEveryAnswerIsAlwaysAnswered(branchCount: Int) {
+        var control = FlowControl(branchCount: branchCount, policy: .latest, queueLimit: 64)
+        let replicas = Array(repeating: 1, count: branchCount)
+        var now = ContinuousClock.now
+        for frame in 0..<20 as Range<UInt64> {
+            // Every branch is kept waiting for the processor, half as long as it computes.
+            now += .milliseconds(150)
+            for branch in 0..<branchCount {
+                control.came(
+                    "shell", session: 0, frame: frame &* 0x9E37_79B9_7F4A_7C15, branch: branch, queue: 50_000,
+                    compute: 100_000, now: now)
+            }
+            #expect(control.evaluate(replicas: replicas, now: now) == nil, "frame \(frame)")
+        }
+    }
+
     @Test func whatFitsIsNotTouched() {
         var simulation = Simulation(
             [.init(name: "a", rate: 30), .init(name: "b", rate: 15)], replicas: [1, 1, 1, 1], service: 0.02)

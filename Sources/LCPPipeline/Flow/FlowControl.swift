@@ -73,6 +73,8 @@ struct FlowControl {
         guard var known = sensors[sensor], known.session == session else {
             guard sensors.count < FlowPlan.maximumSensors || sensors[sensor] != nil else { return }
             var fresh = Sensor(session: session, newest: (frame, arrival), measured: (frame, arrival))
+            // The other branches' shares of this frame are still to come, and the time is counted from it: it is none of those after.
+            fresh.unnumbered = 1 - branchCount
             // A sensor that began anew goes on under its rule.
             if let before = sensors[sensor] {
                 (fresh.rule, fresh.before, fresh.rate) = (before.rule, before.rule, before.rate)
@@ -125,7 +127,7 @@ struct FlowControl {
             guard seconds >= (sensor.rate == nil ? 0.05 : 0.1) else { continue }
             let frames =
                 sensor.session == 0
-                ? Double(sensor.unnumbered) / Double(branchCount) * Double(sensor.rule.every)
+                ? Double(max(0, sensor.unnumbered)) / Double(branchCount) * Double(sensor.rule.every)
                 : Double(sensor.newest.frame - sensor.measured.frame)
             // One that jumps over numbers has not sent those in between.
             let rate = min(frames / seconds, 1e6)

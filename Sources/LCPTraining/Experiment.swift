@@ -119,8 +119,9 @@ public struct Experiment: Sendable, Decodable {
     ///   - folder: where the results go; teachers lie there already.
     /// - Throws: ``TrainingError``, `NetworkError`, ``DatasetError`` or ``ModelBundleError``.
     public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
+        let network = try network(of: run)
         var training = TrainingRun(
-            network: try network(of: run), name: run.name, recipe: try recipe(of: run),
+            network: network, name: run.name, recipe: try recipe(of: run, for: network),
             data: try specifications(folderOfData),
             folder: Self.folder(run, seed: seed, in: folder))
         training.validation = validation
@@ -138,8 +139,8 @@ public struct Experiment: Sendable, Decodable {
             ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? .none)
     }
 
-    private func recipe(of run: Run) throws -> TrainingRecipe {
-        let recipe = try TrainingRecipe.preset(preset, for: try network(of: run)).with(recipe ?? [:])
+    private func recipe(of run: Run, for network: BranchedNetwork) throws -> TrainingRecipe {
+        let recipe = try TrainingRecipe.preset(preset, for: network).with(recipe ?? [:])
             .with(run.recipe ?? [:])
         try recipe.validate()
         guard run.teacher == nil || recipe.hasTeacher else {
@@ -157,13 +158,14 @@ public struct Experiment: Sendable, Decodable {
     /// - Throws: ``TrainingError`` with the run's name.
     public func check(_ run: Run, data folder: String) throws(TrainingError) {
         do {
-            let (network, recipe) = (try network(of: run), try recipe(of: run))
+            let network = try network(of: run)
+            let recipe = try recipe(of: run, for: network)
             try TrainingRun(
                 network: network, name: run.name, recipe: recipe, data: try specifications(folder), folder: ""
             ).checkSizes()
             guard let teacher = runs.first(where: { $0.name == run.teacher }) else { return }
             let whole = try self.network(of: teacher)
-            guard whole.input == network.input, recipe.distils ? whole.classes == network.classes : true else {
+            guard whole.input == network.input, !recipe.distils || whole.classes == network.classes else {
                 throw TrainingError("its teacher \(teacher.name) takes other images or knows other classes")
             }
             guard recipe.initialization == .teacher else { return }

@@ -104,7 +104,7 @@ public struct TrainingRun: Sendable {
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
             teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
             threads: threads)
-        trainer.sources = data.map(\.form) + ["validation \(validation)"] + teachers.map(\.hash.description)
+        trainer.sources = data.map(\.form) + ["validation \(validation)"] + teacherHashes
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))
@@ -117,7 +117,7 @@ public struct TrainingRun: Sendable {
             command: command, data: dataForms, epochs: trainer.epochRecords.count,
             seed: seed, accuracy: [:])
         record.recipe = recipe
-        record.teachers = teachers.isEmpty ? nil : teachers.map(\.hash.description)
+        record.teachers = teachers.isEmpty ? nil : teacherHashes
         record.bestEpoch = trainer.bestEpoch
         record.history = trainer.epochRecords
         func write(missingScale: [Float]?) throws -> ModelBundle {
@@ -161,7 +161,7 @@ public struct TrainingRun: Sendable {
             ("seed", record?.seed == seed),
             ("data", record?.data == dataForms),
             ("validation", (record?.history?.first?.validationAccuracy != nil) == (validation > 0)),
-            ("teachers", record?.teachers.map { $0 == teachers.map(\.hash.description) } ?? true),
+            ("teachers", record?.teachers.map { $0 == teacherHashes } ?? true),
         ].filter { !$0.1 }.map(\.0)
         guard differences.isEmpty else {
             throw TrainingError(
@@ -172,6 +172,8 @@ public struct TrainingRun: Sendable {
     }
 
     private var dataForms: String { data.map(\.form).joined(separator: ", ") }
+
+    private var teacherHashes: [String] { teachers.map(\.hash.description) }
 
     /// Answers are learned together, and by their places: of two orders of the classes one would teach nonsense.
     private func checkTeachers(_ labels: [String]) throws(TrainingError) {

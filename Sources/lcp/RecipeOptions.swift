@@ -50,10 +50,7 @@ struct RecipeOptions: ParsableArguments {
     }
 
     private func base(for network: BranchedNetwork, isTaught: Bool) throws -> TrainingRecipe {
-        guard let recipe else {
-            return try .preset(
-                isTaught ? TrainingRecipe.taught.name : TrainingRecipe.usual(for: network).name, for: network)
-        }
+        let recipe = recipe ?? (isTaught ? TrainingRecipe.taught : .usual(for: network)).name
         guard !TrainingRecipe.presets.contains(where: { $0.name == recipe }), FileIO.exists(recipe) else {
             do { return try .preset(recipe, for: network) } catch {
                 throw PipelineError("\(error), or name a JSON file")

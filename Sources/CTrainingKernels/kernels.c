@@ -26,8 +26,8 @@
 
 #define NAME(x) lcp_avx2_##x
 #define TABLE_NAME "avx2"
-#define TILE_O 2
-#define TILE_X 2
+#define TILE_O 6
+#define TILE_X 1
 #define TILE_X1 4
 #define TILE_X2 2
 #define FILTER_LANES 8

@@ -2,31 +2,31 @@
 ///
 /// The paper makes all layers wider alike. Convolutions and fully connected layers can be told apart, because in many networks
 /// the latter have most of the weights and the former most of what narrow branches lack: a network's parameters are then spent
-/// where they help.
+/// where they help. Below 0, layers are narrower than their share.
 public struct Fattening: Sendable, Hashable {
-    /// Of convolutions, 0 to 1000.
+    /// Of convolutions, −90 to 1000.
     public var convolutions: Int
-    /// Of fully connected layers, 0 to 1000.
+    /// Of fully connected layers, −90 to 1000.
     public var fullyConnected: Int
 
     public static let none: Fattening = 0
 
     /// What branches can be fattened by.
-    static let range = 0...1000
+    static let range = -90...1000
 
     public init(convolutions: Int, fullyConnected: Int) {
         self.convolutions = convolutions
         self.fullyConnected = fullyConnected
     }
 
-    /// The width of a branch's layer whose share is `share`, rounded to the nearest.
+    /// The width of a branch's layer whose share is `share`, rounded to the nearest, but never below 1.
     func width(_ share: Int, of layer: Layer) -> Int {
         let percent =
             switch layer {
             case .fullyConnected: fullyConnected
             default: convolutions
             }
-        return (share * (100 + percent) + 50) / 100
+        return max(1, (share * (100 + percent) + 50) / 100)
     }
 }
 

@@ -50,7 +50,7 @@ public struct Network: Sendable, Hashable, Codable {
     ///
     /// - Parameters:
     ///   - shares: one for each branch, in any unit: [2, 1, 1] gives the first branch half of every width.
-    ///   - fattening: 0 to 1000 per cent each.
+    ///   - fattening: −90 to 1000 per cent each.
     /// - Throws: ``NetworkError`` also where branches that differ would have to be summed.
     public func split(shares: [Int], fattening: Fattening = .none) throws(NetworkError) -> BranchedNetwork {
         guard !shares.isEmpty, shares.allSatisfy({ (1...1_000_000).contains($0) }) else {
@@ -61,7 +61,7 @@ public struct Network: Sendable, Hashable, Codable {
                 "a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(shares.count)")
         }
         for percent in [fattening.convolutions, fattening.fullyConnected] where !Fattening.range.contains(percent) {
-            throw NetworkError("branches are fattened by 0 to 1000 per cent, not \(percent)")
+            throw NetworkError("branches are fattened by -90 to 1000 per cent, not \(percent)")
         }
         guard merge == .concat || Set(shares).count == 1 else {
             throw NetworkError(

@@ -19,8 +19,8 @@ struct ExperimentCommand: AsyncParsableCommand {
             Examples:
               lcp data fetch mnist --to data/mnist
               lcp experiment Configs/experiments/mnist.json --data data --out results/mnist
-              lcp experiment Configs/experiments/mnist.json --data data --out results/mnist \\
-                  --only lenet-split4 --seed 1
+              lcp experiment Configs/experiments/mnist.json --data data \\
+                  --out results/mnist --only lenet-split4 --seed 1
             """)
 
     @Argument(help: "The experiment's file.")

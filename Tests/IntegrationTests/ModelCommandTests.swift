@@ -136,6 +136,8 @@ import Testing
         #expect(bundle.manifest.name == "lenet-split4-f40" && bundle.manifest.training?.epochs == 0)
         #expect(bundle.hash.description == split["model_hash"] as? String)
         #expect(try bundle.network == Network.lenet.split(into: 4, fattening: 40))
+        let thin = try await Self.json(["split", "cifarnet-bn", "--branches", "4", "--fatten", "75,-20"])
+        #expect(thin["name"] as? String == "cifarnet-bn-split4-f75-m20" && thin["parameters"] as? Int == 316_322)
         let shown = try await Self.model(["show", folder.path])
         #expect(shown.output.contains("untrained") && shown.output.contains("--fatten 40"))
         let measured = try await run(
@@ -204,7 +206,8 @@ import Testing
         (["split", "lenet", "--branches", "2", "--shares", "1,1"], "not both"),
         (["split", "lenet", "--shares", "2,x"], "a whole number for each branch"),
         (["split", "alexnet", "--shares", "2,1,1"], "they need the same width"),
-        (["split", "lenet", "--branches", "2", "--fatten", "2000"], "0 to 1000 per cent"),
+        (["split", "lenet", "--branches", "2", "--fatten", "2000"], "-90 to 1000 per cent, not 2000"),
+        (["split", "lenet", "--branches", "2", "--fatten", "-91"], "-90 to 1000 per cent, not -91"),
         (["split", "lenet", "--branches", "2", "--fatten", "50,"], "50,0 for convolutions and fully connected layers"),
         (["split", "lenet", "--branches", "2", "--classes", "0"], "1 to 1,000,000 classes"),
         (["split", "lenet", "--branches", "2", "--input", "5x5x1"], "not for images of 5×5×1"),

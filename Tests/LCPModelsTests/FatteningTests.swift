@@ -5,6 +5,7 @@ import Testing
 @Suite struct FatteningTests {
     @Test(arguments: [
         ("0", Fattening.none), ("40", 40), ("50,0", Fattening(convolutions: 50, fullyConnected: 0)), ("7,7", 7),
+        ("75,-20", Fattening(convolutions: 75, fullyConnected: -20)), ("-20", -20),
     ])
     func textsAreRead(text: String, fattening: Fattening) {
         #expect(Fattening(text) == fattening)
@@ -35,9 +36,11 @@ import Testing
         #expect(try widths(50) == [24, 24, 144, 72])
         #expect(try widths(Fattening(convolutions: 50, fullyConnected: 0)) == [24, 24, 96, 48])
         #expect(try widths(Fattening(convolutions: 0, fullyConnected: 50)) == [16, 16, 144, 72])
+        #expect(try widths(Fattening(convolutions: 75, fullyConnected: -20)) == [28, 28, 77, 38])
+        #expect(try Network.lenet.split(into: 6, fattening: -90).branches[0].compactMap(\.width) == [1, 1, 2, 1])
     }
 
-    @Test(arguments: [(-1, 0), (0, -1), (1001, 0), (0, 1001), (.max, 0), (0, .max), (.min, .min)])
+    @Test(arguments: [(-91, 0), (0, -91), (1001, 0), (0, 1001), (.max, 0), (0, .max), (.min, .min)])
     func otherPercentagesAreRefused(convolutions: Int, fullyConnected: Int) {
         let fattening = Fattening(convolutions: convolutions, fullyConnected: fullyConnected)
         #expect(throws: NetworkError.self) { try Network.lenet.split(into: 2, fattening: fattening) }

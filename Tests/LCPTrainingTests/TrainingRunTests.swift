@@ -287,7 +287,7 @@ import Testing
 
     /// Not after the others have been trained for hours.
     @Test(arguments: [
-        (#""fatten":5000"#, "0 to 1000 per cent"), (#""recipe":{"distilation":0.5}"#, "distilation"),
+        (#""fatten":5000"#, "-90 to 1000 per cent"), (#""recipe":{"distilation":0.5}"#, "distilation"),
         (#""teacher":"a""#, "nothing would be learned"), (#""network":"lenett""#, "lenett"),
         (#""network":"cifarnet""#, "28×28×1"), (#""recipe":{"distillation":0.5}"#, "from a teacher"),
         (#""recipe":{"initialization":"teacher"}"#, "from a teacher"),

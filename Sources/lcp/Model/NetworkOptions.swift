@@ -144,10 +144,12 @@ struct SplitOptions: ParsableArguments {
 
 /// How much wider branches are made.
 struct FattenOption: ParsableArguments {
+    // A value may begin with a minus.
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Make the layers of a branch this much wider, in per cent; two numbers for its convolutions and its fully "
-                + "connected layers: 50,0.", valueName: "percent"),
+                + "connected layers: 50,0. Below 0 they are narrower: 75,-20.", valueName: "percent"),
         transform: { text in
             guard let fattening = Fattening(text) else {
                 throw ValidationError(
@@ -162,16 +164,20 @@ extension Fattening {
     /// The option as it was typed; none where it says nothing.
     var words: [String] { self == .none ? [] : ["--fatten \(self)"] }
 
-    /// For the name of a bundle: `-f40`, `-f50-0`.
-    var suffix: String { self == .none ? "" : "-f" + "\(self)".replacing(",", with: "-") }
+    /// For the name of a bundle: `-f40`, `-f50-0`, `-f75-m20` for 20 per cent narrower.
+    var suffix: String { self == .none ? "" : "-f" + "\(self)".replacing("-", with: "m").replacing(",", with: "-") }
 
     /// For people.
     var phrase: String? {
         switch self {
         case .none: nil
-        case _ where convolutions == fullyConnected: "\(convolutions) % wider"
-        default: "convolutions \(convolutions) % and fully connected layers \(fullyConnected) % wider"
+        case _ where convolutions == fullyConnected: Self.phrase(convolutions)
+        default: "convolutions \(Self.phrase(convolutions)), fully connected layers \(Self.phrase(fullyConnected))"
         }
+    }
+
+    private static func phrase(_ percent: Int) -> String {
+        percent < 0 ? "\(percent.magnitude) % narrower" : "\(percent) % wider"
     }
 }
 

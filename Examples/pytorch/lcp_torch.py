@@ -221,7 +221,9 @@ class Model(nn.Module):
             raise BundleError(
                 f"{self.name} has branches 0 to {len(self.branches) - 1}, and not all of {sorted(absent)}"
             )
-        scale = self.missing_scale[len(absent)] if len(absent) < len(self.branches) else 1.0
+        if len(absent) == len(self.branches):
+            raise BundleError(f"missing leaves no branch of {self.name}: leave out fewer")
+        scale = self.missing_scale[len(absent)]
         features = [
             values.new_zeros(len(values), branch.features) if k in absent else scale * branch(values)
             for k, branch in enumerate(self.branches)

@@ -172,6 +172,8 @@ class BundleTests(unittest.TestCase):
         torch.testing.assert_close(model.preprocess(images[0]), values[:1])
         with self.assertRaisesRegex(BundleError, "branches 0 to 0"):
             model(values, missing={1})
+        with self.assertRaisesRegex(BundleError, "leaves no branch"):
+            model(values, missing={0})
         with self.assertRaisesRegex(BundleError, "uint8"):
             model.preprocess(images.astype(numpy.float32))
         with self.assertRaisesRegex(BundleError, "takes images of 28×28×1, not 3×28×28×3"):

@@ -95,6 +95,13 @@ public struct ModelWeights {
             branches: parameters.branches.map { $0.map { $0.map { LayerWeights($0) } } },
             merge: LayerWeights(parameters.merge))
     }
+
+    /// Reads all of them once and keeps none: for what reading alone finds, such as weights that are not finite.
+    public func check() throws {
+        for layer in branches.joined().compactMap(\.self) + [merge] {
+            for field in LayerParameters.Field.allCases { try layer[field]?.read { _ in } }
+        }
+    }
 }
 
 extension BranchedNetwork {

@@ -80,7 +80,7 @@ struct Outcome: Sendable {
 /// Runs a program to its end. One that hangs is ended after `limit`, with status 143.
 func run(
     _ executable: String, _ arguments: [String], input: [UInt8]? = nil, environment: [String: String] = [:],
-    limit: Duration = .seconds(60)
+    limit: Duration = .seconds(240)
 ) async throws -> Outcome {
     let program = try Spawned(executable, arguments, environment: environment)
     if let input { try program.input.write(contentsOf: Data(input)) }

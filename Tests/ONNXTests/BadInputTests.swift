@@ -274,6 +274,10 @@ import Testing
         var proto = try Self.model()
         withUnsafeBytes(of: Float.nan) { proto.graph.initializer[3].rawData.replaceSubrange(4..<8, with: $0) }
         let imported = try ONNXImport(proto.opened(), options: .init(name: "net"))
+        // It is told also where nothing is to be written.
+        let error = #expect(throws: ONNXError.self) { try imported.weights.check() }
+        #expect(error?.description.contains("no usable weight") == true)
+        try ONNXImport(Self.model().opened(), options: .init(name: "net")).weights.check()
         try withFolder { folder in
             #expect(throws: (any Error).self) { try imported.written(to: folder) }
             let names = try FileIO.list(folder)

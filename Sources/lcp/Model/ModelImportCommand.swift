@@ -124,6 +124,8 @@ struct ModelImportCommand: ParsableCommand {
             let bundle = try found.write(labels: names, source: source, command: words(source), to: out)
             report.path = out
             report.model_hash = bundle.hash.description
+        } else {
+            try found.weights.check()
         }
         if json { return writeLine(try jsonLine(report)) }
         writeLine(Self.text(report, cost))

@@ -302,7 +302,8 @@ import Testing
         for name in ["a", "b", "c"] { try devices.start("worker", name) }
         try await devices.wait("three") { devices.owners($0).values.joined().count == 3 }
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
-        async let answers = devices.frames(0..<2500)
+        // Not so many a second that a busy machine sheds them: that is another test.
+        async let answers = devices.frames(0..<1200, every: .milliseconds(5))
         for (model, count) in [("lenet-split8", 8), ("lenet-split4", 4)] {
             try await devices.push(model)
             try await devices.wait("\(count) branches") { known in
@@ -311,7 +312,7 @@ import Testing
             }
         }
         let found = try await answers
-        #expect(found.count == 2500 && found.values.allSatisfy { $0.missing.isEmpty })
+        #expect(found.count == 1200 && found.values.allSatisfy { $0.missing.isEmpty })
         #expect(Set(found.values.map(\.branches.count)) == [2, 4, 8])
     }
 }

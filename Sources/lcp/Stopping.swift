@@ -29,6 +29,17 @@ func untilStopped(
     guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     signalPipe.store(ends[1], ordering: .relaxed)
+    // Before anything is made that a signal must not leave behind: one that comes before the thread waits in the pipe.
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { number in
+            let saved = errno
+            var byte = UInt8(truncatingIfNeeded: number)
+            _ = write(signalPipe.load(ordering: .relaxed), &byte, 1)
+            errno = saved
+        }
+        sigaction(number, &action, nil)
+    }
     let task = Task { try await body() }
     let reader = ends[0]
     try startThread(name: "signals", stackSize: 256 << 10) {
@@ -51,16 +62,6 @@ func untilStopped(
                 task.cancel()
             }
         }
-    }
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-        var action = sigaction()
-        action.__sigaction_handler.sa_handler = { number in
-            let saved = errno
-            var byte = UInt8(truncatingIfNeeded: number)
-            _ = write(signalPipe.load(ordering: .relaxed), &byte, 1)
-            errno = saved
-        }
-        sigaction(number, &action, nil)
     }
     let result = await task.result
     // The thread ends with this byte; the signals go back to what they were.

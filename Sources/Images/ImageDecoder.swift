@@ -200,32 +200,38 @@ public struct Image: Sendable, Hashable {
     /// The image at another size, bilinear; shrinking, the triangle widens so that every pixel counts (as in Pillow).
     public func resized(height newHeight: Int, width newWidth: Int) -> Image {
         guard newHeight != height || newWidth != width else { return self }
-        let horizontal = Self.weights(from: width, to: newWidth)
-        let vertical = Self.weights(from: height, to: newHeight)
-        var rows = [Float](repeating: 0, count: height * newWidth * channels)
-        for row in 0..<height {
-            for (column, (start, weights)) in horizontal.enumerated() {
-                for channel in 0..<channels {
-                    var sum: Float = 0
-                    for (offset, weight) in weights.enumerated() {
-                        sum += weight * Float(pixels[(row * width + start + offset) * channels + channel])
-                    }
-                    rows[(row * newWidth + column) * channels + channel] = sum
-                }
-            }
+        // First what leaves less: across, a stripe a million pixels high and one wide would become many times as large.
+        let isAcrossFirst = height * newWidth <= newHeight * width
+        let values: [Float]
+        if isAcrossFirst {
+            let rows = Self.resampled(pixels, blocks: height, from: width, to: newWidth, step: channels, Float.init)
+            values = Self.resampled(rows, blocks: 1, from: height, to: newHeight, step: newWidth * channels, \.self)
+        } else {
+            let rows = Self.resampled(
+                pixels, blocks: 1, from: height, to: newHeight, step: width * channels, Float.init)
+            values = Self.resampled(rows, blocks: newHeight, from: width, to: newWidth, step: channels, \.self)
         }
-        let stride = newWidth * channels
-        var result = [UInt8](repeating: 0, count: newHeight * stride)
-        for (row, (start, weights)) in vertical.enumerated() {
-            for column in 0..<stride {
-                var sum: Float = 0
+        return Image(
+            height: newHeight, width: newWidth, channels: channels,
+            pixels: values.map { UInt8(max(0, min(255, $0.rounded()))) })
+    }
+
+    /// Resamples one dimension: of [blocks, old, step] values become [blocks, new, step].
+    private static func resampled<Value>(
+        _ values: [Value], blocks: Int, from old: Int, to new: Int, step: Int, _ float: (Value) -> Float
+    ) -> [Float] {
+        let weights = weights(from: old, to: new)
+        var result = [Float](repeating: 0, count: blocks * new * step)
+        for block in 0..<blocks {
+            for (index, (start, weights)) in weights.enumerated() {
+                let target = (block * new + index) * step
                 for (offset, weight) in weights.enumerated() {
-                    sum += weight * rows[(start + offset) * stride + column]
+                    let source = (block * old + start + offset) * step
+                    for place in 0..<step { result[target + place] += weight * float(values[source + place]) }
                 }
-                result[row * stride + column] = UInt8(max(0, min(255, sum.rounded())))
             }
         }
-        return Image(height: newHeight, width: newWidth, channels: channels, pixels: result)
+        return result
     }
 
     private static func weights(from old: Int, to new: Int) -> [(start: Int, weights: [Float])] {

@@ -113,6 +113,42 @@ import Testing
         #expect(try Self.decode(Self.manyScans(side: 1024, scans: 10)).height >= 28)
     }
 
+    /// Whichever way a stripe runs, it is resized to the same.
+    @Test(arguments: [(1, 3), (3, 1), (40, 1), (28, 3)])
+    func anImageOnItsSideIsResizedToTheSame(width: Int, channels: Int) throws {
+        func turned(_ image: Image) -> Image {
+            var pixels: [UInt8] = []
+            for column in 0..<image.width {
+                for row in 0..<image.height {
+                    let start = (row * image.width + column) * channels
+                    pixels += image.pixels[start..<start + channels]
+                }
+            }
+            return Image(height: image.width, width: image.height, channels: channels, pixels: pixels)
+        }
+        let pixels = (0..<500 * width * channels).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
+        let tall = Image(height: 500, width: width, channels: channels, pixels: pixels)
+        let (upright, onItsSide) = (
+            tall.resized(height: 20, width: 30), turned(turned(tall).resized(height: 30, width: 20))
+        )
+        #expect(zip(upright.pixels, onItsSide.pixels).allSatisfy { abs(Int($0) - Int($1)) <= 1 })
+        #expect(Set(upright.pixels).count > 10)
+    }
+
+    /// A PNG of a few thousand bytes can be a million pixels high: resizing it takes no more memory than it has itself.
+    @Test func aStripeTakesNoMoreMemoryThanItHas() {
+        func peak() -> Int {
+            var usage = rusage()
+            getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+            return usage.ru_maxrss << 10
+        }
+        let stripe = Image(
+            height: 300_000, width: 1, channels: 3, pixels: [UInt8](repeating: 100, count: 900_000))
+        let before = peak()
+        #expect(stripe.resized(height: 28, width: 28).pixels.allSatisfy { $0 == 100 })
+        #expect(peak() - before < 40 << 20)
+    }
+
     @Test func limitsAreKept() throws {
         let bytes = try Self.bytes("colour.png")
         #expect(throws: ImageError.self) { try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120 - 1)) }

@@ -29,7 +29,8 @@ test:
 	@# What computes, what waits for other processes, and what counts frames under faults, one after the other: none keeps
 	@# another from its threads.
 	$(SWIFT) test --skip-build --skip IntegrationTests
-	$(SWIFT) test --skip-build --filter IntegrationTests --skip TrialTests
+	@# Without a limit all of these would begin at once, each with a broker and several processes, and wait for each other.
+	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=6 $(SWIFT) test --skip-build --filter IntegrationTests --skip TrialTests
 	$(SWIFT) test --skip-build --filter TrialTests
 
 lint:

@@ -101,7 +101,7 @@ public actor Aggregator {
         session.log("ready: joins \(count) branch\(count == 1 ? "" : "es") of \(session.topics.root)")
         scheduleStatistics()
         for try await _ in features {}
-        for version in versions { while let slot = version.table.anyOpen() { answer(version, slot) } }
+        for version in versions { settleAll(version) }
         await supervisor.end()
     }
 
@@ -145,8 +145,12 @@ public actor Aggregator {
         Task {
             do {
                 let version = try JoinedModel(try await supply.fetch(offer, branches: []), deadline: deadline)
+                // What is answered already is not opened again by shares of the new model.
+                if let last = versions.last { version.table.inheritAnswers(of: last.table) }
                 // Two at most: one that was pushed after another has taken its place before it ever ran.
+                let old = versions.dropLast()
                 versions = versions.suffix(1) + [version]
+                for version in old { settleAll(version) }
                 describe()
                 session.log("joins \(offer.name), too, until all workers run it")
             } catch {
@@ -166,6 +170,7 @@ public actor Aggregator {
         let old = versions.filter { $0 !== newest && .now - ($0.lastUsed ?? started) > Self.oldModelPatience }
         guard !old.isEmpty else { return }
         versions.removeAll { version in old.contains { $0 === version } }
+        for version in old { settleAll(version) }
         session.log("joins \(newest.name) only: nobody runs the model before any more")
         describe()
     }
@@ -247,7 +252,9 @@ public actor Aggregator {
             }
         }
         for (frame, sums) in evicted {
+            if hasFuller(frame, than: version) { continue }
             version.logits = sums
+            closeElsewhere(frame.key, version)
             publish(frame, version)
             drop(
                 "join_overflow",
@@ -296,18 +303,33 @@ public actor Aggregator {
     private func deadlineCame() {
         deadlineTimer = nil
         for version in versions {
-            while let slot = version.table.expired(now: .now) {
-                let key = version.table.frame(in: slot).key
-                let present = version.table.branchesPresent(of: key) ?? 0
-                // While one model takes another's place, the one with more branches answers.
-                if versions.contains(where: { $0 !== version && ($0.table.branchesPresent(of: key) ?? 0) > present }) {
-                    version.table.discard(key)
-                } else {
-                    answer(version, slot)
-                }
-            }
+            while let slot = version.table.expired(now: .now) { settle(version, slot) }
         }
         armDeadline()
+    }
+
+    /// Answers a frame with the branches that there are; while one model takes another's place, in the one that has more of it.
+    private func settle(_ version: JoinedModel, _ slot: Int) {
+        let frame = version.table.frame(in: slot)
+        if hasFuller(frame, than: version) { version.table.discard(frame.key) } else { answer(version, slot) }
+    }
+
+    private func settleAll(_ version: JoinedModel) {
+        while let slot = version.table.anyOpen() { settle(version, slot) }
+    }
+
+    /// Whether another model has a larger part of a frame's branches.
+    private func hasFuller(_ frame: JoinTable.Frame, than version: JoinedModel) -> Bool {
+        let present = frame.branches.nonzeroBitCount
+        return versions.contains { other in
+            other !== version
+                && (other.table.branchesPresent(of: frame.key) ?? 0) * version.branchCount > present * other.branchCount
+        }
+    }
+
+    /// A frame is answered once, in whatever model.
+    private func closeElsewhere(_ key: JoinTable.Key, _ version: JoinedModel) {
+        for other in versions where other !== version { other.table.discard(key) }
     }
 
     /// Answers a frame, and those of its sensor that were only waiting for it.
@@ -321,8 +343,7 @@ public actor Aggregator {
     private func answerAlone(_ version: JoinedModel, _ slot: Int) {
         version.logits.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }
         let frame = version.logits.withUnsafeMutableBufferPointer { version.table.take(slot, addingTo: $0) }
-        // A frame is answered once, in whatever model.
-        if versions.count > 1 { for other in versions where other !== version { other.table.discard(frame.key) } }
+        closeElsewhere(frame.key, version)
         publish(frame, version)
     }
 

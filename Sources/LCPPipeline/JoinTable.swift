@@ -3,7 +3,7 @@
 /// Every branch's share of the logits is kept apart until the frame is answered and then added up in the order of the branches,
 /// so that the same shares give the same bits, in whatever order they came.
 struct JoinTable {
-    /// What identifies a frame. The model is not in it: an aggregator joins one model only.
+    /// What identifies a frame. The model is not in it: each has a table of its own.
     struct Key: Hashable {
         var sensor: String
         var session: UInt64
@@ -246,6 +246,12 @@ struct JoinTable {
         } else if key.session != 0 {
             remember(key)
         }
+    }
+
+    /// Frames that were answered in another table are late here, too.
+    mutating func inheritAnswers(of other: JoinTable) {
+        (closed, forgotten) = (other.closed, other.forgotten)
+        (closedOrder, closedNext) = (other.closedOrder, other.closedNext)
     }
 
     /// How many branches of a frame have come; nil where it does not wait.

@@ -65,7 +65,7 @@ extension TrialRunner {
     func hostile(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {
         try await pipeline.startRoles(workers: 4, branches: 4)
         // A shortened trial is run beside other work, where a thousand a second would be an overload, which is another trial.
-        let rate = 1000 * min(1, max(0.1, scale))
+        let rate = 1000 * min(1, max(0.2, scale))
         let total = Int(100 * scale * rate)
         async let streamed = pipeline.stream("valid", rate: 50, seconds: length(.hostile))
         try await Task.sleep(for: .seconds(2))

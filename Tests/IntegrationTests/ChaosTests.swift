@@ -236,7 +236,11 @@ private func killMosquitto(of broker: TestBroker) {
 
     @Test func aPartitionHeals() async throws {
         let chaos = try Chaos(partitions: [.init(start: 1, duration: 1.5, period: 4)])
-        let client = try await chaos.connect { $0.clientID = "here" }
+        // Nothing may be late enough for the keepalive, whatever else the machine does.
+        let client = try await chaos.connect {
+            $0.clientID = "here"
+            $0.keepalive = 600
+        }
         let direct = try await chaos.broker.connect()
         let messages = try await direct.subscribe(to: "t", options: .init(qos: .atLeastOnce))
         try await client.publish([1], to: "t", qos: .atLeastOnce)

@@ -127,10 +127,50 @@ import Testing
             try await client.publish(TensorMessage.encode(header, tensor), to: topics.input("cam"))
         }
 
+        /// Sends some branches' shares of a frame, as their workers would.
+        func share(_ frame: Int, _ bundle: ModelBundle, _ branches: Range<Int>, of sensor: String = "cam") throws {
+            let network = bundle.network
+            let shape = try #require(Shape([network.classes]))
+            let tensor = try Tensor(
+                dtype: .fp32, shape: shape, bytes: [UInt8](repeating: 0, count: 4 * network.classes))
+            for branch in branches {
+                let header = TensorMessageHeader(
+                    kind: .partialLogits, dtype: .fp32, shape: shape, session: 9, frame: UInt64(frame), captureTime: 0,
+                    branch: UInt16(branch), branchCount: UInt16(network.branches.count), model: bundle.hash, label: -1)
+                try TensorMessage.encode(header, tensor).withUnsafeBytes {
+                    try client.send($0, to: topics.features(branch: branch, sensor: sensor))
+                }
+            }
+        }
+
+        /// Pushes a shipped model and waits until the aggregator joins it, too.
+        func pushToAggregator(_ name: String) async throws {
+            try await push(name)
+            let hash = try ModelBundle(path: "\(Repository.root.path)/Models/\(name)").hash.description
+            try await wait("joins \(name)") { $0["agg"]?.models?.count == 2 && $0["agg"]?.models?.last == hash }
+        }
+
         func push(_ model: String) async throws {
             let outcome = try await run(
                 Repository.lcp, ["model", "push", model, "--broker", broker.url, "--pipeline", "join", "--json"])
             #expect(outcome.status == 0, "\(outcome.errors)")
+        }
+    }
+
+    /// Every prediction that came, by the number of its frame.
+    final class Answers {
+        private let predictions: MQTTSubscription
+        private(set) var found: [Int: [Prediction]] = [:]
+
+        init(_ predictions: MQTTSubscription) { self.predictions = predictions }
+
+        func hear(until frame: Int) async throws {
+            while found[frame] == nil {
+                let message = try await next(predictions)
+                let prediction = try JSONDecoder().decode(Prediction.self, from: Data(message.payload))
+                let number = try #require(Int(prediction.frame))
+                found[number, default: []].append(prediction)
+            }
         }
     }
 
@@ -292,6 +332,51 @@ import Testing
         }
         let found = try await answers
         #expect(found.count == 1500 && found.values.allSatisfy { $0.branches == [0, 1] })
+    }
+
+    /// While models change, a frame's shares come in both, and it is answered once all the same: after it was answered in the
+    /// model before, where too many wait, where a third model comes, and at the end.
+    @Test func aFrameIsAnsweredOnceInWhateverModel() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split2")
+        try devices.start("aggregator", "agg", ["--deadline", "600000"])
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        let answers = Answers(try await devices.client.subscribe(to: devices.topics.predictions))
+        // The test is the workers: it sends shares as it likes.
+        let models = try [2, 4].map { try ModelBundle(path: "\(Repository.root.path)/Models/lenet-split\($0)") }
+        try devices.share(1, models[0], 0..<2)
+        try await answers.hear(until: 1)
+        try await devices.pushToAggregator("lenet-split4")
+        try devices.share(1, models[1], 0..<3)
+        // More than may wait: half of them have more of the one model, half of the other.
+        for frame in 2..<1202 {
+            try devices.share(frame, models[0], 0..<1)
+            try devices.share(frame, models[1], 0..<(frame % 2 == 0 ? 1 : 3))
+            // A broker drops what a slow reader leaves lying: now and then it is waited for.
+            if frame % 50 == 0 {
+                try devices.share(10_000 + frame, models[1], 0..<4, of: "other")
+                try await answers.hear(until: 10_000 + frame)
+            }
+        }
+        try devices.share(2000, models[0], 0..<1)
+        try devices.share(2001, models[1], 0..<4, of: "other")
+        try await answers.hear(until: 2001)
+        #expect(answers.found[2000] == nil)
+        try await devices.pushToAggregator("lenet-split8")
+        try await answers.hear(until: 2000)
+        #expect(devices.stop("agg") == 0)
+        // After everything that the aggregator sent.
+        var last = try #require(answers.found[1]?.first)
+        last.frame = "3000"
+        try await devices.client.publish(
+            Array(try JSONEncoder().encode(last)), to: devices.topics.prediction("cam"))
+        try await answers.hear(until: 3000)
+
+        let twice = answers.found.filter { $0.value.count != 1 }.keys.sorted()
+        #expect(twice.isEmpty, "answered more than once: \(twice)")
+        #expect((2..<1202).filter { answers.found[$0] == nil } == [])
+        #expect((2..<1202).allSatisfy { answers.found[$0]?.first?.branches == ($0 % 2 == 0 ? [0] : [0, 1, 2]) })
+        #expect(answers.found[2000]?.first?.missing == [1])
     }
 
     /// Models with other numbers of branches, more and fewer: dealt out beside the old ones, and no frame is lost.

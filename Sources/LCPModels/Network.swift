@@ -61,7 +61,9 @@ public struct Network: Sendable, Hashable, Codable {
                 "a network splits into 1 to \(BranchedNetwork.maximumBranches) branches, not \(shares.count)")
         }
         for percent in [fattening.convolutions, fattening.fullyConnected] where !Fattening.range.contains(percent) {
-            throw NetworkError("branches are fattened by -90 to 1000 per cent, not \(percent)")
+            throw NetworkError(
+                "branches are fattened by \(Fattening.range.lowerBound) to \(Fattening.range.upperBound) per cent, not \(percent)"
+            )
         }
         guard merge == .concat || Set(shares).count == 1 else {
             throw NetworkError(

@@ -8,32 +8,60 @@ import Testing
         let path = NSTemporaryDirectory() + "lcp-train-\(UUID().uuidString)"
         init() throws { try FileIO.makeFolder(path) }
         deinit { try? FileManager.default.removeItem(atPath: path) }
+
+        /// Files like MNIST's, with few images: a bar for each class. Drawn digits would be looked at 10,000 at a time.
+        func bars(training: Int) throws -> String {
+            func big(_ value: Int) -> [UInt8] {
+                [UInt8(value >> 24), UInt8(value >> 16), UInt8(value >> 8 & 255), UInt8(value & 255)]
+            }
+            try FileIO.makeFolder("\(path)/mnist")
+            for (name, count) in [("train", training), ("t10k", 100)] {
+                var pixels: [UInt8] = []
+                for image in 0..<count {
+                    var noise = UInt32(truncatingIfNeeded: image &* 2_654_435_761 &+ count)
+                    for place in 0..<784 {
+                        noise = noise &* 1_664_525 &+ 1_013_904_223
+                        pixels.append(place / 28 / 2 == image % 10 + 2 ? 200 : UInt8(noise >> 26))
+                    }
+                }
+                try FileIO.write(
+                    [0, 0, 8, 3] + big(count) + big(28) + big(28) + pixels,
+                    to: "\(path)/mnist/\(name)-images-idx3-ubyte")
+                try FileIO.write(
+                    [0, 0, 8, 1] + big(count) + (0..<count).map { UInt8($0 % 10) },
+                    to: "\(path)/mnist/\(name)-labels-idx1-ubyte")
+            }
+            return "mnist:\(path)/mnist"
+        }
     }
 
-    static let words = [
-        "train", "lenet", "--branches", "2", "--data", "drawn:640", "--epochs", "3", "--batch", "32", "--validation",
-        "0.1",
-    ]
+    static func words(_ data: String) -> [String] {
+        [
+            "train", "lenet", "--branches", "2", "--data", data, "--epochs", "3", "--batch", "32", "--validation",
+            "0.1",
+        ]
+    }
 
     /// Killed after its first epoch, and gone on with: the same weights as without.
     @Test func aKilledTrainingGoesOnBitForBit() async throws {
         let folder = try Folder()
-        let whole = try await run(Repository.lcp, Self.words + ["--out", "\(folder.path)/whole"])
+        let words = Self.words(try folder.bars(training: 640))
+        let whole = try await run(Repository.lcp, words + ["--out", "\(folder.path)/whole"])
         #expect(whole.status == 0, "\(whole.errors)")
         #expect(whole.output.contains("epoch 3/3"))
 
         let cut = "\(folder.path)/cut"
-        let process = try Spawned(Repository.lcp, Self.words + ["--out", cut])
+        let process = try Spawned(Repository.lcp, words + ["--out", cut])
         // The line of an epoch is written when its checkpoint is.
         try process.waitForOutput("epoch 1/3")
         kill(process.identifier, SIGKILL)
         #expect(await process.wait() == 128 + SIGKILL)
 
-        let refused = try await run(Repository.lcp, Self.words + ["--out", cut])
+        let refused = try await run(Repository.lcp, words + ["--out", cut])
         #expect(refused.status != 0 && refused.errors.contains("--resume"))
-        let other = try await run(Repository.lcp, Self.words + ["--seed", "2", "--resume", "--out", cut])
+        let other = try await run(Repository.lcp, words + ["--seed", "2", "--resume", "--out", cut])
         #expect(other.status != 0 && other.errors.contains("of another training"))
-        let resumed = try await run(Repository.lcp, Self.words + ["--resume", "--out", cut])
+        let resumed = try await run(Repository.lcp, words + ["--resume", "--out", cut])
         #expect(resumed.status == 0, "\(resumed.errors)")
         #expect(resumed.output.contains("going on after epoch"))
         for file in ["branch-0.safetensors", "branch-1.safetensors", "merge.safetensors"] {
@@ -51,7 +79,8 @@ import Testing
         let taught = try await run(
             Repository.lcp,
             [
-                "train", "lenet", "--branches", "4", "--data", "drawn:320", "--epochs", "1", "--batch", "32",
+                "train", "lenet", "--branches", "4", "--data", try folder.bars(training: 320), "--epochs", "1",
+                "--batch", "32",
                 "--distill", "lenet-split1", "--distill", "lenet-split4", "--out", out,
             ])
         #expect(taught.status == 0, "\(taught.errors)")
@@ -65,7 +94,8 @@ import Testing
 
     @Test func aTrainingThatIsStoppedIsNoSuccess() async throws {
         let folder = try Folder()
-        let process = try Spawned(Repository.lcp, Self.words + ["--epochs", "1000", "--out", "\(folder.path)/cut"])
+        let words = Self.words(try folder.bars(training: 640))
+        let process = try Spawned(Repository.lcp, words + ["--epochs", "1000", "--out", "\(folder.path)/cut"])
         try process.waitForOutput("epoch 1/1000")
         kill(process.identifier, SIGTERM)
         let rest = await process.output.text()
@@ -78,13 +108,14 @@ import Testing
         let folder = try Folder()
         let file = "\(folder.path)/tiny.json"
         let text = """
-            {"name": "tiny", "title": "Tiny", "about": "Two networks.", "data": ["drawn:320"], "preset": "digits",
+            {"name": "tiny", "title": "Tiny", "about": "Two networks.", "data": ["mnist"], "preset": "digits",
              "validation": 0, "seeds": [1, 2], "recipe": {"epochs": 1, "batch_size": 32},
              "runs": [{"name": "whole", "network": "lenet", "paper": 98.76},
                       {"name": "taught", "network": "lenet", "branches": 4, "teacher": "whole",
                        "recipe": {"distillation": 0.5}}]}
             """
         try FileIO.write(Array(text.utf8), to: file)
+        _ = try folder.bars(training: 320)
         let words = ["experiment", file, "--data", folder.path, "--out", "\(folder.path)/out"]
         let one = try await run(Repository.lcp, words + ["--only", "taught", "--seed", "1"])
         #expect(one.status == 0, "\(one.errors)")
@@ -94,7 +125,7 @@ import Testing
         let all = try await run(Repository.lcp, words)
         #expect(all.status == 0, "\(all.errors)")
         #expect(!all.output.contains("taught, seed 1\n") && all.output.contains("taught, seed 2"))
-        #expect(all.output.contains("| whole | drawn | 61706 | 98.76 |"))
+        #expect(all.output.contains("| whole | mnist | 61706 | 98.76 |"))
         struct Report: Decodable {
             struct Result: Decodable { let run: String; let seeds: [Int]; let accuracy: [Estimate] }
             struct Estimate: Decodable { let mean: Double; let standard_error: Double? }

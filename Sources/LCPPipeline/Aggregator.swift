@@ -260,6 +260,7 @@ public actor Aggregator {
                 "join_overflow",
                 "more than \(version.table.maximumOpen) frames wait for branches: the oldest is answered early"
             )
+            answerHeld(after: frame.key)
         }
         switch outcome {
         case .complete(let slot):
@@ -336,8 +337,15 @@ public actor Aggregator {
     private func answer(_ version: JoinedModel, _ slot: Int) {
         let key = version.table.frame(in: slot).key
         answerAlone(version, slot)
+        answerHeld(after: key)
+    }
+
+    /// Answers those of a sensor that were only waiting for a frame, in whatever model.
+    private func answerHeld(after key: JoinTable.Key) {
         guard session.order == .sensor else { return }
-        while let next = version.table.nextHeld(after: key) { answerAlone(version, next) }
+        for version in versions {
+            while let next = version.table.nextHeld(after: key) { answerAlone(version, next) }
+        }
     }
 
     private func answerAlone(_ version: JoinedModel, _ slot: Int) {

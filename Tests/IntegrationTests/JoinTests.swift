@@ -379,6 +379,29 @@ import Testing
         #expect(answers.found[2000]?.first?.missing == [1])
     }
 
+    /// Where too many wait for one frame, that is answered early, and they are with it.
+    @Test func whatWaitsForAFrameIsAnsweredWithIt() async throws {
+        let devices = try await Devices()
+        try devices.start("aggregator", "agg", ["--model", "lenet-split2", "--deadline", "600000"])
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        let answers = Answers(try await devices.client.subscribe(to: devices.topics.predictions))
+        let model = try ModelBundle(path: "\(Repository.root.path)/Models/lenet-split2")
+        try devices.share(1, model, 0..<2)
+        try await answers.hear(until: 1)
+        try devices.share(2, model, 0..<1)
+        for frame in 3..<1027 {
+            try devices.share(frame, model, 0..<2)
+            if frame % 50 == 0 {
+                try devices.share(10_000 + frame, model, 0..<2, of: "other")
+                try await answers.hear(until: 10_000 + frame)
+                #expect(answers.found[2] == nil)
+            }
+        }
+        try await answers.hear(until: 1026)
+        #expect(answers.found[2]?.first?.missing == [1])
+        #expect((3..<1027).allSatisfy { answers.found[$0]?.map(\.missing) == [[]] })
+    }
+
     /// Models with other numbers of branches, more and fewer: dealt out beside the old ones, and no frame is lost.
     @Test func aModelWithOtherBranchesTakesOverWhileFramesCome() async throws {
         let devices = try await Devices()

@@ -28,8 +28,10 @@ public actor Aggregator {
     private let fallback: ModelBundle?
     private let deadline: Duration
     private var supply: ModelSupply?
-    /// The model that frames are joined in; two while one takes the other's place.
+    /// The models that frames are joined in, the newest last: one, and more while that takes the others' place.
     private var versions: [JoinedModel] = []
+    /// The model that was pushed last.
+    private var newest: String?
     private var sources: [String: Source] = [:]
     private var predictionTopics: [String: String] = [:]
     private let started = ContinuousClock.now
@@ -138,19 +140,25 @@ public actor Aggregator {
 
     /// A new model is joined beside the old one; each frame is answered in the first that has all of its branches.
     private func offered(_ offer: ModelOffer) {
-        guard let supply, !versions.isEmpty, !versions.contains(where: { $0.model.description == offer.model }) else {
-            return
+        guard let supply, !versions.isEmpty else { return }
+        newest = offer.model
+        guard !joins(offer) else {
+            sortVersions()
+            return describe()
         }
         session.log("the model \(offer.name) was pushed: getting it")
         Task {
             do {
                 let version = try JoinedModel(try await supply.fetch(offer, branches: []), deadline: deadline)
+                guard !joins(offer) else { return }
                 // What is answered already is not opened again by shares of the new model.
                 if let last = versions.last { version.table.inheritAnswers(of: last.table) }
-                // Two at most: one that was pushed after another has taken its place before it ever ran.
-                let old = versions.dropLast()
-                versions = versions.suffix(1) + [version]
-                for version in old { settleAll(version) }
+                versions.append(version)
+                sortVersions()
+                // Where one is pushed after another, that which nobody runs goes first.
+                while versions.count > Self.maximumVersions, let old = versions.dropLast().min(by: isUsedLess) {
+                    forget([old])
+                }
                 describe()
                 session.log("joins \(offer.name), too, until all workers run it")
             } catch {
@@ -158,6 +166,26 @@ public actor Aggregator {
             }
         }
     }
+
+    private func joins(_ offer: ModelOffer) -> Bool { versions.contains { $0.model.description == offer.model } }
+
+    private func sortVersions() {
+        guard let index = versions.firstIndex(where: { $0.model.description == newest }) else { return }
+        versions.append(versions.remove(at: index))
+    }
+
+    private func isUsedLess(_ one: JoinedModel, _ other: JoinedModel) -> Bool {
+        one.lastUsed ?? started < other.lastUsed ?? started
+    }
+
+    private func forget(_ old: [JoinedModel]) {
+        for version in old {
+            settleAll(version)
+            versions.removeAll { $0 === version }
+        }
+    }
+
+    private static let maximumVersions = 4
 
     private func reconnected() async {
         await supply?.reconnected()
@@ -169,8 +197,7 @@ public actor Aggregator {
         guard versions.count > 1, let newest = versions.last, newest.lastUsed != nil else { return }
         let old = versions.filter { $0 !== newest && .now - ($0.lastUsed ?? started) > Self.oldModelPatience }
         guard !old.isEmpty else { return }
-        versions.removeAll { version in old.contains { $0 === version } }
-        for version in old { settleAll(version) }
+        forget(old)
         session.log("joins \(newest.name) only: nobody runs the model before any more")
         describe()
     }
@@ -264,7 +291,9 @@ public actor Aggregator {
         }
         switch outcome {
         case .complete(let slot):
-            if session.order == .none || version.table.isFirst(slot) {
+            if version.table.dismissLate(slot, now: now) {
+                late(message, header)
+            } else if session.order == .none || isNext(version.table.frame(in: slot).key) {
                 answer(version, slot)
             } else {
                 version.table.hold(slot)
@@ -274,8 +303,12 @@ public actor Aggregator {
         case .duplicate: drop("duplicate", "\(message.topic): frame \(header.frame) came twice")
         // While one model takes another's place, every frame comes in both and is answered in one.
         case .late where versions.count > 1: break
-        case .late: drop("late", "\(message.topic): frame \(header.frame) came after its deadline, or twice")
+        case .late: late(message, header)
         }
+    }
+
+    private func late(_ message: MQTTMessageView, _ header: TensorMessageHeader) {
+        drop("late", "\(message.topic): frame \(header.frame) came after its deadline, or twice")
     }
 
     private func source(of topic: String) -> Source? {
@@ -303,8 +336,10 @@ public actor Aggregator {
 
     private func deadlineCame() {
         deadlineTimer = nil
-        for version in versions {
-            while let slot = version.table.expired(now: .now) { settle(version, slot) }
+        let now = ContinuousClock.now
+        // The oldest first, in whatever model.
+        while let version = versions.min(by: isDueBefore), let slot = version.table.expired(now: now) {
+            settle(version, slot)
         }
         armDeadline()
     }
@@ -312,7 +347,19 @@ public actor Aggregator {
     /// Answers a frame with the branches that there are; while one model takes another's place, in the one that has more of it.
     private func settle(_ version: JoinedModel, _ slot: Int) {
         let frame = version.table.frame(in: slot)
-        if hasFuller(frame, than: version) { version.table.discard(frame.key) } else { answer(version, slot) }
+        if version.table.dismissLate(slot, now: .now) {
+            drop("late", "frame \(frame.key.frame) of \(frame.key.sensor) came after its deadline")
+        } else if hasFuller(frame, than: version) {
+            version.table.discard(frame.key, now: .now)
+        } else {
+            answer(version, slot)
+        }
+    }
+
+    private func isDueBefore(_ one: JoinedModel, _ other: JoinedModel) -> Bool {
+        guard let first = one.table.nextDeadline else { return false }
+        guard let second = other.table.nextDeadline else { return true }
+        return first < second
     }
 
     private func settleAll(_ version: JoinedModel) {
@@ -330,7 +377,7 @@ public actor Aggregator {
 
     /// A frame is answered once, in whatever model.
     private func closeElsewhere(_ key: JoinTable.Key, _ version: JoinedModel) {
-        for other in versions where other !== version { other.table.discard(key) }
+        for other in versions where other !== version { other.table.discard(key, now: .now) }
     }
 
     /// Answers a frame, and those of its sensor that were only waiting for it.
@@ -343,10 +390,20 @@ public actor Aggregator {
     /// Answers those of a sensor that were only waiting for a frame, in whatever model.
     private func answerHeld(after key: JoinTable.Key) {
         guard session.order == .sensor else { return }
-        for version in versions {
-            while let next = version.table.nextHeld(after: key) { answerAlone(version, next) }
-        }
+        while let (version, slot) = nextHeld(after: key) { answerAlone(version, slot) }
     }
+
+    private func nextHeld(after key: JoinTable.Key) -> (JoinedModel, Int)? {
+        for version in versions {
+            if let slot = version.table.nextHeld(after: key), isNext(version.table.frame(in: slot).key) {
+                return (version, slot)
+            }
+        }
+        return nil
+    }
+
+    /// Whether no earlier frame of the sensor waits in any model.
+    private func isNext(_ key: JoinTable.Key) -> Bool { versions.allSatisfy { $0.table.isFirst(key) } }
 
     private func answerAlone(_ version: JoinedModel, _ slot: Int) {
         version.logits.withUnsafeMutableBufferPointer { $0.update(repeating: 0) }

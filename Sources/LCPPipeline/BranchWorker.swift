@@ -339,7 +339,7 @@ public actor BranchWorker {
                 }
                 session.log("runs \(new.manifest.name) now")
             } catch {
-                failed = offer.model
+                if !(error is Superseded) { failed = offer.model }
                 for runner in share.runners.values { await runner.keep(share.bundle.hash) }
                 next = nil
                 await giveUpComing()
@@ -356,7 +356,7 @@ public actor BranchWorker {
         for runner in share.runners.values { try await runner.add(new) }
         session.sendStatus { $0.models = [old, new.hash.description] }
         let hash = new.hash.description
-        try await waitForAll { presence.all(.worker).allSatisfy { $0.claims?.isEmpty != false || $0.runs(hash) } }
+        try await waitForAll(hash) { presence.all(.worker).allSatisfy { $0.claims?.isEmpty != false || $0.runs(hash) } }
         for runner in share.runners.values { await runner.keep(new.hash) }
         share.bundle = new
         next = nil
@@ -369,7 +369,7 @@ public actor BranchWorker {
         (coming, changeFailure) = (new, nil)
         publishClaims()
         assign()
-        try await waitForAll {
+        try await waitForAll(new.model) {
             if let changeFailure { throw changeFailure }
             let parts = presence.all(.worker).map { part(of: $0, in: new)?.serves }
             let served = Set(parts.compactMap { $0 }.joined()).union(new.serves)
@@ -391,16 +391,31 @@ public actor BranchWorker {
     }
 
     /// Waits until the workers and the aggregator are ready for a new model, and for what is in their queues then.
-    private func waitForAll(_ workersAreReady: () throws -> Bool) async throws {
-        guard let offer = await supply?.offer else { return }
+    ///
+    /// - Throws: ``Superseded`` where a newer one was pushed before anybody ran this one alone.
+    private func waitForAll(_ model: String, _ workersAreReady: () throws -> Bool) async throws {
         let start = ContinuousClock.now
         while !isEnding, .now - start < Self.longestChange,
-            try !(workersAreReady() && presence.all(.aggregator).allSatisfy { $0.runs(offer.model) })
+            try !(workersAreReady() && presence.all(.aggregator).allSatisfy { $0.runs(model) })
         {
+            try await checkNewest(model)
             try await Task.sleep(for: .milliseconds(50))
         }
         // What the last one had in its queue when it said so is answered in the old model, too.
         if !isEnding { try await Task.sleep(for: Self.overlap) }
+        try await checkNewest(model)
+    }
+
+    private func checkNewest(_ model: String) async throws(Superseded) {
+        guard let offer = await supply?.offer, offer.model != model,
+            !presence.all(.worker).contains(where: { $0.modelHash == model })
+        else { return }
+        throw Superseded(newer: offer.name)
+    }
+
+    private struct Superseded: Error, CustomStringConvertible {
+        var newer: String
+        var description: String { "\(newer) was pushed after it" }
     }
 
     private static let longestChange = Duration.seconds(30)

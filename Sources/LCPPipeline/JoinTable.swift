@@ -78,6 +78,8 @@ struct JoinTable {
     private var closed: Set<Key> = []
     /// For each stream the highest number that is no longer in ``closed``: up to there, everything is late.
     private var forgotten: [Stream: UInt64] = [:]
+    /// Bare inputs whose shares may still come though they are answered: the branches, bit by bit, and until when.
+    private var owed: [Key: [(branches: UInt64, until: ContinuousClock.Instant)]] = [:]
     private var closedOrder: [Key] = []
     private var closedNext = 0
 
@@ -203,6 +205,45 @@ struct JoinTable {
                 for index in 0..<width { logits[index] += shares[branch * width + index] }
             }
         }
+        let missing = allBranches & ~frame.branches
+        if frame.key.session == 0, missing != 0 {
+            owe(frame.key, missing, until: frame.opened + deadline + Self.longestDelay)
+        }
+        close(slot)
+        return frame
+    }
+
+    private var allBranches: UInt64 { UInt64.max >> UInt64(64 - branchCount) }
+    /// How late a bare input's share may come and is still told from another arrival.
+    private static let longestDelay = Duration.seconds(60)
+    /// The same for the shares of another model, which are computed at the same time.
+    private static let longestLag = Duration.seconds(1)
+
+    private mutating func owe(_ key: Key, _ branches: UInt64, until: ContinuousClock.Instant) {
+        // Endless strangers do not fill the memory.
+        if owed.count >= maximumOpen, owed[key] == nil { owed.removeAll(keepingCapacity: true) }
+        owed[key] = (owed[key] ?? []).suffix(15) + [(branches, until)]
+    }
+
+    /// Forgets a bare input that has only shares which an answered one lacked: they came late, and are no other arrival.
+    ///
+    /// - Returns: whether it was one.
+    mutating func dismissLate(_ slot: Int, now: ContinuousClock.Instant) -> Bool {
+        let frame = slots[slot].frame
+        guard var debts = owed[frame.key] else { return false }
+        debts.removeAll { $0.until < now }
+        let match = debts.firstIndex { frame.branches & ~$0.branches == 0 }
+        if let match {
+            debts[match].branches &= ~frame.branches
+            if debts[match].branches == 0 { debts.remove(at: match) }
+            close(slot)
+        }
+        owed[frame.key] = debts.isEmpty ? nil : debts
+        return match != nil
+    }
+
+    private mutating func close(_ slot: Int) {
+        let frame = slots[slot].frame
         slots[slot].frame.branches = 0
         slots[slot].frame.generation = .max
         free.append(slot)
@@ -218,13 +259,12 @@ struct JoinTable {
             streams[stream]?.removeAll { $0 == frame.key.frame }
             if streams[stream]?.isEmpty == true { streams[stream] = nil }
         }
-        return frame
     }
 
     /// Whether no earlier frame of the sensor waits.
-    func isFirst(_ slot: Int) -> Bool {
-        let key = slots[slot].frame.key
-        return Stream(key).map { streams[$0]?.first == key.frame } ?? true
+    func isFirst(_ key: Key) -> Bool {
+        guard let first = Stream(key).flatMap({ streams[$0]?.first }) else { return true }
+        return key.frame <= first
     }
 
     /// Keeps a complete frame until those before it are answered, at most until its own deadline.
@@ -239,12 +279,15 @@ struct JoinTable {
     }
 
     /// Forgets a frame that was answered elsewhere; shares of it that still come are late.
-    mutating func discard(_ key: Key) {
+    mutating func discard(_ key: Key, now: ContinuousClock.Instant) {
         if let slot = open[key]?.first {
-            var nothing = [Float](repeating: 0, count: width)
-            _ = nothing.withUnsafeMutableBufferPointer { take(slot, addingTo: $0) }
+            let missing = allBranches & ~slots[slot].frame.branches
+            close(slot)
+            if key.session == 0, missing != 0 { owe(key, missing, until: now + Self.longestLag) }
         } else if key.session != 0 {
             remember(key)
+        } else {
+            owe(key, allBranches, until: now + Self.longestLag)
         }
     }
 

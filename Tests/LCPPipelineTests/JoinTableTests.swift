@@ -206,11 +206,12 @@ import Testing
         guard case .complete(let third) = bench.add(1, frame: 3), case .complete(let second) = bench.add(1, frame: 2),
             case .complete(let other) = bench.add(1, frame: 9, sensor: "other")
         else { return #expect(Bool(false)) }
-        #expect(!bench.table.isFirst(third) && !bench.table.isFirst(second) && bench.table.isFirst(other))
+        let keys = [third, second, other].map { bench.table.frame(in: $0).key }
+        #expect(keys.map { bench.table.isFirst($0) } == [false, false, true])
         bench.table.hold(third)
         bench.table.hold(second)
         guard case .complete(let first) = bench.add(1, frame: 1) else { return #expect(Bool(false)) }
-        #expect(bench.table.isFirst(first))
+        #expect(bench.table.isFirst(bench.table.frame(in: first).key))
         let key = bench.take(first).0.key
         var order: [UInt64] = []
         while let next = bench.table.nextHeld(after: key) { order.append(bench.take(next).0.key.frame) }
@@ -225,11 +226,56 @@ import Testing
         #expect(bench.add(0, frame: 1) == .waiting)
         let key = JoinTable.Key(sensor: "cam", session: 5, frame: 1)
         #expect(bench.table.branchesPresent(of: key) == 1)
-        bench.table.discard(key)
+        bench.table.discard(key, now: bench.now)
         #expect(bench.table.openCount == 0 && bench.table.branchesPresent(of: key) == nil)
         #expect(bench.add(1, frame: 1) == .late)
         // Also one that never waited here.
-        bench.table.discard(.init(sensor: "cam", session: 5, frame: 2))
+        bench.table.discard(.init(sensor: "cam", session: 5, frame: 2), now: bench.now)
         #expect(bench.add(0, frame: 2) == .late)
+    }
+
+    /// A bare input has no number. Its last shares, later than the deadline, are no other arrival of the same bytes; one more
+    /// arrival is.
+    @Test func theLateSharesOfABareInputAreNoOtherOne() {
+        var bench = Bench(branches: 4)
+        func expire() -> Int? {
+            bench.now += .milliseconds(101)
+            return bench.table.expired(now: bench.now)
+        }
+        func isLate(_ slot: Int) -> Bool { bench.table.dismissLate(slot, now: bench.now) }
+        for branch in [0, 1] { #expect(bench.add(branch, session: 0) == .waiting) }
+        guard let slot = expire(), !isLate(slot) else { return #expect(Bool(false)) }
+        #expect(bench.take(slot).0.branches == 0b11)
+        for branch in [2, 3] {
+            #expect(bench.add(branch, session: 0) == .waiting)
+            guard let late = expire() else { return #expect(Bool(false)) }
+            let isDismissed = isLate(late)
+            #expect(isDismissed)
+            #expect(bench.table.openCount == 0)
+        }
+        // All are there; the same again is another arrival.
+        #expect(bench.add(2, session: 0) == .waiting)
+        guard let again = expire(), !isLate(again) else { return #expect(Bool(false)) }
+        _ = bench.take(again)
+        // So is one that has a share of what the last had, though others of that are still to come.
+        for branch in [0, 2] { #expect(bench.add(branch, session: 0) == .waiting) }
+        guard let other = expire(), !isLate(other) else { return #expect(Bool(false)) }
+        #expect(bench.take(other).0.branches == 0b101)
+    }
+
+    /// What was answered in another model is dismissed when it comes in this one; not long after, it is another arrival.
+    @Test func aBareInputThatWasAnsweredElsewhereIsDismissedOnce() {
+        var bench = Bench(branches: 2)
+        let key = JoinTable.Key(sensor: "cam", session: 0, frame: 1)
+        for isLate in [true, false] {
+            bench.table.discard(key, now: bench.now)
+            if !isLate { bench.now += .seconds(2) }
+            #expect(bench.add(0, session: 0) == .waiting)
+            guard case .complete(let slot) = bench.add(1, session: 0) else { return #expect(Bool(false)) }
+            let isDismissed = bench.table.dismissLate(slot, now: bench.now)
+            #expect(isDismissed == isLate)
+            if !isLate { _ = bench.take(slot) }
+        }
+        #expect(bench.table.openCount == 0)
     }
 }

@@ -40,6 +40,7 @@ public struct ONNXExport {
             to: path, mark: "model.onnx", isOurs: { $0.hasPrefix("branch-") && $0.hasSuffix(".onnx") }
         ) { folder in
             for branch in network.branches.indices {
+                try Task.checkCancellation()
                 try FileIO.write(try self.branch(branch), to: "\(folder)/branch-\(branch).onnx")
             }
             try FileIO.write(try merge(), to: "\(folder)/merge.onnx")

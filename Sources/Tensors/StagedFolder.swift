@@ -20,6 +20,7 @@ package enum StagedFolder {
         }
         do {
             try make(stage)
+            try Task.checkCancellation()
             let names = try FileIO.list(stage)
             if try !FileIO.exists(path) || FileIO.isEmptyFolder(path) { return try FileIO.rename(stage, to: path) }
             for name in names where name != mark { try FileIO.rename("\(stage)/\(name)", to: "\(path)/\(name)") }

@@ -56,6 +56,8 @@ struct DoctorCommand: AsyncParsableCommand {
                             ? "start one with `lcp broker`, or name yours with --broker mqtt://HOST" : nil))
             }
         }
+        // What a signal cut short is no finding.
+        try Task.checkCancellation()
         if json {
             writeLine(try jsonLine(Report(checks: checks)))
         } else {

@@ -33,7 +33,10 @@ struct RoleOptions: ParsableArguments {
 
 /// The options of the roles that compute.
 struct ModelOptions: ParsableArguments {
-    @Option(help: .setting(.model, "A model bundle: a folder, or the name of one that came with lcp."))
+    @Option(
+        help: .setting(
+            .model, "A model bundle: a folder, or the name of one that came with lcp. What is pushed is not taken then."
+        ))
     var model: String?
 
     @Option(

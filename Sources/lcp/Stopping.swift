@@ -69,9 +69,12 @@ func untilStopped(
     var zero: UInt8 = 0
     _ = write(ends[1], &zero, 1)
     signalPipe.store(-1, ordering: .relaxed)
-    do { try result.get() } catch is CancellationError {
-        guard !outputFailed.load(ordering: .relaxed) else { throw ExitCode.failure }
+    do { try result.get() } catch {
         let signal = stopSignal.load(ordering: .relaxed)
+        // What a signal cuts short may say so in its own words, as a connection that it closed does.
+        let isStopped = signal != 0 && (stop == .cutShort && !(error is ExitCode) || error is MQTTError)
+        guard error is CancellationError || isStopped else { throw error }
+        guard !outputFailed.load(ordering: .relaxed) else { throw ExitCode.failure }
         if stop == .cutShort { throw signal == 0 ? ExitCode.failure : ExitCode(128 + signal) }
     }
     if outputFailed.load(ordering: .relaxed) { throw ExitCode.failure }

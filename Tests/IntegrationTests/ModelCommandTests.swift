@@ -1,5 +1,6 @@
 import Foundation
 import LCPModels
+import MQTT
 import Tensors
 import Testing
 
@@ -306,5 +307,26 @@ import Testing
         #expect(try await push("lenet-split4") == "")
         #expect(try await push(folder.path).contains("lenet-split4 took 28×28×1, and"))
         #expect(try await push("lenet-split2").contains("takes 28×28×1: workers refuse"))
+    }
+
+    /// A push that is stopped takes away what it has sent: no manifest would ever name it.
+    @Test func aPushThatIsStoppedLeavesNothingOnTheBroker() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        let pieces = try await client.subscribe(to: "lcp/push/model/#", options: .init(qos: .atLeastOnce))
+        // Pieces so small that it takes a while.
+        let push = try Spawned(
+            Repository.lcp,
+            [
+                "model", "push", "cifarnet-bn-split8-f75", "--broker", broker.url, "--pipeline", "push", "--chunk",
+                "1024",
+            ])
+        _ = try await next(pieces)
+        kill(push.identifier, SIGTERM)
+        #expect(await push.wait() == 128 + SIGTERM)
+        let kept = try await client.subscribe(to: "lcp/push/model/#", options: .init(qos: .atLeastOnce))
+        // What is kept comes before the answer to this.
+        await kept.end()
+        for try await message in kept { #expect(message.payload.isEmpty, "\(message.topic)") }
     }
 }

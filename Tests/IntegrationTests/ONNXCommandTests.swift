@@ -75,4 +75,22 @@ import Testing
         #expect(full.status == 1 && full.errors.contains("other things"))
         #expect(try ModelCommandTests.contents(folder.path) == before)
     }
+
+    /// What is stopped while it writes leaves neither a half nor its beginnings beside it.
+    @Test(arguments: [SIGINT, SIGTERM])
+    func anExportThatIsStoppedLeavesNothing(signal: Int32) async throws {
+        let folder = ModelCommandTests.Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let export = try Spawned(
+            Repository.lcp, ["model", "export", "cifarnet-bn-split8-f75", "--out", "\(folder.path)/onnx"])
+        let limit = ContinuousClock.now + .seconds(60)
+        while try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty, .now < limit {
+            await Task.yield()
+        }
+        kill(export.identifier, signal)
+        let status = await export.wait()
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        // It may have been done just then.
+        #expect(status == 128 + signal && left.isEmpty || status == 0 && left == ["onnx"], "\(status) \(left)")
+    }
 }

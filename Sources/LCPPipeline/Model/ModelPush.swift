@@ -45,17 +45,28 @@ public enum ModelPush {
         return try await MQTTClient.withConnection(configuration.mqtt) { client in
             let before = try await current(client, topics)
             let replaced = try await describe(before, client, topics)
-            var (sent, messages) = (0, 0)
-            for file in offer.files {
-                let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
-                for chunk in 0..<offer.chunkCount(file) {
-                    let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
-                    try await client.publish(
-                        piece, to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
-                    sent += piece.count
-                    messages += 1
-                    progress(Double(sent) / Double(offer.modelBytes))
+            let beforeFiles = Set(before?.files.map(\.sha256) ?? [])
+            var (sent, pieces, messages) = (0, [String](), 0)
+            do {
+                for file in offer.files {
+                    let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
+                    for chunk in 0..<offer.chunkCount(file) {
+                        let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
+                        let topic = topics.modelBlob(file.sha256, chunk: chunk)
+                        if !beforeFiles.contains(file.sha256) { pieces.append(topic) }
+                        try await client.publish(piece, to: topic, qos: .atLeastOnce, retain: true)
+                        sent += piece.count
+                        messages += 1
+                        progress(Double(sent) / Double(offer.modelBytes))
+                    }
                 }
+            } catch {
+                // Nobody would ever take away what no manifest names.
+                for topic in pieces {
+                    try? client.send(
+                        UnsafeRawBufferPointer(start: nil, count: 0), to: topic, qos: .atLeastOnce, retain: true)
+                }
+                throw error
             }
             try await client.publish(offer.json, to: topics.modelManifest, qos: .atLeastOnce, retain: true)
             var removed = 0

@@ -4,7 +4,7 @@ import LCPONNX
 import LCPPipeline
 import Tensors
 
-struct ModelExportCommand: ParsableCommand {
+struct ModelExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
         abstract: "Write a model bundle as ONNX files, for ONNX Runtime and other tools.",
@@ -48,7 +48,12 @@ struct ModelExportCommand: ParsableCommand {
         var files: [File]
     }
 
-    func run() throws {
+    func run() async throws {
+        let command = self
+        try await untilStopped { try command.export() }
+    }
+
+    private func export() throws {
         let bundle = try ModelBundle.find(model)
         if FileIO.exists("\(out)/model.onnx"), !force {
             throw PipelineError("\(out) holds an export already: name another folder, or give --force to replace it")

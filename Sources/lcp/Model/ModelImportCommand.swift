@@ -5,7 +5,7 @@ import LCPPipeline
 import ONNX
 import Tensors
 
-struct ModelImportCommand: ParsableCommand {
+struct ModelImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
         abstract:
@@ -101,7 +101,12 @@ struct ModelImportCommand: ParsableCommand {
         if let name, name.isEmpty || name.contains("/") { throw ValidationError("--name is a word without /") }
     }
 
-    func run() throws {
+    func run() async throws {
+        let command = self
+        try await untilStopped { try command.importNetwork() }
+    }
+
+    private func importNetwork() throws {
         if let out, FileIO.exists("\(out)/model.json"), !force {
             throw PipelineError(
                 "\(out) holds a model bundle already: name another folder, or give --force to replace it")

@@ -230,7 +230,7 @@ struct JoinTable {
     /// - Returns: whether it was one.
     mutating func dismissLate(_ slot: Int, now: ContinuousClock.Instant) -> Bool {
         let frame = slots[slot].frame
-        guard var debts = owed[frame.key] else { return false }
+        guard frame.key.session == 0, var debts = owed[frame.key] else { return false }
         debts.removeAll { $0.until < now }
         let match = debts.firstIndex { frame.branches & ~$0.branches == 0 }
         if let match {

@@ -428,4 +428,21 @@ import Testing
         #expect(found.count == 1200 && found.values.allSatisfy { $0.missing.isEmpty })
         #expect(Set(found.values.map(\.branches.count)) == [2, 4, 8])
     }
+
+    /// Three at once: what the workers run is joined until they run the last, and no frame is lost.
+    @Test func modelsThatArePushedAtOnceLoseNoFrame() async throws {
+        let devices = try await Devices()
+        try await devices.push("lenet-split4")
+        try devices.start("aggregator", "agg", ["--deadline", "10000"])
+        for name in ["a", "b", "c"] { try devices.start("worker", name) }
+        try await devices.wait("three") { Set(devices.owners($0).values.joined()).count == 3 }
+        try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
+        async let answers = devices.frames(0..<800, every: .milliseconds(5))
+        for model in ["lenet-split8", "lenet-split2", "lenet-split1"] { try await devices.push(model) }
+        try await devices.wait("the last") { known in
+            ["a", "b", "c"].allSatisfy { known[$0]?.branches == 1 && known[$0]?.next == nil }
+        }
+        let found = try await answers
+        #expect(found.count == 800 && found.values.allSatisfy { $0.missing.isEmpty })
+    }
 }

@@ -75,6 +75,8 @@ struct JoinTable {
     private var queue: [(slot: Int, generation: UInt64)] = []
     private var queueHead = 0
     private var nextGeneration: UInt64 = 0
+    /// When a frame last began.
+    private var lastOpened: ContinuousClock.Instant?
     private var closed: Set<Key> = []
     /// For each stream the highest number that is no longer in ``closed``: up to there, everything is late.
     private var forgotten: [Stream: UInt64] = [:]
@@ -119,9 +121,9 @@ struct JoinTable {
             if isClosed(key) { return .late }
             slot = openSlot(key, captureTime, label, now, evict)
         }
-        let offset = branch * width
+        let places = branch * width..<(branch + 1) * width
         slots[slot].shares.withUnsafeMutableBufferPointer {
-            write(UnsafeMutableBufferPointer(rebasing: $0[offset..<offset + width]))
+            write(UnsafeMutableBufferPointer(rebasing: $0[places]))
         }
         slots[slot].frame.branches |= bit
         slots[slot].frame.computeTime = max(slots[slot].frame.computeTime, computeTime)
@@ -142,6 +144,7 @@ struct JoinTable {
             key: key, captureTime: captureTime, label: label, opened: now, computeTime: 0, branches: 0,
             generation: nextGeneration)
         nextGeneration += 1
+        lastOpened = now
         let slot: Int
         if let reused = free.popLast() {
             slot = reused
@@ -218,11 +221,14 @@ struct JoinTable {
     private static let longestDelay = Duration.seconds(60)
     /// The same for the shares of another model, which are computed at the same time.
     private static let longestLag = Duration.seconds(1)
+    private static let longestPause = Duration.milliseconds(250)
+    private static let maximumDebts = 256
 
-    private mutating func owe(_ key: Key, _ branches: UInt64, until: ContinuousClock.Instant) {
+    private mutating func owe(_ key: Key, _ branches: UInt64, until: ContinuousClock.Instant, most: Int = maximumDebts)
+    {
         // Endless strangers do not fill the memory.
         if owed.count >= maximumOpen, owed[key] == nil { owed.removeAll(keepingCapacity: true) }
-        owed[key] = (owed[key] ?? []).suffix(15) + [(branches, until)]
+        owed[key] = (owed[key] ?? []).suffix(most - 1) + [(branches, until)]
     }
 
     /// Forgets a bare input that has only shares which an answered one lacked: they came late, and are no other arrival.
@@ -280,15 +286,13 @@ struct JoinTable {
 
     /// Forgets a frame that was answered elsewhere; shares of it that still come are late.
     mutating func discard(_ key: Key, now: ContinuousClock.Instant) {
-        if let slot = open[key]?.first {
-            let missing = allBranches & ~slots[slot].frame.branches
-            close(slot)
-            if key.session == 0, missing != 0 { owe(key, missing, until: now + Self.longestLag) }
-        } else if key.session != 0 {
-            remember(key)
-        } else {
-            owe(key, allBranches, until: now + Self.longestLag)
-        }
+        let slot = open[key]?.first
+        let missing = allBranches & ~(slot.map { slots[$0].frame.branches } ?? 0)
+        if let slot { close(slot) } else if key.session != 0 { remember(key) }
+        guard key.session == 0, missing != 0 else { return }
+        // A model that nobody runs owes no more than what may just be computed in it.
+        let isRun = lastOpened.map { now - $0 < Self.longestPause } ?? false
+        owe(key, missing, until: now + Self.longestLag, most: isRun ? Self.maximumDebts : 1)
     }
 
     /// Frames that were answered in another table are late here, too.

@@ -278,4 +278,17 @@ import Testing
         }
         #expect(bench.table.openCount == 0)
     }
+
+    /// The same bytes again and again, answered in another model while nobody runs this one: it does not swallow as many later.
+    @Test func aModelThatNobodyRunsOwesLittle() {
+        var bench = Bench(branches: 1)
+        let key = JoinTable.Key(sensor: "cam", session: 0, frame: 1)
+        for _ in 0..<10 { bench.table.discard(key, now: bench.now) }
+        var dismissed = 0
+        for _ in 0..<10 {
+            guard case .complete(let slot) = bench.add(0, session: 0) else { return #expect(Bool(false)) }
+            if bench.table.dismissLate(slot, now: bench.now) { dismissed += 1 } else { _ = bench.take(slot) }
+        }
+        #expect(dismissed == 1)
+    }
 }

@@ -106,8 +106,9 @@ struct SensorCommand: AsyncParsableCommand {
             With --model, frames have the shape of that model, and a name means the label that it has; without, the first name \
             in the alphabet is class 0.
 
-            With --qos 1 every frame is answered: it is kept until its prediction comes, and sent again when a broker was gone. Up \
-            to 1,000 frames or 64 MB are kept; then the oldest are given up and counted.
+            With --qos 1 a broker that goes costs no frame: each is kept until its prediction comes, and sent again when a broker \
+            was gone. Up to 1,000 frames or 64 MB are kept; then the oldest are given up and counted. What a worker that is killed \
+            had taken alone, of one branch only, is not sent again.
 
             Examples:
               lcp sensor --source drawn --rate 10

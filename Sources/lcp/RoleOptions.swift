@@ -51,7 +51,7 @@ struct ModelOptions: ParsableArguments {
     @Option(
         help: .setting(
             .order,
-            "sensor: the predictions of a sensor in the order of its frames; none: each as soon as it is there.",
+            "sensor: the predictions of a sensor in the order of its frames, those of which no branch has come aside; none: each as soon as it is there.",
             valueName: "order"))
     var order: String?
 

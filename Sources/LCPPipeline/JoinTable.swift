@@ -37,6 +37,8 @@ struct JoinTable {
     }
 
     let branchCount: Int
+    /// A bit for each branch.
+    let allBranches: UInt64
     /// The numbers in a share: one for each class.
     let width: Int
     let deadline: Duration
@@ -94,7 +96,8 @@ struct JoinTable {
         self.deadline = deadline
         self.maximumOpen = maximumOpen
         self.maximumClosed = maximumClosed
-        awaited = UInt64.max >> UInt64(64 - branchCount)
+        allBranches = UInt64.max >> UInt64(64 - branchCount)
+        awaited = allBranches
     }
 
     /// Takes a branch's share of a frame.
@@ -210,22 +213,21 @@ struct JoinTable {
         }
         let missing = allBranches & ~frame.branches
         if frame.key.session == 0, missing != 0 {
-            owe(frame.key, missing, until: frame.opened + deadline + Self.longestDelay)
+            owe(frame.key, missing, until: frame.opened + deadline + Self.longestDelay, most: Self.maximumDebts)
         }
         close(slot)
         return frame
     }
 
-    private var allBranches: UInt64 { UInt64.max >> UInt64(64 - branchCount) }
     /// How late a bare input's share may come and is still told from another arrival.
     private static let longestDelay = Duration.seconds(60)
     /// The same for the shares of another model, which are computed at the same time.
     private static let longestLag = Duration.seconds(1)
+    /// A model that began no frame for so long is run by nobody.
     private static let longestPause = Duration.milliseconds(250)
     private static let maximumDebts = 256
 
-    private mutating func owe(_ key: Key, _ branches: UInt64, until: ContinuousClock.Instant, most: Int = maximumDebts)
-    {
+    private mutating func owe(_ key: Key, _ branches: UInt64, until: ContinuousClock.Instant, most: Int) {
         // Endless strangers do not fill the memory.
         if owed.count >= maximumOpen, owed[key] == nil { owed.removeAll(keepingCapacity: true) }
         owed[key] = (owed[key] ?? []).suffix(most - 1) + [(branches, until)]

@@ -7,8 +7,7 @@ final class JoinedModel {
     let name: String
     let model: ModelHash
     let branchCount: Int
-    /// A bit for each branch.
-    var allBranches: UInt64 { UInt64.max >> UInt64(64 - branchCount) }
+    var allBranches: UInt64 { table.allBranches }
     let classes: Int
     /// For each branch: what it sends, how many numbers, and its columns of W where it sends features.
     let outputs: [(kind: TensorMessageHeader.Kind, count: Int, weights: [Float])]

@@ -11,6 +11,10 @@ func system(_ name: String, package: String, pkgConfig: String? = nil) -> Target
     .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
 }
 
+func room(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
+}
+
 let package = Package(
     name: "lcp",
     products: [
@@ -21,8 +25,11 @@ let package = Package(
         .library(name: "LCPModels", targets: ["LCPModels"]),
         .library(name: "LCPONNX", targets: ["LCPONNX"]),
         .library(name: "LCPInference", targets: ["LCPInference"]),
+        .library(name: "LCPEvaluation", targets: ["LCPEvaluation"]),
         .library(name: "LCPTraining", targets: ["LCPTraining"]),
+        .library(name: "LCPWire", targets: ["LCPWire"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
+        .library(name: "LCPSensor", targets: ["LCPSensor"]),
         .library(name: "LCPFuzzing", targets: ["LCPFuzzing"]),
     ],
     dependencies: [
@@ -37,71 +44,118 @@ let package = Package(
         system("CPNG", package: "libpng-dev", pkgConfig: "libpng"),
         system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
+        .systemLibrary(name: "CLinux"),
         system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
         system("CYAML", package: "libyaml-dev", pkgConfig: "yaml-0.1"),
 
-        .target(name: "Charts", swiftSettings: strict),
-        .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
-        .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: strict),
-        .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
-        .target(
-            name: "ONNX",
-            dependencies: ["Tensors", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
-            exclude: ["onnx.proto"], swiftSettings: strict),
-        .target(name: "LCPModels", dependencies: ["Tensors"], swiftSettings: strict),
-        .target(name: "LCPONNX", dependencies: ["ONNX", "LCPModels", "Tensors"], swiftSettings: strict),
+        // What each may use stands in Documentation/architecture.md; `make lint` checks both against the imports.
+        room("Platform", ["CCrypto", "CLinux"]),
+        room("Charts", ["Platform"]),
+        room("Tensors", ["Platform"]),
+        room("MQTT", ["CLinux", "CMosquitto", "Platform"]),
+        room("YAML", ["CYAML"]),
+        room("Images", ["CJPEG", "CPNG", "Platform"]),
+        room(
+            "ONNX", ["Platform", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
+
+        room("LCPModels", ["Platform", "Tensors"]),
+        room("LCPONNX", ["LCPModels", "ONNX", "Platform", "Tensors"]),
         .target(name: "CBranchKernels"),
-        .target(
-            name: "LCPInference", dependencies: ["Tensors", "LCPModels", "CXNNPACK", "CBranchKernels"],
-            swiftSettings: strict),
+        room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels", "Platform", "Tensors"]),
+        room("LCPDatasets", ["CZlib", "Images", "Platform", "Tensors"]),
+        room("LCPEvaluation", ["LCPInference", "LCPModels", "Platform"]),
         .target(name: "CTrainingKernels"),
-        .target(
-            name: "LCPTraining", dependencies: ["LCPModels", "LCPInference", "LCPDatasets", "CTrainingKernels"],
-            swiftSettings: strict),
-        .target(name: "Images", dependencies: ["CJPEG", "CPNG"], swiftSettings: strict),
-        .target(name: "LCPDatasets", dependencies: ["Tensors", "Images", "CZlib"], swiftSettings: strict),
-        .target(
-            name: "LCPPipeline", dependencies: ["MQTT", "YAML", "LCPInference", "Images", "LCPDatasets", "CXXHash"],
-            swiftSettings: strict),
-        .target(name: "LCPChaos", dependencies: ["MQTT", "Tensors"], swiftSettings: strict),
-        .target(
-            name: "LCPFuzzing",
-            dependencies: ["Tensors", "LCPModels", "ONNX", "LCPONNX", "Images", "LCPDatasets", "LCPPipeline", "CZlib"],
-            swiftSettings: strict),
-        .target(
-            name: "LCPTrials", dependencies: ["LCPPipeline", "LCPChaos", "LCPFuzzing"], swiftSettings: strict),
+        room(
+            "LCPTraining",
+            ["CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+
+        room("LCPWire", ["CZlib", "Platform", "Tensors"]),
+        room(
+            "LCPPipeline", ["CXXHash", "Images", "LCPInference", "LCPModels", "LCPWire", "MQTT", "Platform", "Tensors"]
+        ),
+        room(
+            "LCPSensor",
+            ["Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
+        room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
+        room(
+            "LCPLocal",
+            ["LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
+
+        room("FaultInjection", ["MQTT", "Platform"]),
+        room("HostileInputs", ["CZlib", "LCPWire", "Platform", "Tensors"]),
+        room(
+            "ResilienceTrials",
+            [
+                "FaultInjection", "HostileInputs", "LCPDatasets", "LCPEvaluation", "LCPLocal", "LCPModels",
+                "LCPPipeline",
+                "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors",
+            ]),
+        room(
+            "LCPFuzzing",
+            [
+                "HostileInputs", "Images", "LCPDatasets", "LCPModels", "LCPONNX", "LCPPipeline", "LCPWire", "ONNX",
+                "Platform", "Tensors",
+            ]),
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "LCPPipeline", "LCPChaos", "LCPTrials", "LCPTraining", "LCPONNX", "ONNX", "Charts", "Images",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Charts", "FaultInjection", "Images", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPLocal",
+                "LCPModels",
+                "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining", "LCPWire", "MQTT", "ONNX",
+                "Platform",
+                "ResilienceTrials", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
+        .testTarget(name: "PlatformTests", dependencies: ["Platform"]),
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
-        .testTarget(name: "MQTTTests", dependencies: ["MQTT"]),
+        .testTarget(name: "MQTTTests", dependencies: ["MQTT", "Platform"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
         .testTarget(
             name: "ONNXTests",
             dependencies: [
-                "ONNX", "LCPONNX", "LCPModels", "LCPInference", "Tensors",
+                "LCPEvaluation", "LCPInference", "LCPModels", "LCPONNX", "ONNX", "Platform", "Tensors",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
-        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Tensors"]),
+        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Platform", "Tensors"]),
         .testTarget(
-            name: "LCPInferenceTests", dependencies: ["LCPInference", "CBranchKernels", "LCPModels", "Tensors"]),
+            name: "LCPInferenceTests",
+            dependencies: ["CBranchKernels", "LCPInference", "LCPModels", "Platform", "Tensors"]),
         .testTarget(
-            name: "LCPTrainingTests", dependencies: ["LCPTraining", "LCPModels", "Tensors", "CTrainingKernels"]),
-        .testTarget(name: "ImagesTests", dependencies: ["Images", "CZlib"]),
-        .testTarget(name: "LCPDatasetsTests", dependencies: ["LCPDatasets", "Tensors", "CZlib"]),
-        .testTarget(name: "LCPPipelineTests", dependencies: ["LCPPipeline", "LCPModels", "MQTT", "Tensors"]),
-        .testTarget(name: "LCPChaosTests", dependencies: ["LCPChaos", "MQTT", "Tensors"]),
-        .testTarget(name: "LCPFuzzingTests", dependencies: ["LCPFuzzing", "LCPPipeline", "MQTT", "Tensors", "lcp"]),
+            name: "LCPEvaluationTests",
+            dependencies: ["LCPEvaluation", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPTrainingTests",
+            dependencies: [
+                "CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPTraining", "Platform", "Tensors",
+            ]),
+        .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images"]),
+        .testTarget(name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Tensors"]),
+        .testTarget(name: "LCPWireTests", dependencies: ["LCPWire", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPPipelineTests",
+            dependencies: ["LCPInference", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPSensorTests",
+            dependencies: ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform"]),
+        .testTarget(
+            name: "LCPSettingsTests",
+            dependencies: [
+                "LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "lcp",
+            ]),
+        .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),
+        .testTarget(
+            name: "LCPFuzzingTests",
+            dependencies: [
+                "HostileInputs", "LCPFuzzing", "LCPLocal", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors",
+                "lcp",
+            ]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "LCPPipeline", "LCPChaos", "LCPTrials", "LCPModels", "LCPDatasets", "MQTT", "Tensors", "lcp",
+                "FaultInjection", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline", "LCPSettings", "LCPWire",
+                "MQTT",
+                "Platform", "ResilienceTrials", "Tensors", "lcp",
             ]),
     ]
 )

@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// The binary files of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): records of one or two labels and 32 × 32 pixels, plane by plane.
 public enum CIFAR {

@@ -1,5 +1,4 @@
-import Images
-import Tensors
+import Platform
 
 /// Labelled images as folders: one folder for each class, named like it, with JPEG and PNG files in it.
 public struct ClassFolder: Sendable {

@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import Platform
 
 /// Brings a data set onto this machine: downloads, checks and unpacks its archives.
 ///

@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import Platform
 
 /// One file that the system's curl brings, taken up where an earlier download stopped.
 struct Download {

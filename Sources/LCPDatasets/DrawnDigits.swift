@@ -1,5 +1,5 @@
 import Glibc
-import Tensors
+import Platform
 
 /// The built-in sensor: digits that a program draws, in MNIST's format, so that the pipeline works without a data set.
 ///

@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// What was fetched into a folder, kept there as a file that `sha256sum --check` reads, too.
 package struct FetchRecord: Hashable {

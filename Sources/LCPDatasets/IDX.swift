@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// The IDX format of MNIST: big-endian; two zero bytes, a type, the number of dimensions, the dimensions as u32, the data.
 public enum IDX {

@@ -1,5 +1,5 @@
 public import Images
-import Tensors
+import Platform
 
 /// A folder of JPEG and PNG files, in the order of their names.
 public struct ImageFolder: Sendable {

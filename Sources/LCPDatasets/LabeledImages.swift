@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// The size of an image.
 public struct ImageSize: Sendable, Hashable, CustomStringConvertible {

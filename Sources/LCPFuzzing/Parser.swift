@@ -1,4 +1,5 @@
 import Glibc
+public import HostileInputs
 
 /// A parser of bytes that strangers wrote, in the one form that a fuzzer needs.
 public struct Parser: Sendable {

@@ -1,9 +1,11 @@
 import FoundationEssentials
+import HostileInputs
 import Images
 import LCPDatasets
 import LCPModels
 import LCPONNX
 import LCPPipeline
+import LCPWire
 import ONNX
 import Tensors
 
@@ -15,10 +17,10 @@ extension Parser {
         Parser("safetensors", .safetensors, seeds: Seeds.safetensors, read: safetensors),
         Parser("onnx", .onnx, seeds: Seeds.onnx, read: onnx),
         .json("model-manifest", Seeds.manifests) { try ModelBundle.manifest(decoding: $0, name: "model.json") },
-        .json("model-offer", Seeds.offers) { try ModelOffer($0) },
-        .json("role-status", Seeds.statuses) { RoleStatus($0) },
-        .json("flow-plan", Seeds.flowPlans) { FlowPlan($0) },
-        .json("prediction", Seeds.predictions) { Prediction($0) },
+        .json("model-offer", { _ in Seeds.offers }) { try ModelOffer($0) },
+        .json("role-status", { _ in Seeds.statuses }) { RoleStatus($0) },
+        .json("flow-plan", { _ in Seeds.flowPlans }) { FlowPlan($0) },
+        .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },
         Parser("jpeg", .plain, seeds: { $0.files("images", ".jpg") + Seeds.jpegs($0) }, read: image),
         Parser("png", .png, seeds: { $0.files("images", ".png") + Seeds.pngs }, read: image),
         Parser("idx", .plain, seeds: { _ in Seeds.idx }, read: idx),

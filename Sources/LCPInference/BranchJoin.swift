@@ -1,17 +1,17 @@
 import Glibc
-import LCPModels
+package import LCPModels
 
 /// Joins the branches of one image, as the aggregator does.
-struct BranchJoin: Sendable {
-    let branches: Int
-    let classes: Int
-    let bias: [Float]
+package struct BranchJoin: Sendable {
+    package let branches: Int
+    package let classes: Int
+    package let bias: [Float]
     /// What the sum of the shares is multiplied by, by the number of missing branches.
     private let missingScale: [Float]
     /// For each branch that sends features its columns of W, [classes, features]; empty for one that sends partial logits.
     private let weights: [[Float]]
 
-    init(network: BranchedNetwork, merge: LayerParameters, missingScale: [Float]? = nil) throws {
+    package init(network: BranchedNetwork, merge: LayerParameters, missingScale: [Float]? = nil) throws {
         branches = network.branches.count
         classes = network.classes
         bias = merge.bias
@@ -22,7 +22,9 @@ struct BranchJoin: Sendable {
     }
 
     /// Writes a branch's share of the logits, [classes], from what the branch sends.
-    func share(of branch: Int, _ output: UnsafeBufferPointer<Float>, into share: UnsafeMutableBufferPointer<Float>) {
+    package func share(
+        of branch: Int, _ output: UnsafeBufferPointer<Float>, into share: UnsafeMutableBufferPointer<Float>
+    ) {
         let weights = weights[branch]
         guard !weights.isEmpty else {
             for index in share.indices { share[index] = output[index] }
@@ -40,7 +42,7 @@ struct BranchJoin: Sendable {
     /// - Parameters:
     ///   - shares: [branches, classes].
     ///   - missing: a bit for each branch that did not come.
-    func logits(
+    package func logits(
         _ shares: UnsafeBufferPointer<Float>, missing: UInt64, into logits: UnsafeMutableBufferPointer<Float>
     ) {
         logits.update(repeating: 0)
@@ -52,38 +54,5 @@ struct BranchJoin: Sendable {
         let absent = missing.nonzeroBitCount
         let factor = absent < missingScale.count ? missingScale[absent] : 1
         for index in 0..<classes { logits[index] = factor * logits[index] + bias[index] }
-    }
-}
-
-/// What the logits of one image say.
-struct Answer {
-    /// The most probable class, the first of several.
-    let prediction: Int
-    /// Its softmax; not finite where the logits are not.
-    let confidence: Float
-    private let largest: Float
-    private let sum: Float
-
-    init(_ logits: UnsafeBufferPointer<Float>) {
-        var best = 0
-        for index in logits.indices where logits[index] > logits[best] { best = index }
-        let largest = logits[best]
-        var sum: Float = 0
-        for value in logits { sum += expf(value - largest) }
-        (prediction, self.largest, self.sum) = (best, largest, sum)
-        confidence = 1 / sum
-    }
-
-    /// The negative logarithm of the true class's softmax, in nats.
-    func loss(_ truth: Int, _ logits: UnsafeBufferPointer<Float>) -> Double {
-        log(Double(sum)) + Double(largest) - Double(logits[truth])
-    }
-
-    /// How many classes come before the true one: those of larger logits, and of equal ones those with a smaller number.
-    static func rank(of truth: Int, _ logits: UnsafeBufferPointer<Float>) -> Int {
-        let value = logits[truth]
-        return logits.indices.reduce(0) {
-            $0 + (logits[$1] > value || (logits[$1] == value && $1 < truth) ? 1 : 0)
-        }
     }
 }

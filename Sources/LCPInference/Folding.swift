@@ -1,5 +1,3 @@
-import LCPModels
-
 extension BranchGraph {
     /// The same results from fewer and quicker operations.
     func optimized(for kernels: Kernels? = .best) -> BranchGraph {

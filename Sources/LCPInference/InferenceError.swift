@@ -4,7 +4,7 @@ import CXNNPACK
 public struct InferenceError: Error, Hashable, CustomStringConvertible {
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 
     static func inputSize(_ found: Int, expected: Int) -> InferenceError {
         InferenceError("the input has \(found) bytes, the network takes \(expected)")

@@ -1,5 +1,3 @@
-import LCPModels
-
 extension BranchGraph.Operation {
     /// Weights and biases; empty where there are none.
     var constants: (weight: [Float], bias: [Float]) {

@@ -1,5 +1,6 @@
 import LCPModels
 import ONNX
+import Platform
 
 /// A tensor of weights or constants in a graph, perhaps seen through reshapes, a transposition and a cast.
 struct Constant {

@@ -1,6 +1,6 @@
 import LCPModels
 import ONNX
-import Tensors
+import Platform
 
 /// Goes through the nodes of a graph and makes layers of them.
 struct GraphImporter {

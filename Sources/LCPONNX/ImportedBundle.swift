@@ -1,6 +1,6 @@
 public import LCPModels
 import ONNX
-import Tensors
+import Platform
 
 extension ONNXImport {
     /// Writes the network as a model bundle of one branch, the weights a piece at a time; where that fails, nothing is written.

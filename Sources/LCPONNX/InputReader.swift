@@ -1,6 +1,6 @@
 import LCPModels
 import ONNX
-import Tensors
+import Platform
 
 /// Finds the input of a graph and its shape.
 struct InputReader {

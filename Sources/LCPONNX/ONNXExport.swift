@@ -1,6 +1,6 @@
 public import LCPModels
 import ONNX
-import Tensors
+import Platform
 
 /// A model bundle as ONNX files: every branch, the merge, and all of them as one network.
 ///

@@ -1,7 +1,7 @@
+import Platform
 import FoundationEssentials
 public import LCPModels
 public import ONNX
-import Tensors
 
 /// A network with its weights, out of an ONNX model.
 ///

@@ -1,6 +1,5 @@
 import LCPModels
 import ONNX
-import Tensors
 
 /// What changes how a feature map is seen and not what it holds.
 extension GraphImporter {

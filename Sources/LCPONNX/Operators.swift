@@ -1,4 +1,3 @@
-import LCPModels
 import ONNX
 
 extension GraphImporter {

@@ -1,6 +1,6 @@
 import Glibc
 import LCPModels
-import Tensors
+import Platform
 
 /// Turns pixels into what the branches see: normalised, and a little different in every epoch.
 struct ImageLoader {

@@ -1,8 +1,8 @@
 import FoundationEssentials
 public import LCPDatasets
-public import LCPInference
+public import LCPEvaluation
 public import LCPModels
-import Tensors
+import Platform
 
 /// Trainings to compare, written down so that anyone can repeat them: networks, recipes, data and seeds.
 public struct Experiment: Sendable, Decodable {

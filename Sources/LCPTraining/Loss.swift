@@ -1,5 +1,4 @@
 import Glibc
-import LCPModels
 
 /// What a batch should be recognised as.
 struct Targets {

@@ -1,5 +1,5 @@
 public import LCPModels
-import Tensors
+import Platform
 
 /// How long a step of training takes: load, forward, loss, backward and update, on random images.
 public struct StepBenchmark {

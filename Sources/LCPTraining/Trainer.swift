@@ -1,5 +1,6 @@
 import Glibc
 public import LCPModels
+import Platform
 import Tensors
 
 /// Trains all branches of a network together, end to end.

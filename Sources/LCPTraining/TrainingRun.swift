@@ -1,7 +1,7 @@
 public import LCPDatasets
-public import LCPInference
+public import LCPEvaluation
 public import LCPModels
-import Tensors
+import Platform
 
 /// A training from data to bundle: what `lcp train` and `lcp experiment` do.
 public struct TrainingRun: Sendable {

@@ -1,4 +1,4 @@
-import CMosquitto
+import CLinux
 
 extension MQTTClient {
     /// Lets the process keep freed memory for the next message, where its C library is glibc.

@@ -1,4 +1,5 @@
 import Glibc
+public import Platform
 import Synchronization
 
 /// How a subscription is made.
@@ -32,20 +33,16 @@ public final class MQTTClient: Sendable {
     /// The identifier that the broker knows this client by.
     public let clientID: String
     /// The client's thread, as an executor.
-    public let eventLoop: MQTTEventLoop
+    public let eventLoop: EventLoop
     private let connection: MQTTConnection
 
     /// - Throws: ``MQTTError`` where the configuration cannot be used. Nothing is sent yet.
     public init(_ configuration: MQTTConfiguration) throws(MQTTError) {
         self.configuration = configuration
         clientID = configuration.clientID ?? "swift-" + String(UInt64.random(in: 0...UInt64.max), radix: 36)
-        eventLoop = try MQTTEventLoop(name: "mqtt")
+        do { eventLoop = try EventLoop(name: "mqtt") } catch { throw MQTTError(error) }
         let core = eventLoop.core
-        connection = try MQTTConnection(configuration, clientID: clientID, loop: core) { delay, body in
-            let timer = MQTTTimer(deadline: .now + delay, body)
-            core.timers.append(timer)
-            return timer
-        }
+        connection = try MQTTConnection(configuration, clientID: clientID, loop: core) { core.schedule(after: $0, $1) }
     }
 
     deinit { eventLoop.execute { [connection] in connection.close {} } }

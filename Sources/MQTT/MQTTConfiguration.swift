@@ -1,3 +1,5 @@
+import Platform
+
 /// Everything that a client is told before it connects. Only the address has no default.
 public struct MQTTConfiguration: Sendable {
     /// A version of the protocol.

@@ -1,5 +1,7 @@
+import CLinux
 import CMosquitto
 import Glibc
+import Platform
 import Synchronization
 
 /// Counters of a client since it was made.
@@ -20,10 +22,10 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     private let configuration: MQTTConfiguration
     private let clientID: String
     private let loop: EventLoopCore
-    private let scheduler: @Sendable (Duration, @escaping @Sendable () -> Void) -> MQTTTimer
+    private let scheduler: @Sendable (Duration, @escaping @Sendable () -> Void) -> EventLoopTimer
     private var machine: ConnectionMachine
-    private var timer: MQTTTimer?
-    private var miscTimer: MQTTTimer?
+    private var timer: EventLoopTimer?
+    private var miscTimer: EventLoopTimer?
     private var hasConnectedBefore = false
     /// The first call opens a connection to the address, the later ones reopen it.
     private var wasOpened = false
@@ -91,7 +93,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     // Backpressure.
     private var isPaused = false
-    private var pauseTimer: MQTTTimer?
+    private var pauseTimer: EventLoopTimer?
     private var pauseIsOver = false
 
     private var connectCompletion: Completion?
@@ -106,7 +108,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     init(
         _ configuration: MQTTConfiguration, clientID: String, loop: EventLoopCore,
-        scheduler: @escaping @Sendable (Duration, @escaping @Sendable () -> Void) -> MQTTTimer
+        scheduler: @escaping @Sendable (Duration, @escaping @Sendable () -> Void) -> EventLoopTimer
     ) throws(MQTTError) {
         _ = Self.library
         guard let handle = mosquitto_new(clientID, true, nil) else {
@@ -131,7 +133,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     private static let library: Void = { _ = mosquitto_lib_init() }()
 
-    /// Whether ``MQTTTimer``s, jobs and this class share a thread: publishes are written at once there.
+    /// Whether ``EventLoopTimer``s, jobs and this class share a thread: publishes are written at once there.
     var isOnLoop: Bool { loop.isCurrent }
 
     // MARK: Setting up
@@ -293,7 +295,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
                 loop.submit(.work { [self] in step(error.map { .failed($0) } ?? .opened) })
             }
         } catch {
-            loop.submit(.work { [self] in step(.failed(error)) })
+            loop.submit(.work { [self] in step(.failed(MQTTError(error))) })
         }
     }
 

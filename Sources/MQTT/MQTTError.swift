@@ -1,5 +1,6 @@
 import CMosquitto
 import Glibc
+import Platform
 
 /// What went wrong in the client: a kind to decide by, libmosquitto's or the broker's code, and one sentence for people.
 public struct MQTTError: Error, Hashable, CustomStringConvertible {
@@ -45,6 +46,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
         self.rawCode = rawCode
         self.description = description
     }
+
+    init(_ error: SystemError) { self.init(.library, error.description) }
 
     /// What the most usual lines of OpenSSL mean.
     private static func explanation(of line: String) -> String? {

@@ -1,3 +1,5 @@
+import Platform
+
 /// The messages of one subscription, for one consumer.
 ///
 /// The broker is told to stop when the subscription is closed or let go. It comes back by itself after a reconnect. The
@@ -10,9 +12,9 @@ public final class MQTTSubscription: AsyncSequence, Sendable {
     public let filter: String
     let buffer: MessageBuffer
     private let connection: MQTTConnection
-    private let eventLoop: MQTTEventLoop
+    private let eventLoop: EventLoop
 
-    init(filter: String, buffer: MessageBuffer, connection: MQTTConnection, eventLoop: MQTTEventLoop) {
+    init(filter: String, buffer: MessageBuffer, connection: MQTTConnection, eventLoop: EventLoop) {
         self.filter = filter
         self.buffer = buffer
         self.connection = connection

@@ -1,3 +1,4 @@
+import Platform
 /// Topic filters as MQTT defines them (MQTT 5.0, section 4.7).
 public enum TopicFilter {
     /// Whether a topic is in a filter with `+` and `#`. Wildcards at the start do not reach topics that begin with `$`.
@@ -31,9 +32,6 @@ public enum TopicFilter {
     /// Whether `name` can be one level of a topic: not empty, without `/`, `+`, `#`, control characters and U+0000, at most
     /// 128 bytes.
     public static func isValidLevel(_ name: some StringProtocol) -> Bool {
-        (1...128).contains(name.utf8.count)
-            && name.unicodeScalars.allSatisfy {
-                $0.value > 0x20 && $0.value != 0x7F && !"/+#".unicodeScalars.contains($0)
-            }
+        name.isTopicLevel
     }
 }

@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// The attributes of a node, by name and type.
 public struct ONNXAttributes {

@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// The part of a model's graph that one of its outputs needs, in an order in which every node finds its inputs made.
 public struct ONNXGraph {

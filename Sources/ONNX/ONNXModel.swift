@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Glibc
+import Platform
 import SwiftProtobuf
-import Tensors
 
 /// An ONNX file that was opened: its graph in memory, its weights still in the file and read when they are asked for.
 public final class ONNXModel {

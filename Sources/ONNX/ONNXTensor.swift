@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 
 /// A tensor of a model: its dimensions, and its elements, which stay in their file until they are asked for.
 public struct ONNXTensor {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Platform
 
 /// A safetensors file in memory: named tensors, as PyTorch and Hugging Face read and write them.
 ///

@@ -1,3 +1,5 @@
+import Platform
+
 /// Writes a safetensors file a piece at a time, so that no more than a piece of its tensors need be in memory.
 package enum SafetensorsFile {
     /// An FP32 tensor whose elements come when they are written.

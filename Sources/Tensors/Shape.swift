@@ -6,7 +6,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomString
 
     /// The number of dimensions; 0 is a scalar.
     public let rank: Int
-    let storage: SIMD8<UInt32>
+    package let storage: SIMD8<UInt32>
 
     /// A shape of the given dimensions.
     ///
@@ -31,7 +31,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomString
         self.storage = storage
     }
 
-    init(rank: Int, storage: SIMD8<UInt32>) {
+    package init(rank: Int, storage: SIMD8<UInt32>) {
         self.rank = rank
         self.storage = storage
     }

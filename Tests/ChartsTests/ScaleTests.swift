@@ -1,5 +1,6 @@
-@testable import Charts
 import Testing
+
+@testable import Charts
 
 @Suite struct ScaleTests {
     @Test func linearTicksAreNice() {

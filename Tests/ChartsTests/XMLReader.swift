@@ -1,6 +1,7 @@
 import Foundation
-#if canImport(FoundationXML)
 import FoundationXML
+
+#if canImport(FoundationXML)
 #endif
 
 /// What an XML parser makes of a chart: its texts, its elements and their attributes.

@@ -1,8 +1,8 @@
+import FaultInjection
 import Foundation
-import LCPChaos
-import LCPPipeline
+import LCPWire
 import MQTT
-import Tensors
+import Platform
 import Testing
 
 /// A mosquitto, and a proxy before it.

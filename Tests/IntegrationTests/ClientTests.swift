@@ -1,7 +1,7 @@
 import Foundation
-import LCPPipeline
+import LCPLocal
 import MQTT
-import Tensors
+import Platform
 import Testing
 
 @Suite struct ClientTests {

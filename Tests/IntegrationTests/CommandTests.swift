@@ -1,7 +1,8 @@
 import Foundation
 import LCPDatasets
-import LCPPipeline
-import Tensors
+import LCPLocal
+import LCPWire
+import Platform
 import Testing
 
 @Suite struct CommandTests {

@@ -1,7 +1,7 @@
 import Foundation
-import LCPPipeline
-import MQTT
-import Tensors
+import LCPSettings
+import LCPWire
+import Platform
 import Testing
 
 @Suite struct ConfigurationTests {

@@ -1,6 +1,6 @@
 import Foundation
 import LCPDatasets
-import Tensors
+import Platform
 import Testing
 
 @Suite struct FetchTests {

@@ -1,7 +1,8 @@
 import Foundation
 import LCPModels
-import LCPPipeline
+import LCPWire
 import MQTT
+import Platform
 import Tensors
 import Testing
 

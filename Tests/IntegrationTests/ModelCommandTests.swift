@@ -1,7 +1,6 @@
 import Foundation
 import LCPModels
-import MQTT
-import Tensors
+import Platform
 import Testing
 
 @Suite struct ModelCommandTests {

@@ -1,8 +1,8 @@
 import Foundation
 import LCPDatasets
 import LCPModels
-import LCPPipeline
-import MQTT
+import LCPWire
+import Platform
 import Tensors
 import Testing
 

@@ -1,8 +1,9 @@
 import Foundation
 import Glibc
-import LCPPipeline
+import LCPLocal
+import LCPWire
 import MQTT
-import Tensors
+import Platform
 import Testing
 
 /// A mosquitto of the test's own on a free port, gone with its last reference.

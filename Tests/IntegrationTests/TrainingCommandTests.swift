@@ -1,6 +1,6 @@
 import Foundation
 import LCPModels
-import Tensors
+import Platform
 import Testing
 
 @Suite struct TrainingCommandTests {

@@ -1,4 +1,4 @@
-import LCPTrials
+import ResilienceTrials
 import Testing
 
 /// The trials of `lcp chaos promises`, shortened. What they count has to be as promised; how long something takes and how much

@@ -1,5 +1,5 @@
 import CZlib
-import Tensors
+import Platform
 import Testing
 
 @testable import LCPDatasets

@@ -1,5 +1,5 @@
 import LCPDatasets
-import Tensors
+import Platform
 import Testing
 
 @Suite struct LabeledImagesTests {

@@ -1,7 +1,10 @@
 import Foundation
+import HostileInputs
 import LCPFuzzing
+import LCPLocal
 import LCPPipeline
-import MQTT
+import LCPWire
+import Platform
 import Tensors
 import Testing
 

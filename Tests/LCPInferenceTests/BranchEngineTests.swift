@@ -1,9 +1,10 @@
-import Glibc
 import CBranchKernels
-@testable import LCPInference
+import Glibc
 import LCPModels
-import Tensors
+import Platform
 import Testing
+
+@testable import LCPInference
 
 @Suite struct BranchEngineTests {
     /// Our kernels for every vector length that this processor has, and XNNPACK without them.

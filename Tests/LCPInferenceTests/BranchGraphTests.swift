@@ -1,7 +1,8 @@
-@testable import LCPInference
 import LCPModels
-import Tensors
+import Platform
 import Testing
+
+@testable import LCPInference
 
 @Suite struct BranchGraphTests {
     static func graph(_ layers: [Layer], input: FeatureMapShape, head: Bool = false) throws -> BranchGraph {

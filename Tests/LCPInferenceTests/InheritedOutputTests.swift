@@ -1,5 +1,5 @@
 import LCPModels
-import Tensors
+import Platform
 import Testing
 
 @Suite struct InheritedOutputTests {

@@ -1,5 +1,5 @@
 import LCPModels
-import Tensors
+import Platform
 
 /// Random networks of all layers, with odd sizes, skip connections and joins.
 enum RandomNetworks {

@@ -1,7 +1,7 @@
 import Foundation
 import LCPInference
 import LCPModels
-import Tensors
+import Platform
 import Testing
 
 /// The zoo's networks beside PyTorch in double precision: see Tests/Fixtures/make-torch.py.

@@ -1,8 +1,9 @@
 import CBranchKernels
-@testable import LCPInference
 import LCPModels
-import Tensors
+import Platform
 import Testing
+
+@testable import LCPInference
 
 @Suite struct WinogradTests {
     @Test(arguments: BranchEngineTests.kernels.compactMap(\.self))

@@ -1,4 +1,4 @@
-import Tensors
+import Platform
 import Testing
 
 @testable import LCPPipeline

@@ -1,3 +1,5 @@
+import LCPWire
+import Platform
 import Testing
 
 @testable import LCPPipeline

@@ -1,5 +1,6 @@
 import Foundation
 import LCPModels
+import LCPWire
 import Testing
 
 @testable import LCPPipeline

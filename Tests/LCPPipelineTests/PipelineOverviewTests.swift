@@ -1,3 +1,4 @@
+import LCPWire
 import Testing
 
 @testable import LCPPipeline

@@ -1,7 +1,7 @@
 import CTrainingKernels
 import Foundation
 import LCPModels
-import Tensors
+import Platform
 import Testing
 
 @testable import LCPTraining

@@ -1,6 +1,6 @@
 import CTrainingKernels
 import LCPModels
-import Tensors
+import Platform
 import Testing
 
 @testable import LCPTraining

@@ -1,9 +1,9 @@
 import Foundation
 import LCPDatasets
-import LCPInference
+import LCPEvaluation
 import LCPModels
 import LCPTraining
-import Tensors
+import Platform
 import Testing
 
 /// From data to bundle, on drawn digits.

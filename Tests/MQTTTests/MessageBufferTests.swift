@@ -1,3 +1,4 @@
+import Platform
 import Synchronization
 import Testing
 
@@ -118,10 +119,10 @@ import Testing
 
 @Suite struct EventLoopTests {
     actor Counter {
-        nonisolated let loop: MQTTEventLoop
+        nonisolated let loop: EventLoop
         nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
         var count = 0
-        init(_ loop: MQTTEventLoop) { self.loop = loop }
+        init(_ loop: EventLoop) { self.loop = loop }
         func add() {
             #expect(loop.isCurrent)
             count += 1
@@ -129,7 +130,7 @@ import Testing
     }
 
     @Test func anActorLivesOnTheLoopsThread() async throws {
-        let counter = Counter(try MQTTEventLoop(name: "test"))
+        let counter = Counter(try EventLoop(name: "test"))
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<50 { group.addTask { for _ in 0..<100 { await counter.add() } } }
         }
@@ -138,13 +139,13 @@ import Testing
     }
 
     @Test func aTaskMayPreferTheLoop() async throws {
-        let loop = try MQTTEventLoop(name: "test")
+        let loop = try EventLoop(name: "test")
         let isThere = await Task(executorPreference: loop) { loop.isCurrent }.value
         #expect(isThere)
     }
 
     @Test func timersFireInTheirOrderAndCancelledOnesDoNot() async throws {
-        let loop = try MQTTEventLoop(name: "test")
+        let loop = try EventLoop(name: "test")
         let (stream, continuation) = AsyncStream.makeStream(of: Int.self)
         loop.schedule(after: .milliseconds(30)) {
             continuation.yield(2)
@@ -164,7 +165,7 @@ import Testing
             deinit { onDeinit() }
         }
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-        var loop: MQTTEventLoop? = try MQTTEventLoop(name: "test")
+        var loop: EventLoop? = try EventLoop(name: "test")
         let token = Token { continuation.finish() }
         loop?.schedule(after: .seconds(3600)) { _ = token }
         loop = nil

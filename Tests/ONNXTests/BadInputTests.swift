@@ -1,10 +1,11 @@
 import Foundation
 import LCPModels
-@testable import LCPONNX
 import ONNX
+import Platform
 import SwiftProtobuf
-import Tensors
 import Testing
+
+@testable import LCPONNX
 
 /// Files that cannot be used: one sentence each, with the file, the node where it is one, and what is wrong.
 @Suite struct BadInputTests {

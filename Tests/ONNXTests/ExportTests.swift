@@ -1,10 +1,10 @@
 import Foundation
-import LCPInference
 import LCPModels
-@testable import LCPONNX
 import ONNX
-import Tensors
+import Platform
 import Testing
+
+@testable import LCPONNX
 
 @Suite struct ExportTests {
     /// The zoo's kinds of layers, narrow, with random weights and statistics.

@@ -1,7 +1,7 @@
 import LCPModels
 import LCPONNX
 import ONNX
-import Tensors
+import Platform
 import Testing
 
 @Suite struct ImportTests {

@@ -1,10 +1,9 @@
+import LCPEvaluation
 import Foundation
-import LCPInference
 import LCPModels
 import LCPONNX
 import ONNX
 import SwiftProtobuf
-import Tensors
 
 /// The files that Tests/Fixtures/onnx/make-onnx.py makes, and what ONNX Runtime computes with them.
 struct Golden: Sendable, CustomStringConvertible {

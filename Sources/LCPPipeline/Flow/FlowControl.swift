@@ -1,3 +1,6 @@
+import LCPWire
+import Platform
+
 /// Notices that more frames come than the slowest branch can compute, and chooses which ones are: a pure state machine with time
 /// passed in.
 ///

@@ -1,7 +1,6 @@
 import CXXHash
-import MQTT
+import LCPWire
 import Synchronization
-import Tensors
 
 /// Where a worker keeps the pipeline's plan; it is asked about every input before that is copied or decoded.
 final class FlowGate: Sendable {

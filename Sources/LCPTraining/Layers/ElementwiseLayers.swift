@@ -1,5 +1,4 @@
 import CTrainingKernels
-import LCPModels
 
 /// ReLU and ReLU6: min(max(0, x), limit), in the place of its input where nobody else needs that.
 final class ClampLayer: TrainingLayer {

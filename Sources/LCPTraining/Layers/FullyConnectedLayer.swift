@@ -1,5 +1,4 @@
 import CTrainingKernels
-import LCPModels
 
 /// Y = W·X + b, over the CHW-flattened input; also a convolution whose kernel is as large as its input.
 final class FullyConnectedLayer: TrainingLayer {

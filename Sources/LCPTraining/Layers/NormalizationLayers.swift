@@ -1,6 +1,5 @@
 import CTrainingKernels
 import Glibc
-import LCPModels
 
 /// Batch normalisation with the statistics of the whole batch, in whatever number of blocks it lies.
 final class BatchNormalizationLayer: TrainingLayer {

@@ -1,5 +1,4 @@
 import CTrainingKernels
-import LCPModels
 
 final class MaxPoolLayer: TrainingLayer {
     private let kernels: UnsafePointer<lcp_kernels>

@@ -1,5 +1,4 @@
 import CTrainingKernels
-import LCPModels
 
 /// One layer for a batch of fixed size.
 ///

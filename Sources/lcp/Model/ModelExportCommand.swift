@@ -1,8 +1,8 @@
 import ArgumentParser
 import LCPModels
 import LCPONNX
-import LCPPipeline
-import Tensors
+import LCPWire
+import Platform
 
 struct ModelExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

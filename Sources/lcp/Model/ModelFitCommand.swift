@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPInference
 import LCPModels
 
 struct ModelFitCommand: ParsableCommand {

@@ -1,9 +1,9 @@
 import ArgumentParser
 import LCPModels
 import LCPONNX
-import LCPPipeline
+import LCPWire
 import ONNX
-import Tensors
+import Platform
 
 struct ModelImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,5 @@
 import ArgumentParser
 import LCPModels
-import LCPPipeline
 
 struct ModelListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

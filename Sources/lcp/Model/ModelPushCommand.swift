@@ -1,6 +1,7 @@
 import ArgumentParser
 import LCPModels
 import LCPPipeline
+import Platform
 
 struct ModelPushCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

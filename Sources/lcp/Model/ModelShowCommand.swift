@@ -1,7 +1,7 @@
 import ArgumentParser
 import LCPModels
-import LCPPipeline
-import Tensors
+import LCPWire
+import Platform
 
 struct ModelShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 import ArgumentParser
 import LCPModels
-import LCPPipeline
-import Tensors
+import LCPWire
+import Platform
 
 /// A network of the zoo, for other images or classes where they are given, or a model bundle.
 struct NetworkOptions: ParsableArguments {

@@ -1,0 +1,34 @@
+import Glibc
+
+/// What the logits of one image say.
+struct Answer {
+    /// The most probable class, the first of several.
+    let prediction: Int
+    /// Its softmax; not finite where the logits are not.
+    let confidence: Float
+    private let largest: Float
+    private let sum: Float
+
+    init(_ logits: UnsafeBufferPointer<Float>) {
+        var best = 0
+        for index in logits.indices where logits[index] > logits[best] { best = index }
+        let largest = logits[best]
+        var sum: Float = 0
+        for value in logits { sum += expf(value - largest) }
+        (prediction, self.largest, self.sum) = (best, largest, sum)
+        confidence = 1 / sum
+    }
+
+    /// The negative logarithm of the true class's softmax, in nats.
+    func loss(_ truth: Int, _ logits: UnsafeBufferPointer<Float>) -> Double {
+        log(Double(sum)) + Double(largest) - Double(logits[truth])
+    }
+
+    /// How many classes come before the true one: those of larger logits, and of equal ones those with a smaller number.
+    static func rank(of truth: Int, _ logits: UnsafeBufferPointer<Float>) -> Int {
+        let value = logits[truth]
+        return logits.indices.reduce(0) {
+            $0 + (logits[$1] > value || (logits[$1] == value && $1 < truth) ? 1 : 0)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import LCPInference
+import LCPModels
+
+/// The engines of one thread. It is handed to one thread at a time, and so needs no lock.
+final class EvaluationLane: @unchecked Sendable {
+    private let engines: [BranchEngine]
+    private let join: BranchJoin
+    private let shares: UnsafeMutableBufferPointer<Float>
+    private let logits: UnsafeMutableBufferPointer<Float>
+
+    init(bundle: ModelBundle, join: BranchJoin) throws {
+        self.join = join
+        engines = try bundle.network.branches.indices.map { try BranchEngine(bundle: bundle, branch: $0) }
+        shares = .allocate(capacity: join.branches * join.classes)
+        shares.initialize(repeating: 0)
+        logits = .allocate(capacity: join.classes)
+        logits.initialize(repeating: 0)
+    }
+
+    deinit {
+        shares.deallocate()
+        logits.deallocate()
+    }
+
+    /// Runs branches on one image; those that are missing keep the shares of the image before.
+    func run(_ pixels: UnsafeRawBufferPointer, missing: UInt64 = 0) throws {
+        for (branch, engine) in engines.enumerated() where missing & UInt64(1) << UInt64(branch) == 0 {
+            try engine.run(pixels: pixels)
+            let start = branch * join.classes
+            join.share(
+                of: branch, engine.output,
+                into: UnsafeMutableBufferPointer(rebasing: shares[start..<start + join.classes]))
+        }
+    }
+
+    /// The shares of the image that was run last, [branches, classes].
+    var allShares: [Float] { Array(shares) }
+
+    /// The logits of the image that was run last. Valid until the next call.
+    func logits(missing: UInt64) -> UnsafeBufferPointer<Float> {
+        join.logits(UnsafeBufferPointer(shares), missing: missing, into: logits)
+        return UnsafeBufferPointer(logits)
+    }
+
+    /// Evaluates one block of images after the other until none is left or somebody stops the work.
+    ///
+    /// - Parameter blockDone: called after every block.
+    func evaluate(_ work: EvaluationWork, blockDone: () -> Void = {}) -> EvaluationTally {
+        var tally = EvaluationTally(classes: join.classes, subsets: work.masks.count)
+        while let block = work.nextBlock() {
+            for image in work.images(of: block) {
+                guard !work.isStopped else { return tally }
+                do { try evaluate(image, block: block, work, &tally) } catch {
+                    work.fail(error)
+                    return tally
+                }
+                work.imageDone()
+            }
+            blockDone()
+        }
+        return tally
+    }
+
+    private func evaluate(_ image: Int, block: Int, _ work: EvaluationWork, _ tally: inout EvaluationTally) throws {
+        try work.withPixels(of: image) { try run($0) }
+        let truth = work.labels[image]
+        for (index, mask) in work.masks.enumerated() {
+            let logits = logits(missing: mask)
+            let answer = Answer(logits)
+            guard answer.confidence.isFinite else {
+                throw InferenceError(
+                    "image \(image) gives numbers that are not finite: the weights of the model are too large or damaged"
+                )
+            }
+            if index == 0 {
+                tally.add(answer, truth: truth, logits: logits, block: block)
+            } else {
+                tally.add(answer, truth: truth, subset: index)
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import Glibc
+import LCPModels
+import LCPWire
+package import Platform
+
+/// A mosquitto as a child process.
+public final class BrokerProcess: Sendable {
+    package let process: ChildProcess
+    public let host: String
+    public let port: Int
+
+    /// The broker's address as roles take it.
+    public var url: String { "mqtt://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+
+    /// Starts a mosquitto and returns when it takes connections.
+    ///
+    /// - Parameters:
+    ///   - configuration: the text of a mosquitto.conf without listeners; it is handed over in memory.
+    ///   - port: 0 for any free one.
+    ///   - isQuiet: whether its log is thrown away.
+    /// - Throws: ``PipelineError``: no mosquitto, the port is in use.
+    public static func start(
+        configuration: String, host: String = "127.0.0.1", port: Int = 0, isQuiet: Bool = true
+    ) throws -> BrokerProcess {
+        guard let executable = ChildProcess.find("mosquitto") else {
+            throw PipelineError("there is no mosquitto on this machine: install it with `sudo apt install mosquitto`")
+        }
+        // Between finding a free port and mosquitto's taking it, somebody else may: then try the next.
+        var lastError = PipelineError("mosquitto did not start")
+        for _ in 0..<(port == 0 ? 5 : 1) {
+            let chosen = port == 0 ? try freePort(host: host) : port
+            try checkPort(host: host, port: chosen)
+            do {
+                return try BrokerProcess(executable, configuration, host: host, port: chosen, isQuiet: isQuiet)
+            } catch {
+                lastError = error
+            }
+        }
+        throw lastError
+    }
+
+    /// Starts a mosquitto through `lcp broker`, which ends it also where this process is killed.
+    ///
+    /// - Parameter lcp: the path of the program.
+    /// - Throws: ``PipelineError`` where it takes no connections.
+    public static func start(through lcp: String, port: Int = 0) throws -> BrokerProcess {
+        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+        defer { close(null) }
+        var lastError = PipelineError("the broker did not start")
+        for _ in 0..<(port == 0 ? 5 : 1) {
+            let chosen = port == 0 ? try freePort(host: "127.0.0.1") : port
+            let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof"]
+            let process = try ChildProcess(executable: lcp, arguments: arguments, errorOutput: null)
+            do {
+                return try BrokerProcess(process, host: "127.0.0.1", port: chosen)
+            } catch {
+                lastError = error
+            }
+        }
+        throw lastError
+    }
+
+    private convenience init(
+        _ executable: String, _ configuration: String, host: String, port: Int, isQuiet: Bool
+    ) throws(PipelineError) {
+        let text = configuration + "\nlistener \(port) \(host)\n"
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        // Far less than a pipe holds, so this does not wait for the reader.
+        let written = text.utf8CString.withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count - 1) }
+        close(ends[1])
+        defer { close(ends[0]) }
+        guard written == text.utf8.count else { throw PipelineError("the broker's configuration is too long") }
+        let null = isQuiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
+        defer { if null >= 0 { close(null) } }
+        let process: ChildProcess
+        do {
+            process = try ChildProcess(
+                executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: ends[0], errorOutput: null)
+        } catch {
+            throw PipelineError("\(error)")
+        }
+        try self.init(process, host: host, port: port)
+    }
+
+    /// Waits until a process that was started takes connections.
+    private init(_ process: ChildProcess, host: String, port: Int) throws(PipelineError) {
+        self.process = process
+        self.host = host
+        self.port = port
+        let deadline = ContinuousClock.now + .seconds(10)
+        while !Self.connects(host: host, port: port) {
+            if let status = process.poll() {
+                throw PipelineError("mosquitto ended at once with status \(status), on \(host) port \(port)")
+            }
+            guard ContinuousClock.now < deadline else {
+                process.stop()
+                throw PipelineError("mosquitto takes no connections on \(host) port \(port) after 10 s")
+            }
+            usleep(2000)
+        }
+    }
+
+    /// The text of the configuration for one machine that comes with the program, without its listeners.
+    ///
+    /// - Throws: ``PipelineError`` where it is missing.
+    public static func localConfiguration() throws -> String {
+        guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
+            throw PipelineError(
+                "Brokers/local/mosquitto.conf is missing: it stands beside the program, in ../share/lcp, or in LCP_HOME"
+            )
+        }
+        return try configuration(file: file)
+    }
+
+    /// The text of a configuration without its listeners.
+    public static func configuration(file: String) throws -> String {
+        let text = String(decoding: try FileIO.read(file, limit: 32_768), as: UTF8.self)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("listener") }
+            .joined(separator: "\n")
+    }
+
+    // MARK: Ports
+
+    private static func withAddress<Result>(
+        _ host: String, _ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t, Int32) throws -> Result
+    ) throws -> Result {
+        var hints = addrinfo()
+        hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, "\(port)", &hints, &list) == 0, let found = list, let address = found.pointee.ai_addr
+        else {
+            throw PipelineError(
+                "\(host.debugDescription) is not an address of this machine: write for example 127.0.0.1 or 0.0.0.0")
+        }
+        defer { freeaddrinfo(list) }
+        let descriptor = socket(found.pointee.ai_family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw PipelineError("cannot make a socket: \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        return try body(UnsafePointer(address), found.pointee.ai_addrlen, descriptor)
+    }
+
+    package static func freePort(host: String) throws -> Int {
+        try withAddress(host, 0) { address, length, descriptor in
+            guard bind(descriptor, address, length) == 0 else {
+                throw PipelineError("cannot find a free port on \(host): \(String(cString: strerror(errno)))")
+            }
+            var bound = sockaddr_storage()
+            var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            return withUnsafeMutableBytes(of: &bound) { bytes in
+                getsockname(descriptor, bytes.assumingMemoryBound(to: sockaddr.self).baseAddress, &size)
+                // The port lies at the same place for IPv4 and IPv6.
+                return Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+            }
+        }
+    }
+
+    private static func checkPort(host: String, port: Int) throws {
+        try withAddress(host, port) { address, length, descriptor in
+            var one: Int32 = 1
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+            guard bind(descriptor, address, length) != 0 else { return }
+            switch errno {
+            case EADDRINUSE:
+                throw PipelineError(
+                    "port \(port) on \(host) is in use: another broker may be running; choose one with --port")
+            case EACCES: throw PipelineError("port \(port) needs more rights: choose one above 1023 with --port")
+            case EADDRNOTAVAIL: throw PipelineError("\(host) is not an address of this machine")
+            default: throw PipelineError("cannot listen on \(host) port \(port): \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    private static func connects(host: String, port: Int) -> Bool {
+        // To every address means also to this machine's own.
+        let target = host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host
+        return (try? withAddress(target, port) { connect($2, $0, $1) == 0 }) ?? false
+    }
+}

@@ -1,0 +1,260 @@
+import Glibc
+public import LCPModels
+import LCPSensor
+import LCPSettings
+import LCPWire
+import MQTT
+import Platform
+import Synchronization
+
+/// A whole pipeline on this machine: a broker, a process for each branch, an aggregator and a sensor, all of them children of
+/// this one, that talk through the broker only.
+public final class Demo: Sendable {
+    public struct Options: Sendable {
+        /// A bundle's folder, or the name of one that came with lcp.
+        public var model = "lenet-split4"
+        /// Where frames come from, see ``FrameSource/forms``; all but standard input.
+        public var source = "drawn"
+        /// The most frames.
+        public var frames = 300
+        public var rate = 30.0
+        public var pipeline = "demo"
+        public var deadline = 100.0
+
+        public init() {}
+    }
+
+    /// Something to tell.
+    public enum Event: Sendable {
+        /// What is being done, in words.
+        case step(String)
+        /// Many times a second while frames flow.
+        case tick(DemoTracker)
+    }
+
+    private struct Child {
+        var name: String
+        var process: ChildProcess
+        /// Its standard error: a file without a name, gone with the last descriptor.
+        var log: Int32
+    }
+
+    /// The model that runs.
+    public let model: ModelManifest
+    private let options: Options
+    private let executable: String
+    private let tracker = Mutex(DemoTracker())
+    /// What the sensor does, in words.
+    private let sight: String
+
+    private var branches: Int { model.network.branches.count }
+
+    /// - Throws: ``PipelineError`` where this program cannot find itself, the model is not there, or the source does not fit it;
+    ///   `DatasetError` where the source cannot be read.
+    public init(options: Options) throws {
+        guard let executable = ShippedFiles.executablePath else {
+            throw PipelineError("/proc is not mounted: lcp cannot find itself")
+        }
+        model = try ModelBundle.find(options.model).manifest
+        let source = try FrameSource(options.source, seed: 0)
+        if case .standardInput = source {
+            throw PipelineError("a demo has no standard input: start the roles yourself, or name another --source")
+        }
+        try source.check(fits: model)
+        var options = options
+        options.frames = min(options.frames, source.count ?? options.frames)
+        if case .drawn = source {
+            sight = "draws \(options.frames) digits"
+        } else {
+            sight = "shows \(options.frames) picture\(options.frames == 1 ? "" : "s")"
+        }
+        self.options = options
+        self.executable = executable
+    }
+
+    /// Runs until all frames are answered, or the task is cancelled; leaves nothing behind.
+    ///
+    /// - Throws: ``PipelineError`` where a child does not start or ends early.
+    public func run(_ report: @Sendable (Event) -> Void) async throws -> DemoSummary {
+        var children: [Child] = []
+        defer {
+            for child in children.reversed() { child.process.ask() }
+            for child in children.reversed() {
+                child.process.stop()
+                close(child.log)
+            }
+        }
+        report(.step("starting a broker"))
+        let (broker, client) = try await startBroker()
+        children.append(broker)
+        let url = client.configuration.address.description
+        report(.step("the broker listens on \(url)"))
+        let topics = try Topics(pipeline: options.pipeline)
+        // One subscription for everything, so that a frame always comes before its prediction.
+        let messages = try await client.subscribe(
+            to: "\(topics.root)/#", buffer: .init(maximumMessages: 100_000, maximumBytes: 256 << 20))
+        let follower = Task { await follow(messages, topics) }
+        defer { follower.cancel() }
+
+        report(.step("starting \(branches) worker\(branches == 1 ? "" : "s") and the aggregator"))
+        let common = ["--broker", url, "--pipeline", options.pipeline, "--stop-at-eof"]
+        let model = ["--model", options.model]
+        for branch in 0..<branches {
+            children.append(
+                try spawn(
+                    "worker \(branch)",
+                    ["worker", "--branch", "\(branch)", "--name", "branch-\(branch)"] + model + common))
+        }
+        children.append(
+            try spawn(
+                "aggregator",
+                ["aggregator", "--name", "aggregator", "--deadline", "\(options.deadline)"] + model + common))
+        try await wait(for: "the workers and the aggregator", seconds: 30, children) { tracker in
+            (0..<branches).allSatisfy { tracker.workers[$0]?.state == .ready }
+                && tracker.aggregator?.state == .ready
+        }
+        report(.step("all are ready: the sensor \(sight), \(options.rate) a second"))
+        children.append(
+            try spawn(
+                "sensor",
+                [
+                    "sensor", "--source", options.source, "--name", "camera", "--count", "\(options.frames)", "--rate",
+                    "\(options.rate)",
+                ]
+                    + model + common))
+
+        let complaint = try await followFrames(children, report)
+        await client.close()
+        let seen = tracker.withLock { $0 }
+        return DemoSummary(
+            model: self.model.name, frames: seen.frames, predictions: seen.predictions, lost: seen.lost,
+            accuracy: seen.judged > 0 ? seen.accuracy : nil, latencyP50: seen.latency(50),
+            latencyP99: seen.latency(99), framesPerSecond: seen.framesPerSecond, branches: branches,
+            complaint: complaint)
+    }
+
+    /// Reports until every frame has its answer, the sensor being done.
+    ///
+    /// - Returns: what the sensor said last, where it sent frames and still had to complain.
+    private func followFrames(_ children: [Child], _ report: (Event) -> Void) async throws -> String? {
+        var sensorEnded: ContinuousClock.Instant?
+        var complaint: String?
+        while !Task.isCancelled {
+            let seen = tracker.withLock { $0 }
+            report(.tick(seen))
+            if let sensor = children.last, let status = sensor.process.poll() {
+                if status != 0, seen.frames == 0 { throw failure(sensor, status) }
+                if status != 0, complaint == nil { complaint = lastLine(sensor) }
+                sensorEnded = sensorEnded ?? .now
+            }
+            if let sensorEnded {
+                // The last frame may wait for its deadline; after that nothing comes any more.
+                let patience = Duration.milliseconds(Int64(options.deadline) + 1000)
+                if seen.frames >= options.frames && seen.lost == 0 || ContinuousClock.now - sensorEnded > patience {
+                    return complaint
+                }
+            }
+            // A worker may be gone: that is what the pipeline is made for. Without broker or aggregator it is over.
+            for child in [children.first, children.first { $0.name == "aggregator" }] {
+                if let child, let status = child.process.poll() { throw failure(child, status) }
+            }
+            try? await Task.sleep(for: .milliseconds(66))
+        }
+        return complaint
+    }
+
+    private func follow(_ messages: MQTTSubscription, _ topics: Topics) async {
+        do {
+            for try await message in messages {
+                let kind = message.topic.dropFirst(topics.root.count + 1).prefix { $0 != "/" }
+                switch kind {
+                case "input": tracker.withLock { $0.input(message.payload) }
+                case "prediction":
+                    tracker.withLock {
+                        $0.prediction(message.payload, now: message.received, wallClock: wallClockNanoseconds())
+                    }
+                case "status": tracker.withLock { $0.status(message.payload) }
+                default: break
+                }
+            }
+        } catch {}
+    }
+
+    private func startBroker() async throws -> (Child, MQTTClient) {
+        var lastError: any Error = PipelineError("the broker did not start")
+        for _ in 0..<5 {
+            let port = try BrokerProcess.freePort(host: "127.0.0.1")
+            let child = try spawn("broker", ["broker", "--port", "\(port)", "--quiet", "--stop-at-eof"])
+            let deadline = ContinuousClock.now + .seconds(10)
+            while ContinuousClock.now < deadline {
+                if let status = child.process.poll() {
+                    lastError = failure(child, status)
+                    close(child.log)
+                    break
+                }
+                var configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
+                configuration.clientID = "lcp-demo-\(getpid())"
+                let client = try MQTTClient(configuration)
+                do {
+                    try await client.connect()
+                    return (child, client)
+                } catch {
+                    lastError = error
+                    do { try await Task.sleep(for: .milliseconds(10)) } catch {
+                        child.process.stop()
+                        close(child.log)
+                        throw error
+                    }
+                }
+            }
+            if child.process.poll() == nil {
+                child.process.stop()
+                close(child.log)
+            }
+        }
+        throw lastError
+    }
+
+    private func wait(
+        for what: String, seconds: Int, _ children: [Child], until isDone: (borrowing DemoTracker) -> Bool
+    ) async throws {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while !tracker.withLock({ isDone($0) }) {
+            for child in children {
+                if let status = child.process.poll() { throw failure(child, status) }
+            }
+            guard ContinuousClock.now < deadline else {
+                throw PipelineError("\(what) were not ready after \(seconds) s")
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    private func spawn(_ name: String, _ arguments: [String]) throws -> Child {
+        let log = open("/tmp", Int32(O_RDWR) | Int32(__O_TMPFILE) | O_DIRECTORY | O_CLOEXEC, 0o600)
+        do {
+            return Child(
+                name: name,
+                process: try ChildProcess(
+                    executable: executable, arguments: arguments, errorOutput: log,
+                    hiding: Setting.environmentVariables),
+                log: log)
+        } catch {
+            if log >= 0 { close(log) }
+            throw error
+        }
+    }
+
+    /// What a child said last, as an error.
+    private func failure(_ child: Child, _ status: Int32) -> PipelineError {
+        PipelineError("the \(child.name) ended early with status \(status)\(lastLine(child).map { ": \($0)" } ?? "")")
+    }
+
+    private func lastLine(_ child: Child) -> String? {
+        var text = [UInt8](repeating: 0, count: 4096)
+        let size = lseek(child.log, 0, SEEK_END)
+        let count = pread(child.log, &text, text.count, max(0, size - 4096))
+        let lines = String(decoding: text.prefix(max(0, count)), as: UTF8.self).split(separator: "\n")
+        return lines.last.map { String($0.hasPrefix("Error: ") ? $0.dropFirst(7) : $0) }
+    }
+}

@@ -1,0 +1,255 @@
+import Glibc
+public import LCPModels
+import LCPSettings
+import LCPWire
+import MQTT
+import Platform
+
+/// Measures what the pipeline's messages cost beside the same pattern in bare C: same broker, same transport, same bytes, in
+/// turns in one run, so that a busy machine is busy for both.
+public final class MessageBenchmark: Sendable {
+    /// What is measured.
+    public struct Case: Sendable, Hashable {
+        public var branches: Int
+        /// The bytes of an input's pixels.
+        public var input: FeatureMapShape
+        /// Frames in flight.
+        public var window: Int
+        /// Whether the branches compute (LeNet's shares); otherwise they answer with zeros.
+        public var computes = false
+        /// Whether inputs are bare bytes in place of tensor messages.
+        public var isBare = false
+
+        public init(branches: Int, input: FeatureMapShape, window: Int, computes: Bool = false, isBare: Bool = false) {
+            self.branches = branches
+            self.input = input
+            self.window = window
+            self.computes = computes
+            self.isBare = isBare
+        }
+    }
+
+    /// Medians over the rounds, and the median of the rounds' ratios.
+    public struct Result: Sendable, Codable {
+        public var branches: Int
+        public var inputBytes: Int
+        public var inFlight: Int
+        public var computes: Bool
+        public var latencyMicroseconds: Double
+        public var baselineLatencyMicroseconds: Double
+        /// lcp's latency by the baseline's: below 1 lcp is faster.
+        public var latencyRatio: Double
+        public var framesPerSecond: Double
+        public var baselineFramesPerSecond: Double
+        /// lcp's frames per second by the baseline's: above 1 lcp is faster.
+        public var framesRatio: Double
+        public var rounds: Int
+
+        enum CodingKeys: String, CodingKey {
+            case branches, computes, rounds
+            case inputBytes = "input_bytes"
+            case inFlight = "in_flight"
+            case latencyMicroseconds = "latency_p50_us"
+            case baselineLatencyMicroseconds = "baseline_latency_p50_us"
+            case latencyRatio = "latency_ratio"
+            case framesPerSecond = "frames_per_s"
+            case baselineFramesPerSecond = "baseline_frames_per_s"
+            case framesRatio = "frames_ratio"
+        }
+    }
+
+    private struct Figures {
+        var latency: Double
+        var frames: Double
+    }
+
+    private let baseline: String
+    private let executable: String
+    private let rounds: Int
+    private let frames: Int
+
+    /// - Parameters:
+    ///   - baseline: the path of `bare-mqtt`.
+    ///   - rounds: how often each side is measured, in turns.
+    ///   - frames: per measurement.
+    /// - Throws: ``PipelineError`` where a program is missing.
+    public init(baseline: String, rounds: Int, frames: Int) throws {
+        guard access(baseline, X_OK) == 0 else {
+            throw PipelineError(
+                "there is no program \(baseline): build it with `swift build -c release` in Benchmarks/")
+        }
+        guard let executable = ShippedFiles.executablePath else {
+            throw PipelineError("/proc is not mounted: lcp cannot find itself")
+        }
+        self.baseline = baseline
+        self.executable = executable
+        self.rounds = rounds
+        self.frames = frames
+    }
+
+    /// Measures one case.
+    ///
+    /// - Throws: ``PipelineError`` where a process fails.
+    public func run(_ test: Case, progress: (Int) -> Void) async throws -> Result {
+        let broker = try BrokerProcess.start(through: executable)
+        defer { broker.process.stop() }
+        let folder = "/tmp/lcp-bench-\(getpid())"
+        defer { Self.removeBundle(folder) }
+        let bundle = try Self.makeBundle(test, at: folder)
+        let answerBytes = TensorMessage.size(dataSize: try bundle.network.outputCount(of: 0) * 4)
+
+        var children: [ChildProcess] = []
+        defer { for child in children.reversed() { child.stop() } }
+        try await startRoles(test, model: folder, broker: broker, into: &children)
+        try startBaseline(test, answerBytes: answerBytes, broker: broker, into: &children)
+
+        var (ours, theirs): ([Figures], [Figures]) = ([], [])
+        // One round to warm both up, which does not count.
+        for round in 0...rounds {
+            try Task.checkCancellation()
+            progress(round)
+            let first = try measure(root: round % 2 == 0 ? "lcp/bench" : "bare/bench", test, broker)
+            let second = try measure(root: round % 2 == 0 ? "bare/bench" : "lcp/bench", test, broker)
+            guard round > 0 else { continue }
+            ours.append(round % 2 == 0 ? first : second)
+            theirs.append(round % 2 == 0 ? second : first)
+        }
+        let pairs = zip(ours, theirs)
+        return Result(
+            branches: test.branches, inputBytes: test.input.elementCount, inFlight: test.window,
+            computes: test.computes,
+            latencyMicroseconds: Self.median(ours.map(\.latency)),
+            baselineLatencyMicroseconds: Self.median(theirs.map(\.latency)),
+            latencyRatio: Self.median(pairs.map { $0.latency / $1.latency }),
+            framesPerSecond: Self.median(ours.map(\.frames)),
+            baselineFramesPerSecond: Self.median(theirs.map(\.frames)),
+            framesRatio: Self.median(pairs.map { $0.frames / $1.frames }), rounds: rounds)
+    }
+
+    /// A model of random weights: LeNet where the input has its shape, otherwise one that is nothing but its input's size.
+    private static func makeBundle(_ test: Case, at folder: String) throws -> ModelBundle {
+        let network: BranchedNetwork
+        if test.input == Network.lenet.input {
+            network = try Network.lenet.split(into: test.branches)
+        } else {
+            let layers: [Layer] = [.maxPool(size: 16, stride: 16), .fullyConnected(outputs: 16), .relu]
+            network = BranchedNetwork(
+                base: "bench", input: test.input, branches: Array(repeating: layers, count: test.branches), classes: 10,
+                merge: .concat)
+        }
+        var random = SeededGenerator(seed: 1)
+        let channels = test.input.channels
+        return try ModelBundle.write(
+            name: "bench", network: network, parameters: try .random(for: network, using: &random),
+            preprocessing: .init(
+                mean: Array(repeating: 0.5, count: channels), standardDeviation: Array(repeating: 0.5, count: channels)),
+            labels: (0..<10).map { "\($0)" }, to: folder)
+    }
+
+    private static func removeBundle(_ folder: String) {
+        if let directory = opendir(folder) {
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if name != ".", name != ".." { unlink("\(folder)/\(name)") }
+            }
+            closedir(directory)
+        }
+        rmdir(folder)
+    }
+
+    private func startRoles(_ test: Case, model: String, broker: BrokerProcess, into children: inout [ChildProcess])
+        async throws
+    {
+        var configuration = MQTTConfiguration(address: .tcp(host: broker.host, port: broker.port))
+        configuration.clientID = "lcp-bench"
+        let client = try MQTTClient(configuration)
+        try await client.connect()
+        let topics = try Topics(pipeline: "bench")
+        let statuses = try await client.subscribe(to: topics.statuses)
+        let common = ["--broker", broker.url, "--pipeline", "bench", "--stop-at-eof", "--model", model]
+        for branch in 0..<test.branches {
+            children.append(
+                try ChildProcess(
+                    executable: executable,
+                    arguments: ["worker", "--branch", "\(branch)", "--name", "\(branch)"] + common
+                        + (test.computes ? [] : ["--no-compute"]), errorOutput: Self.null,
+                    hiding: Setting.environmentVariables))
+        }
+        children.append(
+            try ChildProcess(
+                executable: executable, arguments: ["aggregator", "--deadline", "10000", "--name", "a"] + common,
+                errorOutput: Self.null, hiding: Setting.environmentVariables))
+        var ready: Set<String> = []
+        for try await message in statuses {
+            if let status = RoleStatus(message.payload), status.state == .ready {
+                ready.insert("\(status.role)\(status.id)")
+            }
+            if ready.count == test.branches + 1 { break }
+        }
+        await client.close()
+    }
+
+    private func startBaseline(
+        _ test: Case, answerBytes: Int, broker: BrokerProcess, into children: inout [ChildProcess]
+    ) throws {
+        func start(_ arguments: [String]) throws {
+            var ends: [Int32] = [-1, -1]
+            guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe") }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            defer { close(ends[0]) }
+            children.append(try ChildProcess(executable: baseline, arguments: arguments, output: ends[1]))
+            close(ends[1])
+            var byte: UInt8 = 0
+            guard read(ends[0], &byte, 1) == 1 else { throw PipelineError("bare-mqtt \(arguments[0]) did not start") }
+        }
+        let place = [broker.host, "\(broker.port)", "bare/bench"]
+        for branch in 0..<test.branches { try start(["worker"] + place + ["\(branch)", "\(answerBytes)"]) }
+        // As many bytes as a prediction of ten classes.
+        try start(["aggregator"] + place + ["\(test.branches)", "256"])
+    }
+
+    private func measure(root: String, _ test: Case, _ broker: BrokerProcess) throws -> Figures {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[0]) }
+        let child = try ChildProcess(
+            executable: baseline,
+            arguments: [
+                "client", broker.host, "\(broker.port)", root, "\(frames)", "\(test.window)",
+                "\(test.input.elementCount)",
+                test.isBare ? "bare" : "tensor", "\(test.input.height)", "\(test.input.width)",
+                "\(test.input.channels)",
+            ], output: ends[1])
+        close(ends[1])
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 256)
+        while true {
+            let count = read(ends[0], &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            bytes += chunk[..<count]
+        }
+        let status = child.stop()
+        let text = String(decoding: bytes, as: UTF8.self)
+        func number(_ name: String) -> Double? {
+            guard let range = text.firstRange(of: "\"\(name)\":") else { return nil }
+            return Double(text[range.upperBound...].prefix { "0123456789.".contains($0) })
+        }
+        guard status == 0, let latency = number("latency_p50_us"), let frames = number("frames_per_s") else {
+            throw PipelineError("the measuring client ended with status \(status) on \(root)")
+        }
+        return Figures(latency: latency, frames: frames)
+    }
+
+    private static let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
+
+    static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        guard let last = sorted.last else { return 0 }
+        let middle = sorted.count / 2
+        return sorted.count % 2 == 1 ? sorted[middle] : middle > 0 ? (sorted[middle - 1] + sorted[middle]) / 2 : last
+    }
+}

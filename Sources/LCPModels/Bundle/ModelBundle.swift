@@ -1,0 +1,223 @@
+import FoundationEssentials
+import Platform
+public import Tensors
+
+/// A folder with a model: `model.json`, `branch-K.safetensors` for every branch, `merge.safetensors`.
+///
+/// Reading checks every file's SHA-256 before its weights are used. A worker reads only its branch, an aggregator only the
+/// classification layer.
+public struct ModelBundle: Sendable {
+    public let manifest: ModelManifest
+    /// The first 16 bytes of the SHA-256 of `model.json`.
+    public let hash: ModelHash
+    /// The folder.
+    public let path: String
+
+    /// The network of the bundle.
+    public var network: BranchedNetwork { manifest.network }
+
+    /// Opens a bundle: reads and checks `model.json`, not yet the weights.
+    ///
+    /// - Throws: ``ModelBundleError``, one sentence with the file and the reason.
+    public init(path: String) throws(ModelBundleError) {
+        let file = path + "/model.json"
+        guard FileIO.exists(file) else {
+            throw ModelBundleError("there is no model bundle at \(path): a bundle is a folder with a model.json in it")
+        }
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(file, limit: 16 << 20) } catch { throw ModelBundleError("\(error)") }
+        manifest = try Self.manifest(decoding: bytes, name: file)
+        guard let hash = ModelHash(SHA256.digest(bytes)) else { throw ModelBundleError("\(file) has no hash") }
+        self.hash = hash
+        self.path = path
+    }
+
+    /// Reads and checks the bytes of a `model.json`.
+    ///
+    /// - Parameter file: what the error calls it.
+    /// - Throws: ``ModelBundleError``.
+    package static func manifest(
+        decoding bytes: [UInt8], name file: String
+    ) throws(ModelBundleError) -> ModelManifest {
+        struct Version: Decodable { let format: Int }
+        guard let version = try? JSONDecoder().decode(Version.self, from: Data(bytes)) else {
+            throw ModelBundleError(
+                "\(file) is not the JSON of a model bundle: it may be truncated; copy the bundle again")
+        }
+        guard version.format == ModelManifest.formatVersion else {
+            throw ModelBundleError(
+                "\(file) has format version \(version.format), this program reads version \(ModelManifest.formatVersion)"
+            )
+        }
+        do {
+            let manifest = try JSONDecoder().decode(ModelManifest.self, from: Data(bytes))
+            try check(manifest)
+            return manifest
+        } catch let error as NetworkError {
+            throw ModelBundleError("\(file) describes no usable model: \(error)")
+        } catch {
+            throw ModelBundleError("\(file) is not the JSON of a model bundle: \(error.reason)")
+        }
+    }
+
+    /// The weights of one branch.
+    ///
+    /// - Throws: ``ModelBundleError`` where the file is missing, damaged or not this model's.
+    public func branchParameters(_ branch: Int) throws(ModelBundleError) -> BranchParameters {
+        guard network.branches.indices.contains(branch) else {
+            throw ModelBundleError(
+                "\(manifest.name.printable) has branches 0 to \(network.branches.count - 1), there is no branch \(branch)"
+            )
+        }
+        let name = manifest.files[branch].name
+        let file = try readFile(branch)
+        do { return try network.parameters(of: branch, from: file) } catch {
+            throw ModelBundleError("\(path)/\(name) does not fit \(manifest.name.printable): \(error)")
+        }
+    }
+
+    /// The classification layer: the whole W and b.
+    ///
+    /// - Throws: ``ModelBundleError`` where the file is missing, damaged or not this model's.
+    public func mergeParameters() throws(ModelBundleError) -> LayerParameters {
+        let index = network.branches.count
+        let file = try readFile(index)
+        do { return try network.mergeParameters(from: file) } catch {
+            throw ModelBundleError(
+                "\(path)/\(manifest.files[index].name) does not fit \(manifest.name.printable): \(error)")
+        }
+    }
+
+    /// All weights.
+    public func parameters() throws(ModelBundleError) -> ModelParameters {
+        var branches: [BranchParameters] = []
+        for branch in network.branches.indices { branches.append(try branchParameters(branch)) }
+        return ModelParameters(branches: branches, merge: try mergeParameters())
+    }
+
+    /// Makes the folder of a bundle, and shows that it can be written.
+    ///
+    /// - Parameter besides: files that may be there already.
+    /// - Throws: ``ModelBundleError``, also for a folder with other things in it: a bundle does not mix with those.
+    public static func prepareFolder(_ path: String, besides: [String] = []) throws(ModelBundleError) {
+        do {
+            let isKnown = (["model.json"] + besides).contains { FileIO.exists("\(path)/\($0)") }
+            if FileIO.exists(path), !isKnown, !(try FileIO.isEmptyFolder(path)) {
+                throw ModelBundleError("\(path) has other things in it: name a new folder for the bundle")
+            }
+            try FileIO.makeFolder(path)
+            do { try FileIO.write([], to: "\(path)/.writable") } catch {
+                FileIO.removeEmptyFolder(path)
+                throw error
+            }
+            FileIO.remove("\(path)/.writable")
+        } catch let error as ModelBundleError {
+            throw error
+        } catch {
+            throw ModelBundleError("\(error)")
+        }
+    }
+
+    /// Writes a bundle whose weights are in memory: see ``write(name:network:weights:preprocessing:labels:training:missingScale:to:)``.
+    @discardableResult
+    public static func write(
+        name: String, network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
+    ) throws(ModelBundleError) -> ModelBundle {
+        try write(
+            name: name, network: network, weights: ModelWeights(parameters), preprocessing: preprocessing,
+            labels: labels,
+            training: training, missingScale: missingScale, to: path)
+    }
+
+    /// Writes a bundle, the weights a piece at a time. `model.json` comes last, so that a bundle that was cut short is not taken
+    /// for one.
+    ///
+    /// - Throws: ``ModelBundleError``, for example on a full disk; an older bundle at the same path may then have to be
+    ///   written again, and says so when it is read.
+    @discardableResult
+    public static func write(
+        name: String, network: BranchedNetwork, weights: ModelWeights, preprocessing: ModelManifest.Preprocessing,
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
+    ) throws(ModelBundleError) -> ModelBundle {
+        do {
+            var manifest = ModelManifest(
+                format: ModelManifest.formatVersion, name: name, network: network, outputs: [],
+                preprocessing: preprocessing, labels: labels, training: training,
+                missingScale: missingScale, files: [])
+            try FileIO.makeFolder(path)
+            func add(_ file: String, _ entries: [SafetensorsFile.Entry]) throws {
+                manifest.files.append(
+                    .init(name: file, sha256: try SafetensorsFile.write(entries, to: "\(path)/\(file)")))
+            }
+            for branch in network.branches.indices {
+                manifest.outputs.append(try network.output(of: branch))
+                try add(
+                    "branch-\(branch).safetensors", try network.entries(of: branch, weights.branches[branch]))
+            }
+            try add("merge.safetensors", try network.entries(merge: weights.merge))
+            try check(manifest)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            try FileIO.write(Array(try encoder.encode(manifest)) + [UInt8(ascii: "\n")], to: "\(path)/model.json")
+        } catch {
+            throw ModelBundleError("the bundle \(path) could not be written: \(error)")
+        }
+        return try ModelBundle(path: path)
+    }
+
+    private func readFile(_ index: Int) throws(ModelBundleError) -> Safetensors {
+        let file = manifest.files[index]
+        let full = "\(path)/\(file.name)"
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(full) } catch { throw ModelBundleError("\(error)") }
+        guard SHA256.hex(bytes) == file.sha256 else {
+            throw ModelBundleError(
+                "\(full) is not the file that model.json names (its SHA-256 differs): copy the bundle again")
+        }
+        do { return try Safetensors(decoding: bytes) } catch {
+            throw ModelBundleError("\(full) is not a safetensors file: \(error)")
+        }
+    }
+
+    private static func check(_ manifest: ModelManifest) throws(NetworkError) {
+        let network = manifest.network
+        try network.validate()
+        guard
+            manifest.files.map(\.name) == network.branches.indices.map({ "branch-\($0).safetensors" }) + [
+                "merge.safetensors"
+            ]
+        else { throw NetworkError("its files are not one for each branch and merge.safetensors") }
+        guard manifest.outputs.count == network.branches.count else {
+            throw NetworkError(
+                "it names the outputs of \(manifest.outputs.count) of \(network.branches.count) branches")
+        }
+        for branch in network.branches.indices where manifest.outputs[branch] != (try network.output(of: branch)) {
+            throw NetworkError(
+                "branch \(branch) would send \(manifest.outputs[branch].rawValue), which is not the shorter")
+        }
+        guard manifest.labels.count == network.classes else {
+            throw NetworkError("it has \(manifest.labels.count) labels for \(network.classes) classes")
+        }
+        if let scale = manifest.missingScale {
+            guard scale.count == network.branches.count, scale.allSatisfy({ $0.isFinite && $0 > 0 }), scale[0] == 1
+            else {
+                throw NetworkError(
+                    "its missing_scale needs a number above 0 for 0 to \(network.branches.count - 1) missing branches, the first 1"
+                )
+            }
+        }
+        let preprocessing = manifest.preprocessing
+        guard preprocessing.mean.count == network.input.channels,
+            preprocessing.standardDeviation.count == network.input.channels,
+            preprocessing.mean.allSatisfy(\.isFinite),
+            preprocessing.standardDeviation.allSatisfy({ $0.isFinite && $0 > 0 })
+        else { throw NetworkError("its preprocessing needs a mean and a positive standard deviation per channel") }
+    }
+}
+
+/// Why a bundle cannot be read or written: one sentence with what, where and what to do.
+public struct ModelBundleError: Error, Hashable, CustomStringConvertible {
+    public let description: String
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,113 @@
+/// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
+public struct ModelManifest: Sendable, Hashable, Codable {
+    /// The version of the bundle's format; this program writes and reads 1.
+    public static let formatVersion = 1
+
+    /// How UINT8 pixels become the network's input: (pixel / 255 − mean) / standard deviation, per channel.
+    public struct Preprocessing: Sendable, Hashable, Codable {
+        public var mean: [Float]
+        public var standardDeviation: [Float]
+
+        public init(mean: [Float], standardDeviation: [Float]) {
+            self.mean = mean
+            self.standardDeviation = standardDeviation
+        }
+        enum CodingKeys: String, CodingKey {
+            case mean
+            case standardDeviation = "standard_deviation"
+        }
+    }
+
+    /// A file of the bundle and its SHA-256 in hexadecimal.
+    public struct File: Sendable, Hashable, Codable {
+        public var name: String
+        public var sha256: String
+    }
+
+    /// How the weights came to be, for people.
+    public struct TrainingRecord: Sendable, Hashable, Codable {
+        /// The command that made the bundle.
+        public var command: String
+        /// The data that it was trained on.
+        public var data: String
+        public var epochs: Int
+        public var seed: UInt64
+        /// Top-1 accuracy by test set, 0 to 1.
+        public var accuracy: [String: Double]
+        /// The file of another format that the weights come from; nil where they are lcp's own.
+        public var importedFrom: String?
+        /// How it was trained; nil in bundles older than recipes.
+        public var recipe: TrainingRecipe?
+        /// The hashes of the bundles that it learned from.
+        public var teachers: [String]?
+        /// The epoch whose weights these are, from 1.
+        public var bestEpoch: Int?
+        /// Every epoch.
+        public var history: [EpochRecord]?
+
+        public init(command: String, data: String, epochs: Int, seed: UInt64, accuracy: [String: Double]) {
+            self.command = command
+            self.data = data
+            self.epochs = epochs
+            self.seed = seed
+            self.accuracy = accuracy
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case command, data, epochs, seed, accuracy, recipe, teachers, history
+            case bestEpoch = "best_epoch"
+            case importedFrom = "imported_from"
+        }
+    }
+
+    /// What an epoch of training came to.
+    public struct EpochRecord: Sendable, Hashable, Codable {
+        /// From 1.
+        public var epoch: Int
+        /// Means over the training images as they were seen, 0 to 1.
+        public var loss: Double
+        public var accuracy: Double
+        /// On the validation set, where there is one.
+        public var validationLoss: Double?
+        public var validationAccuracy: Double?
+        /// At its last step.
+        public var learningRate: Float
+        public var seconds: Double
+
+        public init(epoch: Int, loss: Double, accuracy: Double, learningRate: Float, seconds: Double) {
+            self.epoch = epoch
+            self.loss = loss
+            self.accuracy = accuracy
+            self.learningRate = learningRate
+            self.seconds = seconds
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case epoch, loss, accuracy, seconds
+            case validationLoss = "validation_loss"
+            case validationAccuracy = "validation_accuracy"
+            case learningRate = "learning_rate"
+        }
+    }
+
+    public var format: Int
+    /// The name of the bundle, for example `lenet-split4`.
+    public var name: String
+    public var network: BranchedNetwork
+    /// What each branch sends.
+    public var outputs: [BranchOutput]
+    public var preprocessing: Preprocessing
+    /// The name of each class.
+    public var labels: [String]
+    public var training: TrainingRecord?
+    /// By the number of missing branches, from 0 to all but one: what the sum of the shares that came is multiplied by before
+    /// the bias is added. Nil for 1 throughout.
+    public var missingScale: [Float]?
+    /// `branch-K.safetensors` for each branch, then `merge.safetensors`.
+    public var files: [File]
+
+    enum CodingKeys: String, CodingKey {
+        case format, name, network, outputs, preprocessing, labels, training, files
+        case missingScale = "missing_scale"
+    }
+}

@@ -1,0 +1,35 @@
+import Glibc
+
+/// Finds the files that come with the program: the shipped models and the brokers' configurations.
+///
+/// In this order: the folder that the environment's `LCP_HOME` names; the executable's folder; `../share/lcp` beside it, where
+/// `make install` puts them; and the folders above the executable, for a program that was built in its checkout.
+public enum ShippedFiles {
+    /// The path of a shipped file or folder, or nil.
+    public static func path(_ name: String) -> String? {
+        candidates.lazy.map { "\($0)/\(name)" }.first { access($0, R_OK) == 0 }
+    }
+
+    /// The folders that are looked in.
+    static var candidates: [String] {
+        var result: [String] = []
+        if let home = getenv("LCP_HOME") { result.append(String(cString: home)) }
+        if let executable = executablePath, let slash = executable.lastIndex(of: "/") {
+            var folder = executable[..<slash]
+            result += [String(folder), "\(folder)/../share/lcp"]
+            while let above = folder.lastIndex(of: "/"), above != folder.startIndex {
+                folder = folder[..<above]
+                result.append(String(folder))
+            }
+        }
+        return result
+    }
+
+    /// The program's own file.
+    public static var executablePath: String? {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        guard count > 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,140 @@
+import LCPWire
+
+/// Which branches can be counted on, and which workers are there by name only: a pure state machine with time passed in.
+///
+/// A worker whose process hangs, or whose network is gone, keeps its connection, and its turn among the replicas of its branch,
+/// until the broker's keepalive ends it: half a minute of frames without that branch. The work that it does not deliver is
+/// noticed sooner: the workers of a branch that misses a deadline are asked for a sign of life, and one that gives none loses its
+/// connection to whoever asked (MQTT 5, 3.1.4: a second client with the same identifier throws the first out). With that the
+/// broker publishes its last will, and another worker steps in.
+struct Attendance {
+    /// What is to be done about a worker, by name.
+    enum Action: Hashable {
+        /// Ask it for a sign of life.
+        case probe(String)
+        /// Take its connection.
+        case fence(String)
+    }
+
+    private struct Probe {
+        var sent: ContinuousClock.Instant
+        var isAnswered = false
+        var isFenced = false
+    }
+
+    /// Of the model, which may change.
+    var branchCount: Int {
+        didSet { lastCame = Array(repeating: lastCame.max() ?? .now, count: branchCount) }
+    }
+    private(set) var presence = Presence()
+    /// The branches that someone serves, bit by bit; nil where nobody says what they serve.
+    private var served: UInt64?
+    private var lastCame: [ContinuousClock.Instant]
+    private var probes: [String: Probe] = [:]
+
+    /// For so long a branch is still waited for after nobody serves it any more, as far as is known.
+    static let patience = Duration.seconds(1)
+    /// So long a sign of life may take. A busy worker reads it behind the frames that wait.
+    static let answerTime = Duration.seconds(1)
+    /// A worker is asked, and a connection taken, at most so often.
+    static let probeInterval = Duration.seconds(2)
+    static let fenceInterval = Duration.seconds(30)
+
+    init(branchCount: Int, now: ContinuousClock.Instant) {
+        self.branchCount = branchCount
+        lastCame = Array(repeating: now, count: branchCount)
+    }
+
+    private var all: UInt64 { UInt64.max >> UInt64(64 - branchCount) }
+
+    /// The branches that a frame waits for, bit by bit: all, but for those that nobody serves and that sent nothing lately.
+    func awaited(now: ContinuousClock.Instant) -> UInt64 {
+        guard let served, served & all != all else { return all }
+        var result = served & all
+        for branch in 0..<branchCount where now - lastCame[branch] <= Self.patience { result |= 1 << UInt64(branch) }
+        return result == 0 ? all : result
+    }
+
+    /// How many workers serve each branch.
+    var replicas: [Int] {
+        var counts = [Int](repeating: 0, count: branchCount)
+        for worker in presence.all(.worker) where worker.state == .ready {
+            for branch in worker.servedBranches where counts.indices.contains(branch) { counts[branch] += 1 }
+        }
+        return counts
+    }
+
+    // MARK: Events
+
+    /// Somebody said what they are.
+    mutating func heard(_ status: RoleStatus) {
+        if presence.update(status) { count() }
+    }
+
+    /// As ``Presence/doubt(_:now:)``.
+    mutating func doubt(_ topic: String, now: ContinuousClock.Instant) -> Bool { presence.doubt(topic, now: now) }
+
+    mutating func reconnected(now: ContinuousClock.Instant) {
+        presence.reconnected(now: now)
+        probes = [:]
+    }
+
+    mutating func expire(now: ContinuousClock.Instant) {
+        if presence.expire(now: now) { count() }
+    }
+
+    private mutating func count() {
+        let workers = presence.all(.worker).filter { $0.state == .ready }
+        served =
+            workers.isEmpty
+            ? nil
+            : workers.reduce(0) { mask, worker in
+                worker.servedBranches.reduce(mask) { 0..<64 ~= $1 ? $0 | 1 << UInt64($1) : $0 }
+            }
+    }
+
+    /// A branch sent its share of a frame.
+    mutating func came(_ branch: Int, now: ContinuousClock.Instant) { lastCame[branch] = now }
+
+    /// A worker gave a sign of life.
+    mutating func lives(_ id: String) { probes[id]?.isAnswered = true }
+
+    /// A frame was answered without these branches, bit by bit.
+    ///
+    /// - Returns: whom to ask.
+    mutating func missed(_ branches: UInt64, now: ContinuousClock.Instant) -> [Action] {
+        var actions: [Action] = []
+        for worker in presence.all(.worker)
+        where worker.answersProbes == true && worker.state == .ready
+            && worker.servedBranches.contains(where: { 0..<64 ~= $0 && branches & 1 << UInt64($0) != 0 })
+        {
+            if let probe = probes[worker.id] {
+                let pause = probe.isFenced ? Self.fenceInterval : Self.probeInterval
+                guard now - probe.sent >= pause else { continue }
+            }
+            probes[worker.id] = Probe(sent: now)
+            actions.append(.probe(worker.id))
+        }
+        return actions.sorted { "\($0)" < "\($1)" }
+    }
+
+    /// When somebody's time for an answer is over next.
+    var nextDue: ContinuousClock.Instant? {
+        probes.values.filter { !$0.isAnswered && !$0.isFenced }.map { $0.sent + Self.answerTime }.min()
+    }
+
+    /// Whose connection is to be taken.
+    mutating func due(now: ContinuousClock.Instant) -> [Action] {
+        var actions: [Action] = []
+        let known = Set(presence.all(.worker).map(\.id))
+        probes = probes.filter {
+            known.contains($0.key) || $0.value.isFenced && now - $0.value.sent < Self.fenceInterval
+        }
+        for (id, probe) in probes.sorted(by: { $0.key < $1.key })
+        where !probe.isAnswered && !probe.isFenced && now - probe.sent >= Self.answerTime {
+            probes[id]!.isFenced = true
+            actions.append(.fence(id))
+        }
+        return actions
+    }
+}

@@ -1,0 +1,177 @@
+import LCPWire
+import MQTT
+import Platform
+
+/// What an aggregator does for its pipeline besides joining: it knows which branches can be counted on, takes the connection of
+/// workers that are there by name only, and says which frames are computed where more come than can be.
+///
+/// It lives on the client's event loop.
+actor Supervisor {
+    private nonisolated let session: RoleSession
+    nonisolated var unownedExecutor: UnownedSerialExecutor { session.client.eventLoop.asUnownedSerialExecutor() }
+
+    private var attendance: Attendance
+    private var flow: FlowControl
+    /// Workers' replicas of each branch.
+    private var replicas: [Int]
+    private var subscriptions: [MQTTSubscription] = []
+    private var probeTimer: EventLoopTimer?
+    private var flowTimer: EventLoopTimer?
+    private var correctionTimer: EventLoopTimer?
+    private var isEnding = false
+
+    init(_ session: RoleSession, branchCount: Int) {
+        self.session = session
+        attendance = Attendance(branchCount: branchCount, now: .now)
+        flow = FlowControl(branchCount: branchCount, policy: session.policy, queueLimit: session.queueLimit)
+        replicas = attendance.replicas
+    }
+
+    /// Listens to the workers, and forgets the plan of an aggregator before this one.
+    func start() async throws {
+        subscriptions = [
+            try await session.client.subscribe(to: session.topics.statuses(.worker)) { [weak self] message in
+                nonisolated(unsafe) let message = message
+                self?.assumeIsolated { $0.heard(message) }
+            },
+            try await session.client.subscribe(to: session.topics.statuses(.aggregator)) {
+                [session] message in
+                // Whoever has this one's name is told of by the session.
+                guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id else {
+                    return
+                }
+                session.complain(about: other)
+            },
+            try await session.client.subscribe(
+                to: session.topics.workerStatistics, options: .init(receivesRetained: false)
+            ) { [weak self] message in
+                let id = Topics.sensor(of: message.topic)
+                self?.assumeIsolated { $0.attendance.lives(id) }
+            },
+            try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) {
+                [weak self] message in
+                let json = Array(message.payload)
+                self?.assumeIsolated { $0.heardPlan(json) }
+            },
+        ]
+        publish(FlowPlan())
+    }
+
+    /// Every frame is computed again.
+    func end() {
+        isEnding = true
+        for timer in [probeTimer, flowTimer, correctionTimer] { timer?.cancel() }
+        for subscription in subscriptions { subscription.unsubscribe() }
+        if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
+    }
+
+    /// The model has so many branches now.
+    func use(branchCount: Int) {
+        guard branchCount != attendance.branchCount else { return }
+        if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
+        attendance.branchCount = branchCount
+        replicas = attendance.replicas
+        flow = FlowControl(branchCount: branchCount, policy: session.policy, queueLimit: session.queueLimit)
+    }
+
+    func reconnected() {
+        attendance.reconnected(now: .now)
+        // A restarted broker has forgotten it.
+        publish(flow.plan)
+        scheduleExpiry()
+    }
+
+    private func scheduleExpiry() {
+        _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
+            self?.assumeIsolated {
+                $0.attendance.expire(now: .now)
+                $0.replicas = $0.attendance.replicas
+            }
+        }
+    }
+
+    /// A share of a frame came.
+    ///
+    /// - Returns: the branches that frames wait for, bit by bit.
+    func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) -> UInt64 {
+        attendance.came(Int(header.branch), now: now)
+        flow.came(
+            sensor, session: header.session, frame: header.frame, branch: Int(header.branch), queue: header.queueTime,
+            compute: header.computeTime, now: now)
+        if flowTimer == nil, !isEnding { scheduleFlow() }
+        return attendance.awaited(now: now)
+    }
+
+    /// A frame was answered without some branches, given bit by bit.
+    func missed(_ branches: UInt64, now: ContinuousClock.Instant) {
+        for action in attendance.missed(branches, now: now) { perform(action) }
+        scheduleProbe()
+    }
+
+    private func heard(_ message: MQTTMessageView) {
+        guard let status = RoleStatus(message, topics: session.topics) else {
+            if attendance.doubt(message.topic, now: .now) { scheduleExpiry() }
+            return
+        }
+        guard status.role == .worker else { return }
+        attendance.heard(status)
+        replicas = attendance.replicas
+    }
+
+    // MARK: Those who do not deliver
+
+    private func perform(_ action: Attendance.Action) {
+        switch action {
+        case .probe(let id):
+            try? session.client.send(UnsafeRawBufferPointer(start: nil, count: 0), to: session.topics.probe(id))
+        case .fence(let id):
+            session.log("worker \(id) delivers nothing and does not answer: its place is free for another")
+            Task {
+                do { try await session.takeConnection(of: .worker, id) } catch {
+                    session.log("the connection of worker \(id) cannot be taken: \(error)")
+                }
+            }
+        }
+    }
+
+    private func scheduleProbe() {
+        guard probeTimer == nil, !isEnding, let due = attendance.nextDue else { return }
+        probeTimer = session.client.eventLoop.schedule(after: due - .now) { [weak self] in
+            self?.assumeIsolated {
+                $0.probeTimer = nil
+                for action in $0.attendance.due(now: .now) { $0.perform(action) }
+                $0.scheduleProbe()
+            }
+        }
+    }
+
+    // MARK: Overload
+
+    private func scheduleFlow() {
+        flowTimer = session.client.eventLoop.schedule(after: FlowControl.interval) { [weak self] in
+            self?.assumeIsolated {
+                $0.flowTimer = nil
+                if let plan = $0.flow.evaluate(replicas: $0.replicas, now: .now) { $0.publish(plan) }
+                if !$0.flow.isIdle, !$0.isEnding { $0.scheduleFlow() }
+            }
+        }
+    }
+
+    /// A plan that is not this aggregator's, a stranger's or one from before, is taken back.
+    private func heardPlan(_ json: [UInt8]) {
+        guard json != flow.plan.json, !isEnding, correctionTimer == nil else { return }
+        // Once a second at most: another aggregator may do the same. What was on its way is settled by then, too.
+        correctionTimer = session.client.eventLoop.schedule(after: .seconds(1)) { [weak self] in
+            self?.assumeIsolated {
+                $0.correctionTimer = nil
+                $0.publish($0.flow.plan)
+            }
+        }
+    }
+
+    private func publish(_ plan: FlowPlan) {
+        plan.json.withUnsafeBytes {
+            try? session.client.send($0, to: session.topics.flow, qos: .atLeastOnce, retain: true)
+        }
+    }
+}

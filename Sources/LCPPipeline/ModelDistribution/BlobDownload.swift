@@ -1,0 +1,46 @@
+import LCPWire
+import Platform
+
+/// A file that comes in pieces, in any order, put together and verified: pure.
+struct BlobDownload {
+    let file: ModelOffer.File
+    private let chunkBytes: Int
+    private var bytes: [UInt8]
+    private var has: [Bool]
+    private var missing: Int
+
+    init(_ file: ModelOffer.File, chunkBytes: Int) {
+        self.file = file
+        self.chunkBytes = chunkBytes
+        bytes = [UInt8](repeating: 0, count: file.bytes)
+        missing = (file.bytes + chunkBytes - 1) / chunkBytes
+        has = [Bool](repeating: false, count: missing)
+    }
+
+    enum Outcome: Equatable {
+        case incomplete
+        /// Verified.
+        case complete([UInt8])
+        /// The piece does not fit, or all pieces together are not the file.
+        case damaged
+    }
+
+    mutating func add(_ payload: UnsafeRawBufferPointer, chunk: Int) -> Outcome {
+        guard has.indices.contains(chunk) else { return .damaged }
+        let start = chunk * chunkBytes
+        guard payload.count == min(chunkBytes, file.bytes - start) else { return .damaged }
+        guard !has[chunk] else { return .incomplete }
+        bytes.withUnsafeMutableBytes {
+            $0.baseAddress!.advanced(by: start).copyMemory(from: payload.baseAddress!, byteCount: payload.count)
+        }
+        has[chunk] = true
+        missing -= 1
+        guard missing == 0 else { return .incomplete }
+        guard SHA256.hex(bytes) == file.sha256 else {
+            // Begin anew: a piece of another file may have come in between.
+            self = BlobDownload(file, chunkBytes: chunkBytes)
+            return .damaged
+        }
+        return .complete(bytes)
+    }
+}

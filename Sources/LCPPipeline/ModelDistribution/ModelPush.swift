@@ -1,0 +1,129 @@
+public import LCPModels
+import LCPWire
+import MQTT
+import Platform
+
+/// Puts a model on a broker for a pipeline: its files in pieces, retained, and then the manifest that names them.
+public enum ModelPush {
+    /// Small enough for brokers that limit packets to 256 KB.
+    public static let defaultChunkBytes = 128 << 10
+
+    /// What was pushed.
+    public struct Result: Sendable {
+        public var name: String
+        /// In hexadecimal.
+        public var model: String
+        public var bytes: Int
+        public var messages: Int
+        /// Messages of the model before that were taken away.
+        public var removed: Int
+        /// The model before, where the broker had kept it whole.
+        public var before: Before?
+    }
+
+    /// What is known of the model that a push replaces.
+    public struct Before: Sendable {
+        public var name: String
+        /// The images that it takes.
+        public var input: FeatureMapShape
+    }
+
+    /// Pushes a bundle, and takes the pieces of the model before away.
+    ///
+    /// - Parameter progress: gets the share of the bytes that the broker has.
+    /// - Throws: ``MQTTError``, ``PipelineError`` or ``ModelBundleError``.
+    public static func push(
+        _ bundle: ModelBundle, _ configuration: PipelineConfiguration, chunkBytes: Int = defaultChunkBytes,
+        progress: (Double) -> Void = { _ in }
+    ) async throws -> Result {
+        guard (1024...(64 << 20)).contains(chunkBytes) else {
+            throw PipelineError("a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
+        }
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        // All weights are read and checked before a byte is sent.
+        _ = try bundle.parameters()
+        let offer = try ModelOffer(bundle, chunkBytes: chunkBytes)
+        return try await MQTTClient.withConnection(configuration.mqtt) { client in
+            let before = try await current(client, topics)
+            let replaced = try await describe(before, client, topics)
+            let beforeFiles = Set(before?.files.map(\.sha256) ?? [])
+            var (sent, pieces, messages) = (0, [String](), 0)
+            do {
+                for file in offer.files {
+                    let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
+                    for chunk in 0..<offer.chunkCount(file) {
+                        let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
+                        let topic = topics.modelBlob(file.sha256, chunk: chunk)
+                        if !beforeFiles.contains(file.sha256) { pieces.append(topic) }
+                        try await client.publish(piece, to: topic, qos: .atLeastOnce, retain: true)
+                        sent += piece.count
+                        messages += 1
+                        progress(Double(sent) / Double(offer.modelBytes))
+                    }
+                }
+            } catch {
+                // Nobody would ever take away what no manifest names.
+                for topic in pieces {
+                    try? client.send(
+                        UnsafeRawBufferPointer(start: nil, count: 0), to: topic, qos: .atLeastOnce, retain: true)
+                }
+                throw error
+            }
+            try await client.publish(offer.json, to: topics.modelManifest, qos: .atLeastOnce, retain: true)
+            var removed = 0
+            // An empty retained message takes the one before away.
+            let kept = Set(offer.files.map(\.sha256))
+            for file in before?.files ?? [] where !kept.contains(file.sha256) {
+                for chunk in 0..<(before?.chunkCount(file) ?? 0) {
+                    try await client.publish(
+                        [], to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+                    removed += 1
+                }
+            }
+            return Result(
+                name: offer.name, model: offer.model, bytes: offer.modelBytes, messages: messages + 1,
+                removed: removed, before: replaced)
+        }
+    }
+
+    /// The offer that the broker has kept.
+    private static func current(_ client: MQTTClient, _ topics: Topics) async throws -> ModelOffer? {
+        let manifests = try await client.subscribe(to: topics.modelManifest, options: .init(qos: .atLeastOnce))
+        // What is kept comes before the answer to this.
+        await manifests.end()
+        for try await message in manifests where !message.payload.isEmpty { return try? ModelOffer(message.payload) }
+        return nil
+    }
+
+    /// What an offer's `model.json` says, where the broker has kept it; anybody may have written it.
+    private static func describe(
+        _ offer: ModelOffer?, _ client: MQTTClient, _ topics: Topics
+    ) async throws -> Before? {
+        guard let offer, let file = offer.files.first, file.bytes <= 16 << 20 else { return nil }
+        let pieces = try await client.subscribe(to: topics.modelBlobs(file.sha256), options: .init(qos: .atLeastOnce))
+        await pieces.end()
+        var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
+        for try await message in pieces {
+            guard let chunk = Int(Topics.sensor(of: message.topic)),
+                case .complete(let bytes) = message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) })
+            else { continue }
+            return (try? ModelBundle.manifest(decoding: bytes, name: file.name)).map {
+                Before(name: $0.name, input: $0.network.input)
+            }
+        }
+        return nil
+    }
+
+    /// Sends a file without waiting.
+    static func send(
+        _ bytes: [UInt8], _ file: ModelOffer.File, _ offer: ModelOffer, _ client: MQTTClient, _ topics: Topics
+    ) {
+        for chunk in 0..<offer.chunkCount(file) {
+            let range = chunk * offer.chunkBytes..<min(bytes.count, (chunk + 1) * offer.chunkBytes)
+            bytes[range].withUnsafeBytes {
+                try? client.send(
+                    $0, to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+/// What a role dropped and why: a number for each reason, and now and then a line for people.
+///
+/// A reason's first drop is logged at once, later ones at most every ten seconds, so that a flood of bad messages is not a flood
+/// of log lines.
+package struct Drops {
+    private struct Reason {
+        var count: UInt64 = 0
+        var loggedCount: UInt64 = 0
+        var loggedAt: ContinuousClock.Instant?
+    }
+
+    private var reasons: [String: Reason] = [:]
+    private static let logInterval = Duration.seconds(10)
+
+    package init() {}
+
+    /// The counts by reason.
+    package var counts: [String: UInt64] { reasons.mapValues(\.count) }
+
+    package var total: UInt64 { reasons.values.reduce(0) { $0 + $1.count } }
+
+    /// Counts a drop.
+    ///
+    /// - Returns: a line for the log where one is due.
+    package mutating func add(
+        _ reason: String, _ sentence: @autoclosure () -> String, now: ContinuousClock.Instant = .now
+    )
+        -> String?
+    {
+        var entry = reasons[reason] ?? Reason()
+        entry.count += 1
+        defer { reasons[reason] = entry }
+        if let loggedAt = entry.loggedAt, now - loggedAt < Self.logInterval { return nil }
+        let since = entry.count - entry.loggedCount
+        entry.loggedCount = entry.count
+        entry.loggedAt = now
+        return since > 1 ? "\(sentence()) (\(since) times since the last such line)" : sentence()
+    }
+}
+
+/// The latest durations, for percentiles.
+struct LatencyWindow {
+    private var values: [Float] = []
+    private var next = 0
+    private static let capacity = 1024
+
+    mutating func add(milliseconds: Double) {
+        if values.count < Self.capacity {
+            values.append(Float(milliseconds))
+        } else {
+            values[next] = Float(milliseconds)
+        }
+        next = (next + 1) % Self.capacity
+    }
+
+    mutating func add(_ other: LatencyWindow) {
+        for value in other.values { add(milliseconds: Double(value)) }
+    }
+
+    /// The percentiles asked for, 0 to 100, milliseconds; nil before the first value.
+    func percentiles(_ wanted: [Double]) -> [Double]? {
+        guard !values.isEmpty else { return nil }
+        let sorted = values.sorted()
+        return wanted.map { Double(sorted[min(sorted.count - 1, Int($0 / 100 * Double(sorted.count)))]) }
+    }
+}
+
+/// The latest numbers of a kind.
+package struct Latest {
+    private var values: [Double] = []
+    private var next = 0
+    private static let capacity = 15
+
+    package init() {}
+
+    package mutating func add(_ value: Double) {
+        if values.count < Self.capacity {
+            values.append(value)
+        } else {
+            values[next] = value
+            next = (next + 1) % Self.capacity
+        }
+    }
+
+    package var median: Double? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
+    package var mean: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
+}

@@ -1,0 +1,88 @@
+import FoundationEssentials
+public import LCPWire
+
+/// Who is in a pipeline and how they do, from their statuses and counters: pure.
+public struct PipelineOverview: Sendable {
+    /// A process of the pipeline.
+    public struct Member: Sendable, Hashable, Encodable {
+        public var status: RoleStatus
+        public var statistics: RoleStatistics?
+        /// From the last two counters; nil before there are two.
+        public var framesPerSecond: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case status, statistics
+            case framesPerSecond = "frames_per_s"
+        }
+    }
+
+    private var entries: [String: Member] = [:]
+    /// Which frames are computed, where more come than can be.
+    public var plan: FlowPlan?
+    private static let maximumEntries = 1024
+
+    public init() {}
+
+    /// Takes a status, as it lies on `…/status/ROLE/ID`.
+    public mutating func add(_ status: RoleStatus) {
+        let key = "\(status.role.rawValue)/\(status.id)"
+        guard entries[key] != nil || entries.count < Self.maximumEntries else { return }
+        // The counters of one who began anew begin anew.
+        if entries[key]?.status.birth != status.birth {
+            entries[key] = Member(status: status)
+        } else {
+            entries[key]?.status = status
+        }
+    }
+
+    /// Takes counters, as they come on `…/stats/ROLE/ID`.
+    public mutating func add(statistics json: [UInt8], role: String, id: String) {
+        guard json.count <= 16_384, var member = entries["\(role)/\(id)"],
+            let statistics = try? JSONDecoder().decode(RoleStatistics.self, from: Data(json))
+        else { return }
+        if let before = member.statistics, statistics.frames >= before.frames {
+            let seconds = statistics.uptime - before.uptime
+            let rate = Double(statistics.frames - before.frames) / seconds
+            if seconds > 0, rate.isFinite { member.framesPerSecond = rate }
+        }
+        member.statistics = statistics
+        entries["\(role)/\(id)"] = member
+    }
+
+    /// Sensors, then workers, then aggregators; those who are gone behind those who are there.
+    public var members: [Member] {
+        let order = Dictionary(uniqueKeysWithValues: Role.allCases.enumerated().map { ($1, $0) })
+        func key(_ member: Member) -> (Int, Int, Int, String) {
+            let isGone = member.status.state == .lost || member.status.state == .disconnected
+            return (
+                order[member.status.role] ?? 0, isGone ? 1 : 0, (member.status.serves ?? []).min() ?? .max,
+                member.status.id
+            )
+        }
+        return entries.values.sorted { key($0) < key($1) }
+    }
+
+    /// The branches that nobody serves; nil where nobody says how many there are, or that is changing.
+    public var missingBranches: [Int]? {
+        let present = members.map(\.status).filter { $0.state == .ready }
+        guard present.allSatisfy({ $0.next == nil }) else { return nil }
+        guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
+        let served = Set(present.filter { $0.role == .worker }.flatMap(\.servedBranches))
+        return (0..<count).filter { !served.contains($0) }
+    }
+}
+
+extension RoleStatistics {
+    /// What was dropped, most first, and how much that is together; what came late is counted by itself.
+    ///
+    /// The numbers are a stranger's: a sum that no integer holds is the largest one.
+    public var lost: (reasons: [(reason: String, count: UInt64)], total: UInt64) {
+        let reasons = dropped.filter { $0.key != "late" && $0.value > 0 }
+            .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        let total = reasons.reduce(UInt64(0)) { sum, entry in
+            let (result, overflows) = sum.addingReportingOverflow(entry.value)
+            return overflows ? .max : result
+        }
+        return (reasons.map { ($0.key, $0.value) }, total)
+    }
+}

@@ -1,0 +1,238 @@
+import FoundationEssentials
+import Glibc
+public import LCPWire
+public import MQTT
+import Platform
+import Synchronization
+
+/// A role's connection, with its retained status and its last will.
+public final class RoleSession: Sendable {
+    public let client: MQTTClient
+    public let topics: Topics
+    public let qos: QoS
+    public let log: Log
+    package let order: PredictionOrder
+    package let policy: FramePolicy
+    package let queueLimit: Int
+    package let deadline: Duration
+    /// What waits for a branch that computes for long, as the pipeline's policy says.
+    let inputBuffer: MQTTBufferPolicy
+    private let configuration: PipelineConfiguration
+    private let current: Mutex<RoleStatus>
+    /// Others that this role has complained about; a few, so that endless strangers do not fill log and memory.
+    private let strangers = Mutex<[String: Int]>([:])
+    /// Whether the status will be said again shortly.
+    private let isRestoring = Atomic<Bool>(false)
+
+    /// What the role says of itself now.
+    package var status: RoleStatus { current.withLock { $0 } }
+
+    /// - Parameters:
+    ///   - status: what the role says of itself; its state is set here.
+    /// - Throws: ``PipelineError`` or ``MQTTError`` where a name or the configuration cannot be used.
+    package init(_ configuration: PipelineConfiguration, status: RoleStatus) throws {
+        guard status.id.isTopicLevel else {
+            throw PipelineError(
+                "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
+            )
+        }
+        MQTTClient.keepFreedMemory(upTo: 16 << 20)
+        topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        self.configuration = configuration
+        qos = configuration.qos
+        order = configuration.order
+        policy = configuration.policy
+        queueLimit = configuration.queueLimit
+        deadline = configuration.deadline
+        inputBuffer =
+            switch configuration.policy {
+            case .latest: .init(maximumMessages: 1024, maximumBytes: 64 << 20, keepsNewestOfTopic: true)
+            case .all:
+                .init(maximumMessages: configuration.queueLimit, maximumBytes: 1 << 30, overflow: .dropNewest)
+            }
+        log = Log("\(status.role.rawValue) \(status.id)")
+        current = Mutex(status)
+
+        var mqtt = configuration.mqtt
+        mqtt.clientID = Self.clientID(configuration, status.role, status.id)
+        var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
+        lost.branch = status.branch
+        mqtt.will = .init(topic: topics.status(status.role, status.id), payload: lost.json)
+        client = try MQTTClient(mqtt)
+    }
+
+    /// A name for a process that was given none: the machine's and the process's number.
+    static var defaultID: String {
+        let host = hostName
+        let valid = String(
+            String.UnicodeScalarView(
+                host.unicodeScalars.filter {
+                    $0.properties.isAlphabetic || $0.isASCII && "0123456789-_.".unicodeScalars.contains($0)
+                }))
+        return "\(valid.isEmpty ? "host" : valid.prefix(64).description)-\(getpid())"
+    }
+
+    static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, 255) == 0 else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// A status with everything that all roles say.
+    package static func status(_ role: Role, id: String?) -> RoleStatus {
+        var status = RoleStatus(
+            state: .starting, role: role, id: id ?? defaultID,
+            birth: String(UInt64.random(in: 1...UInt64.max), radix: 16))
+        status.host = hostName
+        status.processID = getpid()
+        status.version = LCPVersion.current
+        status.cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        return status
+    }
+
+    private static func clientID(_ configuration: PipelineConfiguration, _ role: Role, _ id: String) -> String {
+        "\(configuration.prefix)-\(configuration.pipeline)-\(role.rawValue)-\(id)"
+    }
+
+    /// Takes the connection of a process that keeps it and does nothing: the broker ends it and publishes the last will. A
+    /// process that lives after all connects again by itself.
+    ///
+    /// - Throws: ``MQTTError`` where the broker refuses.
+    func takeConnection(of role: Role, _ id: String) async throws {
+        var mqtt = configuration.mqtt
+        mqtt.clientID = Self.clientID(configuration, role, id)
+        mqtt.will = nil
+        try await MQTTClient.withConnection(mqtt) { _ in }
+    }
+
+    /// Connects and runs `body`, which says ``ready()`` and returns when the role is over. Then the status becomes
+    /// `disconnected` and the connection is closed, also where the task is cancelled.
+    ///
+    /// - Parameter reconnected: called whenever a lost connection is back, before the status is published again.
+    package func run(
+        isolation: isolated (any Actor)? = #isolation, reconnected: @escaping @Sendable () async -> Void = {},
+        _ body: () async throws -> Void
+    ) async throws {
+        let states = client.connectionStates
+        do { try await client.connect() } catch {
+            // Asked to stop while it connected: that is no failure.
+            if Task.isCancelled { return }
+            throw error
+        }
+        let watcher = Task { await watch(states, reconnected) }
+        do {
+            try await publishStatus { $0.state = .starting }
+            let own = try await client.subscribe(to: topics.status(status.role, status.id)) { [weak self] in
+                self?.heardOwn($0)
+            }
+            defer { own.unsubscribe() }
+            try await body()
+        } catch is CancellationError {
+        } catch {
+            await end(watcher)
+            throw error
+        }
+        await end(watcher)
+    }
+
+    /// What is said under this role's name: its own echo, a twin's word, or what somebody wrote over it by mistake.
+    private func heardOwn(_ message: MQTTMessageView) {
+        if let status = RoleStatus(message, topics: topics) { return complain(about: status) }
+        guard !isRestoring.exchange(true, ordering: .relaxed) else { return }
+        _ = client.eventLoop.schedule(after: .milliseconds(500)) { [weak self] in
+            guard let self else { return }
+            isRestoring.store(false, ordering: .relaxed)
+            if status.state != .disconnected { sendStatus { _ in } }
+        }
+    }
+
+    private func end(_ watcher: Task<Void, Never>) async {
+        if client.isConnected {
+            // Not as a child of a task that may be cancelled: the goodbye is said in any case. The close waits for it.
+            let last = changed {
+                $0.state = .disconnected
+                ($0.serves, $0.claims, $0.models, $0.next) = (nil, nil, nil, nil)
+            }
+            let json = last.json
+            let topic = topics.status(status.role, status.id)
+            json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }
+        }
+        await client.close()
+        watcher.cancel()
+    }
+
+    /// Tells people of another process that should not be there: one with this role's name, which takes its connection again and
+    /// again, or a second aggregator, which answers every frame once more.
+    func complain(about other: RoleStatus) {
+        let own = status
+        guard other.role == own.role, other.state != .disconnected, other.birth != own.birth else { return }
+        let isTwin = other.id == own.id
+        guard isTwin || own.role == .aggregator && other.state != .lost else { return }
+        // Who was here before under this name is lost once; a twin loses its connection again and again.
+        let times = strangers.withLock { strangers in
+            guard strangers[other.birth] != nil || strangers.count < 16 else { return 0 }
+            strangers[other.birth, default: 0] += 1
+            return strangers[other.birth] ?? 0
+        }
+        guard times == (isTwin ? 2 : 1) else { return }
+        let place = [other.processID.map { "process \($0)" }, other.host.map { "on \($0)" }].compactMap { $0 }
+        let who = place.isEmpty ? "" : " (\(place.joined(separator: " ")))"
+        log(
+            isTwin
+                ? "another \(own.role.rawValue)\(who) has the name \(own.id), and the two take each other's connection: "
+                    + "give one of them another --name"
+                : "the aggregator \(other.id)\(who) is in this pipeline, too, so that every frame is answered twice: stop one of them"
+        )
+    }
+
+    /// Says that all subscriptions are acknowledged.
+    package func ready() async throws { try await publishStatus { $0.state = .ready } }
+
+    /// Changes what the role says of itself and publishes that; returns when the broker has it.
+    package func publishStatus(_ change: (inout RoleStatus) -> Void) async throws {
+        let status = changed(change)
+        try await client.publish(
+            status.json, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
+    }
+
+    /// The same without waiting.
+    package func sendStatus(_ change: (inout RoleStatus) -> Void) {
+        let status = changed(change)
+        status.json.withUnsafeBytes {
+            try? client.send($0, to: topics.status(status.role, status.id), qos: .atLeastOnce, retain: true)
+        }
+    }
+
+    private func changed(_ change: (inout RoleStatus) -> Void) -> RoleStatus {
+        current.withLock {
+            change(&$0)
+            return $0
+        }
+    }
+
+    /// Tells people of losses and returns; after a return the broker may have forgotten the status or carry the last will.
+    private func watch(
+        _ states: AsyncStream<MQTTConnectionState>, _ reconnected: @Sendable () async -> Void
+    ) async {
+        var hasLost = false
+        for await state in states {
+            switch state {
+            case .waiting(let error, _) where !hasLost:
+                hasLost = true
+                log("\(error); trying again until it is back")
+            case .connected where hasLost:
+                hasLost = false
+                log("connected again")
+                await reconnected()
+                try? await publishStatus { _ in }
+            default: break
+            }
+        }
+    }
+
+    /// Publishes the role's counters; where there is no connection they are lost.
+    package func publishStatistics(_ json: [UInt8]) {
+        let topic = topics.statistics(status.role, status.id)
+        json.withUnsafeBytes { try? client.send($0, to: topic) }
+    }
+}

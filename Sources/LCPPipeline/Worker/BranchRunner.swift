@@ -1,0 +1,240 @@
+import LCPInference
+import LCPModels
+import LCPWire
+import MQTT
+import Platform
+import Synchronization
+import Tensors
+
+/// Runs one branch for all sensors of a pipeline, in one version of the model, or in two while one takes the other's place.
+actor BranchRunner {
+    nonisolated let branch: Int
+    /// Of the model.
+    private nonisolated let branchCount: Int
+    nonisolated let session: RoleSession
+    private nonisolated let executor: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    /// The branch in one version of the model.
+    private final class Version {
+        let engine: BranchEngine
+        let decoder: InputDecoder
+        let model: ModelHash
+        let header: TensorMessageHeader
+        /// The message that goes out, written anew for every frame.
+        var message: [UInt8]
+
+        init(_ bundle: ModelBundle, branch: Int) throws {
+            engine = try BranchEngine(bundle: bundle, branch: branch)
+            guard let shape = Shape([engine.outputCount]) else {
+                throw PipelineError("the branch's output is too large to send")
+            }
+            decoder = InputDecoder(shape: bundle.network.input)
+            model = bundle.hash
+            header = TensorMessageHeader(
+                kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape,
+                session: 0, frame: 0, branch: UInt16(branch), branchCount: UInt16(bundle.network.branches.count),
+                model: bundle.hash)
+            message = [UInt8](repeating: 0, count: TensorMessage.size(dataSize: engine.outputCount * 4))
+        }
+    }
+
+    /// What a runner has counted.
+    struct Counts {
+        var frames: UInt64 = 0
+        var drops: [String: UInt64] = [:]
+        var computeTimes = LatencyWindow()
+        var queueTimes = LatencyWindow()
+    }
+
+    private var versions: [Version]
+    private let computes: Bool
+    private let serviceTime: Duration
+    /// Whether the branch runs on the event loop's thread.
+    private let isInline: Bool
+    /// The time of one run, measured.
+    nonisolated let measured: Duration
+    private var inputs: MQTTSubscription?
+    private var topics: [String: String] = [:]
+    private var counts = Counts()
+    private var drops = Drops()
+    /// Answers what comes.
+    private var work: Task<Void, any Error>?
+    private nonisolated let gate: FlowGate
+    /// Inputs that the pipeline's plan leaves out.
+    private nonisolated let shed = Atomic<UInt64>(0)
+
+    /// The most sensors whose topics are remembered; with more they are made anew.
+    private static let maximumTopics = 4096
+
+    /// Prepares the branch.
+    ///
+    /// - Parameter gate: asked about every input.
+    /// - Throws: ``PipelineError``, ``ModelBundleError``, ``InferenceError`` or ``MQTTError``.
+    init(
+        _ session: RoleSession, bundle: ModelBundle, branch: Int, options: BranchWorker.Options, gate: FlowGate
+    ) throws {
+        let version = try Version(bundle, branch: branch)
+        let measured = try version.engine.measure()
+        let isLong = options.serviceTime > .zero || options.computes && measured > options.longestInline
+        let executor = isLong ? try EventLoop(name: "branch") : session.client.eventLoop
+        versions = [version]
+        isInline = !isLong
+        computes = options.computes
+        serviceTime = options.serviceTime
+        self.measured = measured
+        self.executor = executor
+        self.branch = branch
+        branchCount = bundle.network.branches.count
+        self.session = session
+        self.gate = gate
+    }
+
+    /// Asks for the branch's inputs, and returns when they come.
+    func start() async throws {
+        let filter = session.topics.sharedInputs(branch: branch, of: branchCount)
+        let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
+        let inputs =
+            isInline
+            ? try await session.client.subscribe(to: filter, options: options) { [weak self] input in
+                // The handler runs on this actor's executor, so nothing is shared.
+                nonisolated(unsafe) let input = input
+                guard let self, isAdmitted(input) else { return }
+                assumeIsolated {
+                    $0.handle(
+                        input.topic, input.payload, isRetained: input.retained, received: input.received,
+                        begin: input.received)
+                }
+            }
+            : try await session.client.subscribe(to: filter, options: options, buffer: session.inputBuffer) {
+                [weak self] in self?.isAdmitted($0) ?? false
+            }
+        self.inputs = inputs
+        work = Task { try await answer(inputs) }
+    }
+
+    private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
+        if gate.admits(input.topic, input.payload) { return true }
+        shed.add(1, ordering: .relaxed)
+        return false
+    }
+
+    /// Works until the subscription ends.
+    ///
+    /// - Throws: ``MQTTError`` where the broker refuses it after a reconnect.
+    func run() async throws { try await work?.value }
+
+    private func answer(_ inputs: MQTTSubscription) async throws {
+        for try await input in inputs {
+            let begin = ContinuousClock.now
+            if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
+            input.payload.withUnsafeBytes {
+                handle(input.topic, $0, isRetained: input.retained, received: input.received, begin: begin)
+            }
+        }
+    }
+
+    /// Takes no more inputs, and returns when what the broker has dealt out already is answered.
+    func stop() async {
+        await inputs?.end()
+        _ = await work?.result
+    }
+
+    /// Takes a second version of the model; from now on every frame is answered in both.
+    func add(_ bundle: ModelBundle) throws { versions.append(try Version(bundle, branch: branch)) }
+
+    /// Forgets every version but this one.
+    func keep(_ model: ModelHash) {
+        let kept = versions.filter { $0.model == model }
+        if !kept.isEmpty { versions = kept }
+    }
+
+    /// What was counted since the start.
+    func statistics() -> Counts {
+        var result = counts
+        result.drops = drops.counts
+        if let dropped = inputs?.droppedCount, dropped > 0 { result.drops["buffer_overflow"] = dropped }
+        let shed = shed.load(ordering: .relaxed)
+        if shed > 0 { result.drops["overload"] = shed }
+        return result
+    }
+
+    private func handle(
+        _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, received: ContinuousClock.Instant,
+        begin: ContinuousClock.Instant
+    ) {
+        guard !isRetained else {
+            return drop("retained", "\(topic) was retained by the broker: stale frames are not answered")
+        }
+        for (index, version) in versions.enumerated() {
+            let begin = index == 0 ? begin : ContinuousClock.now
+            let identity: FrameIdentity
+            do throws(InputError) {
+                let (decoded, data) = try version.decoder.decode(payload)
+                identity = decoded
+                if computes { try run(version, data, payload) }
+            } catch {
+                drop(error.reason, "\(topic): \(error)")
+                continue
+            }
+            answer(version, topic, identity, queue: begin - received, compute: ContinuousClock.now - begin)
+        }
+    }
+
+    private func run(
+        _ version: Version, _ input: InputDecoder.Input, _ payload: UnsafeRawBufferPointer
+    ) throws(InputError) {
+        let engine = version.engine
+        do {
+            switch input {
+            case .pixels(let range): try engine.run(pixels: UnsafeRawBufferPointer(rebasing: payload[range]))
+            case .normalized(let range): try engine.run(normalized: UnsafeRawBufferPointer(rebasing: payload[range]))
+            case .decoded(let pixels): try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
+            }
+        } catch {
+            throw InputError(reason: "engine", description: "\(error)")
+        }
+    }
+
+    private func answer(
+        _ version: Version, _ inputTopic: String, _ identity: FrameIdentity, queue: Duration, compute: Duration
+    ) {
+        var header = version.header
+        header.session = identity.session
+        header.frame = identity.frame
+        header.captureTime = identity.captureTime
+        header.label = identity.label
+        header.queueTime = queue.headerMicroseconds
+        header.computeTime = compute.headerMicroseconds
+        let topic = topic(for: inputTopic)
+        let failure = version.message.withUnsafeMutableBytes { buffer -> MQTTError? in
+            UnsafeMutableRawBufferPointer(rebasing: buffer[TensorMessageHeader.size...])
+                .copyMemory(from: UnsafeRawBufferPointer(version.engine.output))
+            TensorMessage.encodeHeader(header, into: buffer)
+            do throws(MQTTError) {
+                try session.client.send(UnsafeRawBufferPointer(buffer), to: topic, qos: session.qos)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure {
+            return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+        }
+        counts.frames += 1
+        counts.computeTimes.add(milliseconds: compute.milliseconds)
+        counts.queueTimes.add(milliseconds: queue.milliseconds)
+    }
+
+    private func topic(for input: String) -> String {
+        if let known = topics[input] { return known }
+        if topics.count >= Self.maximumTopics { topics.removeAll(keepingCapacity: true) }
+        let topic = session.topics.features(branch: branch, sensor: Topics.sensor(of: input))
+        topics[input] = topic
+        return topic
+    }
+
+    private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
+        if let line = drops.add(reason, "dropped " + sentence()) { session.log(line) }
+    }
+}

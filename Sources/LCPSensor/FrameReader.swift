@@ -1,0 +1,91 @@
+import Glibc
+import LCPDatasets
+import LCPModels
+import LCPWire
+
+/// One frame: raw pixels and the true class, −1 where unknown.
+struct SensorFrame {
+    var pixels: [UInt8]
+    var label: Int32
+}
+
+/// Takes frames from a source, one after the other. It may block, so it has a thread of its own.
+struct FrameReader {
+    let source: FrameSource
+    let shape: FeatureMapShape
+    /// The model's class of each of the source's; −1 where it has none. Nil where they are the same.
+    private let truths: [Int32]?
+    private let files: [(path: String, label: Int)]
+    private var next: UInt64 = 0
+
+    /// - Parameter labels: what the model calls its classes, so that those of the source are told by their names.
+    init(_ source: FrameSource, shape: FeatureMapShape, labels: [String]? = nil) {
+        self.source = source
+        self.shape = shape
+        truths = labels.flatMap { labels in
+            source.classNames?.map { name in labels.firstIndex(of: name).map(Int32.init) ?? -1 }
+        }
+        files = if case .classes(let folder) = source { folder.inTurn } else { [] }
+    }
+
+    /// The next frame, or nil at the end.
+    ///
+    /// - Returns: also nil where the task is cancelled.
+    mutating func read() throws -> SensorFrame? {
+        defer { next += 1 }
+        switch source {
+        case .drawn(let seed):
+            let (pixels, label) = DrawnDigits(seed: seed).image(next)
+            return SensorFrame(pixels: pixels, label: Int32(label))
+        case .images(let images, _):
+            guard next < UInt64(images.count) else { return nil }
+            let label = images.labels.isEmpty ? -1 : truth(Int(images.labels[Int(next)]))
+            return SensorFrame(pixels: Array(images[Int(next)]), label: label)
+        case .folder(let folder):
+            guard next < UInt64(folder.files.count) else { return nil }
+            let pixels = try ImageFolder.read(
+                folder.files[Int(next)], height: shape.height, width: shape.width, channels: shape.channels)
+            return SensorFrame(pixels: pixels, label: -1)
+        case .classes:
+            guard next < UInt64(files.count) else { return nil }
+            let file = files[Int(next)]
+            let pixels = try ImageFolder.read(
+                file.path, height: shape.height, width: shape.width, channels: shape.channels)
+            return SensorFrame(pixels: pixels, label: truth(file.label))
+        case .standardInput:
+            return try readStandardInput()
+        }
+    }
+
+    private func truth(_ label: Int) -> Int32 {
+        guard let truths else { return Int32(label) }
+        return truths.indices.contains(label) ? truths[label] : -1
+    }
+
+    private func readStandardInput() throws -> SensorFrame? {
+        let size = shape.elementCount
+        var pixels: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: size)
+        while pixels.count < size {
+            var descriptor = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&descriptor, 1, 100)
+            if Task.isCancelled { return nil }
+            if ready == 0 || ready < 0 && errno == EINTR { continue }
+            let count = Glibc.read(STDIN_FILENO, &chunk, size - pixels.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw PipelineError("cannot read standard input: \(String(cString: strerror(errno)))")
+            }
+            if count == 0 {
+                guard pixels.isEmpty else {
+                    throw PipelineError(
+                        "standard input ended inside a frame: \(pixels.count) of the \(size) bytes of \(shape); check --shape"
+                    )
+                }
+                return nil
+            }
+            pixels += chunk[..<count]
+        }
+        return SensorFrame(pixels: pixels, label: -1)
+    }
+}

@@ -1,0 +1,111 @@
+public import LCPDatasets
+public import LCPModels
+public import LCPWire
+import Platform
+
+/// Where a sensor's frames come from.
+public enum FrameSource: Sendable {
+    /// Digits that the program draws, endlessly, from a seed.
+    case drawn(seed: UInt64)
+    /// Images of one size, once from the beginning to the end, with labels where there are some, and the labels' names where
+    /// somebody told them.
+    case images(LabeledImages, classes: [String]? = nil)
+    /// The images of a folder, in the order of their names, once.
+    case folder(ImageFolder)
+    /// The images of a folder with a folder for each class, one of each class in turn, once.
+    case classes(ClassFolder)
+    /// Raw frames of exactly the input's bytes on standard input, until its end.
+    case standardInput
+
+    /// What can be written, for help texts.
+    public static let forms =
+        "drawn, dir:FOLDER, idx:FILE[,LABELS], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
+
+    /// The forms of data sets, of which a sensor takes the test images.
+    package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]
+
+    /// Reads a source as it is written on the command line, see ``forms``.
+    ///
+    /// - Throws: ``PipelineError`` or ``DatasetError``.
+    public init(_ text: String, seed: UInt64) throws {
+        if text == "drawn" {
+            self = .drawn(seed: seed)
+        } else if text == "stdin" {
+            self = .standardInput
+        } else if text.hasPrefix("idx:") {
+            let parts = text.dropFirst(4).split(separator: ",", maxSplits: 1).map(String.init)
+            guard let images = parts.first else {
+                throw PipelineError("idx: needs a file: idx:FILE or idx:FILE,LABELS")
+            }
+            self = .images(try IDX.read(images: images, labels: parts.count > 1 ? parts[1] : nil))
+        } else if text.hasPrefix("dir:") {
+            self = try Self.pictures(String(text.dropFirst(4)))
+        } else if Self.dataSets.contains(where: text.hasPrefix) {
+            let data = try DataSpecification(text, defaultDrawnCount: 0)
+            if case .folder(let folder) = data {
+                self = .classes(try ClassFolder.evaluation(folder))
+            } else {
+                self = .images(try data.evaluationSet(seed: seed), classes: try data.classNames())
+            }
+        } else {
+            throw PipelineError("\(text.debugDescription) is not a source: write \(Self.forms)")
+        }
+    }
+
+    /// The pictures in a folder, or those in its folders where it has none of its own.
+    private static func pictures(_ path: String) throws(DatasetError) -> FrameSource {
+        do { return .folder(try ImageFolder(path: path)) } catch {
+            guard let classes = try? ClassFolder.evaluation(path) else { throw error }
+            return .classes(classes)
+        }
+    }
+
+    /// The shape of the frames, where the source has one of its own.
+    public var shape: FeatureMapShape? {
+        switch self {
+        case .drawn: FeatureMapShape(height: DrawnDigits.height, width: DrawnDigits.width, channels: 1)
+        case .images(let images, _):
+            FeatureMapShape(height: images.height, width: images.width, channels: images.channels)
+        case .folder, .classes, .standardInput: nil
+        }
+    }
+
+    /// How many frames there are; nil where there is no end or nobody knows it.
+    public var count: Int? {
+        switch self {
+        case .images(let images, _): images.count
+        case .folder(let folder): folder.files.count
+        case .classes(let folder): folder.imagesPerClass.reduce(0, +)
+        case .drawn, .standardInput: nil
+        }
+    }
+
+    /// The names of the classes that its frames are of; nil where nobody told them.
+    public var classNames: [String]? {
+        switch self {
+        case .images(_, let classes): classes
+        case .classes(let folder): folder.classes
+        case .drawn, .folder, .standardInput: nil
+        }
+    }
+
+    /// Sees that a model can take the frames.
+    ///
+    /// - Throws: ``PipelineError`` that says what to do.
+    public func check(fits manifest: ModelManifest) throws(PipelineError) {
+        let (name, input) = (manifest.name, manifest.network.input)
+        if let shape, shape != input {
+            let frames = if case .drawn = self { "the digits that a sensor draws" } else { "the frames of this source" }
+            throw PipelineError(
+                "\(frames) are \(shape), and \(name.printable) takes \(input): give it pictures, for example --source dir:FOLDER"
+            )
+        }
+        switch self {
+        case .folder, .classes:
+            guard input.channels == 1 || input.channels == 3 else {
+                throw PipelineError("pictures are grey or coloured, and \(name.printable) takes \(input)")
+            }
+        case .drawn, .images, .standardInput: break
+        }
+    }
+}

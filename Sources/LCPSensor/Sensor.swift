@@ -1,0 +1,241 @@
+import LCPDatasets
+public import LCPModels
+public import LCPPipeline
+import LCPWire
+import MQTT
+import Platform
+import Tensors
+
+/// Publishes frames as tensor messages, at a steady rate.
+public actor Sensor {
+    /// How a sensor is set up.
+    public struct Options: Sendable {
+        /// The sensor's name, and the last level of its topics; the machine's name and the process's number where nil.
+        public var id: String?
+        /// Frames per second.
+        public var rate = 10.0
+        /// Ends after so many frames; nil for the source's end.
+        public var count: Int?
+        /// The shape of frames from a folder or standard input.
+        public var shape = FeatureMapShape(height: 28, width: 28, channels: 1)
+        /// What the model calls its classes: the truth of a frame is told where the source has a class of that name. Nil where
+        /// the source counts its classes as the model does.
+        public var labels: [String]?
+
+        public init() {}
+    }
+
+    public nonisolated let session: RoleSession
+    private nonisolated let executor: EventLoop
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let options: Options
+    private var reader: FrameReader
+    private let number = UInt64.random(in: 1...UInt64.max)
+    private var frames: UInt64 = 0
+    private var drops = Drops()
+    /// Pictures of the source that were left out.
+    private var unreadable: UInt64 = 0
+    /// What was wrong with the first of them.
+    private var complaint = ""
+    /// The frames without an answer, where answers are promised.
+    private var outbox: Outbox?
+    /// Whether frames wait in the outbox for the pipeline.
+    private var isHolding = false
+    /// Whether the outbox is ahead of what the source gives.
+    private var isCatchingUp = false
+    private var presence = Presence()
+    private var subscriptions: [MQTTSubscription] = []
+    /// Of the latest predictions, milliseconds.
+    private var computeTimes = Latest()
+
+    /// Prepares the source; nothing is sent yet.
+    ///
+    /// - Throws: ``PipelineError`` or ``MQTTError``.
+    public init(_ configuration: PipelineConfiguration, source: FrameSource, options: Options = Options()) throws {
+        guard options.rate > 0, options.rate <= 100_000 else {
+            throw PipelineError("a rate has more than 0 and at most 100,000 frames per second, not \(options.rate)")
+        }
+        guard options.count.map({ $0 > 0 }) ?? true else { throw PipelineError("a sensor sends at least one frame") }
+        self.options = options
+        reader = FrameReader(source, shape: source.shape ?? options.shape, labels: options.labels)
+        session = try RoleSession(configuration, status: RoleSession.status(.sensor, id: options.id))
+        // Reading a file or standard input may block, and the connection must not wait for that.
+        executor = try EventLoop(name: "sensor")
+    }
+
+    /// Publishes until the source ends, the count is reached or the task is cancelled.
+    ///
+    /// - Returns: the number of frames that were published.
+    /// - Throws: ``MQTTError``, ``PipelineError`` or ``DatasetError``.
+    @discardableResult
+    public func run() async throws -> UInt64 {
+        try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await publishFrames() }
+        return frames
+    }
+
+    private func publishFrames() async throws {
+        if session.qos != .atMostOnce { try await promiseAnswers() }
+        try await session.ready()
+        session.log("ready: publishes on \(session.topics.input(session.status.id))")
+        let topic = session.topics.input(session.status.id)
+        let interval = Duration.seconds(1 / options.rate)
+        let clock = ContinuousClock()
+        var due = clock.now
+        var nextStatistics = clock.now + .seconds(5)
+        let started = clock.now
+        var number: UInt64 = 0
+        while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try nextFrame() {
+            if due > clock.now { try await clock.sleep(until: due) }
+            publish(frame, number: number, topic: topic)
+            number += 1
+            due += interval
+            // After a pause, as on a laptop that slept, nobody wants the missed frames in one burst.
+            if clock.now - due > .seconds(1) { due = clock.now }
+            if clock.now >= nextStatistics {
+                nextStatistics = clock.now + .seconds(5)
+                let uptime = (clock.now - started).milliseconds / 1000
+                session.publishStatistics(RoleStatistics(uptime: uptime, frames: frames, dropped: dropped).json)
+            }
+        }
+        // What was published while the connection was lost is still to be sent.
+        while !Task.isCancelled, (outbox?.waitingCount ?? 0) > 0 {
+            pump()
+            try await clock.sleep(for: .milliseconds(5))
+        }
+        if unreadable > 0, !Task.isCancelled {
+            let first = "\(complaint)\(unreadable > 1 ? ", and \(unreadable - 1) more" : "")"
+            throw PipelineError(
+                number > 0
+                    ? "\(unreadable) of \(number + unreadable) pictures could not be read, the others were sent: \(first)"
+                    : "no picture could be read: \(first)")
+        }
+    }
+
+    /// The next frame; pictures that cannot be read are told and left out.
+    private func nextFrame() throws -> SensorFrame? {
+        while !Task.isCancelled {
+            do { return try reader.read() } catch let error as DatasetError {
+                if unreadable == 0 { complaint = error.description }
+                unreadable += 1
+                session.log("left out: \(error)")
+            }
+        }
+        return nil
+    }
+
+    private var dropped: [String: UInt64] {
+        var counts = drops.counts
+        if unreadable > 0 { counts["unreadable"] = unreadable }
+        if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
+        return counts
+    }
+
+    private func publish(_ frame: SensorFrame, number: UInt64, topic: String) {
+        guard let shape = Shape([reader.shape.height, reader.shape.width, reader.shape.channels]),
+            let tensor = try? Tensor(dtype: .uint8, shape: shape, bytes: frame.pixels)
+        else { return }
+        let header = TensorMessageHeader(
+            kind: .input, dtype: .uint8, shape: shape, session: self.number, frame: number,
+            captureTime: wallClockNanoseconds(), label: frame.label)
+        let message = TensorMessage.encode(header, tensor)
+        if outbox != nil {
+            outbox?.add(number, message)
+            if !session.client.isConnected { isHolding = true }
+            return pump()
+        }
+        guard session.client.isConnected else {
+            if let line = drops.add("not_connected", "dropped frame \(number): there is no connection") {
+                session.log(line)
+            }
+            return
+        }
+        send(message, topic)
+    }
+
+    private func send(_ message: [UInt8], _ topic: String) {
+        let failure = message.withUnsafeBytes { bytes -> MQTTError? in
+            do throws(MQTTError) {
+                try session.client.send(bytes, to: topic, qos: session.qos)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure {
+            if let line = drops.add("buffer_full", "dropped a frame: \(failure)") { session.log(line) }
+        } else {
+            frames += 1
+        }
+    }
+
+    // MARK: Answers to all frames
+
+    /// Listens to what becomes of the frames, so that none is lost with a broker.
+    private func promiseAnswers() async throws {
+        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
+        subscriptions = [
+            try await session.client.subscribe(to: session.topics.statuses) {
+                [weak self, topics = session.topics] message in
+                guard let status = RoleStatus(message, topics: topics) else { return }
+                Task { await self?.heard(status) }
+            },
+            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {
+                [weak self] message in
+                guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
+                    return
+                }
+                Task { await self?.answered(frame, prediction.computeMilliseconds) }
+            },
+        ]
+    }
+
+    private func heard(_ status: RoleStatus) {
+        _ = presence.update(status)
+        goOn()
+    }
+
+    private func answered(_ frame: UInt64, _ computeMilliseconds: Double) {
+        computeTimes.add(computeMilliseconds)
+        outbox?.answered(frame, now: .now)
+        pump()
+    }
+
+    private func reconnected() {
+        guard outbox != nil else { return }
+        presence.reconnected(now: .now)
+        outbox?.sendAgain()
+        (isHolding, isCatchingUp) = (true, true)
+        // Where somebody does not come back, the others answer without it.
+        Task { [weak self] in
+            try? await Task.sleep(for: Self.longestHold)
+            await self?.release()
+        }
+    }
+
+    private func goOn() {
+        if isHolding, session.client.isConnected, presence.isWhole { release() }
+    }
+
+    private func release() {
+        guard isHolding, session.client.isConnected else { return }
+        isHolding = false
+        if let waiting = outbox?.waitingCount, waiting > 0 { session.log("sends the \(waiting) frames that waited") }
+        pump()
+    }
+
+    /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where branches compute for so
+    /// long that frames wait for them, of which only the newest is kept, one at a time.
+    private func pump() {
+        guard !isHolding else { return }
+        let topic = session.topics.input(session.status.id)
+        let keepsNewest = session.policy == .latest && computeTimes.median ?? 0 > Self.longestInline
+        let window = !isCatchingUp ? Int.max : keepsNewest ? 1 : min(32, session.queueLimit)
+        while let message = outbox?.next(window: window, now: .now) { send(message, topic) }
+        if outbox?.waitingCount == 0 { isCatchingUp = false }
+    }
+
+    private static let longestHold = Duration.seconds(5)
+    /// Milliseconds: workers compute shorter branches as frames come (``BranchWorker/Options/longestInline``).
+    private static let longestInline = 2.0
+}

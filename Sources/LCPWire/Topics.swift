@@ -1,0 +1,73 @@
+import Platform
+/// The topics of one pipeline: `PREFIX/PIPELINE/…`.
+public struct Topics: Sendable, Hashable {
+    /// `PREFIX/PIPELINE`.
+    public let root: String
+
+    /// - Throws: ``PipelineError`` where a name cannot be a level of a topic.
+    public init(prefix: String = "lcp", pipeline: String) throws(PipelineError) {
+        for (what, name) in [("prefix", prefix), ("pipeline's name", pipeline)] where !name.isTopicLevel {
+            throw PipelineError(
+                "the \(what) \(name.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
+            )
+        }
+        root = "\(prefix)/\(pipeline)"
+    }
+
+    /// Where a sensor publishes its frames.
+    public func input(_ sensor: String) -> String { "\(root)/input/\(sensor)" }
+    /// All inputs.
+    public var inputs: String { "\(root)/input/+" }
+    /// All inputs, shared between the replicas of one branch. While a model takes another's place that has another number of
+    /// branches, those of both are computed.
+    public func sharedInputs(branch: Int, of count: Int) -> String { "$share/branch-\(branch)-of-\(count)/\(inputs)" }
+
+    /// Where a branch publishes what it made of a sensor's frames.
+    public func features(branch: Int, sensor: String) -> String { "\(root)/features/\(branch)/\(sensor)" }
+    /// The features of all branches and sensors.
+    public var allFeatures: String { "\(root)/features/+/+" }
+
+    /// Where the predictions for a sensor appear.
+    public func prediction(_ sensor: String) -> String { "\(root)/prediction/\(sensor)" }
+    /// All predictions.
+    public var predictions: String { "\(root)/prediction/+" }
+
+    /// The retained status of one process.
+    public func status(_ role: Role, _ id: String) -> String { "\(root)/status/\(role.rawValue)/\(id)" }
+    /// All statuses.
+    public var statuses: String { "\(root)/status/+/+" }
+    /// The statuses of everybody of a role.
+    public func statuses(_ role: Role) -> String { "\(root)/status/\(role.rawValue)/+" }
+
+    /// The retained plan that says which frames are computed where more come than can be.
+    public var flow: String { "\(root)/flow" }
+
+    /// Where a worker is asked for a sign of life.
+    public func probe(_ id: String) -> String { "\(root)/probe/\(id)" }
+
+    /// The retained manifest of the pipeline's model.
+    public var modelManifest: String { "\(root)/model/manifest" }
+    /// A piece of a file of the model, named by the SHA-256 of the file.
+    public func modelBlob(_ sha256: String, chunk: Int) -> String { "\(root)/model/blob/\(sha256)/\(chunk)" }
+    /// All pieces of a file.
+    public func modelBlobs(_ sha256: String) -> String { "\(root)/model/blob/\(sha256)/+" }
+
+    /// The counters of one process.
+    public func statistics(_ role: Role, _ id: String) -> String { "\(root)/stats/\(role.rawValue)/\(id)" }
+    /// The counters of all workers.
+    public var workerStatistics: String { "\(root)/stats/worker/+" }
+
+    /// The last level of a topic: the sensor of an input, features or prediction topic.
+    public static func sensor(of topic: String) -> String {
+        guard let slash = topic.utf8.lastIndex(of: UInt8(ascii: "/")) else { return topic }
+        return String(topic[topic.utf8.index(after: slash)...])
+    }
+
+    /// The branch and the sensor of a features topic of this pipeline.
+    package func featuresParts(of topic: String) -> (branch: Int, sensor: String)? {
+        guard topic.hasPrefix(root) else { return nil }
+        let levels = topic.dropFirst(root.count).split(separator: "/", omittingEmptySubsequences: false)
+        guard levels.count == 4, levels[1] == "features", let branch = UInt16(levels[2]) else { return nil }
+        return (Int(branch), String(levels[3]))
+    }
+}

@@ -1,0 +1,196 @@
+import ArgumentParser
+import LCPInference
+import LCPLocal
+import LCPModels
+import Platform
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure this machine.", subcommands: [MQTT.self, Branch.self, Train.self])
+
+    struct MQTT: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "mqtt",
+            abstract: "What the pipeline's messages cost, beside the same pattern in bare C.",
+            discussion: """
+                Both sides use the same broker, transport and payload sizes, one process for each role, in turns. A latency \
+                ratio below 1 and a frames ratio above 1 mean that lcp is faster than bare C.
+
+                Example:
+                  swift build -c release --package-path Benchmarks
+                  lcp bench mqtt --baseline Benchmarks/.build/release/bare-mqtt
+                """)
+
+        @Option(help: ArgumentHelp("The program bare-mqtt of Benchmarks/.", valueName: "path"))
+        var baseline: String
+
+        @Option(help: "How often each side is measured, in turns.")
+        var rounds = 7
+
+        @Option(help: "Frames of one measurement.")
+        var frames = 2000
+
+        @Option(help: ArgumentHelp("Only cases with this many branches; may be given several times.", valueName: "n"))
+        var branches: [Int] = []
+
+        @Flag(help: "Print one JSON object.")
+        var json = false
+
+        func validate() throws {
+            guard rounds > 0, frames >= 100 else {
+                throw ValidationError("--rounds is at least 1, --frames at least 100")
+            }
+        }
+
+        private struct Report: Encodable { var results: [MessageBenchmark.Result] }
+
+        func run() async throws {
+            let benchmark = try MessageBenchmark(baseline: baseline, rounds: rounds, frames: frames)
+            let small = Network.lenet.input
+            let large = FeatureMapShape(height: 224, width: 224, channels: 3)
+            var cases: [MessageBenchmark.Case] = []
+            for input in [small, large] {
+                for window in [1, 32] {
+                    for count in [1, 4, 8] { cases.append(.init(branches: count, input: input, window: window)) }
+                }
+            }
+            cases.append(.init(branches: 4, input: small, window: 1, computes: true, isBare: true))
+            if !branches.isEmpty { cases.removeAll { !branches.contains($0.branches) } }
+            let (chosen, json, rounds) = (cases, json, rounds)
+            try await untilStopped {
+                var report = Report(results: [])
+                var table = Table(
+                    [
+                        "branches", "input", "in flight", "computes", "lcp µs", "C µs", "ratio", "lcp frames/s",
+                        "C frames/s", "ratio",
+                    ],
+                    rightAligned: Set(0...9))
+                let line = ProgressLine()
+                for (index, test) in chosen.enumerated() {
+                    let result = try await benchmark.run(test) { round in
+                        let fraction = (Double(index) + Double(round) / Double(rounds + 1)) / Double(chosen.count)
+                        line.show(fraction, "case \(index + 1) of \(chosen.count), round \(round)")
+                    }
+                    report.results.append(result)
+                    table.add([
+                        "\(result.branches)", "\(result.inputBytes) B", "\(result.inFlight)",
+                        result.computes ? "LeNet" : "no",
+                        fixed(result.latencyMicroseconds, digits: 1),
+                        fixed(result.baselineLatencyMicroseconds, digits: 1),
+                        fixed(result.latencyRatio, digits: 3), fixed(result.framesPerSecond, digits: 0),
+                        fixed(result.baselineFramesPerSecond, digits: 0), fixed(result.framesRatio, digits: 3),
+                    ])
+                }
+                line.clear()
+                writeLine(json ? try jsonLine(report) : table.text)
+            }
+        }
+    }
+
+    struct Branch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "branch",
+            abstract: "How long one branch of a model takes on one core of this machine.",
+            discussion: """
+                Examples:
+                  lcp bench branch
+                  lcp bench branch --model lenet-split1 --json
+                  lcp bench branch --network vgg16 --branches 8 --operations
+                """)
+
+        @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
+        var model = "lenet-split4"
+
+        @Option(
+            help: ArgumentHelp(
+                "A network of the zoo, or a bundle of one branch, split and with random weights, in place of a model.",
+                valueName: "name"))
+        var network: String?
+
+        @Option(help: "The number of branches that --network is split into.")
+        var branches = 1
+
+        @Option(help: "Which branch, counted from 0.")
+        var branch = 0
+
+        @Option(
+            help:
+                "How often it runs in one measurement, 2000 times or for 0.1 s; the fastest of seven is told, and their median."
+        )
+        var runs: Int?
+
+        @Flag(help: "Tell the time of each operation, too.")
+        var operations = false
+
+        @Flag(help: "Print one JSON object.")
+        var json = false
+
+        private struct Report: Encodable {
+            var model: String
+            var branch: Int
+            var fastest_us: Double
+            var median_us: Double
+            var input: FeatureMapShape
+            var layers: [Layer]
+            /// Of the classification layer's share, where the branch computes that.
+            var classes: Int?
+        }
+
+        func validate() throws {
+            guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
+        }
+
+        /// The branch, and what to call its model.
+        private func prepared() throws -> (name: String, network: BranchedNetwork, engine: BranchEngine) {
+            guard let network else {
+                let bundle = try ModelBundle.find(model)
+                return (bundle.manifest.name, bundle.network, try BranchEngine(bundle: bundle, branch: branch))
+            }
+            let base = try NetworkOptions.whole(network).network
+            let split = try base.split(into: branches)
+            guard split.branches.indices.contains(branch) else {
+                throw ValidationError("\(base.name) in \(branches) branches has no branch \(branch)")
+            }
+            var random = SeededGenerator(seed: 1)
+            let parameters = try ModelParameters.random(for: split, using: &random)
+            let merge =
+                try split.output(of: branch) == .partialLogits
+                ? try split.mergeWeights(of: branch, merge: parameters.merge) : nil
+            let engine = try BranchEngine(
+                network: split, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
+                preprocessing: .usual(for: split.input))
+            return ("\(base.name)-split\(branches)", split, engine)
+        }
+
+        func run() async throws {
+            let (name, network, engine) = try prepared()
+            var random = SeededGenerator(seed: 1)
+            let values = (0..<engine.input.elementCount).map { _ in random.uniform(-1, 1) }
+            let times = try values.withUnsafeBytes { input in
+                let runs = try self.runs ?? max(3, min(2000, Int(100 / engine.measure(runs: 3).milliseconds)))
+                for _ in 0..<runs { try engine.run(normalized: input) }
+                return try (0..<7).map { _ in
+                    let start = ContinuousClock.now
+                    for _ in 0..<runs { try engine.run(normalized: input) }
+                    return (ContinuousClock.now - start).milliseconds * 1000 / Double(runs)
+                }.sorted()
+            }
+            let report = Report(
+                model: name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2],
+                input: network.input, layers: network.branches[branch],
+                classes: engine.outputKind == .partialLogits ? network.classes : nil)
+            if operations, !json {
+                var table = Table(["operation", "µs"], rightAligned: [1])
+                for (name, time) in try engine.measureOperations() {
+                    table.add([name, fixed(time.milliseconds * 1000, digits: 1)])
+                }
+                writeLine(table.text)
+            }
+            writeLine(
+                json
+                    ? try jsonLine(report)
+                    : "branch \(branch) of \(report.model): \(fixed(report.median_us, digits: 1)) µs (median), \(fixed(report.fastest_us, digits: 1)) µs (fastest)"
+            )
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import ArgumentParser
+import LCPPipeline
+import LCPSensor
+
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker",
+        abstract: "Run the branches of a model that a pipeline needs.",
+        discussion: """
+            Start one on every machine that reaches the broker. The workers find out by themselves who runs which branch: the \
+            first takes all of them, later ones take some over, more than there are branches share frames, and a branch whose \
+            worker is gone is taken by another. The model is the one that was pushed to the pipeline (lcp model push), or \
+            lenet-split4 where none was.
+
+            Examples:
+              lcp worker --broker mqtt://broker.local --pipeline kitchen
+              lcp worker --branch 0                       this branch, whatever the others do
+              lcp worker --branch 1 --model lenet-split8  a model that is on this machine
+              lcp worker --config Configs/pipelines/kitchen.yaml
+            """)
+
+    @OptionGroup var role: RoleOptions
+
+    @OptionGroup var branch: BranchOptions
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "This worker's name; the machine's name and the process's number by default.", valueName: "id"))
+    var name: String?
+
+    @Flag(
+        name: .customLong("no-compute"),
+        help: "Send zeros of the right size without running the network, to measure the messages alone.")
+    var sendsZeros = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Hold every frame for so long without using the processor: shows on one machine what slow devices would do.",
+            valueName: "ms"))
+    var serviceTime = 0.0
+
+    func validate() throws {
+        guard (0...60_000).contains(serviceTime) else {
+            throw ValidationError("--service-time is 0 to 60,000 ms")
+        }
+    }
+
+    func run() async throws {
+        let settings = try role.settings(branch.given + model.given + .init(given: [.workerName: name]))
+        let branch = settings.branch
+        var options = BranchWorker.Options()
+        options.id = settings.name(of: .worker)
+        options.branches = branch.map { [$0] }
+        options.computes = !sendsZeros
+        options.serviceTime = .microseconds(Int64(serviceTime * 1000))
+        let worker = try BranchWorker(
+            try settings.configuration(), bundle: try settings.givenBundle(),
+            fallback: try settings.bundle(), options: options)
+        try await role.run { try await worker.run() }
+    }
+}
+
+struct AggregatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "aggregator",
+        abstract: "Join the branches of every frame and publish the prediction.",
+        discussion: """
+            It answers as soon as all branches are there, and at the deadline from those that are. The model is the one that \
+            was pushed to the pipeline (lcp model push), or lenet-split4 where none was.
+
+            Examples:
+              lcp aggregator
+              lcp aggregator --broker mqtt://broker.local --pipeline kitchen --deadline 250
+              lcp aggregator --config Configs/pipelines/kitchen.yaml
+            """)
+
+    @OptionGroup var role: RoleOptions
+
+    @OptionGroup var model: ModelOptions
+
+    @OptionGroup var deadline: DeadlineOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "This aggregator's name; the machine's name and the process's number by default.", valueName: "id"))
+    var name: String?
+
+    func run() async throws {
+        let settings = try role.settings(model.given + deadline.given + .init(given: [.aggregatorName: name]))
+        let configuration = try settings.configuration()
+        var options = Aggregator.Options()
+        options.id = settings.name(of: .aggregator)
+        let aggregator = try Aggregator(
+            configuration, bundle: try settings.givenBundle(), fallback: try settings.bundle(), options: options)
+        try await role.run { try await aggregator.run() }
+    }
+}
+
+struct SensorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sensor",
+        abstract: "Publish frames: digits that it draws, pictures, a data set, or standard input.",
+        discussion: """
+            A folder of pictures may have a folder for each class: then its name is the truth, which is told with every frame. \
+            With --model, frames have the shape of that model, and a name means the label that it has; without, the first name \
+            in the alphabet is class 0.
+
+            With --qos 1 a broker that goes costs no frame: each is kept until its prediction comes, and sent again when a broker \
+            was gone. Up to 1,000 frames or 64 MB are kept; then the oldest are given up and counted. What a worker that is killed \
+            had taken alone, of one branch only, is not sent again.
+
+            Examples:
+              lcp sensor --source drawn --rate 10
+              lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte \\
+                  --name mnist
+              lcp sensor --source dir:photos --model my-cifarnet
+              lcp sensor --source dir:photos --shape 28x28x1
+              lcp sensor --config Configs/pipelines/kitchen.yaml --name door
+              ffmpeg … -f rawvideo -pix_fmt gray - | lcp sensor --source stdin --shape 28x28x1
+            """)
+
+    @OptionGroup var role: RoleOptions
+
+    @OptionGroup var frames: FrameOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "The pipeline's model, where this machine has it: frames get its shape, and truths its numbers (LCP_MODEL).",
+            valueName: "model"))
+    var model: String?
+
+    @Option(help: "Which digits are drawn.")
+    var seed: UInt64 = 2
+
+    @Option(
+        help: ArgumentHelp(
+            "This sensor's name, the last level of its topics; the machine's name and the process's number by default.",
+            valueName: "id"))
+    var name: String?
+
+    func run() async throws {
+        let settings = try role.settings(frames.given + .init(given: [.sensorName: name, .model: model]))
+        let source = try settings.source(seed: seed)
+        if case .standardInput = source, role.stopAtEOF {
+            throw ValidationError("--stop-at-eof and --source stdin both want standard input")
+        }
+        let sensor = try Sensor(
+            try settings.configuration(), source: source, options: try settings.sensorOptions(for: source))
+        try await role.run {
+            let frames = try await sensor.run()
+            sensor.session.log("published \(frames) frame\(frames == 1 ? "" : "s")")
+        }
+    }
+}

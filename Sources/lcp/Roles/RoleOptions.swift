@@ -1,0 +1,107 @@
+import ArgumentParser
+import LCPSensor
+import LCPSettings
+
+/// The options that every role takes.
+struct RoleOptions: ParsableArguments {
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(help: .setting(.pipeline, "The pipeline's name: all roles with the same name work together."))
+    var pipeline: String?
+
+    @Option(help: .setting(.prefix, "The first level of all topics."))
+    var prefix: String?
+
+    @Option(help: .setting(.qos, "Quality of service of inputs, features and predictions: 0, 1 or 2."))
+    var qos: Int?
+
+    @Flag(help: "Stop when standard input ends, for a program that starts this one and may be killed.")
+    var stopAtEOF = false
+
+    /// The settings that hold.
+    ///
+    /// - Parameter options: what was given besides the options of every role.
+    func settings(_ options: [Setting: String] = [:]) throws -> Settings {
+        let given: [Setting: String?] = [.pipeline: pipeline, .prefix: prefix, .qos: qos.map { "\($0)" }]
+        return try connection.settings(options + .init(given: given))
+    }
+
+    /// Runs a role until it ends, a signal comes, or standard input ends where that was asked for.
+    func run(_ stop: Stop = .usual, _ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await untilStopped(stop, atEOF: stopAtEOF, body)
+    }
+}
+
+/// The options of the roles that compute.
+struct ModelOptions: ParsableArguments {
+    @Option(
+        help: .setting(
+            .model, "A model bundle: a folder, or the name of one that came with lcp. What is pushed is not taken then."
+        ))
+    var model: String?
+
+    @Option(
+        help: .setting(
+            .policy, "Where more frames come than can be computed: latest, the newest of each sensor, or all.",
+            valueName: "policy"))
+    var policy: String?
+
+    @Option(help: .setting(.queue, "The most frames that wait with --policy all.", valueName: "frames"))
+    var queue: Int?
+
+    @Option(
+        help: .setting(
+            .order,
+            "sensor: the predictions of a sensor in the order of its frames, those of which no branch has come aside; none: each as soon as it is there.",
+            valueName: "order"))
+    var order: String?
+
+    /// What was given, by setting.
+    var given: [Setting: String] {
+        .init(given: [.model: model, .policy: policy, .queue: queue.map { "\($0)" }, .order: order])
+    }
+}
+
+/// The option of a worker.
+struct BranchOptions: ParsableArguments {
+    @Option(help: "Only this branch, counted from 0, whatever the others do.")
+    var branch: Int?
+
+    /// What was given, by setting.
+    var given: [Setting: String] { .init(given: [.workerBranch: branch.map { "\($0)" }]) }
+}
+
+/// The option of an aggregator.
+struct DeadlineOptions: ParsableArguments {
+    @Option(
+        help: .setting(
+            .deadline, "How long to wait for the other branches, from the first, in milliseconds.", valueName: "ms")
+    )
+    var deadline: Double?
+
+    /// What was given, by setting.
+    var given: [Setting: String] { .init(given: [.deadline: deadline.map { "\($0)" }]) }
+}
+
+/// The options of a sensor.
+struct FrameOptions: ParsableArguments {
+    @Option(help: .setting(.sensorSource, "\(FrameSource.forms).", valueName: "source"))
+    var source: String?
+
+    @Option(help: .setting(.sensorRate, "Frames per second.", valueName: "hz"))
+    var rate: Double?
+
+    @Option(help: ArgumentHelp("Stop after so many frames.", valueName: "n"))
+    var count: Int?
+
+    @Option(help: .setting(.sensorShape, "The frames' height, width and channels, for pictures or standard input."))
+    var shape: String?
+
+    /// What was given, by setting.
+    var given: [Setting: String] {
+        .init(given: [
+            .sensorSource: source, .sensorRate: rate.map { "\($0)" }, .sensorCount: count.map { "\($0)" },
+            .sensorShape: shape,
+        ])
+    }
+}

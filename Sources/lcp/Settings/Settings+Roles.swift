@@ -1,0 +1,135 @@
+import LCPModels
+import LCPPipeline
+import LCPSensor
+import LCPSettings
+import LCPWire
+import MQTT
+import Platform
+
+extension Settings {
+    /// How a client reaches the broker; reads the password's file.
+    ///
+    /// - Throws: ``SettingsError`` or ``MQTTError``.
+    func mqtt() throws -> MQTTConfiguration {
+        var configuration = MQTTConfiguration(address: try MQTTAddress(text(.broker) ?? ""))
+        configuration.user = text(.user)
+        if let path = text(.passwordFile) {
+            let bytes: [UInt8]
+            do { bytes = try FileIO.read(path, limit: 65_536) } catch {
+                throw SettingsError("\(place(.passwordFile))there is no password: \(error)")
+            }
+            configuration.password = String(
+                decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
+        }
+        configuration.tls = .init(
+            certificateAuthorityFile: text(.certificateAuthorityFile), certificateFile: text(.certificate),
+            keyFile: text(.certificateKey))
+        if self[.usesVersion3].value == .truth(true) { configuration.protocolVersion = .v311 }
+        return configuration
+    }
+
+    /// How a role reaches its pipeline.
+    ///
+    /// - Throws: ``SettingsError`` or ``MQTTError``.
+    func configuration() throws -> PipelineConfiguration {
+        var configuration = PipelineConfiguration(mqtt: try mqtt(), pipeline: pipeline)
+        configuration.prefix = prefix
+        configuration.qos = qos
+        configuration.deadline = deadline
+        configuration.policy = policy
+        configuration.order = order
+        configuration.queueLimit = queueLimit
+        return configuration
+    }
+
+    var policy: FramePolicy { text(.policy).flatMap(FramePolicy.init) ?? .latest }
+    var order: PredictionOrder { text(.order).flatMap(PredictionOrder.init) ?? .sensor }
+
+    /// Opens the model, and sees that it has as many branches as the file says.
+    ///
+    /// - Throws: ``SettingsError`` or ``ModelBundleError``.
+    func bundle() throws -> ModelBundle {
+        let bundle: ModelBundle
+        do { bundle = try ModelBundle.find(model) } catch { throw located(.model, error) }
+        if let expected = whole(.branches), expected != bundle.network.branches.count {
+            throw SettingsError(
+                "\(self[.branches].origin.subject(.branches)) is \(expected), but the model \(model) has "
+                    + "\(bundle.network.branches.count): correct one of them")
+        }
+        return bundle
+    }
+
+    /// The branch that a worker runs whatever the others do; nil to run those that are needed.
+    var branch: Int? { whole(.workerBranch) }
+
+    /// The model that somebody named; nil where the pipeline's own is wanted.
+    ///
+    /// - Throws: as ``bundle()``.
+    func givenBundle() throws -> ModelBundle? { self[.model].origin == .builtIn ? nil : try bundle() }
+
+    /// Where a sensor's frames come from.
+    ///
+    /// - Parameter seed: which digits are drawn.
+    /// - Throws: ``SettingsError`` or ``DatasetError``.
+    func source(seed: UInt64) throws -> FrameSource {
+        do { return try FrameSource(text(.sensorSource) ?? "", seed: seed) } catch {
+            throw located(.sensorSource, error)
+        }
+    }
+
+    /// How a sensor is set up: where its pipeline's model is known here, its frames have the shape and the truths of that.
+    ///
+    /// - Throws: ``SettingsError`` or ``ModelBundleError``, also for a source that does not fit the model.
+    func sensorOptions(for source: FrameSource) throws -> Sensor.Options {
+        var options = Sensor.Options()
+        options.id = name(of: .sensor)
+        options.rate = number(.sensorRate) ?? options.rate
+        options.count = whole(.sensorCount)
+        if let shape = text(.sensorShape) { options.shape = try FeatureMapShape(frame: shape) }
+        guard let manifest = try sensorModel() else { return options }
+        options.labels = manifest.labels
+        guard self[.sensorShape].origin == .builtIn else { return options }
+        try source.check(fits: manifest)
+        options.shape = manifest.network.input
+        return options
+    }
+
+    /// The model that somebody named. A sensor does without one that a file or the environment names and this machine lacks.
+    private func sensorModel() throws -> ModelManifest? {
+        switch self[.model].origin {
+        case .builtIn: nil
+        case .option: try bundle().manifest
+        case .file, .environment: try? bundle().manifest
+        }
+    }
+
+    /// An error that also says where the setting comes from, unless that is the command line.
+    private func located(_ setting: Setting, _ error: any Error) -> any Error {
+        let place = place(setting)
+        return place.isEmpty ? error : SettingsError("\(place)\(error)")
+    }
+
+    private func place(_ setting: Setting) -> String {
+        switch self[setting].origin {
+        case .builtIn, .option: ""
+        case .file, .environment: "\(self[setting].origin): "
+        }
+    }
+
+    /// The name of a role's process; nil for one that is made up.
+    func name(of role: Role) -> String? { text(.name(of: role)) }
+}
+
+extension Setting {
+    /// The role that alone reads it; nil for several.
+    var role: Role? { section.flatMap(Role.init) }
+
+    /// The name of a role's process.
+    static func name(of role: Role) -> Setting {
+        switch role {
+        case .sensor: .sensorName
+        case .worker: .workerName
+        case .aggregator: .aggregatorName
+        }
+    }
+}

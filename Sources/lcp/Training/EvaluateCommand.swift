@@ -1,0 +1,128 @@
+import ArgumentParser
+import FoundationEssentials
+import LCPDatasets
+import LCPEvaluation
+import LCPModels
+import LCPWire
+import Platform
+
+struct EvaluateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Measure how often a model is right, with all branches and with some missing.",
+        discussion: """
+            The calibration error says how far the probabilities are from the truth: the mean distance of confidence and accuracy \
+            over 15 bins of equal width (Guo et al. 2017). Every set of missing branches is tried; where there are more than \
+            --subsets for one number of branches, that many are drawn from --seed, and a standard error is given.
+
+            Examples:
+              lcp evaluate lenet-split4
+              lcp evaluate lenet-split4 --data mnist:FOLDER --data drawn
+              lcp evaluate lenet-split8 --data mnist:FOLDER --missing 3 --svg lenet.svg
+              lcp evaluate my-bundle --data idx:images-idx3-ubyte,labels-idx1-ubyte --json
+            """)
+
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    var model = "lenet-split4"
+
+    @Option(
+        help: ArgumentHelp(
+            "\(DataSpecification.forms); may be given several times.", valueName: "data"))
+    var data: [String] = ["drawn"]
+
+    @Option(help: ArgumentHelp("The most branches to leave out; all but one by default.", valueName: "k"))
+    var missing: Int?
+
+    @Option(help: ArgumentHelp("The most sets of missing branches to try for each number of them.", valueName: "count"))
+    var subsets = 256
+
+    @Option(help: "Which digits are drawn, and which sets of missing branches. Training draws other digits.")
+    var seed: UInt64 = 1
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Draw accuracy, calibration and, for up to \(EvaluationFigure.maximumClasses) classes, confusions as SVG.",
+            valueName: "file"))
+    var svg: String?
+
+    /// What was found, as `--json` prints it.
+    struct Report: Encodable {
+        struct Result: Encodable {
+            var data: String
+            var evaluation: Evaluation
+
+            private enum Keys: CodingKey { case data }
+
+            func encode(to encoder: any Encoder) throws {
+                try evaluation.encode(to: encoder)
+                var container = encoder.container(keyedBy: Keys.self)
+                try container.encode(data, forKey: .data)
+            }
+        }
+        var model: String
+        var model_hash: String
+        var results: [Result]
+    }
+
+    func validate() throws {
+        if let missing, missing < 0 {
+            throw ValidationError("--missing is the number of branches to leave out, 0 or more, not \(missing)")
+        }
+        guard subsets > 0 else { throw ValidationError("--subsets is at least 1, not \(subsets)") }
+    }
+
+    func run() async throws {
+        let command = self
+        try await untilStopped { try command.evaluate() }
+    }
+
+    private func evaluate() throws {
+        let bundle = try ModelBundle.find(model)
+        let name = bundle.manifest.name
+        let branches = bundle.network.branches.count
+        if let missing, missing >= branches {
+            throw PipelineError(
+                branches == 1
+                    ? "--missing \(missing): \(name) has one branch, so none can be missing"
+                    : "--missing \(missing): \(name) has \(branches) branches, so at most \(branches - 1) can be missing"
+            )
+        }
+        let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 10_000) }
+        // A file that cannot be written is told now and not after the work.
+        if let svg { try Self.checkWritable(svg) }
+        let evaluator = try BundleEvaluator(bundle: bundle)
+        var options = EvaluationOptions()
+        (options.maximumMissing, options.maximumSubsets, options.seed) = (missing, subsets, seed)
+        var report = Report(model: name, model_hash: bundle.hash.description, results: [])
+        for specification in specifications {
+            let images = try specification.evaluationSet(seed: seed, size: bundle.network.input.imageSize)
+            let line = ProgressLine()
+            defer { line.clear() }
+            let result = try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: options) {
+                line.show($0, "\(specification.name): \(percent($0, digits: 0))")
+                return !Task.isCancelled
+            }
+            report.results.append(.init(data: specification.name, evaluation: result))
+        }
+        if json {
+            writeLine(try jsonLine(report))
+        } else {
+            EvaluationTable.show(report, labels: bundle.manifest.labels)
+        }
+        if let svg {
+            let figure = EvaluationFigure.figure(report, labels: bundle.manifest.labels)
+            try FileIO.write(Array(figure.svg().utf8), to: svg)
+        }
+    }
+
+    private static func checkWritable(_ path: String) throws {
+        let probe = "\(path).writable"
+        do { try FileIO.write([], to: probe) } catch {
+            throw PipelineError("--svg \(path) cannot be written: name a file in a folder that exists and is yours")
+        }
+        FileIO.remove(probe)
+    }
+}

@@ -1,0 +1,132 @@
+import ArgumentParser
+import Glibc
+import LCPEvaluation
+import LCPModels
+import LCPPipeline
+import LCPWire
+import Platform
+
+struct PredictCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "predict",
+        abstract: "Run a model on pictures here, without a broker.",
+        discussion: """
+            A file is what a pipeline takes as an input: a JPEG, a PNG, or exactly the raw pixels of the model's input, row by \
+            row. With --json there is a line for each file, with the logits of all classes in full precision. A file that cannot \
+            be read is told, and the others are still predicted.
+
+            Examples:
+              lcp predict lenet-split4 digit.png
+              lcp predict my-cifarnet photos/*.jpg --top 5
+              lcp predict lenet-split4 digit.png --missing 1,3 --json
+            """)
+
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    var model: String
+
+    @Argument(help: ArgumentHelp("JPEG, PNG or raw pixels.", valueName: "file"))
+    var files: [String]
+
+    @Option(
+        help: ArgumentHelp("Branches to leave out, for example 1,3.", valueName: "branches"),
+        transform: { text in
+            let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+            guard numbers.allSatisfy({ $0 != nil }) else {
+                throw ValidationError("give the numbers of branches, for example 1,3")
+            }
+            return numbers.compactMap { $0 }
+        })
+    var missing: [Int] = []
+
+    @Option(help: ArgumentHelp("How many of the most probable classes are told.", valueName: "count"))
+    var top = 3
+
+    @Flag(help: "Print a JSON object for each file.")
+    var json = false
+
+    /// What `--json` prints of a file.
+    private struct Report: Encodable {
+        var file: String
+        var `class`: Int
+        var label: String
+        var probability: Float
+        var logits: [Float]
+        var missing: [Int]
+    }
+
+    func validate() throws {
+        guard top > 0 else { throw ValidationError("--top is at least 1, not \(top)") }
+    }
+
+    func run() async throws {
+        let command = self
+        try await untilStopped { try command.predict() }
+    }
+
+    private func predict() throws {
+        let bundle = try ModelBundle.find(model)
+        let (name, branches) = (bundle.manifest.name, bundle.network.branches.count)
+        if let wrong = missing.first(where: { !(0..<branches).contains($0) }) {
+            throw PipelineError("--missing \(wrong): \(name) has the branches 0 to \(branches - 1)")
+        }
+        guard Set(missing).count < branches else {
+            throw PipelineError("--missing leaves no branch of \(name): leave out fewer")
+        }
+        let evaluator = try BundleEvaluator(bundle: bundle)
+        let decoder = InputDecoder(shape: bundle.network.input)
+        var unread = 0
+        for file in files {
+            try Task.checkCancellation()
+            let logits: [Float]
+            do { logits = try Self.logits(of: file, evaluator, decoder, missing: Set(missing)) } catch {
+                guard files.count > 1 else { throw error }
+                writeErrorLine("Error: \(error)")
+                unread += 1
+                continue
+            }
+            guard logits.allSatisfy(\.isFinite) else {
+                throw PipelineError("\(file) gives numbers that are not finite: the weights of \(name) are damaged")
+            }
+            let largest = logits.max() ?? 0
+            let sum = logits.reduce(0) { $0 + expf($1 - largest) }
+            let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
+            func probability(_ index: Int) -> Float { expf(logits[index] - largest) / sum }
+            if json {
+                let report = Report(
+                    file: file, class: order[0], label: bundle.manifest.labels[order[0]],
+                    probability: probability(order[0]), logits: logits, missing: Set(missing).sorted())
+                writeLine(try jsonLine(report))
+            } else {
+                let classes = order.prefix(top).map {
+                    "\(bundle.manifest.labels[$0].printable) (\(percent(Double(probability($0)), digits: 1)))"
+                }
+                writeLine("\(file): \(classes.joined(separator: ", "))")
+            }
+        }
+        guard unread == 0 else { throw ExitCode.failure }
+    }
+
+    private static func logits(
+        of file: String, _ evaluator: BundleEvaluator, _ decoder: InputDecoder, missing: Set<Int>
+    ) throws -> [Float] {
+        guard !FileIO.isFolder(file) else {
+            throw PipelineError("\(file) is a folder: name the pictures in it, for example \(file)/*.png")
+        }
+        let bytes = try FileIO.read(file, limit: max(decoder.imageLimits.maximumBytes, decoder.shape.elementCount))
+        return try bytes.withUnsafeBytes { bytes in
+            do {
+                switch try decoder.decode(bytes).1 {
+                case .pixels(let range):
+                    let pixels = UnsafeRawBufferPointer(rebasing: bytes[range])
+                    return try evaluator.logits(pixels: pixels, missing: missing)
+                case .decoded(let pixels):
+                    return try pixels.withUnsafeBytes { try evaluator.logits(pixels: $0, missing: missing) }
+                case .normalized:
+                    throw PipelineError("\(file) holds normalised numbers: give raw pixels, a JPEG or a PNG")
+                }
+            } catch let error as InputError {
+                throw PipelineError("cannot read \(file): \(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import ArgumentParser
+import FoundationEssentials
+import LCPModels
+import LCPWire
+import Platform
+
+/// How a network is trained: a preset, and what is changed about it.
+struct RecipeOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones, or with --distill taught, which is these with a teacher.",
+            valueName: "name"))
+    var recipe: String?
+
+    @Option(help: "How often every image is seen.")
+    var epochs: Int?
+
+    @Option(help: "Images per step.")
+    var batch: Int?
+
+    @Option(help: "The highest learning rate.")
+    var learningRate: Float?
+
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            "Another entry of the recipe, for example optimizer=sgd, schedule=cosine, branch_dropout=0.1 or views=true; may be given several times. lcp train lenet --help-recipe lists them.",
+            valueName: "entry=value"))
+    var entries: [String] = []
+
+    /// The recipe for a network, with a teacher to learn from or without.
+    ///
+    /// - Throws: ``PipelineError``, one sentence.
+    func chosen(for network: BranchedNetwork, isTaught: Bool = false) throws -> TrainingRecipe {
+        var result = try base(for: network, isTaught: isTaught)
+        for text in entries {
+            let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else {
+                throw PipelineError("--set \(text): write an entry and its value, for example branch_dropout=0.1")
+            }
+            do { result = try result.with([parts[0]: RecipeEntry(parts[1])]) } catch {
+                throw PipelineError("--set \(text): \(error)")
+            }
+        }
+        if let epochs { result.epochs = epochs }
+        if let batch { result.batchSize = batch }
+        if let learningRate { result.learningRate = learningRate }
+        do { try result.validate() } catch { throw PipelineError("the recipe is not possible: \(error)") }
+        return result
+    }
+
+    private func base(for network: BranchedNetwork, isTaught: Bool) throws -> TrainingRecipe {
+        let recipe = recipe ?? (isTaught ? TrainingRecipe.taught : .usual(for: network)).name
+        guard !TrainingRecipe.presets.contains(where: { $0.name == recipe }), FileIO.exists(recipe) else {
+            do { return try .preset(recipe, for: network) } catch {
+                throw PipelineError("\(error), or name a JSON file")
+            }
+        }
+        let bytes = try FileIO.read(recipe, limit: 1 << 20)
+        do {
+            var entries = try JSONDecoder().decode([String: RecipeEntry].self, from: Data(bytes))
+            let name = entries.removeValue(forKey: "name")
+            var start = TrainingRecipe()
+            if let preset = entries.removeValue(forKey: "preset") {
+                guard case .word(let preset) = preset else { throw PipelineError("its preset is the name of one") }
+                start = try .preset(preset, for: network)
+            }
+            var result = try start.with(entries)
+            if case .word(let name) = name { result.name = name }
+            return result
+        } catch {
+            throw PipelineError(
+                "\(recipe) is no recipe: \(error.reason); lcp train lenet --help-recipe lists what can be in one")
+        }
+    }
+
+    /// What can be in a recipe, and the presets, for `--help-recipe`.
+    static func help() throws -> String {
+        var (start, presets) = (TrainingRecipe(), TrainingRecipe.presets)
+        start.name = "default"
+        presets.insert(start, at: 0)
+        let values = try presets.map {
+            try JSONDecoder().decode([String: RecipeEntry].self, from: try JSONEncoder().encode($0))
+        }
+        var table = Table(["entry"] + presets.map(\.name) + ["what it is"])
+        for (name, about) in TrainingRecipe.entries {
+            table.add([name] + values.map { $0[name]?.description ?? "" } + [about])
+        }
+        return """
+            What can be in a recipe, and what the presets have. --set ENTRY=VALUE changes an entry. A file for --recipe has \
+            several, and the preset that they change:
+              {"preset": "digits", "epochs": 20, "branch_dropout": 0.2}
+            Without a preset they change the defaults. taught is pictures, or for grey images digits, with a teacher.
+
+            \(table.text)
+            """
+    }
+
+    /// The options as they were typed.
+    var words: [String] {
+        var words: [String] = []
+        if let recipe { words.append("--recipe \(recipe)") }
+        if let epochs { words.append("--epochs \(epochs)") }
+        if let batch { words.append("--batch \(batch)") }
+        if let learningRate { words.append("--learning-rate \(learningRate)") }
+        return words + entries.map { "--set \($0)" }
+    }
+}

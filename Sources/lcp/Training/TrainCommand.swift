@@ -1,0 +1,184 @@
+import ArgumentParser
+import LCPDatasets
+import LCPModels
+import LCPTraining
+import LCPWire
+
+struct TrainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Split a network into branches, train them together, and write a model bundle.",
+        discussion: """
+            After every epoch all that is needed to go on is kept in the folder: cut short, the same command with --resume ends \
+            with the same weights, bit for bit. The test sets are looked at once, at the end. The digits that are drawn for \
+            training are others in every epoch, and never those of lcp evaluate or lcp sensor.
+
+            Examples:
+              lcp train lenet --branches 4 --data drawn:60000 --out my-lenet
+              lcp train lenet --branches 8 --data mnist:FOLDER --validation 0.1 \\
+                  --set branch_dropout=0.1 --out my-lenet8
+              lcp train cifarnet --branches 8 --data cifar10:FOLDER --recipe pictures \\
+                  --epochs 60 --out my-cifarnet
+              lcp train cifarnet-bn --data cifar10:FOLDER --out whole
+              lcp train cifarnet-bn --branches 8 --data cifar10:FOLDER --distill whole \\
+                  --out taught
+              lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 \\
+                  --set distillation=0.5 --out taught
+              lcp train my-net --data folder:FOLDER --teacher my-net \\
+                  --set initialization=teacher --learning-rate 0.001 --out tuned
+
+            The last one goes on with the weights that my-net has, for example one that lcp model import wrote.
+            """)
+
+    @OptionGroup var options: NetworkOptions
+    @OptionGroup var splitting: SplitOptions
+
+    @Option(
+        help: ArgumentHelp("\(DataSpecification.forms); may be given several times.", valueName: "data"))
+    var data: [String] = []
+
+    @OptionGroup var recipeOptions: RecipeOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "The part of the images that is not trained on and chooses the best epoch; of drawn digits as many more are drawn for that.",
+            valueName: "part"))
+    var validation = 0.0
+
+    @Option(
+        help: ArgumentHelp(
+            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it where there is batch normalisation, and they learn its softened answers. Given several times, they learn the mean of them all, which is better still, and begin as shares of the first.",
+            valueName: "bundle"))
+    var distill: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "The bundle that a recipe with distillation learns from, or several; unlike --distill it changes no recipe.",
+            valueName: "bundle"))
+    var teacher: [String] = []
+
+    @Option(help: "Everything random comes from it.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Threads; the processor's cores by default. The result does not depend on it.")
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
+    var out: String?
+
+    @Flag(help: "Go on with the training that was cut short in the folder.")
+    var resume = false
+
+    @Flag(help: "Begin anew, over what is in the folder.")
+    var force = false
+
+    @Flag(help: "Print the recipes and everything that can be in one.")
+    var helpRecipe = false
+
+    func validate() throws {
+        guard !helpRecipe else { return }
+        guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
+        guard out != nil else { throw ValidationError("--out is missing: name a folder for the bundle") }
+        if resume, force { throw ValidationError("--resume goes on and --force begins anew: give one") }
+        if !distill.isEmpty, !teacher.isEmpty { throw ValidationError("give --distill or --teacher, not both") }
+    }
+
+    func run() async throws {
+        if helpRecipe { return print(try RecipeOptions.help()) }
+        let command = self
+        try await untilStopped {
+            do { try command.train() } catch let stop as CancellationError {
+                writeLine("stopped: the same command with --resume goes on after the last whole epoch")
+                throw stop
+            }
+        }
+    }
+
+    private func train() throws {
+        let (base, _) = try options.whole()
+        let network = try splitting.split(base)
+        // The bundle is called like its folder.
+        let folder = out ?? splitting.name(base.name)
+        let name = folder.split(separator: "/").last.map(String.init) ?? splitting.name(base.name)
+        var run = TrainingRun(
+            network: network, name: name, recipe: try recipe(for: network),
+            data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: folder)
+        run.validation = validation
+        run.seed = seed
+        run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
+        run.threads = threads
+        run.command = words(name, run.data)
+        let count = network.branches.count
+        writeLine(
+            "\(base.name) in \(count) branch\(count == 1 ? "" : "es"): \(try network.parameterCount()) parameters, "
+                + "recipe \(run.recipe.name), \(run.recipe.epochs) epoch\(run.recipe.epochs == 1 ? "" : "s")")
+        let reporter = TrainingReporter()
+        let bundle = try run.run(existing: resume ? .resume : force ? .replace : .keep) { event in
+            reporter.show(event)
+            return !Task.isCancelled
+        }
+        let figure = "\(run.folder)/training.svg"
+        try TrainingFigure.write(bundle, to: figure)
+        writeLine("wrote \(run.folder), model \(bundle.hash); the curves are in \(figure)")
+    }
+
+    private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
+        let recipe = try recipeOptions.chosen(for: network, isTaught: !distill.isEmpty)
+        if let first = distill.first, !recipe.distils {
+            throw PipelineError(
+                "--distill \(first): the recipe \(recipe.name) has no distillation, so that nothing would be learned from it: "
+                    + "leave out --recipe or --distill, or give --set distillation=0.5"
+            )
+        }
+        return recipe
+    }
+
+    /// The command for the bundle's record; a folder's path is this machine's business.
+    private func words(_ name: String, _ data: [DataSpecification]) -> String {
+        var words = ["lcp train \(options.network)"]
+        if let shares = splitting.shares {
+            words.append("--shares \(shares.map(String.init).joined(separator: ","))")
+        } else {
+            words.append("--branches \(splitting.branches ?? 1)")
+        }
+        words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        if validation > 0 { words.append("--validation \(validation)") }
+        for (option, bundles) in [("--distill", distill), ("--teacher", teacher)] {
+            words += bundles.map { "\(option) \($0.split(separator: "/").last ?? "BUNDLE")" }
+        }
+        return (words + ["--seed \(seed)", "--out \(name)"]).joined(separator: " ")
+    }
+}
+
+/// A live line while training goes on, and a line for every epoch.
+final class TrainingReporter {
+    private let line = ProgressLine()
+    private let prefix: String
+
+    init(prefix: String = "") { self.prefix = prefix }
+
+    func show(_ event: TrainingRun.Event) {
+        switch event {
+        case .resumed(let epoch): writeLine("\(prefix)going on after epoch \(epoch)")
+        case .progress(let progress):
+            var state =
+                "\(prefix)epoch \(progress.epoch)/\(progress.epochs)  loss \(fixed(progress.loss, digits: 4))  "
+                + "accuracy \(percent(progress.accuracy))"
+            if let record = progress.record {
+                if let accuracy = record.validationAccuracy { state += "  validation \(percent(accuracy))" }
+                line.clear()
+                writeLine("\(state)  \(fixed(progress.imagesPerSecond, digits: 0)) images/s")
+            }
+            line.show(
+                progress.fraction,
+                "\(state)  \(fixed(progress.imagesPerSecond, digits: 0)) images/s  \(duration(progress.remaining)) left"
+            )
+        case .tested(let data, let result):
+            line.clear()
+            writeLine(
+                "\(prefix)\(percent(result.accuracy)) right on \(result.images) images of \(data) that training never saw"
+                    + (result.byMissing.count > 1
+                        ? ", \(percent(result.byMissing[1].mean)) with one branch missing" : ""))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import LCPWire
+import Testing
+
+@testable import LCPSensor
+
+@Suite struct OutboxTests {
+    static let start = ContinuousClock.now
+
+    static func drain(_ outbox: inout Outbox, window: Int = .max, at time: ContinuousClock.Instant = start) -> [UInt8] {
+        var sent: [UInt8] = []
+        while let message = outbox.next(window: window, now: time) { sent += message }
+        return sent
+    }
+
+    @Test func whatHasNoAnswerIsSentAgainInOrder() {
+        var outbox = Outbox(patience: .seconds(2))
+        for number in 0..<5 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
+        #expect(Self.drain(&outbox) == [0, 1, 2, 3, 4])
+        for number in [0, 2] as [UInt64] { outbox.answered(number, now: Self.start) }
+        outbox.add(5, [5])
+        #expect(outbox.waitingCount == 1)
+        outbox.sendAgain()
+        #expect(Self.drain(&outbox) == [1, 3, 4, 5])
+        for number in [1, 3, 4, 5] as [UInt64] { outbox.answered(number, now: Self.start) }
+        #expect(outbox.count == 0)
+    }
+
+    @Test func aWindowLimitsWhatIsOnItsWay() {
+        var outbox = Outbox(patience: .seconds(2))
+        for number in 0..<5 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
+        #expect(Self.drain(&outbox, window: 2) == [0, 1])
+        outbox.answered(0, now: Self.start)
+        #expect(Self.drain(&outbox, window: 2) == [2])
+        // No answer within the patience: it does not hold up the others for ever.
+        #expect(Self.drain(&outbox, window: 2, at: Self.start + .seconds(3)) == [3, 4])
+    }
+
+    @Test func whatWasShedIsForgottenWithALaterAnswer() {
+        var outbox = Outbox(patience: .seconds(2))
+        for number in 0..<3 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
+        _ = Self.drain(&outbox)
+        outbox.answered(2, now: Self.start + .seconds(1))
+        #expect(outbox.count == 2, "a late answer may still come")
+        outbox.add(3, [3])
+        _ = Self.drain(&outbox, at: Self.start + .seconds(3))
+        outbox.answered(3, now: Self.start + .seconds(3))
+        #expect(outbox.count == 0)
+    }
+
+    @Test func itsRoomIsBounded() {
+        var outbox = Outbox(maximumFrames: 3, maximumBytes: 100, patience: .seconds(2))
+        for number in 0..<5 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
+        #expect(outbox.count == 3 && outbox.overflows == 2)
+        #expect(Self.drain(&outbox) == [2, 3, 4])
+        outbox.add(9, [UInt8](repeating: 9, count: 99))
+        #expect(outbox.count == 2)
+        outbox.add(10, [UInt8](repeating: 9, count: 1000))
+        #expect(outbox.count == 1, "one frame is always kept")
+    }
+}

@@ -1,4 +1,4 @@
-import Glibc
+import LCPInference
 
 /// What the logits of one image say.
 struct Answer {
@@ -6,22 +6,19 @@ struct Answer {
     let prediction: Int
     /// Its softmax; not finite where the logits are not.
     let confidence: Float
-    private let largest: Float
-    private let sum: Float
+    private let softmax: Softmax
 
     init(_ logits: UnsafeBufferPointer<Float>) {
         var best = 0
         for index in logits.indices where logits[index] > logits[best] { best = index }
-        let largest = logits[best]
-        var sum: Float = 0
-        for value in logits { sum += expf(value - largest) }
-        (prediction, self.largest, self.sum) = (best, largest, sum)
-        confidence = 1 / sum
+        prediction = best
+        softmax = Softmax(logits)
+        confidence = softmax.probability(of: logits[best])
     }
 
     /// The negative logarithm of the true class's softmax, in nats.
     func loss(_ truth: Int, _ logits: UnsafeBufferPointer<Float>) -> Double {
-        log(Double(sum)) + Double(largest) - Double(logits[truth])
+        softmax.loss(of: logits[truth])
     }
 
     /// How many classes come before the true one: those of larger logits, and of equal ones those with a smaller number.

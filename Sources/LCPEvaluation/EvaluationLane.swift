@@ -28,7 +28,7 @@ final class EvaluationLane: @unchecked Sendable {
             try engine.run(pixels: pixels)
             let start = branch * join.classes
             join.share(
-                of: branch, engine.output,
+                of: branch, UnsafeRawBufferPointer(engine.output),
                 into: UnsafeMutableBufferPointer(rebasing: shares[start..<start + join.classes]))
         }
     }
@@ -38,7 +38,8 @@ final class EvaluationLane: @unchecked Sendable {
 
     /// The logits of the image that was run last. Valid until the next call.
     func logits(missing: UInt64) -> UnsafeBufferPointer<Float> {
-        join.logits(UnsafeBufferPointer(shares), missing: missing, into: logits)
+        BranchJoin.sum(UnsafeBufferPointer(shares), received: ~missing, into: logits)
+        join.finish(logits, missing: missing.nonzeroBitCount)
         return UnsafeBufferPointer(logits)
     }
 

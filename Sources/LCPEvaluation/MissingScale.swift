@@ -1,4 +1,3 @@
-import Glibc
 import LCPInference
 
 extension BundleEvaluator {
@@ -63,25 +62,24 @@ extension BundleEvaluator {
 }
 
 extension BranchJoin {
-    /// The shares that came, added up, [classes].
+    /// The shares that were received, added up, [classes].
     fileprivate func sum(_ shares: [Float], missing: UInt64) -> [Float] {
         var sum = [Float](repeating: 0, count: classes)
-        for branch in 0..<branches where missing & UInt64(1) << UInt64(branch) == 0 {
-            for index in 0..<classes { sum[index] += shares[branch * classes + index] }
+        shares.withUnsafeBufferPointer { shares in
+            sum.withUnsafeMutableBufferPointer { Self.sum(shares, received: ~missing, into: $0) }
         }
         return sum
     }
 
     /// The cross-entropy of all sums, times a factor and with the bias.
     fileprivate func loss(_ sums: [(sum: [Float], truth: Int)], factor: Float) -> Double {
-        var total = 0.0
-        for (sum, truth) in sums {
-            var most = -Float.infinity
-            for index in 0..<classes { most = max(most, factor * sum[index] + bias[index]) }
-            var exponentials: Float = 0
-            for index in 0..<classes { exponentials += expf(factor * sum[index] + bias[index] - most) }
-            total += Double(logf(exponentials) + most - factor * sum[truth] - bias[truth])
+        var logits = [Float](repeating: 0, count: classes)
+        return logits.withUnsafeMutableBufferPointer { logits in
+            sums.reduce(0) { total, item in
+                _ = logits.update(fromContentsOf: item.sum)
+                finish(logits, factor: factor)
+                return total + Softmax(UnsafeBufferPointer(logits)).loss(of: logits[item.truth])
+            }
         }
-        return total
     }
 }

@@ -1,16 +1,18 @@
-import Glibc
 package import LCPModels
 
-/// Joins the branches of one image, as the aggregator does.
+/// The arithmetic of the join, the same for the aggregator and for evaluation: what each branch adds to the logits, their sum, the
+/// factor for missing branches, and the bias.
 package struct BranchJoin: Sendable {
     package let branches: Int
     package let classes: Int
-    package let bias: [Float]
+    private let bias: [Float]
     /// What the sum of the shares is multiplied by, by the number of missing branches.
     private let missingScale: [Float]
     /// For each branch that sends features its columns of W, [classes, features]; empty for one that sends partial logits.
     private let weights: [[Float]]
 
+    /// - Parameter missingScale: the manifest's; nil for 1 throughout.
+    /// - Throws: ``NetworkError`` where the classification layer does not fit the network.
     package init(network: BranchedNetwork, merge: LayerParameters, missingScale: [Float]? = nil) throws {
         branches = network.branches.count
         classes = network.classes
@@ -22,37 +24,53 @@ package struct BranchJoin: Sendable {
     }
 
     /// Writes a branch's share of the logits, [classes], from what the branch sends.
-    package func share(
-        of branch: Int, _ output: UnsafeBufferPointer<Float>, into share: UnsafeMutableBufferPointer<Float>
-    ) {
+    ///
+    /// - Parameter output: FP32 in native byte order, at any address: [classes] of partial logits, or [features].
+    package func share(of branch: Int, _ output: UnsafeRawBufferPointer, into share: UnsafeMutableBufferPointer<Float>)
+    {
         let weights = weights[branch]
         guard !weights.isEmpty else {
-            for index in share.indices { share[index] = output[index] }
+            UnsafeMutableRawBufferPointer(share).copyMemory(from: output)
             return
         }
+        let columns = output.count / 4
         for row in share.indices {
             var sum: Float = 0
-            for column in output.indices { sum += weights[row * output.count + column] * output[column] }
+            for column in 0..<columns {
+                sum +=
+                    weights[row * columns + column] * output.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
+            }
             share[row] = sum
         }
     }
 
-    /// The logits with some branches missing: the sum of the shares that came, times the model's factor for so many missing, and the bias.
+    /// Adds up shares in the order of the branches, so that the same shares give the same bits in whatever order they came.
     ///
     /// - Parameters:
     ///   - shares: [branches, classes].
-    ///   - missing: a bit for each branch that did not come.
-    package func logits(
-        _ shares: UnsafeBufferPointer<Float>, missing: UInt64, into logits: UnsafeMutableBufferPointer<Float>
+    ///   - received: a bit for each branch whose share counts.
+    ///   - sum: [classes].
+    package static func sum(
+        _ shares: UnsafeBufferPointer<Float>, received: UInt64, into sum: UnsafeMutableBufferPointer<Float>
     ) {
-        logits.update(repeating: 0)
-        for branch in 0..<branches where missing & UInt64(1) << UInt64(branch) == 0 {
+        sum.update(repeating: 0)
+        let classes = sum.count
+        for branch in 0..<shares.count / classes where received & UInt64(1) << UInt64(branch) != 0 {
             let start = branch * classes
-            for index in 0..<classes { logits[index] += shares[start + index] }
+            for index in 0..<classes { sum[index] += shares[start + index] }
         }
-        // Where nothing came there is nothing to scale.
-        let absent = missing.nonzeroBitCount
-        let factor = absent < missingScale.count ? missingScale[absent] : 1
-        for index in 0..<classes { logits[index] = factor * logits[index] + bias[index] }
+    }
+
+    /// Makes logits of a sum, in place: times the model's factor for so many missing branches, plus the bias.
+    ///
+    /// - Parameter missing: how many branches the sum lacks.
+    package func finish(_ sum: UnsafeMutableBufferPointer<Float>, missing: Int) {
+        // Where no share was received there is nothing to scale.
+        finish(sum, factor: missing < missingScale.count ? missingScale[missing] : 1)
+    }
+
+    /// The same with a factor that is not the model's.
+    package func finish(_ sum: UnsafeMutableBufferPointer<Float>, factor: Float) {
+        for index in 0..<classes { sum[index] = factor * sum[index] + bias[index] }
     }
 }

@@ -17,6 +17,14 @@ public struct ModelHash: Sendable, Hashable, CustomStringConvertible {
         self = array.withUnsafeBytes { Self(reading: $0, at: 0) }
     }
 
+    /// Reads what ``description`` writes; nil for anything else.
+    package init?(hexadecimal text: String) {
+        guard text.utf8.count == 32, text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "f") ~= $0 }),
+            let low = UInt64(text.prefix(16), radix: 16), let high = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        (self.low, self.high) = (low.byteSwapped, high.byteSwapped)
+    }
+
     package init(reading bytes: UnsafeRawBufferPointer, at offset: Int) {
         low = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         high = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))

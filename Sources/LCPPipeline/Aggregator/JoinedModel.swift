@@ -1,62 +1,78 @@
-import Glibc
+import LCPInference
 import LCPModels
 import LCPWire
 import Tensors
 
-/// What the aggregator needs of one version of the model, and the frames that wait for branches in it.
+/// What the aggregator needs of one model: what its branches send, and how predictions are made of that.
 final class JoinedModel {
+    /// What a branch sends.
+    struct Output {
+        var kind: TensorMessageHeader.Kind
+        /// FP32 numbers.
+        var count: Int
+    }
+
     let name: String
     let model: ModelHash
-    let branchCount: Int
-    var allBranches: UInt64 { table.allBranches }
-    let classes: Int
-    /// For each branch: what it sends, how many numbers, and its columns of W where it sends features.
-    let outputs: [(kind: TensorMessageHeader.Kind, count: Int, weights: [Float])]
-    private let bias: [Float]
-    /// What the sum of the shares is multiplied by, by the number of missing branches.
-    private let missingScale: [Float]
-    var table: JoinTable
-    /// The sum of a frame's shares, and then its probabilities.
-    var logits: [Float]
-    var writer: PredictionWriter
-    /// When features of this model last came.
-    var lastUsed: ContinuousClock.Instant?
+    let outputs: [Output]
+    let join: BranchJoin
+    private var writer: PredictionWriter
 
-    init(_ bundle: ModelBundle, deadline: Duration) throws {
+    var branchCount: Int { outputs.count }
+
+    /// - Throws: ``ModelBundleError`` or ``NetworkError``.
+    init(_ bundle: ModelBundle) throws {
         let network = bundle.network
-        let merge = try bundle.mergeParameters()
         outputs = try network.branches.indices.map { branch in
-            if try network.output(of: branch) == .partialLogits { return (.partialLogits, network.classes, []) }
-            return (
-                .features, try network.featureCount(of: branch),
-                try network.mergeWeights(of: branch, merge: merge)
-            )
+            try network.output(of: branch) == .partialLogits
+                ? Output(kind: .partialLogits, count: network.classes)
+                : Output(kind: .features, count: try network.featureCount(of: branch))
         }
         name = bundle.manifest.name
         model = bundle.hash
-        branchCount = network.branches.count
-        classes = network.classes
-        bias = merge.bias
-        missingScale = bundle.manifest.missingScale ?? Array(repeating: 1, count: network.branches.count)
-        table = JoinTable(branchCount: network.branches.count, width: network.classes, deadline: deadline)
-        logits = merge.bias
+        join = try BranchJoin(
+            network: network, merge: bundle.mergeParameters(), missingScale: bundle.manifest.missingScale)
         writer = PredictionWriter(labels: bundle.manifest.labels)
     }
 
-    /// Makes probabilities of the sum of a frame's shares.
-    func finish(_ frame: JoinTable.Frame) {
-        let factor = missingScale[branchCount - frame.branches.nonzeroBitCount]
-        for index in 0..<classes { logits[index] = factor * logits[index] + bias[index] }
-        Self.softmax(&logits)
-    }
-
-    static func softmax(_ values: inout [Float]) {
-        let largest = values.max() ?? 0
-        var sum: Float = 0
-        for index in values.indices {
-            values[index] = expf(values[index] - largest)
-            sum += values[index]
+    /// Makes the prediction of a frame.
+    ///
+    /// - Parameters:
+    ///   - latency: from capture to now, nanoseconds; nil where it is unknown.
+    ///   - body: gets the JSON, which is valid only inside.
+    func withPrediction<Result>(
+        of answer: FrameJoiner.Answer, now: ContinuousClock.Instant, latency: Int64?,
+        _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        let frame = answer.frame
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: join.classes) { probabilities in
+            _ = probabilities.initialize(fromContentsOf: answer.sum)
+            join.finish(probabilities, missing: branchCount - frame.branches.nonzeroBitCount)
+            Softmax.apply(to: probabilities)
+            writer.write(
+                AnsweredFrame(
+                    sensor: frame.key.sensor, number: frame.key.frame, label: frame.label, branches: frame.branches,
+                    computeTime: frame.computeTime),
+                probabilities: UnsafeBufferPointer(probabilities), branchCount: branchCount,
+                joinTime: now - frame.opened, latency: latency)
         }
-        for index in values.indices { values[index] /= sum }
+        return try writer.bytes.withUnsafeBytes(body)
+    }
+}
+
+/// The time from a frame's capture to its prediction.
+enum FrameLatency {
+    /// One beyond this says more about clocks than about the pipeline.
+    static let longest: Int64 = 3_600_000_000_000
+
+    /// Nanoseconds; nil where the capture time is unknown or implausible.
+    ///
+    /// - Parameters:
+    ///   - captureTime: nanoseconds since 1970 UTC by the sensor's clock, 0 where unknown.
+    ///   - now: the same by this machine's clock.
+    static func since(_ captureTime: Int64, now: Int64) -> Int64? {
+        guard captureTime > 0 else { return nil }
+        let (passed, overflow) = now.subtractingReportingOverflow(captureTime)
+        return !overflow && (0...longest).contains(passed) ? passed : nil
     }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Glibc
 import LCPEvaluation
+import LCPInference
 import LCPModels
 import LCPPipeline
 import LCPWire
@@ -87,10 +87,9 @@ struct PredictCommand: AsyncParsableCommand {
             guard logits.allSatisfy(\.isFinite) else {
                 throw PipelineError("\(file) gives numbers that are not finite: the weights of \(name) are damaged")
             }
-            let largest = logits.max() ?? 0
-            let sum = logits.reduce(0) { $0 + expf($1 - largest) }
+            let softmax = logits.withUnsafeBufferPointer { Softmax($0) }
             let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
-            func probability(_ index: Int) -> Float { expf(logits[index] - largest) / sum }
+            func probability(_ index: Int) -> Float { softmax.probability(of: logits[index]) }
             if json {
                 let report = Report(
                     file: file, class: order[0], label: bundle.manifest.labels[order[0]],

@@ -1,0 +1,89 @@
+import LCPWire
+import Tensors
+
+/// Reads what branches send, and refuses what cannot be joined: no I/O.
+struct FeaturesReader {
+    /// Features that can be joined.
+    struct Features {
+        var header: TensorMessageHeader
+        var sensor: String
+        var branch: Int
+        var model: JoinedModel
+        /// FP32 numbers of the payload, all finite, at any address.
+        var values: UnsafeRawBufferPointer
+    }
+
+    /// Why a message is not joined: the name of its counter and a sentence.
+    struct Refusal: Error {
+        var reason: String
+        var description: String
+
+        init(_ reason: String, _ description: String) {
+            (self.reason, self.description) = (reason, description)
+        }
+    }
+
+    private struct Source {
+        var branch: Int
+        var sensor: String
+    }
+
+    private let topics: Topics
+    private var sources: [String: Source] = [:]
+    /// The most topics that are remembered.
+    private static let maximumSources = 4096
+
+    init(topics: Topics) { self.topics = topics }
+
+    /// Reads a message.
+    ///
+    /// - Parameters:
+    ///   - models: those that are joined; the last one is named where none fits.
+    /// - Throws: ``Refusal``.
+    mutating func read(
+        _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, models: [JoinedModel]
+    ) throws(Refusal) -> Features {
+        guard !isRetained else {
+            throw Refusal("retained", "\(topic) was retained by the broker: stale features are not joined")
+        }
+        guard let source = source(of: topic) else {
+            throw Refusal("bad_topic", "\(topic) is not a features topic")
+        }
+        let header: TensorMessageHeader
+        do { header = try TensorMessage.decode(payload) } catch {
+            throw Refusal(error.rawValue, "\(topic): \(error)")
+        }
+        guard let model = models.first(where: { $0.model == header.model }) else {
+            throw Refusal(
+                "other_model",
+                "\(topic): the worker runs model \(header.model), this aggregator \(models.last?.model.description ?? "none"): give both the same bundle"
+            )
+        }
+        guard Int(header.branchCount) == model.branchCount, Int(header.branch) == source.branch,
+            source.branch < model.branchCount
+        else {
+            throw Refusal("bad_branch", "\(topic): it names branch \(header.branch) of \(header.branchCount)")
+        }
+        let output = model.outputs[source.branch]
+        guard header.kind == output.kind, header.dtype == .fp32, header.shape.elementCount == output.count else {
+            throw Refusal(
+                "wrong_shape",
+                "\(topic): \(header.dtype.name) \(header.shape) where \(output.count) numbers are expected")
+        }
+        let values = UnsafeRawBufferPointer(rebasing: payload[TensorMessageHeader.size...])
+        let isFinite = (0..<output.count).allSatisfy {
+            values.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self).isFinite
+        }
+        guard isFinite else { throw Refusal("not_finite", "\(topic): it holds infinity or not-a-number") }
+        return Features(header: header, sensor: source.sensor, branch: source.branch, model: model, values: values)
+    }
+
+    private mutating func source(of topic: String) -> Source? {
+        if let known = sources[topic] { return known }
+        guard let (branch, sensor) = topics.featuresParts(of: topic) else { return nil }
+        if sources.count >= Self.maximumSources { sources.removeAll(keepingCapacity: true) }
+        let source = Source(branch: branch, sensor: sensor)
+        sources[topic] = source
+        return source
+    }
+}

@@ -35,6 +35,10 @@ test:
 
 lint:
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources
+	@Scripts/check-imports.sh
+	@# One idea per file; generated ones are as long as they are.
+	@find Sources Tests -name '*.swift' ! -name '*.pb.swift' -exec wc -l {} + | \
+	    awk '$$2 != "total" && $$1 > 400 { print $$2 " has " $$1 " lines, more than 400: split it"; long = 1 } END { exit long }'
 
 format:
 	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources

@@ -50,24 +50,24 @@ let package = Package(
 
         // What each may use stands in Documentation/architecture.md; `make lint` checks both against the imports.
         room("Platform", ["CCrypto", "CLinux"]),
-        room("Charts", ["Platform"]),
+        room("Charts", []),
         room("Tensors", ["Platform"]),
         room("MQTT", ["CLinux", "CMosquitto", "Platform"]),
         room("YAML", ["CYAML"]),
-        room("Images", ["CJPEG", "CPNG", "Platform"]),
+        room("Images", ["CJPEG", "CPNG"]),
         room(
             "ONNX", ["Platform", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
 
         room("LCPModels", ["Platform", "Tensors"]),
-        room("LCPONNX", ["LCPModels", "ONNX", "Platform", "Tensors"]),
+        room("LCPONNX", ["LCPModels", "ONNX", "Platform"]),
         .target(name: "CBranchKernels"),
-        room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels", "Platform", "Tensors"]),
-        room("LCPDatasets", ["CZlib", "Images", "Platform", "Tensors"]),
+        room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels"]),
+        room("LCPDatasets", ["CZlib", "Images", "Platform"]),
         room("LCPEvaluation", ["LCPInference", "LCPModels", "Platform"]),
         .target(name: "CTrainingKernels"),
         room(
             "LCPTraining",
-            ["CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+            ["CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPModels", "Platform", "Tensors"]),
 
         room("LCPWire", ["CZlib", "Platform", "Tensors"]),
         room(
@@ -75,11 +75,11 @@ let package = Package(
         ),
         room(
             "LCPSensor",
-            ["Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
         room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
         room(
             "LCPLocal",
-            ["LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            ["LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform"]),
 
         room("FaultInjection", ["MQTT", "Platform"]),
         room("HostileInputs", ["CZlib", "LCPWire", "Platform", "Tensors"]),
@@ -88,13 +88,13 @@ let package = Package(
             [
                 "FaultInjection", "HostileInputs", "LCPDatasets", "LCPEvaluation", "LCPLocal", "LCPModels",
                 "LCPPipeline",
-                "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors",
+                "LCPSettings", "LCPWire", "MQTT", "Platform",
             ]),
         room(
             "LCPFuzzing",
             [
                 "HostileInputs", "Images", "LCPDatasets", "LCPModels", "LCPONNX", "LCPPipeline", "LCPWire", "ONNX",
-                "Platform", "Tensors",
+                "Tensors",
             ]),
         .executableTarget(
             name: "lcp",
@@ -103,7 +103,7 @@ let package = Package(
                 "LCPModels",
                 "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining", "LCPWire", "MQTT", "ONNX",
                 "Platform",
-                "ResilienceTrials", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 

@@ -46,6 +46,15 @@ public actor Sensor {
     private var isCatchingUp = false
     private var presence = Presence()
     private var subscriptions: [MQTTSubscription] = []
+    /// What the client's thread heard, for this actor.
+    private nonisolated let inbox = Inbox<Event>(limit: 1024)
+
+    /// What becomes of the frames, and of those who compute them.
+    private enum Event {
+        case status(RoleStatus)
+        case answer(frame: UInt64, computeMilliseconds: Double)
+    }
+
     /// Of the latest predictions, milliseconds.
     private var computeTimes = Latest()
 
@@ -75,6 +84,7 @@ public actor Sensor {
     }
 
     private func publishFrames() async throws {
+        defer { inbox.close() }
         if session.qos != .atMostOnce { try await promiseAnswers() }
         try await session.ready()
         session.log("ready: publishes on \(session.topics.input(session.status.id))")
@@ -128,6 +138,7 @@ public actor Sensor {
         var counts = drops.counts
         if unreadable > 0 { counts["unreadable"] = unreadable }
         if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
+        if inbox.droppedCount > 0 { counts["inbox_full"] = inbox.droppedCount }
         return counts
     }
 
@@ -174,20 +185,29 @@ public actor Sensor {
     /// Listens to what becomes of the frames, so that none is lost with a broker.
     private func promiseAnswers() async throws {
         outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
+        Task { await listen() }
         subscriptions = [
             try await session.client.subscribe(to: session.topics.statuses) {
-                [weak self, topics = session.topics] message in
-                guard let status = RoleStatus(message, topics: topics) else { return }
-                Task { await self?.heard(status) }
+                [inbox, topics = session.topics] message in
+                if let status = RoleStatus(message, topics: topics) { inbox.put(.status(status)) }
             },
-            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) {
-                [weak self] message in
+            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) { [inbox] message in
                 guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
                     return
                 }
-                Task { await self?.answered(frame, prediction.computeMilliseconds) }
+                inbox.put(.answer(frame: frame, computeMilliseconds: prediction.computeMilliseconds))
             },
         ]
+    }
+
+    /// Deals with what was heard, in its order, until the sensor ends.
+    private func listen() async {
+        for await event in inbox.elements {
+            switch event {
+            case .status(let status): heard(status)
+            case .answer(let frame, let computeMilliseconds): answered(frame, computeMilliseconds)
+            }
+        }
     }
 
     private func heard(_ status: RoleStatus) {

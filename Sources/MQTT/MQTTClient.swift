@@ -86,15 +86,15 @@ public final class MQTTClient: Sendable {
 
     /// The state now and every later one, up to ``MQTTConnectionState/closed(_:)``. A slow reader misses the oldest of more
     /// than 16.
-    public var connectionStates: AsyncStream<MQTTConnectionState> { connection.stateStream }
+    public var connectionStates: AsyncStream<MQTTConnectionState> { connection.states.stream }
 
     /// Whether the broker can be reached at this moment, as far as is known.
-    public var isConnected: Bool { connection.isConnected }
+    public var isConnected: Bool { connection.states.isConnected }
 
     public var statistics: MQTTStatistics { connection.statistics.withLock { $0 } }
 
     /// Bytes of topics and payloads that wait to be written or acknowledged.
-    public var inFlightBytes: Int { connection.inFlightBytes.load(ordering: .relaxed) }
+    public var inFlightBytes: Int { connection.budget.reserved }
 
     // MARK: Publishing
 
@@ -109,7 +109,9 @@ public final class MQTTClient: Sendable {
         _ payload: UnsafeRawBufferPointer, to topic: String, qos: QoS = .atMostOnce, retain: Bool = false,
         properties: MQTTProperties? = nil
     ) throws(MQTTError) {
-        guard connection.reserve(payload.count + topic.utf8.count) else { throw connection.bufferFull }
+        guard connection.budget.reserve(OutgoingMessages.bytes(topic, payload.count)) else {
+            throw connection.errors.bufferFull
+        }
         if eventLoop.isCurrent {
             try connection.publish(topic, payload, qos, retain, properties, nil)
         } else {
@@ -120,8 +122,8 @@ public final class MQTTClient: Sendable {
         }
     }
 
-    /// Publishes a message, and returns when it was written (QoS 0) or acknowledged by the broker (QoS 1 and 2). Waits for room
-    /// and, at QoS 1 and 2, for a connection.
+    /// Publishes a message, and returns when it was written (QoS 0) or acknowledged by the broker (QoS 1 and 2). Waits for room,
+    /// behind all calls that wait for room already, and, at QoS 1 and 2, for a connection.
     ///
     /// - Throws: ``MQTTError`` where the broker refuses it or the client is closed, `CancellationError` where the task is
     ///   cancelled first: the message may have been sent then.
@@ -129,11 +131,7 @@ public final class MQTTClient: Sendable {
         _ payload: [UInt8], to topic: String, qos: QoS = .atMostOnce, retain: Bool = false,
         properties: MQTTProperties? = nil
     ) async throws {
-        let bytes = payload.count + topic.utf8.count
-        while !connection.reserve(bytes) {
-            guard !isClosed else { throw MQTTError(.closed, "the connection to \(configuration.address) is closed") }
-            try await Task.sleep(for: .milliseconds(2))
-        }
+        try await connection.budget.waitForRoom(OutgoingMessages.bytes(topic, payload.count))
         let waiter = Waiter()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
@@ -152,8 +150,6 @@ public final class MQTTClient: Sendable {
             waiter.resume(CancellationError())
         }
     }
-
-    private var isClosed: Bool { connection.isFinished }
 
     // MARK: Subscribing
 

@@ -177,6 +177,83 @@ import Testing
         await client.close()
     }
 
+    @Test("A publish that waits for room ends with its task, or with the client")
+    func waitingForRoomEnds() async throws {
+        var broker: TestBroker? = try TestBroker()
+        let client = try #require(try await broker?.connect { $0.maximumInFlightBytes = 100 })
+        let states = client.connectionStates
+        broker = nil
+        for await state in states { if case .waiting = state { break } }
+        @Sendable func publish() async throws {
+            try await client.publish([UInt8](repeating: 1, count: 90), to: "x", qos: .atLeastOnce)
+        }
+        // The first waits for a connection and takes all the room.
+        let first = Task { try await publish() }
+        while client.inFlightBytes == 0 { await Task.yield() }
+        let cancelled = Task { try await publish() }
+        let refused = Task { try await publish() }
+        cancelled.cancel()
+        await #expect(throws: CancellationError.self) { try await cancelled.value }
+        await client.close()
+        for waiting in [first, refused] {
+            let error = await #expect(throws: MQTTError.self) { try await waiting.value }
+            #expect(error?.code == .closed)
+        }
+        #expect(client.inFlightBytes == 0)
+        _ = broker
+    }
+
+    @Test("A publish that waits for room is refused when a close begins, though the last acknowledgements make room")
+    func waitingForRoomWhileItCloses() async throws {
+        let broker = try BrokerProcess.start(configuration: try BrokerProcess.localConfiguration())
+        defer { broker.process.stop() }
+        var configuration = MQTTConfiguration(address: try MQTTAddress(broker.url))
+        configuration.maximumInFlightBytes = 100
+        let client = try MQTTClient(configuration)
+        try await client.connect()
+        // The broker acknowledges nothing until it is woken again.
+        kill(broker.process.processID, SIGSTOP)
+        @Sendable func publish() async throws {
+            try await client.publish([UInt8](repeating: 1, count: 90), to: "x", qos: .atLeastOnce)
+        }
+        // A task on the event loop's thread runs until it waits before the next job of that thread.
+        func onLoop() async { await withCheckedContinuation { next in client.eventLoop.execute { next.resume() } } }
+        let first = Task(executorPreference: client.eventLoop) { try await publish() }
+        await onLoop()
+        #expect(client.inFlightBytes > 0)
+        let second = Task(executorPreference: client.eventLoop) { try await publish() }
+        await onLoop()
+        let closing = Task(executorPreference: client.eventLoop) { await client.close() }
+        for _ in 0..<2 { await onLoop() }
+        kill(broker.process.processID, SIGCONT)
+        let error = await #expect(throws: MQTTError.self) { try await second.value }
+        #expect(error?.code == .closed)
+        try await first.value
+        await closing.value
+        #expect(client.inFlightBytes == 0)
+    }
+
+    @Test("Many publishes that wait for room all arrive, each once")
+    func waitingForRoomArrives() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect { $0.maximumInFlightBytes = 1000 }
+        let messages = try await client.subscribe(to: "room", options: .init(qos: .atLeastOnce))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<100 as Range<UInt8> {
+                group.addTask {
+                    try await client.publish(
+                        [UInt8](repeating: number, count: 100 + 8 * Int(number)), to: "room", qos: .atLeastOnce)
+                }
+            }
+            try await group.waitForAll()
+        }
+        var numbers: Set<UInt8> = []
+        for _ in 0..<100 { numbers.insert(try await next(messages).payload[0]) }
+        #expect(numbers.count == 100)
+        #expect(client.inFlightBytes == 0)
+        await client.close()
+    }
+
     @Test func aHandlerAnswersOnTheLoopsThread() async throws {
         let broker = try TestBroker()
         let client = try await broker.connect()

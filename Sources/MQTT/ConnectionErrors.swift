@@ -1,0 +1,100 @@
+import CMosquitto
+
+/// What people are told when a connection fails: the sentences, made of the configuration and of the broker's codes.
+struct ConnectionErrors {
+    private let configuration: MQTTConfiguration
+    private let clientID: String
+
+    init(_ configuration: MQTTConfiguration, clientID: String) {
+        self.configuration = configuration
+        self.clientID = clientID
+    }
+
+    private var address: MQTTAddress { configuration.address }
+
+    var unanswered: MQTTError {
+        MQTTError(
+            .unreachable, "\(address) did not answer in \(configuration.connectTimeout): is it an MQTT broker?")
+    }
+
+    var closed: MQTTError { MQTTError(.closed, "the connection to \(address) is closed") }
+
+    var notConnected: MQTTError { MQTTError(.notConnected, "there is no connection to \(address) at the moment") }
+
+    var bufferFull: MQTTError {
+        MQTTError(
+            .bufferFull,
+            "\(address) takes messages more slowly than they come: \(configuration.maximumInFlightBytes) bytes wait")
+    }
+
+    /// Of a message at QoS 0 that was not written yet.
+    var messageLost: MQTTError { MQTTError(.connectionLost, "the connection to \(address) went away first") }
+
+    /// The broker's CONNACK said no.
+    func refused(_ code: Int32) -> MQTTError {
+        let isV5 = configuration.protocolVersion == .v5
+        let text = String(cString: isV5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code))
+        let credentials: Set<Int32> = isV5 ? [0x86, 0x87] : [4, 5]
+        var advice = ""
+        if credentials.contains(code) {
+            advice =
+                configuration.user.map { ": check the user \($0.debugDescription) and its password" }
+                ?? ": it asks for a user and a password"
+        } else if isV5 ? code == 0x84 : code == 1 {
+            advice = ": it does not speak \(isV5 ? "MQTT 5; try 3.1.1" : "MQTT 3.1.1; try 5")"
+        }
+        var reason = text
+        while reason.hasSuffix(".") { reason.removeLast() }
+        return MQTTError(
+            .refused, "\(address) refused the connection (\(reason.lowercased()))\(advice)", rawCode: code)
+    }
+
+    /// The broker sent DISCONNECT.
+    func ended(_ code: Int32) -> MQTTError {
+        let text =
+            code == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue)
+            ? "another client with the identifier \(clientID.debugDescription) connected: each needs its own"
+            : String(cString: mosquitto_reason_string(code))
+        return MQTTError(.connectionLost, "\(address) ended the connection: \(text)", rawCode: code)
+    }
+
+    /// The connection was ended before CONNACK came.
+    func endedBeforeAnswer(_ result: Int32) -> MQTTError {
+        MQTTError(
+            .unreachable,
+            "\(address) ended the connection before it answered: is it a broker's port, and without TLS?",
+            rawCode: result)
+    }
+
+    /// A connection could not be made.
+    func cannotConnect(_ result: Int32, systemError: Int32, detail: String?) -> MQTTError? {
+        MQTTError.of(result, "cannot connect to \(address)", systemError: systemError, detail: detail)
+    }
+
+    /// A call said that the connection is gone.
+    func lost(_ result: Int32, wasConnected: Bool, systemError: Int32, detail: String?) -> MQTTError {
+        let error =
+            wasConnected
+            ? MQTTError.of(
+                result, "the connection to \(address) was lost", systemError: systemError, detail: detail)
+            : cannotConnect(result, systemError: systemError, detail: detail)
+        return error ?? MQTTError(.connectionLost, "the connection to \(address) was lost")
+    }
+
+    /// The broker's acknowledgement of a message said no.
+    func refusedMessage(_ code: Int32, topic: String?) -> MQTTError {
+        let text = String(cString: mosquitto_reason_string(code)).lowercased()
+        return MQTTError(
+            code == 0x87 ? .notAuthorized : .library,
+            "\(address) refused the message on \(topic ?? "a topic") (\(text))"
+                + (code == 0x87 ? ": check its access list" : ""), rawCode: code)
+    }
+
+    /// SUBACK said no.
+    func refusedSubscription(_ code: Int32, filter: String) -> MQTTError {
+        let text = String(cString: mosquitto_reason_string(code)).lowercased()
+        return MQTTError(
+            .notAuthorized, "\(address) refused the subscription to \(filter): \(text); check its access list",
+            rawCode: code)
+    }
+}

@@ -1,0 +1,111 @@
+import CMosquitto
+
+/// Messages in: subscriptions at the broker, and who gets what it sends.
+extension MQTTConnection {
+    func subscribe(
+        _ filter: String, _ options: MQTTSubscribeOptions, _ buffer: MessageBuffer, _ completion: @escaping Completion
+    ) {
+        guard !isOver else {
+            completion(notConnected)
+            return
+        }
+        let entry = subscriptions.add(filter, options, buffer, completion)
+        if state == .connected { sendSubscribe(entry) }
+    }
+
+    func sendSubscribe(_ entry: SubscriptionTable.Entry) {
+        assertOnLoop()
+        var number: Int32 = 0
+        let result = handle.subscribe(entry.filter, entry.options, identifier: entry.identifier, number: &number)
+        if result == MOSQ_ERR_SUCCESS.int {
+            subscriptions.asked(number, for: entry)
+        } else if let error = MQTTError.of(result, "cannot subscribe to \(entry.filter.debugDescription)") {
+            // Where the connection went, the subscription comes with the next one.
+            guard ![.connectionLost, .notConnected, .unreachable].contains(error.code) else { return }
+            subscriptions.forget(entry)
+            entry.answer(error)
+            entry.finish(error)
+        }
+    }
+
+    /// Ends a subscription; what the broker has sent until it acknowledges that is still delivered. `completion` is called
+    /// then.
+    func end(_ buffer: MessageBuffer, _ completion: @escaping @Sendable () -> Void) {
+        assertOnLoop()
+        guard let entry = subscriptions.entry(of: buffer) else { return completion() }
+        guard entry.buffers.count == 1, state == .connected, let number = handle.unsubscribe(entry.filter) else {
+            remove(buffer)
+            buffer.finish(nil)
+            return completion()
+        }
+        subscriptions.asked(number, toEnd: entry, completion)
+    }
+
+    func remove(_ buffer: MessageBuffer) {
+        assertOnLoop()
+        guard subscriptions.entry(of: buffer) != nil else { return }
+        let last = subscriptions.remove(buffer)
+        socket.roomIsBack()
+        if let last, state == .connected { handle.unsubscribe(last.filter) }
+    }
+
+    // MARK: Callbacks, made inside a call of ours, with libmosquitto's lock held
+
+    func onSubscribe(_ number: Int32, _ granted: Int32?) {
+        assertOnLoop()
+        let refusal = granted.flatMap { $0 >= 0x80 ? $0 : nil }
+        guard let entry = subscriptions.answered(number, isGranted: refusal == nil) else { return }
+        guard let refusal else { return entry.answer(nil) }
+        let error = errors.refusedSubscription(refusal, filter: entry.filter)
+        entry.answer(error)
+        entry.finish(error)
+    }
+
+    func onUnsubscribe(_ number: Int32) {
+        assertOnLoop()
+        subscriptions.ended(number)?.finish()
+    }
+
+    func onMessage(_ message: mosquitto_message, _ list: OpaquePointer?) {
+        assertOnLoop()
+        guard let name = message.topic else { return }
+        var identified: SubscriptionTable.Entry?
+        var more: [SubscriptionTable.Entry] = []
+        let properties = MQTTProperties.read(list) { identifier in
+            guard let entry = subscriptions.entry(identifier: identifier) else { return }
+            if identified == nil { identified = entry } else { more.append(entry) }
+        }
+        let view = MQTTMessageView(
+            topic: topics.string(name),
+            payload: UnsafeRawBufferPointer(start: message.payload, count: Int(max(0, message.payloadlen))),
+            qos: QoS(rawValue: message.qos) ?? .atMostOnce, retained: message.retain, properties: properties,
+            received: .now)
+        statistics.withLock {
+            $0.messagesReceived += 1
+            $0.bytesReceived += UInt64(view.payload.count)
+        }
+        if let identified {
+            deliver(view, to: identified)
+            for entry in more { deliver(view, to: entry) }
+        } else if let only = subscriptions.only {
+            deliver(view, to: only)
+        } else {
+            for entry in subscriptions.entries where entry.takes(unidentified: view.topic, isV5: isV5) {
+                deliver(view, to: entry)
+            }
+        }
+    }
+
+    private func deliver(_ view: MQTTMessageView, to entry: SubscriptionTable.Entry) {
+        for buffer in entry.buffers {
+            if let handler = buffer.handler {
+                guard !buffer.isFinished else { continue }
+                socket.call(handler, view)
+            } else if buffer.accepts?(view) != false,
+                buffer.deliver(view.message, mayStopReading: socket.mayStopReading) == .full
+            {
+                socket.stopReading()
+            }
+        }
+    }
+}

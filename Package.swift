@@ -40,10 +40,11 @@ let package = Package(
         system("CCrypto", package: "libssl-dev", pkgConfig: "libcrypto"),
         system("CYAML", package: "libyaml-dev", pkgConfig: "yaml-0.1"),
 
+        .systemLibrary(name: "CLinux"),
         .target(name: "Charts", swiftSettings: strict),
         .target(name: "MQTT", dependencies: ["CMosquitto"], swiftSettings: strict),
         .target(name: "YAML", dependencies: ["CYAML"], swiftSettings: strict),
-        .target(name: "Tensors", dependencies: ["CZlib", "CCrypto"], swiftSettings: strict),
+        .target(name: "Tensors", dependencies: ["CLinux", "CZlib", "CCrypto"], swiftSettings: strict),
         .target(
             name: "ONNX",
             dependencies: ["Tensors", .product(name: "SwiftProtobuf", package: "swift-protobuf")],

@@ -1,5 +1,7 @@
 #include <mosquitto.h>
+#if LIBMOSQUITTO_VERSION_NUMBER < 2001000  // Later it is part of mosquitto.h.
 #include <mqtt_protocol.h>
+#endif
 
 // What an event loop needs of Linux and Swift's Glibc module leaves out.
 #include <pthread.h>

@@ -291,9 +291,11 @@ public actor Aggregator {
         }
         switch outcome {
         case .complete(let slot):
+            // Swift 6.2 takes no closure, as the right side of || is one, that has the version in it.
+            let key = version.table.frame(in: slot).key
             if version.table.dismissLate(slot, now: now) {
                 late(message, header)
-            } else if session.order == .none || isNext(version.table.frame(in: slot).key) {
+            } else if session.order == .none || isNext(key) {
                 answer(version, slot)
             } else {
                 version.table.hold(slot)

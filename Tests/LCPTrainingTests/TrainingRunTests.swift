@@ -87,6 +87,8 @@ import Testing
         #expect(lock != nil)
         let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
         #expect(error?.description.contains("another process") == true)
+        // Its folder is still empty in the first epoch, and stays all the same.
+        #expect(FolderLock(run.folder) == nil && FileIO.exists(run.folder))
         lock = nil
         _ = try run.run { _ in true }
     }

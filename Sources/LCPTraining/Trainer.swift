@@ -16,6 +16,8 @@ public final class Trainer {
     private let teacher: TrainingGraph?
     /// What is learned from, in words: a checkpoint of anything else is refused.
     public var sources: [String] = []
+    /// The images themselves; nil where nobody told them.
+    var dataDigest: DataDigest?
     private let teacherPreprocessing: ModelManifest.Preprocessing
     private let optimizer: Optimizer
     private var history: [ModelManifest.EpochRecord] = []
@@ -391,6 +393,8 @@ public final class Trainer {
         var recipe: TrainingRecipe
         var seed: UInt64
         var sources: [String]?
+        /// Missing in older checkpoints.
+        var data: DataDigest?
         var epochsDone: Int
         var steps: Int
         var history: [ModelManifest.EpochRecord]
@@ -404,8 +408,8 @@ public final class Trainer {
     private func save(to path: String) throws(TrainingError) {
         do {
             let header = CheckpointHeader(
-                network: network, recipe: recipe, seed: seed, sources: sources, epochsDone: epochsDone,
-                steps: optimizer.steps,
+                network: network, recipe: recipe, seed: seed, sources: sources, data: dataDigest,
+                epochsDone: epochsDone, steps: optimizer.steps,
                 history: history, bestEpoch: best?.epoch, bestAccuracy: best?.accuracy)
             var file = Safetensors(metadata: ["lcp": try Checkpoint.encode(header)])
             func add(_ name: String, _ values: [Float]) throws {
@@ -426,7 +430,8 @@ public final class Trainer {
     /// Goes on from a checkpoint of the same training: ``run(data:validation:checkpoint:progress:)`` begins with the epoch
     /// after it.
     ///
-    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe, seed or ``sources``.
+    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe, seed, ``sources`` or
+    ///   images.
     public func resume(from path: String) throws(TrainingError) {
         do {
             let file = try Safetensors(decoding: try FileIO.read(path))
@@ -436,6 +441,9 @@ public final class Trainer {
             }
             guard header.sources ?? sources == sources else {
                 throw TrainingError("it is of another training: data, validation and teachers must be the same")
+            }
+            if let now = dataDigest, let difference = header.data?.difference(from: now) {
+                throw TrainingError("it is of another training: \(difference)")
             }
             func values(_ name: String) throws -> [Float]? { try file.tensors[name]?.floats() }
             guard let parameters = try values("parameters"), parameters.count == graph.parameters.count else {

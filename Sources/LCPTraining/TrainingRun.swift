@@ -104,6 +104,7 @@ public struct TrainingRun: Sendable {
             teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
             threads: threads)
         trainer.sources = data.map(\.form) + ["validation \(validation)"] + teacherHashes
+        trainer.dataDigest = DataDigest(sets: fixed, validation: validationSet, classes: labels)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))

@@ -147,8 +147,8 @@ public final class Trainer {
     ///   - validation: images that choose the best epoch and stop training early; none of them is trained on.
     ///   - checkpoint: a file that is written after every epoch, for ``resume(from:)``; nil for none.
     ///   - progress: called about twice a second and at the end of every epoch.
-    /// - Throws: ``TrainingError`` where the loss is no longer a number, or there is not a batch of images;
-    ///   `CancellationError` where `progress` returns false.
+    /// - Throws: ``TrainingError`` where the loss is no longer a number or has grown beyond reason, or there is not a batch of
+    ///   images; `CancellationError` where `progress` returns false.
     public func run(
         data: (Int) throws -> TrainingSet, validation: TrainingSet? = nil, checkpoint: String? = nil,
         progress: (TrainingProgress) -> Bool
@@ -161,6 +161,7 @@ public final class Trainer {
         let firstEpoch = epochsDone
         let loader = ImageLoader(
             shape: network.input, preprocessing: preprocessing, recipe: recipe, augments: true)
+        var watch = LossWatch(classes: network.classes, first: history.first?.loss)
         for epoch in firstEpoch..<recipe.epochs {
             let set = try data(epoch)
             try check(set)
@@ -180,9 +181,9 @@ public final class Trainer {
                     set, Array(images), loader, number: number, epoch: epoch, first: step * recipe.batchSize,
                     fraction: Float(number) / Float(steps * recipe.epochs),
                     learningRate: recipe.learningRate(step: number, stepsPerEpoch: steps))
-                guard result.loss.isFinite else {
+                if let complaint = watch.complaint(result.loss, steps: steps * recipe.epochs) {
                     throw TrainingError(
-                        "the loss is no longer a number in epoch \(epoch + 1), step \(step + 1): try a lower learning rate than \(recipe.learningRate)"
+                        "\(complaint) in epoch \(epoch + 1), step \(step + 1): try a lower learning rate than \(recipe.learningRate)"
                             + (checkpoint == nil || epoch == firstEpoch
                                 ? "" : "; the checkpoint of epoch \(epoch) is kept"))
                 }

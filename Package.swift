@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 let strict: [SwiftSetting] = [
@@ -143,6 +143,7 @@ let package = Package(
             dependencies: [
                 "LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "lcp",
             ]),
+        .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform"]),
         .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),
         .testTarget(
             name: "LCPFuzzingTests",

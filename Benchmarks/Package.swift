@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 /// What lcp is measured against. A package of its own, so that nobody builds it who does not measure.

@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 /// libFuzzer on every parser. A package of its own, because it links only with `--sanitize=fuzzer`: `make fuzz`.

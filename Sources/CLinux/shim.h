@@ -1,15 +1,22 @@
-// What Swift's Glibc module leaves out.
+// What Swift's Glibc module leaves out of Linux and the C library.
+#pragma once
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 // Hidden behind _GNU_SOURCE in <pthread.h>.
 extern int pthread_setname_np(pthread_t thread, const char *name);
 
-#include <malloc.h>
+/// A descriptor of a new file that is only in memory, closed when another program is executed; −1 and errno on failure.
+static inline int linux_memory_file(const char *name) {
+    return (int)syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */);
+}
 
-// Freed blocks up to so many bytes stay with the process. Swift's module of the C library leaves mallopt out.
+/// Freed blocks up to so many bytes stay with the process, where its C library is glibc.
 static inline void lcp_keep_freed_memory(int bytes) {
 #if defined(M_TRIM_THRESHOLD) && defined(M_MMAP_THRESHOLD)
     mallopt(M_TRIM_THRESHOLD, bytes);

@@ -59,11 +59,10 @@ public struct DatasetFetcher: Sendable {
     ///
     /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled. No program goes on in the background then.
     public func run(progress: (Progress) -> Void = { _ in }) async throws -> Summary {
-        do { try FileIO.makeFolder(folder) } catch { throw DatasetError("\(error)") }
-        // Where nothing came at all, nothing stays; rmdir takes no folder that has something in it.
-        defer { rmdir(folder) }
-        let lock = try FolderLock(folder)
+        let lock = try takeFolder()
         defer { lock.unlock() }
+        // Where nothing came at all, nothing stays.
+        defer { FileIO.removeEmptyFolder(folder) }
         var record = FetchRecord(folder: folder)
         var summary = Summary()
         var missing: [DatasetSource.Archive] = []
@@ -113,6 +112,16 @@ public struct DatasetFetcher: Sendable {
             summary.fetched.append(archive.name)
         }
         return summary
+    }
+
+    /// Keeps two fetches out of one folder. A curl that outlives its parent keeps the lock until it ends.
+    private func takeFolder() throws(DatasetError) -> FolderLock {
+        let lock: FolderLock?
+        do { lock = try FolderLock.making(folder) } catch { throw DatasetError("\(error)") }
+        guard let lock else {
+            throw DatasetError("another lcp data fetch is still at work in \(folder): wait for it, or end it")
+        }
+        return lock
     }
 
     /// Whether a download came to its end before, and only the unpacking did not.
@@ -209,26 +218,4 @@ private struct Meter {
         let time = Double(seconds) + Double(attoseconds) * 1e-18
         return time > 0 ? Double(received) / time : 0
     }
-}
-
-/// Keeps two fetches out of one folder. A curl that outlives its parent keeps the lock until it ends.
-private final class FolderLock {
-    let descriptor: Int32
-
-    init(_ folder: String) throws(DatasetError) {
-        descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw DatasetError("cannot read the folder \(folder): \(String(cString: strerror(errno)))")
-        }
-        // Where a file system knows no locks, nobody is kept out.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
-            close(descriptor)
-            throw DatasetError("another lcp data fetch is still at work in \(folder): wait for it, or end it")
-        }
-    }
-
-    /// Closing would not be enough where a child that is just being started has a copy of the descriptor.
-    func unlock() { flock(descriptor, LOCK_UN) }
-
-    deinit { close(descriptor) }
 }

@@ -25,6 +25,13 @@ public final class BrokerProcess: Sendable {
         guard let executable = ChildProcess.find("mosquitto") else {
             throw PipelineError("there is no mosquitto on this machine: install it with `sudo apt install mosquitto`")
         }
+        return try start(executable, configuration: configuration, host: host, port: port, isQuiet: isQuiet)
+    }
+
+    /// Starts the mosquitto that has this path.
+    package static func start(
+        _ executable: String, configuration: String, host: String = "127.0.0.1", port: Int = 0, isQuiet: Bool = true
+    ) throws -> BrokerProcess {
         // Between finding a free port and mosquitto's taking it, somebody else may: then try the next.
         var lastError = PipelineError("mosquitto did not start")
         for _ in 0..<(port == 0 ? 5 : 1) {
@@ -63,21 +70,17 @@ public final class BrokerProcess: Sendable {
     private convenience init(
         _ executable: String, _ configuration: String, host: String, port: Int, isQuiet: Bool
     ) throws(PipelineError) {
-        let text = configuration + "\nlistener \(port) \(host)\n"
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        // Far less than a pipe holds, so this does not wait for the reader.
-        let written = text.utf8CString.withUnsafeBytes { write(ends[1], $0.baseAddress, $0.count - 1) }
-        close(ends[1])
-        defer { close(ends[0]) }
-        guard written == text.utf8.count else { throw PipelineError("the broker's configuration is too long") }
         let null = isQuiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
         defer { if null >= 0 { close(null) } }
         let process: ChildProcess
         do {
+            // In a file and not in a pipe: mosquitto 2.0.21 takes nothing else.
+            let file = try MemoryFile(
+                name: "mosquitto.conf", text: configuration + "\nlistener \(port) \(host)\n")
+            defer { withExtendedLifetime(file) {} }
             process = try ChildProcess(
-                executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: ends[0], errorOutput: null)
+                executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: file.descriptor,
+                errorOutput: null)
         } catch {
             throw PipelineError("\(error)")
         }

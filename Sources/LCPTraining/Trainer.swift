@@ -17,6 +17,8 @@ public final class Trainer {
     private let teacher: TrainingGraph?
     /// What is learned from, in words: a checkpoint of anything else is refused.
     public var sources: [String] = []
+    /// The images themselves; nil where nobody told them.
+    var dataDigest: DataDigest?
     private let teacherPreprocessing: ModelManifest.Preprocessing
     private let optimizer: Optimizer
     private var history: [ModelManifest.EpochRecord] = []
@@ -146,8 +148,8 @@ public final class Trainer {
     ///   - validation: images that choose the best epoch and stop training early; none of them is trained on.
     ///   - checkpoint: a file that is written after every epoch, for ``resume(from:)``; nil for none.
     ///   - progress: called about twice a second and at the end of every epoch.
-    /// - Throws: ``TrainingError`` where the loss is no longer a number, or there is not a batch of images;
-    ///   `CancellationError` where `progress` returns false.
+    /// - Throws: ``TrainingError`` where the loss is no longer a number or has grown beyond reason, or there is not a batch of
+    ///   images; `CancellationError` where `progress` returns false.
     public func run(
         data: (Int) throws -> TrainingSet, validation: TrainingSet? = nil, checkpoint: String? = nil,
         progress: (TrainingProgress) -> Bool
@@ -160,6 +162,7 @@ public final class Trainer {
         let firstEpoch = epochsDone
         let loader = ImageLoader(
             shape: network.input, preprocessing: preprocessing, recipe: recipe, augments: true)
+        var watch = LossWatch(classes: network.classes, first: history.first?.loss)
         for epoch in firstEpoch..<recipe.epochs {
             let set = try data(epoch)
             try check(set)
@@ -179,9 +182,9 @@ public final class Trainer {
                     set, Array(images), loader, number: number, epoch: epoch, first: step * recipe.batchSize,
                     fraction: Float(number) / Float(steps * recipe.epochs),
                     learningRate: recipe.learningRate(step: number, stepsPerEpoch: steps))
-                guard result.loss.isFinite else {
+                if let complaint = watch.complaint(result.loss, steps: steps * recipe.epochs) {
                     throw TrainingError(
-                        "the loss is no longer a number in epoch \(epoch + 1), step \(step + 1): try a lower learning rate than \(recipe.learningRate)"
+                        "\(complaint) in epoch \(epoch + 1), step \(step + 1): try a lower learning rate than \(recipe.learningRate)"
                             + (checkpoint == nil || epoch == firstEpoch
                                 ? "" : "; the checkpoint of epoch \(epoch) is kept"))
                 }
@@ -392,6 +395,8 @@ public final class Trainer {
         var recipe: TrainingRecipe
         var seed: UInt64
         var sources: [String]?
+        /// Missing in older checkpoints.
+        var data: DataDigest?
         var epochsDone: Int
         var steps: Int
         var history: [ModelManifest.EpochRecord]
@@ -405,8 +410,8 @@ public final class Trainer {
     private func save(to path: String) throws(TrainingError) {
         do {
             let header = CheckpointHeader(
-                network: network, recipe: recipe, seed: seed, sources: sources, epochsDone: epochsDone,
-                steps: optimizer.steps,
+                network: network, recipe: recipe, seed: seed, sources: sources, data: dataDigest,
+                epochsDone: epochsDone, steps: optimizer.steps,
                 history: history, bestEpoch: best?.epoch, bestAccuracy: best?.accuracy)
             var file = Safetensors(metadata: ["lcp": try Checkpoint.encode(header)])
             func add(_ name: String, _ values: [Float]) throws {
@@ -427,7 +432,8 @@ public final class Trainer {
     /// Goes on from a checkpoint of the same training: ``run(data:validation:checkpoint:progress:)`` begins with the epoch
     /// after it.
     ///
-    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe, seed or ``sources``.
+    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe, seed, ``sources`` or
+    ///   images.
     public func resume(from path: String) throws(TrainingError) {
         do {
             let file = try Safetensors(decoding: try FileIO.read(path))
@@ -437,6 +443,9 @@ public final class Trainer {
             }
             guard header.sources ?? sources == sources else {
                 throw TrainingError("it is of another training: data, validation and teachers must be the same")
+            }
+            if let now = dataDigest, let difference = header.data?.difference(from: now) {
+                throw TrainingError("it is of another training: \(difference)")
             }
             func values(_ name: String) throws -> [Float]? { try file.tensors[name]?.floats() }
             guard let parameters = try values("parameters"), parameters.count == graph.parameters.count else {

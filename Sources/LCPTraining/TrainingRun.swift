@@ -84,13 +84,12 @@ public struct TrainingRun: Sendable {
             )
         }
         // A folder that cannot be written is told now and not after an hour.
-        try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"])
-        // A training that cannot begin leaves nothing behind.
-        defer { FileIO.removeEmptyFolder(folder) }
-        guard let lock = FolderLock(folder) else {
+        guard let lock = try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"]) else {
             throw TrainingError("another process trains in \(folder): wait for it, or name another folder")
         }
         defer { withExtendedLifetime(lock) {} }
+        // A training that cannot begin leaves nothing behind.
+        defer { FileIO.removeEmptyFolder(folder) }
         FileIO.removeHalfWritten(in: folder)
         // What does not change is read before anything else, so that a wrong path is told at once.
         let (fixed, validationSet) = try fixedSets()
@@ -105,6 +104,7 @@ public struct TrainingRun: Sendable {
             teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
             threads: threads)
         trainer.sources = data.map(\.form) + ["validation \(validation)"] + teacherHashes
+        trainer.dataDigest = DataDigest(sets: fixed, validation: validationSet, classes: labels)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))

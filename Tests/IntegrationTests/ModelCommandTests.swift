@@ -48,6 +48,24 @@ import Testing
         #expect(split["parameters"] as? Int == parameters)
     }
 
+    /// A training leaves its folder empty until its first epoch ends.
+    @Test(
+        "A model is not written into a folder that another process has, and the folder stays",
+        arguments: [
+            ["split", "lenet", "--branches", "2"], ["export", "lenet-split2"],
+            ["import", Repository.root.appendingPathComponent("Tests/Fixtures/onnx/lenet.onnx").path],
+        ])
+    func aFolderInUse(arguments: [String]) async throws {
+        let folder = Folder()
+        let lock = try #require(try FolderLock.making(folder.path))
+        defer { withExtendedLifetime(lock) {} }
+        let outcome = try await Self.model(arguments + ["--out", folder.path])
+        #expect(outcome.status != 0)
+        #expect(outcome.errors.contains("another process is at work in \(folder.path)"))
+        #expect(FolderLock(folder.path) == nil && FileIO.exists(folder.path))
+        #expect(try FileIO.isEmptyFolder(folder.path))
+    }
+
     @Test func costsAddUp() async throws {
         for arguments in [
             ["alexnet", "--branches", "8"], ["lenet", "--shares", "2,1,1"], ["lenet-split4"], ["vgg-s"],

@@ -169,6 +169,17 @@ import Testing
         #expect(throws: DatasetError.self) { try DatasetFetcher(source: .mnist, from: address, to: "x") }
     }
 
+    @Test("A second fetch leaves the still empty folder of the first alone")
+    func aFolderInUse() async throws {
+        let folder = try TestFolder()
+        let lock = try #require(FolderLock(folder.path))
+        defer { withExtendedLifetime(lock) {} }
+        let fetcher = try DatasetFetcher(source: .mnist, from: "file:///nowhere", to: folder.path)
+        let error = await #expect(throws: DatasetError.self) { try await fetcher.run() }
+        #expect(error?.description.hasPrefix("another lcp data fetch is still at work in \(folder.path)") == true)
+        #expect(FileIO.isFolder(folder.path) && FolderLock(folder.path) == nil)
+    }
+
     @Test func everyEndingOfCurlHasASentence() {
         for (status, httpStatus, words) in [
             (6, 0, "cannot find host"), (7, 0, "nothing answers at host"), (22, 404, "there is no http://host/x"),

@@ -4,6 +4,7 @@ import LCPEvaluation
 import LCPModels
 import LCPTraining
 import Platform
+import Tensors
 import Testing
 
 /// From data to bundle, on drawn digits.
@@ -87,6 +88,8 @@ import Testing
         #expect(lock != nil)
         let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
         #expect(error?.description.contains("another process") == true)
+        // Its folder is still empty in the first epoch, and stays all the same.
+        #expect(FolderLock(run.folder) == nil && FileIO.exists(run.folder))
         lock = nil
         _ = try run.run { _ in true }
     }
@@ -152,6 +155,65 @@ import Testing
         let resumed = try cut.run(existing: .resume) { _ in true }
         #expect(try resumed.parameters() == whole.parameters())
         #expect(resumed.manifest.missingScale == whole.manifest.missingScale)
+    }
+
+    /// Only the form of the data stands in the command: what is in the files may be other images by then.
+    @Test("A training that was cut short does not go on with other images")
+    func otherImages() throws {
+        let folder = try TemporaryFolder()
+        let (images, labels) = ("\(folder.path)/images", "\(folder.path)/labels")
+        var random = SeededGenerator(seed: 3)
+        let pixels = (0..<96 * 784).map { _ in UInt8(random.index(256)) }
+        let classes = (0..<96).map { UInt8($0 % 10) }
+        func write(count: Int = 96, pixel: Int? = nil, label: Int? = nil) throws {
+            var (pixels, classes) = (Array(pixels.prefix(count * 784)), Array(classes.prefix(count)))
+            if let pixel { pixels[pixel] ^= 1 }
+            if let label { classes[label] ^= 1 }
+            try FileIO.write([0, 0, 8, 3, 0, 0, 0, UInt8(count), 0, 0, 0, 28, 0, 0, 0, 28] + pixels, to: images)
+            try FileIO.write([0, 0, 8, 1, 0, 0, 0, UInt8(count)] + classes, to: labels)
+        }
+        var run = try Self.run("\(folder.path)/bundle", branches: 1)
+        (run.data, run.validation) = ([.idx(images: images, labels: labels)], 0.25)
+        func refusal() -> String {
+            #expect(throws: TrainingError.self) { try run.run(existing: .resume) { _ in true } }?.description ?? ""
+        }
+        let checkpoint = "\(run.folder)/checkpoint.safetensors"
+        try write()
+        #expect(throws: CancellationError.self) {
+            try run.run { event in if case .progress(let progress) = event { progress.record == nil } else { true } }
+        }
+
+        try write(count: 64)
+        #expect(
+            refusal().hasSuffix(
+                "it was trained on 72 images and 24 for validation, and now there are 48 images and 16 for validation"))
+        for (pixel, label) in [(0, nil), (96 * 784 - 1, nil), (nil, 95)] as [(Int?, Int?)] {
+            try write(pixel: pixel, label: label)
+            #expect(refusal().contains("the images, their labels or the names of the classes are not those"))
+        }
+
+        // A checkpoint that does not tell its images, as before there were digests, is gone on with.
+        let whole = try FileIO.read(checkpoint)
+        var file = try Safetensors(decoding: whole)
+        let text = try #require(file.metadata["lcp"])
+        var header = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        #expect(header.removeValue(forKey: "data") != nil)
+        file.metadata["lcp"] = String(decoding: try JSONSerialization.data(withJSONObject: header), as: UTF8.self)
+        try FileIO.write(file.encoded(), to: checkpoint)
+        var resumed = 0
+        func goOn() throws {
+            _ = try run.run(existing: .resume) { event in
+                if case .resumed(let epoch) = event { resumed += epoch }
+                return true
+            }
+        }
+        try goOn()
+        #expect(resumed == 1)
+        FileIO.remove("\(run.folder)/model.json")
+        try FileIO.write(whole, to: checkpoint)
+        try write()
+        try goOn()
+        #expect(resumed == 2)
     }
 
     @Test func aFinishedBundleIsNotGoneOnWith() throws {

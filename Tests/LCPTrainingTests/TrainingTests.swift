@@ -219,6 +219,21 @@ import Testing
         #expect(try FileIO.read(path) == good)
     }
 
+    /// Adam's loss stays a number where the others' becomes infinite. There is nothing to learn, so that no batch is right.
+    @Test("A learning rate that is far too high ends a training with every recipe", arguments: TrainingRecipe.presets)
+    func divergence(preset: TrainingRecipe) throws {
+        var recipe = preset
+        (recipe.epochs, recipe.batchSize, recipe.learningRate, recipe.distillation) = (3, 32, 1e6, 0)
+        if recipe.initialization == .teacher { recipe.initialization = .he }
+        let trainer = try Trainer(
+            network: Self.branched, preprocessing: Self.preprocessing, recipe: recipe, seed: 1, threads: 1)
+        var random = SeededGenerator(seed: 9)
+        var data = Self.set(320, &random)
+        for index in data.labels.indices { data.labels[index] = UInt16(random.index(3)) }
+        let error = #expect(throws: TrainingError.self) { try trainer.run(data: { _ in data }) { _ in true } }
+        #expect(error?.description.contains("try a lower learning rate than 1000000.0") == true)
+    }
+
     @Test func aCheckpointThatCannotBeWrittenIsTold() throws {
         let trainer = try Trainer(
             network: Self.branched, preprocessing: Self.preprocessing, recipe: Self.recipe(), seed: 1, threads: 1)

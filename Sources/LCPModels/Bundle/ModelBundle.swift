@@ -1,5 +1,5 @@
 import FoundationEssentials
-import Platform
+package import Platform
 public import Tensors
 
 /// A folder with a model: `model.json`, `branch-K.safetensors` for every branch, `merge.safetensors`.
@@ -95,22 +95,25 @@ public struct ModelBundle: Sendable {
         return ModelParameters(branches: branches, merge: try mergeParameters())
     }
 
-    /// Makes the folder of a bundle, and shows that it can be written.
+    /// Makes the folder of a bundle, keeps other processes out of it, and shows that it can be written.
     ///
     /// - Parameter besides: files that may be there already.
+    /// - Returns: what keeps others out, as long as it is used; nil where another process is at work in the folder.
     /// - Throws: ``ModelBundleError``, also for a folder with other things in it: a bundle does not mix with those.
-    public static func prepareFolder(_ path: String, besides: [String] = []) throws(ModelBundleError) {
+    package static func prepareFolder(_ path: String, besides: [String] = []) throws(ModelBundleError) -> FolderLock? {
         do {
+            guard let lock = try FolderLock.making(path) else { return nil }
+            defer { withExtendedLifetime(lock) {} }
             let isKnown = (["model.json"] + besides).contains { FileIO.exists("\(path)/\($0)") }
-            if FileIO.exists(path), !isKnown, !(try FileIO.isEmptyFolder(path)) {
+            guard try isKnown || FileIO.isEmptyFolder(path) else {
                 throw ModelBundleError("\(path) has other things in it: name a new folder for the bundle")
             }
-            try FileIO.makeFolder(path)
             do { try FileIO.write([], to: "\(path)/.writable") } catch {
                 FileIO.removeEmptyFolder(path)
                 throw error
             }
             FileIO.remove("\(path)/.writable")
+            return lock
         } catch let error as ModelBundleError {
             throw error
         } catch {

@@ -207,9 +207,11 @@ actor BranchRunner {
         header.queueTime = queue.headerMicroseconds
         header.computeTime = compute.headerMicroseconds
         let topic = topic(for: inputTopic)
+        // Outside the closure, which with the version in it Swift 6.2 does not take.
+        let output = UnsafeRawBufferPointer(version.engine.output)
         let failure = version.message.withUnsafeMutableBytes { buffer -> MQTTError? in
             UnsafeMutableRawBufferPointer(rebasing: buffer[TensorMessageHeader.size...])
-                .copyMemory(from: UnsafeRawBufferPointer(version.engine.output))
+                .copyMemory(from: output)
             TensorMessage.encodeHeader(header, into: buffer)
             do throws(MQTTError) {
                 try session.client.send(UnsafeRawBufferPointer(buffer), to: topic, qos: session.qos)

@@ -221,11 +221,14 @@ public actor BranchWorker {
     private func goal(_ share: Share) -> Set<Int> {
         if let branches = options.branches { return branches }
         let me = session.status
-        var workers = presence.all(.worker).compactMap { other -> BranchAssignment.Worker? in
-            guard let part = part(of: other, in: share) else { return nil }
-            return .init(
-                id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true, isReady: other.state == .ready
-            )
+        var workers: [BranchAssignment.Worker] = []
+        // Here and below a loop and no closure: with the share in it Swift 6.2 does not take it.
+        for other in presence.all(.worker) {
+            guard let part = part(of: other, in: share) else { continue }
+            workers.append(
+                .init(
+                    id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true,
+                    isReady: other.state == .ready))
         }
         workers.append(.init(id: me.id, branches: share.claimed, isPinned: false, isReady: me.state == .ready))
         return BranchAssignment(workers, branchCount: share.branchCount).branches[me.id] ?? []
@@ -248,7 +251,10 @@ public actor BranchWorker {
             }
         }
         // Given up only where another has it.
-        let others = presence.all(.worker).compactMap { part(of: $0, in: share)?.serves }
+        var others: [[Int]] = []
+        for other in presence.all(.worker) {
+            if let part = part(of: other, in: share) { others.append(part.serves) }
+        }
         for branch in Set(share.runners.keys).subtracting(goal).subtracting(share.stopping)
         where others.contains(where: { $0.contains(branch) }) {
             share.stopping.insert(branch)
@@ -373,9 +379,12 @@ public actor BranchWorker {
         assign()
         try await waitForAll(new.model) {
             if let changeFailure { throw changeFailure }
-            let parts = presence.all(.worker).map { part(of: $0, in: new)?.serves }
-            let served = Set(parts.compactMap { $0 }.joined()).union(new.serves)
-            return !parts.contains { $0 == nil } && new.starting.isEmpty && served.count >= new.branchCount
+            var served = Set(new.serves)
+            for other in presence.all(.worker) {
+                guard let part = part(of: other, in: new) else { return false }
+                served.formUnion(part.serves)
+            }
+            return new.starting.isEmpty && served.count >= new.branchCount
         }
         let old = current?.runners.values.map { $0 } ?? []
         (current, coming) = (new, nil)

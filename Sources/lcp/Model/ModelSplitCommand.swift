@@ -140,7 +140,10 @@ struct ModelSplitCommand: ParsableCommand {
         try Self.checkMemory(network, name: name)
         let teacher = try weights.map { try ModelBundle.find($0) }
         let bundle = teacher ?? bundle
-        try ModelBundle.prepareFolder(folder)
+        guard let lock = try ModelBundle.prepareFolder(folder) else {
+            throw PipelineError("another process is at work in \(folder): wait for it, or name another folder")
+        }
+        defer { withExtendedLifetime(lock) {} }
         defer { FileIO.removeEmptyFolder(folder) }
         let isSameTask = bundle?.network.classes == network.classes && bundle?.network.input == network.input
         let words = ["lcp model split \(options.network.split(separator: "/").last ?? "")"] + splitOptions.words

@@ -1,0 +1,94 @@
+# A Debian system of another release in a folder, for the checks beside this file, which source it. Only root can make one.
+
+fail() { echo "$(basename "$0" .sh): $*" >&2; exit 1; }
+
+# This machine's own Debian mirror, as apt has it; nothing where there is none.
+system_mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
+        head -n 1
+}
+
+# Says in one sentence why no root can be made.
+check_root_maker() {
+    [ "$(id -u)" = 0 ] || fail "only root can make a Debian root: run it with sudo"
+    for program in mmdebstrap unshare; do
+        command -v $program >/dev/null 2>&1 ||
+            fail "there is no $program on this machine: apt-get install mmdebstrap util-linux"
+    done
+    [ -n "$mirror" ] || mirror=$(system_mirror)
+    [ -n "$mirror" ] || fail "apt on this machine knows no Debian mirror: give one with --mirror URL"
+}
+
+# run SIGNAL PROGRAM…
+# Runs a program so that a signal to this script is answered at once, not when the program ends; the program gets SIGNAL then.
+child=
+run() {
+    child_signal=$1
+    shift
+    "$@" <&0 &
+    child=$!
+    status=0
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+# make_root SUITE FOLDER PACKAGE…
+# A folder that has such a root already is taken as it is.
+make_root() {
+    suite=$1
+    root=$2
+    shift 2
+    packages=$(echo "$@" | tr ' ' ',')
+    [ -f "$root.packages" ] && [ "$(cat "$root.packages")" = "$packages" ] && return
+    rm -rf --one-file-system "$root" "$root.packages"
+    echo "making a root of Debian $suite in $root"
+    # A mirror that is a frozen snapshot has lists that have expired.
+    run TERM mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages" \
+        "$suite" "$root" "$mirror" ||
+        fail "the root of Debian $suite could not be made from $mirror: is there a network?"
+    echo "$packages" >"$root.packages"
+}
+
+# in_root ROOT COMMAND…
+# In name spaces of its own: with the last process here all others, and all that is mounted, are gone. What stands in
+# $bound is visible under the same path.
+in_root() {
+    root=$1
+    shift
+    export bound=${bound:-}
+    # While unshare waits it takes no other signal; with it go all processes in the root.
+    run KILL unshare --mount --pid --fork --kill-child --propagation private sh -euc '
+        root=$1
+        shift
+        mount -t proc proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        mount -t tmpfs tmpfs "$root/tmp"
+        if [ -n "$bound" ]; then
+            mkdir -p "$root$bound"
+            mount --bind "$bound" "$root$bound"
+        fi
+        exec chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+    ' sh "$root" "$@"
+}
+
+# The end, however it comes.
+clean_up() {
+    if [ -n "$child" ]; then
+        kill -s "$child_signal" "$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    rm -rf --one-file-system "$work"
+}
+
+# open_work_folder [CACHE]: $work, which is removed at the end, and $roots, which is in it or the cache.
+open_work_folder() {
+    work=$(mktemp -d "${TMPDIR:-/var/tmp}/lcp-check.XXXXXX")
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    roots=${1:-$work}
+    mkdir -p "$roots"
+    roots=$(cd "$roots" && pwd)
+}

@@ -8,23 +8,23 @@ import Tensors
 /// Everything random follows from the seed, the epoch and the step, and no sum depends on the number of threads: the same
 /// training gives the same weights, bit for bit, also where it was cut short and goes on from a checkpoint.
 public final class Trainer {
-    private let network: BranchedNetwork
+    let network: BranchedNetwork
     private let preprocessing: ModelManifest.Preprocessing
-    private let recipe: TrainingRecipe
-    private let seed: UInt64
+    let recipe: TrainingRecipe
+    let seed: UInt64
     private let team: Team
-    private let graph: TrainingGraph
+    let graph: TrainingGraph
     private let teacher: TrainingGraph?
     /// What is learned from, in words: a checkpoint of anything else is refused.
     public var sources: [String] = []
     /// The images themselves; nil where nobody told them.
     var dataDigest: DataDigest?
     private let teacherPreprocessing: ModelManifest.Preprocessing
-    private let optimizer: Optimizer
-    private var history: [ModelManifest.EpochRecord] = []
+    let optimizer: Optimizer
+    var history: [ModelManifest.EpochRecord] = []
     /// The weights with the best validation accuracy so far.
-    private var best: (epoch: Int, accuracy: Double, parameters: ModelParameters)?
-    private var epochsDone = 0
+    var best: (epoch: Int, accuracy: Double, parameters: ModelParameters)?
+    var epochsDone = 0
 
     /// Prepares training with fresh weights.
     ///
@@ -51,7 +51,7 @@ public final class Trainer {
         self.seed = seed
         team = try Team(threads: min(wanted, blocks))
         let teacher = recipe.distils && !teachers.isEmpty ? try Ensemble(teachers) : nil
-        try Self.checkMemory(network, recipe, teacher: teacher?.network)
+        try TrainingMemory.check(network, recipe, teacher: teacher?.network)
         var extras = TrainingGraph.Extras()
         extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
         extras.hasViews = recipe.views && network.branches.count > 1
@@ -95,37 +95,6 @@ public final class Trainer {
             self.teacher = nil
         }
         optimizer = Optimizer(recipe, graph)
-    }
-
-    /// A network too large for this machine is told now and not when memory runs out: parameters, gradients and what the
-    /// optimizer keeps of each, and every feature map of a batch with its gradient.
-    private static func checkMemory(
-        _ network: BranchedNetwork, _ recipe: TrainingRecipe, teacher: BranchedNetwork?
-    ) throws {
-        guard let free = SystemMemory.available else { return }
-        let images = (recipe.batchSize + Volume.lanes - 1) / Volume.lanes * Volume.lanes
-        func featureMaps(_ network: BranchedNetwork) throws -> Int {
-            var total = 0
-            for branch in network.branches.indices {
-                total += try network.shapes(of: branch).reduce(0) { $0 + $1.elementCount }
-            }
-            return total
-        }
-        let kept = [.sgd: 1, .muon: 5][recipe.optimizer, default: 2]
-        let copies = 2 + kept + (recipe.averaging > 0 ? 1 : 0)
-        var needed =
-            Double(try network.parameterCount()) * Double(copies) + Double(images) * Double(try featureMaps(network))
-            * 2
-        if let teacher {
-            needed += Double(try teacher.parameterCount()) + Double(images) * Double(try featureMaps(teacher))
-        }
-        needed *= 4
-        guard needed > Double(free) else { return }
-        let gigabytes = { (bytes: Double) in "\((bytes / 1e8).rounded() / 10) GB" }
-        throw TrainingError(
-            "training \(network.base) in \(network.branches.count) branches takes about \(gigabytes(needed)) of memory, and this "
-                + "machine has \(gigabytes(Double(free))) free: take a smaller --batch, more branches, or another machine"
-        )
     }
 
     /// The weights that training gives: those of the best epoch where there was a validation set, otherwise the last ones.
@@ -385,92 +354,5 @@ public final class Trainer {
             }
         }
         return (total.loss / Double(count), Double(total.correct) / Double(count))
-    }
-
-    // MARK: Checkpoints
-
-    private struct CheckpointHeader: Codable {
-        var version = 1
-        var network: BranchedNetwork
-        var recipe: TrainingRecipe
-        var seed: UInt64
-        var sources: [String]?
-        /// Missing in older checkpoints.
-        var data: DataDigest?
-        var epochsDone: Int
-        var steps: Int
-        var history: [ModelManifest.EpochRecord]
-        var bestEpoch: Int?
-        var bestAccuracy: Double?
-    }
-
-    /// Writes everything that is needed to go on, whole or not at all.
-    ///
-    /// - Throws: ``TrainingError``; the checkpoint before stays as it is.
-    private func save(to path: String) throws(TrainingError) {
-        do {
-            let header = CheckpointHeader(
-                network: network, recipe: recipe, seed: seed, sources: sources, data: dataDigest,
-                epochsDone: epochsDone, steps: optimizer.steps,
-                history: history, bestEpoch: best?.epoch, bestAccuracy: best?.accuracy)
-            var file = Safetensors(metadata: ["lcp": try Checkpoint.encode(header)])
-            func add(_ name: String, _ values: [Float]) throws {
-                guard !values.isEmpty, let shape = Shape([values.count]) else { return }
-                file.tensors[name] = try Tensor(values, shape: shape)
-            }
-            try add("parameters", graph.parameters.values)
-            for (name, values) in optimizer.state { try add(name, values) }
-            for (index, buffer) in graph.statistics.enumerated() { try add("statistics.\(index)", buffer.values) }
-            if let best { try add("best", Checkpoint.flat(best.parameters)) }
-            try FileIO.write(file.encoded(), to: path)
-        } catch {
-            throw TrainingError(
-                "the checkpoint of epoch \(epochsDone) could not be written, the one before it is kept: \(error)")
-        }
-    }
-
-    /// Goes on from a checkpoint of the same training: ``run(data:validation:checkpoint:progress:)`` begins with the epoch
-    /// after it.
-    ///
-    /// - Throws: ``TrainingError`` where the file cannot be read or is of another network, recipe, seed, ``sources`` or
-    ///   images.
-    public func resume(from path: String) throws(TrainingError) {
-        do {
-            let file = try Safetensors(decoding: try FileIO.read(path))
-            let header = try Checkpoint.decode(CheckpointHeader.self, file.metadata["lcp"] ?? "")
-            guard header.network == network, header.recipe == recipe, header.seed == seed else {
-                throw TrainingError("it is of another training: network, recipe and seed must be the same")
-            }
-            guard header.sources ?? sources == sources else {
-                throw TrainingError("it is of another training: data, validation and teachers must be the same")
-            }
-            if let now = dataDigest, let difference = header.data?.difference(from: now) {
-                throw TrainingError("it is of another training: \(difference)")
-            }
-            func values(_ name: String) throws -> [Float]? { try file.tensors[name]?.floats() }
-            guard let parameters = try values("parameters"), parameters.count == graph.parameters.count else {
-                throw TrainingError("it lacks the parameters")
-            }
-            graph.parameters.values = parameters
-            var state: [String: [Float]] = [:]
-            for name in ["momentum", "variance", "average"] { state[name] = try values(name) }
-            try optimizer.restore(state, steps: header.steps)
-            for (index, buffer) in graph.statistics.enumerated() {
-                guard let found = try values("statistics.\(index)"), found.count == buffer.count else {
-                    throw TrainingError("it lacks running statistics")
-                }
-                buffer.values = found
-            }
-            history = header.history
-            epochsDone = header.epochsDone
-            if let epoch = header.bestEpoch, let accuracy = header.bestAccuracy {
-                guard let flat = try values("best"),
-                    let parameters = Checkpoint.parameters(flat, like: graph.modelParameters)
-                else { throw TrainingError("it lacks the best epoch's weights") }
-                best = (epoch, accuracy, parameters)
-            }
-        } catch {
-            throw TrainingError("cannot go on from the checkpoint \(path): \(error)")
-        }
     }
 }

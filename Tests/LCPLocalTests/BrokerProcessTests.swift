@@ -1,4 +1,5 @@
 import Foundation
+import LCPWire
 import Testing
 
 @testable import LCPLocal

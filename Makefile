@@ -1,7 +1,7 @@
 # make demo    see the whole pipeline work on this machine
 # make test    run all tests
 #
-# Both install what they lack. The rest: make setup | build | bench | fuzz | format | lint | install | clean
+# Both install what they lack. The rest: make setup | build | embedding | bench | fuzz | format | lint | install | clean
 
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
@@ -10,7 +10,7 @@ RELEASE  = -c release --static-swift-stdlib -Xlinker --no-export-dynamic
 LCP      = .build/release/lcp
 SECONDS  = 600
 
-.PHONY: demo test setup build bench fuzz format lint install clean
+.PHONY: demo test embedding setup build bench fuzz format lint install clean
 
 demo: build
 	@$(LCP) demo
@@ -42,6 +42,10 @@ lint:
 
 format:
 	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources
+
+# A program of its own with a worker in it: a minute the first time.
+embedding: setup
+	@SWIFT=$(SWIFT) Scripts/check-embedding.sh
 
 bench: build
 	@Benchmarks/run.sh

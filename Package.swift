@@ -34,6 +34,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         // Without what needs the whole of Foundation.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
@@ -52,7 +53,8 @@ let package = Package(
         room("Platform", ["CCrypto", "CLinux"]),
         room("Charts", []),
         room("Tensors", ["Platform"]),
-        room("MQTT", ["CLinux", "CMosquitto", "Platform"]),
+        room(
+            "MQTT", ["CLinux", "CMosquitto", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
         room("YAML", ["CYAML"]),
         room("Images", ["CJPEG", "CPNG"]),
         room(
@@ -71,7 +73,11 @@ let package = Package(
 
         room("LCPWire", ["CZlib", "Platform", "Tensors"]),
         room(
-            "LCPPipeline", ["CXXHash", "Images", "LCPInference", "LCPModels", "LCPWire", "MQTT", "Platform", "Tensors"]
+            "LCPPipeline",
+            [
+                "CXXHash", "Images", "LCPInference", "LCPModels", "LCPWire", "MQTT", "Platform", "Tensors",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]
         ),
         room(
             "LCPSensor",
@@ -81,7 +87,7 @@ let package = Package(
             "LCPLocal",
             ["LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform"]),
 
-        room("FaultInjection", ["MQTT", "Platform"]),
+        room("FaultInjection", ["MQTT", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
         room("HostileInputs", ["CZlib", "LCPWire", "Platform", "Tensors"]),
         room(
             "ResilienceTrials",

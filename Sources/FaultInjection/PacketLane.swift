@@ -1,3 +1,5 @@
+import DequeModule
+
 /// What goes in one direction of a connection: packets in, bytes out when their time has come.
 struct PacketLane {
     var splitter: MQTTFrameSplitter
@@ -23,8 +25,7 @@ struct PacketLane {
 
     private var ready = ByteQueue()
     /// In the order in which they go.
-    private var delayed: [Delayed] = []
-    private var delayedHead = 0
+    private var delayed: Deque<Delayed> = []
     private var overtaken: [Overtaken] = []
     private var waitingBytes = 0
     /// For topics with delayed packets: how many, and when the last of them goes.
@@ -57,7 +58,7 @@ struct PacketLane {
     ///
     /// - Parameter isLast: whether they come after everything that waits, and before everything that comes.
     mutating func pass(_ bytes: [UInt8], at now: Duration, isLast: Bool = false) {
-        guard isLast, !overtaken.isEmpty || delayedHead < delayed.count else {
+        guard isLast, !overtaken.isEmpty || !delayed.isEmpty else {
             enqueue(bytes, max(now, floor), now)
             return
         }
@@ -95,19 +96,13 @@ struct PacketLane {
     mutating func advance(to now: Duration) {
         for packet in overtaken where packet.deadline <= now { release(packet, max(now, floor), now) }
         overtaken.removeAll { $0.deadline <= now }
-        while delayedHead < delayed.count, delayed[delayedHead].release <= now {
-            let packet = delayed[delayedHead]
-            delayed[delayedHead].bytes = []
-            delayedHead += 1
+        while let packet = delayed.first, packet.release <= now {
+            delayed.removeFirst()
             waitingBytes -= packet.bytes.count + Self.overhead
             ready.append(packet.bytes)
             if let topic = packet.topic, let entry = delayedTopics[topic] {
                 delayedTopics[topic] = entry.count > 1 ? (entry.count - 1, entry.release) : nil
             }
-        }
-        if delayedHead == delayed.count || delayedHead > 1024 {
-            delayed.removeFirst(delayedHead)
-            delayedHead = 0
         }
     }
 
@@ -126,9 +121,7 @@ struct PacketLane {
     /// When there is something to send again, without anything coming in; nil for never.
     func nextSend(bandwidth: Int?) -> Duration? {
         var next = overtaken.lazy.map(\.deadline).min()
-        if delayedHead < delayed.count {
-            next = min(next ?? delayed[delayedHead].release, delayed[delayedHead].release)
-        }
+        if let first = delayed.first { next = min(next ?? first.release, first.release) }
         if let bandwidth, !ready.isEmpty {
             let time = pacer.time(for: ready.count, bandwidth: bandwidth)
             next = min(next ?? time, time)
@@ -151,7 +144,7 @@ struct PacketLane {
             return
         }
         var index = delayed.count
-        while index > delayedHead, delayed[index - 1].release > release { index -= 1 }
+        while index > 0, delayed[index - 1].release > release { index -= 1 }
         delayed.insert(Delayed(release: release, bytes: bytes, topic: topic), at: index)
         waitingBytes += bytes.count + Self.overhead
         if let topic { delayedTopics[topic] = ((delayedTopics[topic]?.count ?? 0) + 1, release) }

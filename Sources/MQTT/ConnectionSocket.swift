@@ -74,19 +74,21 @@ final class ConnectionSocket: @unchecked Sendable {
             var available: Int32 = 0
             let goesOn =
                 isUp() && !isPaused && ioctl(handle.socket, UInt(FIONREAD), &available) == 0 && available > 0
-            if unflushed > 0 {
-                // While more messages lie ready, answers may travel together, but none waits long for the next.
-                let now = goesOn ? ContinuousClock.now : nil
-                firstAnswer = firstAnswer ?? now
-                if let now, let firstAnswer, now - firstAnswer < Self.longestFlush, unflushed < 32 { continue }
-                firstAnswer = nil
-                let result = flush()
-                guard result == MOSQ_ERR_SUCCESS.int else { return result }
-            }
-            guard goesOn else { return MOSQ_ERR_SUCCESS.int }
+            guard goesOn else { return flushAnswers() }
+            guard unflushed > 0 else { continue }
+            // While more messages lie ready, answers may travel together, but none waits long for the next.
+            let now = ContinuousClock.now
+            let first = firstAnswer ?? now
+            firstAnswer = first
+            if now - first < Self.longestFlush, unflushed < 32 { continue }
+            firstAnswer = nil
+            let flushed = flush()
+            guard flushed == MOSQ_ERR_SUCCESS.int else { return flushed }
         }
-        return unflushed > 0 ? flush() : MOSQ_ERR_SUCCESS.int
+        return flushAnswers()
     }
+
+    private func flushAnswers() -> Int32 { unflushed > 0 ? flush() : MOSQ_ERR_SUCCESS.int }
 
     /// Writes what handlers sent from inside libmosquitto's callback, as one segment where that is several messages.
     private func flush() -> Int32 {

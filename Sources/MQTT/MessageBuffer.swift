@@ -1,3 +1,4 @@
+import DequeModule
 import Synchronization
 
 /// What a subscription holds for a consumer that is slower than the broker, and what happens when that is full.
@@ -37,7 +38,7 @@ final class MessageBuffer: Sendable {
     enum Delivery { case accepted, full }
 
     private struct State {
-        var messages = Ring<MQTTMessage>()
+        var messages = Deque<MQTTMessage>()
         var bytes = 0
         var dropped: UInt64 = 0
         var waiting: CheckedContinuation<MQTTMessage?, any Error>?
@@ -191,48 +192,5 @@ final class MessageBuffer: Sendable {
             return state.waiting
         }
         waiting?.resume(returning: nil)
-    }
-}
-
-/// A first-in, first-out queue that keeps its memory.
-struct Ring<Element> {
-    private var storage: [Element?] = []
-    private var head = 0
-    private(set) var count = 0
-
-    var isEmpty: Bool { count == 0 }
-
-    mutating func append(_ element: Element) {
-        if count == storage.count { grow() }
-        storage[(head + count) & (storage.count - 1)] = element
-        count += 1
-    }
-
-    mutating func popFirst() -> Element? {
-        guard count > 0 else { return nil }
-        let element = storage[head].take()
-        head = (head + 1) & (storage.count - 1)
-        count -= 1
-        return element
-    }
-
-    func firstIndex(where matches: (Element) -> Bool) -> Int? {
-        (0..<count).first { matches(self[$0]) }
-    }
-
-    /// The element at a place, counted from the oldest.
-    subscript(place: Int) -> Element {
-        get { storage[(head + place) & (storage.count - 1)]! }
-        set { storage[(head + place) & (storage.count - 1)] = newValue }
-    }
-
-    private mutating func grow() {
-        var larger: [Element?] = []
-        let capacity = max(8, storage.count * 2)
-        larger.reserveCapacity(capacity)
-        for index in 0..<count { larger.append(storage[(head + index) & (storage.count - 1)].take()) }
-        while larger.count < capacity { larger.append(nil) }
-        storage = larger
-        head = 0
     }
 }

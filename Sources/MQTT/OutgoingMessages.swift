@@ -1,3 +1,5 @@
+import DequeModule
+
 /// The messages on their way to the broker: those that libmosquitto has, and those that wait for a connection. No I/O.
 ///
 /// What is to be told of a message is returned with it, and told by the caller.
@@ -26,7 +28,7 @@ struct OutgoingMessages {
     }
 
     private var inFlight: [Int32: InFlight] = [:]
-    private var waiting = Ring<Waiting>()
+    private var waiting = Deque<Waiting>()
     /// Of all of them, topics and payloads.
     private(set) var bytes = 0
     /// Whether libmosquitto is being given a message, whose number is known only when the call returns.
@@ -134,7 +136,7 @@ struct OutgoingMessages {
     private func assertSumsAgree() {
         assert(
             bytes == inFlight.values.reduce(0) { $0 + $1.bytes }
-                + (0..<waiting.count).reduce(0) { $0 + waiting[$1].bytes },
+                + waiting.reduce(0) { $0 + $1.bytes },
             "what is in flight and what waits add up to what is counted")
     }
 }

@@ -100,21 +100,6 @@ import Testing
         #expect(try await buffer.next(isolation: nil)?.topic == "t/1")
         await #expect(throws: MQTTError.self) { try await buffer.next(isolation: nil) }
     }
-
-    @Test func theRingKeepsItsOrder() {
-        var ring = Ring<Int>()
-        var expected: [Int] = []
-        var random = SystemRandomNumberGenerator()
-        for number in 0..<5000 {
-            if Bool.random(using: &random) || expected.isEmpty {
-                ring.append(number)
-                expected.append(number)
-            } else {
-                #expect(ring.popFirst() == expected.removeFirst())
-            }
-            #expect(ring.count == expected.count)
-        }
-    }
 }
 
 @Suite struct EventLoopTests {

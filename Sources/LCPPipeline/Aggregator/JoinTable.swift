@@ -1,3 +1,4 @@
+import DequeModule
 import LCPInference
 
 /// The open frames of one model, with the shares received so far: pure, with time passed in.
@@ -58,8 +59,7 @@ struct JoinTable {
     private var streams: [FrameKey.Stream: [UInt64]] = [:]
     /// Slots in the order in which their frames opened, and so in the order of their deadlines. Those of answered frames stay
     /// until they are at the front; the generation tells them.
-    private var queue: [(slot: Int, generation: UInt64)] = []
-    private var queueHead = 0
+    private var queue: Deque<(slot: Int, generation: UInt64)> = []
     private var nextGeneration: UInt64 = 0
     /// When a frame last opened.
     private var lastOpened: ContinuousClock.Instant?
@@ -119,8 +119,7 @@ struct JoinTable {
         }
         // Behind a frame that waits long, answered ones may pile up.
         if queue.count >= 4 * maximumOpen {
-            queue = queue[queueHead...].filter { slots[$0.slot].generation == $0.generation }
-            queueHead = 0
+            queue.removeAll { slots[$0.slot].generation != $0.generation }
         }
         queue.append((slot, generation))
         openCount += 1
@@ -158,14 +157,9 @@ struct JoinTable {
 
     /// The frame that has been open longest.
     mutating func oldest() -> Int? {
-        while queueHead < queue.count {
-            let (slot, generation) = queue[queueHead]
+        while let (slot, generation) = queue.first {
             if slots[slot].generation == generation { return slot }
-            queueHead += 1
-            if queueHead == queue.count || queueHead >= 1024 {
-                queue.removeFirst(queueHead)
-                queueHead = 0
-            }
+            queue.removeFirst()
         }
         return nil
     }

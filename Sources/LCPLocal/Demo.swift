@@ -97,31 +97,32 @@ public final class Demo: Sendable {
         defer { follower.cancel() }
 
         report(.step("starting \(branches) worker\(branches == 1 ? "" : "s") and the aggregator"))
-        let common = ["--broker", url, "--pipeline", options.pipeline, "--stop-at-eof"]
+        let launcher = RoleLauncher(executable: executable, url: url, pipeline: options.pipeline)
         let model = ["--model", options.model]
         for branch in 0..<branches {
             children.append(
-                try spawn(
-                    "worker \(branch)",
-                    ["worker", "--branch", "\(branch)", "--name", "branch-\(branch)"] + model + common))
+                try spawn("worker \(branch)") {
+                    try launcher.start(
+                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + model, errorOutput: $0)
+                })
         }
         children.append(
-            try spawn(
-                "aggregator",
-                ["aggregator", "--name", "aggregator", "--deadline", "\(options.deadline)"] + model + common))
+            try spawn("aggregator") {
+                try launcher.start(
+                    .aggregator, "aggregator", ["--deadline", "\(options.deadline)"] + model, errorOutput: $0)
+            })
         try await wait(for: "the workers and the aggregator", seconds: 30, children) { tracker in
             (0..<branches).allSatisfy { tracker.workers[$0]?.state == .ready }
                 && tracker.aggregator?.state == .ready
         }
         report(.step("all are ready: the sensor \(sight), \(options.rate) a second"))
         children.append(
-            try spawn(
-                "sensor",
-                [
-                    "sensor", "--source", options.source, "--name", "camera", "--count", "\(options.frames)", "--rate",
-                    "\(options.rate)",
-                ]
-                    + model + common))
+            try spawn("sensor") {
+                try launcher.start(
+                    .sensor, "camera",
+                    ["--source", options.source, "--count", "\(options.frames)", "--rate", "\(options.rate)"] + model,
+                    errorOutput: $0)
+            })
 
         let complaint = try await followFrames(children, report)
         await client.close()
@@ -184,7 +185,11 @@ public final class Demo: Sendable {
         var lastError: any Error = PipelineError("the broker did not start")
         for _ in 0..<5 {
             let port = try BrokerProcess.freePort(host: "127.0.0.1")
-            let child = try spawn("broker", ["broker", "--port", "\(port)", "--quiet", "--stop-at-eof"])
+            let child = try spawn("broker") { [executable] log in
+                try ChildProcess(
+                    executable: executable, arguments: ["broker", "--port", "\(port)", "--quiet", "--stop-at-eof"],
+                    errorOutput: log, hiding: Setting.environmentVariables)
+            }
             let deadline = ContinuousClock.now + .seconds(10)
             while ContinuousClock.now < deadline {
                 if let status = child.process.poll() {
@@ -230,16 +235,10 @@ public final class Demo: Sendable {
         }
     }
 
-    private func spawn(_ name: String, _ arguments: [String]) throws -> Child {
+    /// Starts a child whose log is kept.
+    private func spawn(_ name: String, _ start: (_ log: Int32) throws -> ChildProcess) throws -> Child {
         let log = open("/tmp", Int32(O_RDWR) | Int32(__O_TMPFILE) | O_DIRECTORY | O_CLOEXEC, 0o600)
-        do {
-            return Child(
-                name: name,
-                process: try ChildProcess(
-                    executable: executable, arguments: arguments, errorOutput: log,
-                    hiding: Setting.environmentVariables),
-                log: log)
-        } catch {
+        do { return Child(name: name, process: try start(log), log: log) } catch {
             if log >= 0 { close(log) }
             throw error
         }

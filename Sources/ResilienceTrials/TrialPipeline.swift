@@ -31,7 +31,6 @@ final class TrialPipeline: Sendable {
     let client: MQTTClient
     let topics: Topics
     private let state: Mutex<State>
-    private let null: Int32
     private let brokerText: String
 
     var url: String { state.withLock { $0.broker.url } }
@@ -49,7 +48,6 @@ final class TrialPipeline: Sendable {
         // Back before anybody else: what it does not see counts as lost.
         configuration.reconnectDelay = .milliseconds(5) ... .milliseconds(10)
         client = try MQTTClient(configuration)
-        null = open("/dev/null", O_WRONLY | O_CLOEXEC)
         state = Mutex(State(broker: broker))
         try await client.connect()
         let subscriptions = [
@@ -70,7 +68,6 @@ final class TrialPipeline: Sendable {
         for process in processes { process.stop() }
         await client.close()
         state.withLock { _ = $0.broker.process.stop() }
-        close(null)
     }
 
     // MARK: What is seen
@@ -149,11 +146,9 @@ final class TrialPipeline: Sendable {
 
     // MARK: What is done
 
-    func start(_ role: String, _ name: String, _ arguments: [String] = [], url: String? = nil) throws {
-        let process = try ChildProcess(
-            executable: executable,
-            arguments: [role, "--broker", url ?? self.url, "--pipeline", Self.name, "--name", name, "--stop-at-eof"]
-                + arguments, errorOutput: null, hiding: Setting.environmentVariables)
+    func start(_ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil) throws {
+        let launcher = RoleLauncher(executable: executable, url: self.url, pipeline: Self.name)
+        let process = try launcher.start(role, name, arguments, url: url)
         state.withLock { $0.processes[name] = process }
     }
 
@@ -161,8 +156,8 @@ final class TrialPipeline: Sendable {
     func startRoles(
         workers: Int, branches: Int, deadline: Int = 100, _ arguments: [String] = [], ofWorkers: [String] = []
     ) async throws {
-        for index in 0..<workers { try start("worker", "w\(index)", arguments + ofWorkers) }
-        try start("aggregator", "aggregator", ["--deadline", "\(deadline)"] + arguments)
+        for index in 0..<workers { try start(.worker, "w\(index)", arguments + ofWorkers) }
+        try start(.aggregator, "aggregator", ["--deadline", "\(deadline)"] + arguments)
         try await wait("\(workers) workers and the aggregator are ready") { statuses in
             let served = Self.served(statuses)
             return statuses["aggregator"]?.state == .ready && served.values.reduce(0, +) == max(workers, branches)
@@ -176,9 +171,9 @@ final class TrialPipeline: Sendable {
         branches: Int, deadline: Int = 100, url: String? = nil, _ arguments: (Int) -> [String] = { _ in [] }
     ) async throws {
         for branch in 0..<branches {
-            try start("worker", "w\(branch)", ["--branch", "\(branch)"] + arguments(branch), url: url)
+            try start(.worker, "w\(branch)", ["--branch", "\(branch)"] + arguments(branch), url: url)
         }
-        try start("aggregator", "aggregator", ["--deadline", "\(deadline)"], url: url)
+        try start(.aggregator, "aggregator", ["--deadline", "\(deadline)"], url: url)
         try await wait("\(branches) workers and the aggregator are ready") {
             Self.served($0).count == branches && $0["aggregator"]?.state == .ready
         }
@@ -215,7 +210,7 @@ final class TrialPipeline: Sendable {
     ) async throws -> Int {
         let count = max(1, Int(rate * seconds))
         try start(
-            "sensor", name, ["--source", "drawn", "--rate", "\(rate)", "--count", "\(count)"] + arguments, url: url)
+            .sensor, name, ["--source", "drawn", "--rate", "\(rate)", "--count", "\(count)"] + arguments, url: url)
         while try !hasEnded(name) { try await Task.sleep(for: .milliseconds(10)) }
         try await settle(name, count)
         return count

@@ -102,7 +102,7 @@ extension TrialRunner {
         async let streamed = pipeline.stream("flood", rate: 250, seconds: length)
         try await Task.sleep(for: .seconds(0.4 * length))
         let before = ContinuousClock.now
-        try pipeline.start("worker", "more", ["--branch", "0"] + slow)
+        try pipeline.start(.worker, "more", ["--branch", "0"] + slow)
         let added = try await pipeline.wait("the replica is ready") { TrialPipeline.served($0)[0] == 2 }
         _ = try await streamed
         let shares = pipeline.shares

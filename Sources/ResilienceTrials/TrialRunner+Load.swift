@@ -75,7 +75,7 @@ extension TrialRunner {
         let rate = 200.0
         let length = length(.stream)
         let count = Int(rate * length)
-        try pipeline.start("sensor", "cam", ["--source", "drawn", "--rate", "\(rate)", "--count", "\(count)"])
+        try pipeline.start(.sensor, "cam", ["--source", "drawn", "--rate", "\(rate)", "--count", "\(count)"])
         // What is allocated once is there after a tenth, or a minute.
         let settling = min(60, length / 10)
         try await Task.sleep(for: .seconds(settling))

@@ -1,4 +1,5 @@
 import Foundation
+import LCPLocal
 import LCPModels
 import LCPWire
 import MQTT
@@ -15,7 +16,6 @@ final class Devices: @unchecked Sendable {
     private var processes: [String: ChildProcess] = [:]
     private let statuses: MQTTSubscription
     private(set) var known: [String: RoleStatus] = [:]
-    private let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
 
     init(port: Int = 0) async throws {
         broker = try TestBroker(port: port)
@@ -27,15 +27,12 @@ final class Devices: @unchecked Sendable {
 
     deinit {
         for process in processes.values { process.stop() }
-        close(null)
         try? FileManager.default.removeItem(atPath: cache)
     }
 
-    func start(_ role: String, _ name: String, _ arguments: [String] = []) throws {
-        processes[name] = try ChildProcess(
-            executable: Repository.lcp,
-            arguments: [role, "--broker", broker.url, "--pipeline", "join", "--name", name, "--stop-at-eof"]
-                + arguments, errorOutput: null)
+    func start(_ role: Role, _ name: String, _ arguments: [String] = []) throws {
+        processes[name] = try RoleLauncher(executable: Repository.lcp, url: broker.url, pipeline: "join")
+            .start(role, name, arguments)
     }
 
     func signal(_ name: String, _ number: Int32) {

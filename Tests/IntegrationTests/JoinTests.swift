@@ -29,20 +29,20 @@ import Testing
     @Test func devicesShareTheBranchesAmongThemselves() async throws {
         let devices = try await Devices()
         try await devices.push("lenet-split4")
-        try devices.start("aggregator", "agg", ["--deadline", "5000"])
-        try devices.start("worker", "a")
+        try devices.start(.aggregator, "agg", ["--deadline", "5000"])
+        try devices.start(.worker, "a")
         try await devices.waitForOwners([0: ["a"], 1: ["a"], 2: ["a"], 3: ["a"]])
-        try devices.start("worker", "b")
+        try devices.start(.worker, "b")
         try await devices.waitForOwners([0: ["a"], 1: ["a"], 2: ["b"], 3: ["b"]])
-        try devices.start("worker", "c")
-        try devices.start("worker", "d")
+        try devices.start(.worker, "c")
+        try devices.start(.worker, "d")
         try await devices.waitForOneEach(4)
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let answers = try await devices.frames(0..<50)
         #expect(answers.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
 
         // A fifth helps, and takes over when another is gone.
-        try devices.start("worker", "e")
+        try devices.start(.worker, "e")
         try await devices.wait("five") { known in devices.owners(known).values.joined().count == 5 }
         let lost = try #require(devices.owners(devices.known)[3]?.first)
         devices.signal(lost, SIGKILL)
@@ -57,8 +57,8 @@ import Testing
     /// Which frames are computed is the aggregator's to say: what a stranger says of it does not last.
     @Test func aStrangersPlanIsTakenBack() async throws {
         let devices = try await Devices()
-        try devices.start("worker", "a", ["--model", "lenet-split2"])
-        try devices.start("aggregator", "agg", ["--model", "lenet-split2"])
+        try devices.start(.worker, "a", ["--model", "lenet-split2"])
+        try devices.start(.aggregator, "agg", ["--model", "lenet-split2"])
         try await devices.waitForOwners([0: ["a"], 1: ["a"]])
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let plan = FlowPlan(sensors: [
@@ -75,7 +75,7 @@ import Testing
     /// A worker that is taking branches over when the broker goes waits for it no longer than it is asked to.
     @Test func aWorkerEndsAlsoWhereTheBrokerIsGone() async throws {
         let devices = try await Devices()
-        for name in ["a", "b"] { try devices.start("worker", name, ["--model", "lenet-split4"]) }
+        for name in ["a", "b"] { try devices.start(.worker, name, ["--model", "lenet-split4"]) }
         try await devices.wait("two each") { known in
             devices.owners(known).count == 4 && ["a", "b"].allSatisfy { known[$0]?.serves?.count == 2 }
         }
@@ -88,11 +88,11 @@ import Testing
     /// Frames keep coming while a replica joins and is asked to leave: all of them are complete.
     @Test func aReplicaThatLeavesLosesNoFrame() async throws {
         let devices = try await Devices()
-        try devices.start("aggregator", "agg", ["--deadline", "10000", "--model", "lenet-split2"])
-        try devices.start("worker", "a", ["--model", "lenet-split2", "--branch", "0"])
-        try devices.start("worker", "b", ["--model", "lenet-split2", "--branch", "1"])
+        try devices.start(.aggregator, "agg", ["--deadline", "10000", "--model", "lenet-split2"])
+        try devices.start(.worker, "a", ["--model", "lenet-split2", "--branch", "0"])
+        try devices.start(.worker, "b", ["--model", "lenet-split2", "--branch", "1"])
         try devices.start(
-            "worker", "c",
+            .worker, "c",
             ["--model", "lenet-split2", "--branch", "1", "--service-time", "3", "--policy", "all", "--queue", "10000"])
         try await devices.waitForOwners([0: ["a"], 1: ["b", "c"]])
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
@@ -106,9 +106,9 @@ import Testing
     @Test func aRestartedBrokerIsToldEverythingAgain() async throws {
         let devices = try await Devices()
         try await devices.push("lenet-split2")
-        try devices.start("aggregator", "agg", ["--deadline", "5000"])
-        try devices.start("worker", "a")
-        try devices.start("worker", "b")
+        try devices.start(.aggregator, "agg", ["--deadline", "5000"])
+        try devices.start(.worker, "a")
+        try devices.start(.worker, "b")
         try await devices.waitForOneEach(2)
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let manifests = try await devices.client.subscribe(to: devices.topics.modelManifest)
@@ -118,7 +118,7 @@ import Testing
         while again.payload != first.payload { again = try await next(manifests) }
         // The newcomer has nothing but what the broker was told again.
         setenv("LCP_CACHE", devices.cache + "/other", 1)
-        try devices.start("worker", "c")
+        try devices.start(.worker, "c")
         try await devices.wait("a third") { devices.owners($0).values.joined().contains("c") }
         #expect(devices.known["c"]?.models == devices.known["a"]?.models)
         let answers = try await devices.frames(0..<20)
@@ -129,8 +129,8 @@ import Testing
     @Test func whatIsOverwrittenIsPutBack() async throws {
         let devices = try await Devices()
         try await devices.push("lenet-split2")
-        try devices.start("aggregator", "agg", ["--deadline", "5000"])
-        try devices.start("worker", "a")
+        try devices.start(.aggregator, "agg", ["--deadline", "5000"])
+        try devices.start(.worker, "a")
         try await devices.wait("both branches") { devices.owners($0) == [0: ["a"], 1: ["a"]] }
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let topics = [
@@ -170,9 +170,9 @@ import Testing
         }
         let models = try (1...3).map { try ModelBundle(path: "\(folder)/\($0)").hash.description }
         try await devices.push("\(folder)/1")
-        try devices.start("aggregator", "agg", ["--deadline", "10000"])
-        try devices.start("worker", "a")
-        try devices.start("worker", "b")
+        try devices.start(.aggregator, "agg", ["--deadline", "10000"])
+        try devices.start(.worker, "a")
+        try devices.start(.worker, "b")
         try await devices.waitForOneEach(2)
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         async let answers = devices.frames(0..<1500)
@@ -191,7 +191,7 @@ import Testing
     @Test func aFrameIsAnsweredOnceInWhateverModel() async throws {
         let devices = try await Devices()
         try await devices.push("lenet-split2")
-        try devices.start("aggregator", "agg", ["--deadline", "600000"])
+        try devices.start(.aggregator, "agg", ["--deadline", "600000"])
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let answers = Answers(try await devices.client.subscribe(to: devices.topics.predictions))
         // The test is the workers: it sends shares as it likes.
@@ -238,7 +238,7 @@ import Testing
     /// Where too many wait for one frame, that is answered early, and they are with it.
     @Test func whatWaitsForAFrameIsAnsweredWithIt() async throws {
         let devices = try await Devices()
-        try devices.start("aggregator", "agg", ["--model", "lenet-split2", "--deadline", "600000"])
+        try devices.start(.aggregator, "agg", ["--model", "lenet-split2", "--deadline", "600000"])
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let answers = Answers(try await devices.client.subscribe(to: devices.topics.predictions))
         let model = try ModelBundle(path: "\(Repository.root.path)/Models/lenet-split2")
@@ -262,8 +262,8 @@ import Testing
     @Test func aModelWithOtherBranchesTakesOverWhileFramesCome() async throws {
         let devices = try await Devices()
         try await devices.push("lenet-split2")
-        try devices.start("aggregator", "agg", ["--deadline", "10000"])
-        for name in ["a", "b", "c"] { try devices.start("worker", name) }
+        try devices.start(.aggregator, "agg", ["--deadline", "10000"])
+        for name in ["a", "b", "c"] { try devices.start(.worker, name) }
         try await devices.wait("three") { devices.owners($0).values.joined().count == 3 }
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         // Not so many a second that a busy machine sheds them: that is another test.
@@ -284,8 +284,8 @@ import Testing
     @Test func modelsThatArePushedAtOnceLoseNoFrame() async throws {
         let devices = try await Devices()
         try await devices.push("lenet-split4")
-        try devices.start("aggregator", "agg", ["--deadline", "10000"])
-        for name in ["a", "b", "c"] { try devices.start("worker", name) }
+        try devices.start(.aggregator, "agg", ["--deadline", "10000"])
+        for name in ["a", "b", "c"] { try devices.start(.worker, name) }
         try await devices.wait("three") { Set(devices.owners($0).values.joined()).count == 3 }
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         async let answers = devices.frames(0..<800, every: .milliseconds(5))

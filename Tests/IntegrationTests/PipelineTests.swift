@@ -91,14 +91,7 @@ import Testing
     @Test func replicasShareTheFrames() async throws {
         let pipeline = try await TestPipeline(branches: [0, 1, 2, 3])
         let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "replica"))
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
-        let replica = try ChildProcess(
-            executable: Repository.lcp,
-            arguments: [
-                "worker", "--branch", "0", "--name", "replica", "--broker", pipeline.broker.url, "--pipeline", "test",
-            ],
-            errorOutput: null)
+        let replica = try pipeline.launcher.start(.worker, "replica", ["--branch", "0"])
         defer { replica.stop() }
         while RoleStatus(try await next(statuses).payload)?.state != .ready {}
         let features = try await pipeline.client.subscribe(to: "\(pipeline.topics.root)/features/0/+")
@@ -183,14 +176,7 @@ import Testing
         // To a subscriber that is there already it is a new message like any other.
         #expect(try await next(features).topic == pipeline.topics.features(branch: 0, sensor: "cam"))
         let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "late"))
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
-        let late = try ChildProcess(
-            executable: Repository.lcp,
-            arguments: [
-                "worker", "--branch", "1", "--name", "late", "--broker", pipeline.broker.url, "--pipeline", "test",
-            ],
-            errorOutput: null)
+        let late = try pipeline.launcher.start(.worker, "late", ["--branch", "1"])
         defer { late.stop() }
         while RoleStatus(try await next(statuses).payload)?.state != .ready {}
         try await pipeline.client.publish(try Self.input(2).message, to: pipeline.topics.input("cam"))

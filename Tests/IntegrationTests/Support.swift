@@ -201,6 +201,7 @@ final class TestPipeline: Sendable {
     let broker: TestBroker
     let client: MQTTClient
     let topics: Topics
+    let launcher: RoleLauncher
     let roles: [ChildProcess]
 
     /// Starts workers for `branches` and an aggregator, and waits until they are ready.
@@ -215,28 +216,14 @@ final class TestPipeline: Sendable {
         client = try await broker.connect()
         topics = try Topics(pipeline: "test")
         let statuses = try await client.subscribe(to: topics.statuses)
-        func common(_ name: String) -> [String] {
-            ["--name", name, "--broker", url(name) ?? broker.url, "--pipeline", "test", "--stop-at-eof"] + arguments
-        }
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
+        launcher = RoleLauncher(executable: Repository.lcp, url: broker.url, pipeline: "test")
         roles =
-            try branches.map {
-                try ChildProcess(
-                    executable: Repository.lcp,
-                    arguments: ["worker", "--branch", "\($0)"] + common("w\($0)"),
-                    errorOutput: null)
+            try branches.map { [launcher] in
+                try launcher.start(.worker, "w\($0)", ["--branch", "\($0)"] + arguments, url: url("w\($0)"))
             } + [
-                try ChildProcess(
-                    executable: Repository.lcp,
-                    arguments: ["aggregator", "--deadline", "\(deadline)"] + common("a"), errorOutput: null)
+                try launcher.start(.aggregator, "a", ["--deadline", "\(deadline)"] + arguments, url: url("a"))
             ]
-        var ready: Set<String> = []
-        while ready.count < branches.count + 1 {
-            if let status = RoleStatus(try await next(statuses, within: .seconds(30)).payload), status.state == .ready {
-                ready.insert("\(status.role) \(status.id)")
-            }
-        }
+        try await RoleLauncher.waitUntilReady(branches.count + 1, statuses)
     }
 
     deinit { for role in roles { role.stop() } }

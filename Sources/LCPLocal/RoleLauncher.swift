@@ -1,0 +1,59 @@
+import Glibc
+import LCPSettings
+package import LCPWire
+package import MQTT
+package import Platform
+
+/// Starts a pipeline's roles as processes of this machine: one way for the demo, the benchmark, trials and tests.
+package struct RoleLauncher: Sendable {
+    /// The program `lcp`.
+    package var executable: String
+    /// The broker.
+    package var url: String
+    package var pipeline: String
+
+    package init(executable: String, url: String, pipeline: String) {
+        self.executable = executable
+        self.url = url
+        self.pipeline = pipeline
+    }
+
+    /// Starts a role. It ends with this process, and is told nothing by this process's environment.
+    ///
+    /// - Parameters:
+    ///   - arguments: options besides those of the connection, the pipeline and the name.
+    ///   - url: where this role finds the broker, for example a proxy before it; nil for ``url``.
+    ///   - errorOutput: where its log goes; nil throws it away.
+    /// - Throws: ``ProcessError``.
+    package func start(
+        _ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil, errorOutput: Int32? = nil
+    ) throws(ProcessError) -> ChildProcess {
+        let null = errorOutput == nil ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
+        defer { if null >= 0 { close(null) } }
+        return try ChildProcess(
+            executable: executable,
+            arguments: [
+                role.rawValue, "--broker", url ?? self.url, "--pipeline", pipeline, "--name", name, "--stop-at-eof",
+            ] + arguments, errorOutput: errorOutput ?? null, hiding: Setting.environmentVariables)
+    }
+
+    /// Waits until so many roles have said that they are ready.
+    ///
+    /// - Parameter statuses: a subscription to the statuses of a pipeline, from before they were started; it ends where the
+    ///   time is over.
+    /// - Throws: ``PipelineError`` where they are not ready in time.
+    package static func waitUntilReady(_ count: Int, _ statuses: MQTTSubscription, seconds: Int = 30) async throws {
+        let watchdog = Task {
+            try await Task.sleep(for: .seconds(seconds))
+            statuses.unsubscribe()
+        }
+        defer { watchdog.cancel() }
+        var ready: Set<String> = []
+        for try await message in statuses {
+            guard let status = RoleStatus(message.payload), status.state == .ready else { continue }
+            ready.insert("\(status.role.rawValue)/\(status.id)")
+            if ready.count >= count { return }
+        }
+        throw PipelineError("\(ready.count) of \(count) roles were ready after \(seconds) s: \(ready.sorted())")
+    }
+}

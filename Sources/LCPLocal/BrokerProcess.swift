@@ -23,7 +23,8 @@ public final class BrokerProcess: Sendable {
         configuration: String, host: String = "127.0.0.1", port: Int = 0, isQuiet: Bool = true
     ) throws -> BrokerProcess {
         guard let executable = ChildProcess.find("mosquitto") else {
-            throw PipelineError("there is no mosquitto on this machine: install it with `sudo apt install mosquitto`")
+            throw PipelineError(
+                .processFailed, "there is no mosquitto on this machine: install it with `sudo apt install mosquitto`")
         }
         return try start(executable, configuration: configuration, host: host, port: port, isQuiet: isQuiet)
     }
@@ -33,7 +34,7 @@ public final class BrokerProcess: Sendable {
         _ executable: String, configuration: String, host: String = "127.0.0.1", port: Int = 0, isQuiet: Bool = true
     ) throws -> BrokerProcess {
         // Between finding a free port and mosquitto's taking it, somebody else may: then try the next.
-        var lastError = PipelineError("mosquitto did not start")
+        var lastError = PipelineError(.processFailed, "mosquitto did not start")
         for _ in 0..<(port == 0 ? 5 : 1) {
             let chosen = port == 0 ? try freePort(host: host) : port
             try checkPort(host: host, port: chosen)
@@ -53,7 +54,7 @@ public final class BrokerProcess: Sendable {
     public static func start(through lcp: String, port: Int = 0) throws -> BrokerProcess {
         let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
         defer { close(null) }
-        var lastError = PipelineError("the broker did not start")
+        var lastError = PipelineError(.processFailed, "the broker did not start")
         for _ in 0..<(port == 0 ? 5 : 1) {
             let chosen = port == 0 ? try freePort(host: "127.0.0.1") : port
             let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof"]
@@ -82,7 +83,7 @@ public final class BrokerProcess: Sendable {
                 executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: file.descriptor,
                 errorOutput: null)
         } catch {
-            throw PipelineError("\(error)")
+            throw PipelineError(.processFailed, "\(error)")
         }
         try self.init(process, host: host, port: port)
     }
@@ -95,11 +96,12 @@ public final class BrokerProcess: Sendable {
         let deadline = ContinuousClock.now + .seconds(10)
         while !Self.connects(host: host, port: port) {
             if let status = process.poll() {
-                throw PipelineError("mosquitto ended at once with status \(status), on \(host) port \(port)")
+                throw PipelineError(
+                    .processFailed, "mosquitto ended at once with status \(status), on \(host) port \(port)")
             }
             guard ContinuousClock.now < deadline else {
                 process.stop()
-                throw PipelineError("mosquitto takes no connections on \(host) port \(port) after 10 s")
+                throw PipelineError(.timedOut, "mosquitto takes no connections on \(host) port \(port) after 10 s")
             }
             usleep(2000)
         }
@@ -111,6 +113,7 @@ public final class BrokerProcess: Sendable {
     public static func localConfiguration() throws -> String {
         guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
             throw PipelineError(
+                .processFailed,
                 "Brokers/local/mosquitto.conf is missing: it stands beside the program, in ../share/lcp, or in LCP_HOME"
             )
         }
@@ -136,11 +139,14 @@ public final class BrokerProcess: Sendable {
         guard getaddrinfo(host, "\(port)", &hints, &list) == 0, let found = list, let address = found.pointee.ai_addr
         else {
             throw PipelineError(
+                .invalidConfiguration,
                 "\(host.debugDescription) is not an address of this machine: write for example 127.0.0.1 or 0.0.0.0")
         }
         defer { freeaddrinfo(list) }
         let descriptor = socket(found.pointee.ai_family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw PipelineError("cannot make a socket: \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw PipelineError(.resources, "cannot make a socket: \(String(cString: strerror(errno)))")
+        }
         defer { close(descriptor) }
         return try body(UnsafePointer(address), found.pointee.ai_addrlen, descriptor)
     }
@@ -148,7 +154,8 @@ public final class BrokerProcess: Sendable {
     package static func freePort(host: String) throws -> Int {
         try withAddress(host, 0) { address, length, descriptor in
             guard bind(descriptor, address, length) == 0 else {
-                throw PipelineError("cannot find a free port on \(host): \(String(cString: strerror(errno)))")
+                throw PipelineError(
+                    .resources, "cannot find a free port on \(host): \(String(cString: strerror(errno)))")
             }
             var bound = sockaddr_storage()
             var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -168,10 +175,15 @@ public final class BrokerProcess: Sendable {
             switch errno {
             case EADDRINUSE:
                 throw PipelineError(
+                    .invalidConfiguration,
                     "port \(port) on \(host) is in use: another broker may be running; choose one with --port")
-            case EACCES: throw PipelineError("port \(port) needs more rights: choose one above 1023 with --port")
-            case EADDRNOTAVAIL: throw PipelineError("\(host) is not an address of this machine")
-            default: throw PipelineError("cannot listen on \(host) port \(port): \(String(cString: strerror(errno)))")
+            case EACCES:
+                throw PipelineError(
+                    .invalidConfiguration, "port \(port) needs more rights: choose one above 1023 with --port")
+            case EADDRNOTAVAIL: throw PipelineError(.invalidConfiguration, "\(host) is not an address of this machine")
+            default:
+                throw PipelineError(
+                    .processFailed, "cannot listen on \(host) port \(port): \(String(cString: strerror(errno)))")
             }
         }
     }

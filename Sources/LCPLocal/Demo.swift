@@ -53,12 +53,14 @@ public final class Demo: Sendable {
     ///   `DatasetError` where the source cannot be read.
     public init(options: Options) throws {
         guard let executable = ShippedFiles.executablePath else {
-            throw PipelineError("/proc is not mounted: lcp cannot find itself")
+            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
         }
         model = try ModelBundle.find(options.model).manifest
         let source = try FrameSource(options.source, seed: 0)
         if case .standardInput = source {
-            throw PipelineError("a demo has no standard input: start the roles yourself, or name another --source")
+            throw PipelineError(
+                .invalidConfiguration,
+                "a demo has no standard input: start the roles yourself, or name another --source")
         }
         try source.check(fits: model)
         var options = options
@@ -182,7 +184,7 @@ public final class Demo: Sendable {
     }
 
     private func startBroker() async throws -> (Child, MQTTClient) {
-        var lastError: any Error = PipelineError("the broker did not start")
+        var lastError: any Error = PipelineError(.processFailed, "the broker did not start")
         for _ in 0..<5 {
             let port = try BrokerProcess.freePort(host: "127.0.0.1")
             let child = try spawn("broker") { [executable] log in
@@ -229,7 +231,7 @@ public final class Demo: Sendable {
                 if let status = child.process.poll() { throw failure(child, status) }
             }
             guard ContinuousClock.now < deadline else {
-                throw PipelineError("\(what) were not ready after \(seconds) s")
+                throw PipelineError(.timedOut, "\(what) were not ready after \(seconds) s")
             }
             try await Task.sleep(for: .milliseconds(5))
         }
@@ -246,7 +248,9 @@ public final class Demo: Sendable {
 
     /// What a child said last, as an error.
     private func failure(_ child: Child, _ status: Int32) -> PipelineError {
-        PipelineError("the \(child.name) ended early with status \(status)\(lastLine(child).map { ": \($0)" } ?? "")")
+        PipelineError(
+            .processFailed,
+            "the \(child.name) ended early with status \(status)\(lastLine(child).map { ": \($0)" } ?? "")")
     }
 
     private func lastLine(_ child: Child) -> String? {

@@ -76,10 +76,11 @@ public final class MessageBenchmark: Sendable {
     public init(baseline: String, rounds: Int, frames: Int) throws {
         guard access(baseline, X_OK) == 0 else {
             throw PipelineError(
+                .processFailed,
                 "there is no program \(baseline): build it with `swift build -c release` in Benchmarks/")
         }
         guard let executable = ShippedFiles.executablePath else {
-            throw PipelineError("/proc is not mounted: lcp cannot find itself")
+            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
         }
         self.baseline = baseline
         self.executable = executable
@@ -196,13 +197,15 @@ public final class MessageBenchmark: Sendable {
     ) throws {
         func start(_ arguments: [String]) throws {
             var ends: [Int32] = [-1, -1]
-            guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe") }
+            guard pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             defer { close(ends[0]) }
             children.append(try ChildProcess(executable: baseline, arguments: arguments, output: ends[1]))
             close(ends[1])
             var byte: UInt8 = 0
-            guard read(ends[0], &byte, 1) == 1 else { throw PipelineError("bare-mqtt \(arguments[0]) did not start") }
+            guard read(ends[0], &byte, 1) == 1 else {
+                throw PipelineError(.processFailed, "bare-mqtt \(arguments[0]) did not start")
+            }
         }
         let place = [broker.host, "\(broker.port)", "bare/bench"]
         for branch in 0..<test.branches { try start(["worker"] + place + ["\(branch)", "\(answerBytes)"]) }
@@ -212,7 +215,7 @@ public final class MessageBenchmark: Sendable {
 
     private func measure(root: String, _ test: Case, _ broker: BrokerProcess) throws -> Figures {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe") }
+        guard pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         defer { close(ends[0]) }
         let child = try ChildProcess(
@@ -239,7 +242,7 @@ public final class MessageBenchmark: Sendable {
             return Double(text[range.upperBound...].prefix { "0123456789.".contains($0) })
         }
         guard status == 0, let latency = number("latency_p50_us"), let frames = number("frames_per_s") else {
-            throw PipelineError("the measuring client ended with status \(status) on \(root)")
+            throw PipelineError(.processFailed, "the measuring client ended with status \(status) on \(root)")
         }
         return Figures(latency: latency, frames: frames)
     }

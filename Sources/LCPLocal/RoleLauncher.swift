@@ -54,6 +54,7 @@ package struct RoleLauncher: Sendable {
             ready.insert("\(status.role.rawValue)/\(status.id)")
             if ready.count >= count { return }
         }
-        throw PipelineError("\(ready.count) of \(count) roles were ready after \(seconds) s: \(ready.sorted())")
+        throw PipelineError(
+            .timedOut, "\(ready.count) of \(count) roles were ready after \(seconds) s: \(ready.sorted())")
     }
 }

@@ -74,11 +74,12 @@ struct FrameReader {
             let count = Glibc.read(STDIN_FILENO, &chunk, size - pixels.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else {
-                throw PipelineError("cannot read standard input: \(String(cString: strerror(errno)))")
+                throw PipelineError(.unreadableInput, "cannot read standard input: \(String(cString: strerror(errno)))")
             }
             if count == 0 {
                 guard pixels.isEmpty else {
                     throw PipelineError(
+                        .unreadableInput,
                         "standard input ended inside a frame: \(pixels.count) of the \(size) bytes of \(shape); check --shape"
                     )
                 }

@@ -35,7 +35,7 @@ public enum FrameSource: Sendable {
         } else if text.hasPrefix("idx:") {
             let parts = text.dropFirst(4).split(separator: ",", maxSplits: 1).map(String.init)
             guard let images = parts.first else {
-                throw PipelineError("idx: needs a file: idx:FILE or idx:FILE,LABELS")
+                throw PipelineError(.invalidConfiguration, "idx: needs a file: idx:FILE or idx:FILE,LABELS")
             }
             self = .images(try IDX.read(images: images, labels: parts.count > 1 ? parts[1] : nil))
         } else if text.hasPrefix("dir:") {
@@ -48,7 +48,7 @@ public enum FrameSource: Sendable {
                 self = .images(try data.evaluationSet(seed: seed), classes: try data.classNames())
             }
         } else {
-            throw PipelineError("\(text.debugDescription) is not a source: write \(Self.forms)")
+            throw PipelineError(.invalidConfiguration, "\(text.debugDescription) is not a source: write \(Self.forms)")
         }
     }
 
@@ -97,13 +97,15 @@ public enum FrameSource: Sendable {
         if let shape, shape != input {
             let frames = if case .drawn = self { "the digits that a sensor draws" } else { "the frames of this source" }
             throw PipelineError(
+                .modelMismatch,
                 "\(frames) are \(shape), and \(name.printable) takes \(input): give it pictures, for example --source dir:FOLDER"
             )
         }
         switch self {
         case .folder, .classes:
             guard input.channels == 1 || input.channels == 3 else {
-                throw PipelineError("pictures are grey or coloured, and \(name.printable) takes \(input)")
+                throw PipelineError(
+                    .modelMismatch, "pictures are grey or coloured, and \(name.printable) takes \(input)")
             }
         case .drawn, .images, .standardInput: break
         }

@@ -63,9 +63,13 @@ public actor Sensor {
     /// - Throws: ``PipelineError`` or ``MQTTError``.
     public init(_ configuration: PipelineConfiguration, source: FrameSource, options: Options = Options()) throws {
         guard options.rate > 0, options.rate <= 100_000 else {
-            throw PipelineError("a rate has more than 0 and at most 100,000 frames per second, not \(options.rate)")
+            throw PipelineError(
+                .invalidConfiguration,
+                "a rate has more than 0 and at most 100,000 frames per second, not \(options.rate)")
         }
-        guard options.count.map({ $0 > 0 }) ?? true else { throw PipelineError("a sensor sends at least one frame") }
+        guard options.count.map({ $0 > 0 }) ?? true else {
+            throw PipelineError(.invalidConfiguration, "a sensor sends at least one frame")
+        }
         self.options = options
         reader = FrameReader(source, shape: source.shape ?? options.shape, labels: options.labels)
         session = try RoleSession(configuration, status: RoleSession.status(.sensor, id: options.id))
@@ -116,6 +120,7 @@ public actor Sensor {
         if unreadable > 0, !Task.isCancelled {
             let first = "\(complaint)\(unreadable > 1 ? ", and \(unreadable - 1) more" : "")"
             throw PipelineError(
+                .unreadableInput,
                 number > 0
                     ? "\(unreadable) of \(number + unreadable) pictures could not be read, the others were sent: \(first)"
                     : "no picture could be read: \(first)")

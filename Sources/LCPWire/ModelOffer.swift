@@ -49,13 +49,14 @@ public struct ModelOffer: Sendable, Hashable, Codable {
     /// - Throws: ``PipelineError``, one sentence with the reason.
     public init(_ json: [UInt8]) throws(PipelineError) {
         guard json.count <= Self.maximumBytes else {
-            throw PipelineError("the model's manifest has \(json.count) bytes")
+            throw PipelineError(.invalidMessage, "the model's manifest has \(json.count) bytes")
         }
         guard let offer = try? JSONDecoder().decode(ModelOffer.self, from: Data(json)) else {
-            throw PipelineError("the model's manifest is not the JSON of one")
+            throw PipelineError(.invalidMessage, "the model's manifest is not the JSON of one")
         }
         guard offer.format == Self.formatVersion else {
             throw PipelineError(
+                .invalidMessage,
                 "the model's manifest has format \(offer.format), this program reads \(Self.formatVersion)")
         }
         func isHex(_ text: String, _ count: Int) -> Bool {
@@ -68,7 +69,7 @@ public struct ModelOffer: Sendable, Hashable, Codable {
             offer.files.dropFirst().dropLast().enumerated().allSatisfy({ $1.name == "branch-\($0).safetensors" }),
             offer.files.allSatisfy({ isHex($0.sha256, 64) && $0.bytes > 0 && $0.bytes <= Self.maximumModelBytes }),
             offer.files.reduce(0, { $0 + $1.bytes }) <= Self.maximumModelBytes
-        else { throw PipelineError("the model's manifest says impossible things") }
+        else { throw PipelineError(.invalidMessage, "the model's manifest says impossible things") }
         self = offer
     }
 

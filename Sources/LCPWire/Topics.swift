@@ -8,6 +8,7 @@ public struct Topics: Sendable, Hashable {
     public init(prefix: String = "lcp", pipeline: String) throws(PipelineError) {
         for (what, name) in [("prefix", prefix), ("pipeline's name", pipeline)] where !name.isTopicLevel {
             throw PipelineError(
+                .invalidConfiguration,
                 "the \(what) \(name.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
             )
         }

@@ -42,7 +42,9 @@ public struct BrokerChaos: Sendable {
             report(.started(url: broker.url))
             let death = ContinuousClock.now + .seconds(life)
             while round == rounds || ContinuousClock.now < death {
-                if let status = broker.process.poll() { throw PipelineError("mosquitto ended with status \(status)") }
+                if let status = broker.process.poll() {
+                    throw PipelineError(.processFailed, "mosquitto ended with status \(status)")
+                }
                 try await Task.sleep(for: .milliseconds(50))
             }
             kill(broker.process.processID, SIGKILL)

@@ -130,7 +130,9 @@ final class TrialPipeline: Sendable {
         let deadline = ContinuousClock.now + .seconds(seconds)
         while true {
             if isDone(statuses) { return .now }
-            guard ContinuousClock.now < deadline else { throw PipelineError("\(what): not within \(seconds) s") }
+            guard ContinuousClock.now < deadline else {
+                throw PipelineError(.timedOut, "\(what): not within \(seconds) s")
+            }
             try await Task.sleep(for: .milliseconds(5))
         }
     }
@@ -180,7 +182,9 @@ final class TrialPipeline: Sendable {
     }
 
     func process(_ name: String) throws -> ChildProcess {
-        guard let process = state.withLock({ $0.processes[name] }) else { throw PipelineError("there is no \(name)") }
+        guard let process = state.withLock({ $0.processes[name] }) else {
+            throw PipelineError(.processFailed, "there is no \(name)")
+        }
         return process
     }
 
@@ -262,7 +266,8 @@ extension TrialPipeline {
             let found = names.compactMap { times[$0] }.filter { $0 > moment }
             if found.count == names.count, let last = found.max() { return last }
             guard ContinuousClock.now < end else {
-                throw PipelineError("\(names.filter { times[$0].map { $0 <= moment } ?? true }) did not come back")
+                throw PipelineError(
+                    .timedOut, "\(names.filter { times[$0].map { $0 <= moment } ?? true }) did not come back")
             }
             try await Task.sleep(for: .milliseconds(5))
         }
@@ -287,6 +292,6 @@ extension TrialPipeline {
         }
         defer { watchdog.cancel() }
         for try await _ in manifests { return .now }
-        throw PipelineError("the model did not come back within \(seconds) s")
+        throw PipelineError(.timedOut, "the model did not come back within \(seconds) s")
     }
 }

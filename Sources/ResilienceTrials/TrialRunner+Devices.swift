@@ -71,7 +71,7 @@ extension TrialRunner {
         for status in pipeline.statuses.values.sorted(by: { $0.id < $1.id }) {
             if let branch = status.serves?.first, served[branch] == 1 { return (status.id, branch) }
         }
-        throw PipelineError("no branch has a single worker")
+        throw PipelineError(.processFailed, "no branch has a single worker")
     }
 
     private func conclude(

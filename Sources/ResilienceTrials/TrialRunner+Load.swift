@@ -147,7 +147,7 @@ private struct TrialFolder {
     init() throws {
         var template = Array("/tmp/lcp-trial-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw PipelineError("cannot make a folder in /tmp: \(String(cString: strerror(errno)))")
+            throw PipelineError(.resources, "cannot make a folder in /tmp: \(String(cString: strerror(errno)))")
         }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -29,7 +29,7 @@ public struct TrialRunner: Sendable {
     /// - Throws: ``PipelineError`` where this program cannot find itself.
     public init(executable: String? = nil, scale: Double = 1, streamSeconds: Double? = nil) throws {
         guard let executable = executable ?? ShippedFiles.executablePath else {
-            throw PipelineError("/proc is not mounted: lcp cannot find itself")
+            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
         }
         self.executable = executable
         self.scale = scale

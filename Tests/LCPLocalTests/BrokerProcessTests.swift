@@ -25,7 +25,9 @@ import Testing
 
         let port = try BrokerProcess.freePort(host: "127.0.0.1")
         let configuration = "allow_anonymous true\n# " + String(repeating: "é", count: 50_000)
-        #expect(throws: PipelineError("mosquitto ended at once with status 7, on 127.0.0.1 port \(port)")) {
+        #expect(
+            throws: PipelineError(.processFailed, "mosquitto ended at once with status 7, on 127.0.0.1 port \(port)")
+        ) {
             try BrokerProcess.start(program, configuration: configuration, port: port)
         }
 

@@ -51,7 +51,7 @@ public actor Aggregator {
         options: Options = Options()
     ) throws {
         guard configuration.deadline > .zero, configuration.deadline <= .seconds(3600) else {
-            throw PipelineError("a deadline has more than 0 and at most 3,600,000 ms")
+            throw PipelineError(.invalidConfiguration, "a deadline has more than 0 and at most 3,600,000 ms")
         }
         given = try bundle.map { try JoinedModel($0) }
         self.fallback = fallback
@@ -107,7 +107,7 @@ public actor Aggregator {
         }
         let reason = await supply.noOffer
         guard let fallback else {
-            throw PipelineError("\(reason): push one with lcp model push, or give --model")
+            throw PipelineError(.modelUnavailable, "\(reason): push one with lcp model push, or give --model")
         }
         session.log("\(reason): joining \(fallback.manifest.name), which came with lcp")
         return try JoinedModel(fallback)

@@ -40,7 +40,8 @@ struct ModelCache: Sendable {
     func bundle(_ offer: ModelOffer) throws -> ModelBundle {
         let bundle = try ModelBundle(path: folder(offer))
         guard bundle.hash.description == offer.model, bundle.network.branches.count == offer.branchCount else {
-            throw PipelineError("the model's manifest does not fit its model.json: push the model again")
+            throw PipelineError(
+                .modelMismatch, "the model's manifest does not fit its model.json: push the model again")
         }
         return bundle
     }

@@ -37,7 +37,7 @@ public enum ModelPush {
         progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
         guard (1024...(64 << 20)).contains(chunkBytes) else {
-            throw PipelineError("a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
+            throw PipelineError(.invalidConfiguration, "a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
         }
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         // All weights are read and checked before a byte is sent.

@@ -91,6 +91,7 @@ actor ModelSupply {
             let bytes = try await download(file, offer)
             do { try cache.write(bytes, file, of: offer) } catch {
                 throw PipelineError(
+                    .resources,
                     "the model \(offer.name) cannot be kept: \(error); name another folder with LCP_CACHE")
             }
         }
@@ -106,6 +107,7 @@ actor ModelSupply {
         // A manifest may say anything: nobody's memory is given away for that.
         if let free = SystemMemory.available, file.bytes > free / 2 {
             throw PipelineError(
+                .resources,
                 "\(file.name) of \(offer.name) has \(file.bytes) bytes, and this machine has \(free) bytes of memory free: split the model into more branches"
             )
         }
@@ -124,6 +126,7 @@ actor ModelSupply {
             guard let message else {
                 if Task.isCancelled { throw CancellationError() }
                 throw PipelineError(
+                    .modelUnavailable,
                     "the broker does not have \(file.name) of \(offer.name): push the model again with lcp model push")
             }
             guard let chunk = Int(Topics.sensor(of: message.topic)) else { continue }

@@ -33,6 +33,7 @@ public final class RoleSession: Sendable {
     package init(_ configuration: PipelineConfiguration, status: RoleStatus) throws {
         guard status.id.isTopicLevel else {
             throw PipelineError(
+                .invalidConfiguration,
                 "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
             )
         }

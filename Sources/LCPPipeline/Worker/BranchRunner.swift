@@ -27,7 +27,7 @@ actor BranchRunner {
         init(_ bundle: ModelBundle, branch: Int) throws {
             engine = try BranchEngine(bundle: bundle, branch: branch)
             guard let shape = Shape([engine.outputCount]) else {
-                throw PipelineError("the branch's output is too large to send")
+                throw PipelineError(.modelMismatch, "the branch's output is too large to send")
             }
             decoder = InputDecoder(shape: bundle.network.input)
             model = bundle.hash

@@ -99,7 +99,8 @@ public actor BranchWorker {
     private static func check(_ branches: Set<Int>?, _ bundle: ModelBundle) throws(PipelineError) {
         let count = bundle.network.branches.count
         guard let wrong = branches?.sorted().first(where: { !(0..<count).contains($0) }) else { return }
-        throw PipelineError("\(bundle.manifest.name) has branches 0 to \(count - 1), there is no branch \(wrong)")
+        throw PipelineError(
+            .modelMismatch, "\(bundle.manifest.name) has branches 0 to \(count - 1), there is no branch \(wrong)")
     }
 
     /// Works until the task is cancelled; then it takes no more frames, answers what it has, and leaves.
@@ -155,7 +156,7 @@ public actor BranchWorker {
         }
         let reason = await supply?.noOffer ?? "no model was pushed to \(session.topics.root)"
         guard let fallback else {
-            throw PipelineError("\(reason): push one with lcp model push, or give --model")
+            throw PipelineError(.modelUnavailable, "\(reason): push one with lcp model push, or give --model")
         }
         session.log(
             "\(reason): running \(fallback.manifest.name), which came with lcp")

@@ -174,7 +174,7 @@ extension ChaosCommand {
             if let plan {
                 let bytes = try FileIO.read(plan, limit: 1 << 20)
                 do { result = try JSONDecoder().decode(FaultPlan.self, from: Data(bytes)) } catch {
-                    throw PipelineError("\(plan) is no fault plan: \(error.reason)")
+                    throw CommandError("\(plan) is no fault plan: \(error.reason)")
                 }
             }
             if let seed { result.seed = seed }

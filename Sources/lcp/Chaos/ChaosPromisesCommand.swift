@@ -71,7 +71,7 @@ extension ChaosCommand {
                 if json { writeLine(try jsonLine(report)) }
                 let broken = report.results.filter { !$0.isKept }.map(\.trial.rawValue)
                 if !broken.isEmpty {
-                    throw PipelineError("not kept on this machine: \(broken.joined(separator: ", "))")
+                    throw CommandError("not kept on this machine: \(broken.joined(separator: ", "))")
                 }
             }
         }

@@ -37,10 +37,10 @@ struct ModelCostCommand: ParsableCommand {
         let cost = try NetworkCost(network, original: original)
         if let svg {
             guard network.branches.count > 1 else {
-                throw PipelineError("a figure compares several devices: give --branches or --shares")
+                throw CommandError("a figure compares several devices: give --branches or --shares")
             }
             guard original != nil else {
-                throw PipelineError(
+                throw CommandError(
                     "\(cost.network) is no network of the zoo, so there is nothing to draw beside the split: leave out --svg"
                 )
             }
@@ -65,7 +65,7 @@ struct ModelCostCommand: ParsableCommand {
     private func networks() throws -> (BranchedNetwork, Network?) {
         if case .bundle(let bundle) = try options.chosen(), bundle.network.branches.count > 1 || !isChanged {
             guard !isChanged else {
-                throw PipelineError(
+                throw CommandError(
                     "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already and costed as it is: leave "
                         + "out --branches, --shares, --fatten, --classes, --input and --merge, or name \(bundle.network.base)"
                 )

@@ -56,7 +56,7 @@ struct ModelExportCommand: AsyncParsableCommand {
     private func export() throws {
         let bundle = try ModelBundle.find(model)
         if FileIO.exists("\(out)/model.onnx"), !force {
-            throw PipelineError("\(out) holds an export already: name another folder, or give --force to replace it")
+            throw CommandError("\(out) holds an export already: name another folder, or give --force to replace it")
         }
         let export = try ONNXExport(bundle, input: normalized ? .normalized : .pixels)
         try export.write(to: out)

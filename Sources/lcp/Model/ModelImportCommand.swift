@@ -108,7 +108,7 @@ struct ModelImportCommand: AsyncParsableCommand {
 
     private func importNetwork() throws {
         if let out, FileIO.exists("\(out)/model.json"), !force {
-            throw PipelineError(
+            throw CommandError(
                 "\(out) holds a model bundle already: name another folder, or give --force to replace it")
         }
         if let out { try StagedFolder.check(out, mark: "model.json") }
@@ -178,11 +178,11 @@ struct ModelImportCommand: AsyncParsableCommand {
         }
         while lines.last?.isEmpty == true { lines.removeLast() }
         guard lines.count == classes else {
-            throw PipelineError(
+            throw CommandError(
                 "\(path) has \(lines.count) lines, and the network has \(classes) classes: give a line for each")
         }
         if let empty = lines.firstIndex(where: \.isEmpty) {
-            throw PipelineError("\(path) has no name in line \(empty + 1): every class has one")
+            throw CommandError("\(path) has no name in line \(empty + 1): every class has one")
         }
         return lines
     }

@@ -26,7 +26,7 @@ struct ModelShowCommand: ParsableCommand {
             writeLine(json ? try jsonLine(report) : report.text)
         case .bundle(let bundle):
             guard options.changes.isEmpty else {
-                throw PipelineError(
+                throw CommandError(
                     "\(bundle.manifest.name) is a model bundle and shown as it is, without \(options.changes.joined(separator: " "))"
                 )
             }

@@ -134,14 +134,14 @@ struct ModelSplitCommand: ParsableCommand {
         _ network: BranchedNetwork, name: String, from bundle: ModelBundle?, to folder: String
     ) throws -> ModelBundle {
         if FileIO.exists("\(folder)/model.json"), !force {
-            throw PipelineError(
+            throw CommandError(
                 "\(folder) holds a model bundle already: name another folder, or give --force to replace it")
         }
         try Self.checkMemory(network, name: name)
         let teacher = try weights.map { try ModelBundle.find($0) }
         let bundle = teacher ?? bundle
         guard let lock = try ModelBundle.prepareFolder(folder) else {
-            throw PipelineError("another process is at work in \(folder): wait for it, or name another folder")
+            throw CommandError("another process is at work in \(folder): wait for it, or name another folder")
         }
         defer { withExtendedLifetime(lock) {} }
         defer { FileIO.removeEmptyFolder(folder) }
@@ -179,7 +179,7 @@ struct ModelSplitCommand: ParsableCommand {
     private static func checkMemory(_ network: BranchedNetwork, name: String) throws {
         let needed = 4 * (try network.parameterCount())
         guard let free = SystemMemory.available, needed > free else { return }
-        throw PipelineError(
+        throw CommandError(
             "writing \(name) takes about \(byteAmount(needed)) of memory, and this machine has \(byteAmount(free)) free: "
                 + "take more branches, or a machine with more")
     }

@@ -55,7 +55,7 @@ struct NetworkOptions: ParsableArguments {
         if let zoo = Network.zoo.first(where: { $0.name == network }) { return .zoo(zoo) }
         let isHere = network.contains("/") || FileIO.exists("\(network)/model.json")
         guard isHere || ModelBundle.shippedNames.contains(network) else {
-            throw PipelineError(
+            throw CommandError(
                 "there is no network or model \(network): the zoo has \(Network.zoo.map(\.name).joined(separator: ", ")), "
                     + "and lcp model list shows the models; a folder needs a model.json in it")
         }
@@ -74,7 +74,7 @@ struct NetworkOptions: ParsableArguments {
         case .zoo(let network): return (network, nil)
         case .bundle(let bundle):
             guard let network = bundle.network.unsplit else {
-                throw PipelineError(
+                throw CommandError(
                     "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already, and only a whole network "
                         + "is split: name \(bundle.network.base), or a bundle of one branch")
             }
@@ -86,7 +86,7 @@ struct NetworkOptions: ParsableArguments {
         let result = network.with(input: input, classes: classes, merge: merge)
         guard input != nil else { return result }
         do { _ = try result.split(into: 1) } catch {
-            throw PipelineError("\(network.name) is not for images of \(result.input): \(error)")
+            throw CommandError("\(network.name) is not for images of \(result.input): \(error)")
         }
         return result
     }

@@ -78,7 +78,7 @@ struct DemoCommand: AsyncParsableCommand {
             let summary = try await demo.run { event in view.withLock { $0.show(event) } }
             view.withLock { $0.end() }
             if json { writeLine(try jsonLine(summary)) } else { writeLine(Self.text(summary)) }
-            if let complaint = summary.complaint { throw PipelineError("the sensor: \(complaint)") }
+            if let complaint = summary.complaint { throw CommandError("the sensor: \(complaint)") }
         }
     }
 

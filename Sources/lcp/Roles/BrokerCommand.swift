@@ -47,7 +47,7 @@ struct BrokerCommand: AsyncParsableCommand {
             }
             while broker.process.poll() == nil { try await Task.sleep(for: .milliseconds(200)) }
             if let status = broker.process.poll(), !Task.isCancelled {
-                throw PipelineError("mosquitto ended with status \(status)")
+                throw CommandError("mosquitto ended with status \(status)")
             }
         }
     }

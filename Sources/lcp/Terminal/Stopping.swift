@@ -27,7 +27,7 @@ func untilStopped(
     _ stop: Stop = .cutShort, atEOF: Bool = false, _ body: @escaping @Sendable () async throws -> Void
 ) async throws {
     var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else { throw PipelineError("cannot make a pipe: \(String(cString: strerror(errno)))") }
+    guard pipe(&ends) == 0 else { throw CommandError("cannot make a pipe: \(String(cString: strerror(errno)))") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     signalPipe.store(ends[1], ordering: .relaxed)
     // Before anything is made that a signal must not leave behind: one that comes before the thread waits in the pipe.

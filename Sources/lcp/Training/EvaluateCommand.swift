@@ -84,7 +84,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         let name = bundle.manifest.name
         let branches = bundle.network.branches.count
         if let missing, missing >= branches {
-            throw PipelineError(
+            throw CommandError(
                 branches == 1
                     ? "--missing \(missing): \(name) has one branch, so none can be missing"
                     : "--missing \(missing): \(name) has \(branches) branches, so at most \(branches - 1) can be missing"
@@ -121,7 +121,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     private static func checkWritable(_ path: String) throws {
         let probe = "\(path).writable"
         do { try FileIO.write([], to: probe) } catch {
-            throw PipelineError("--svg \(path) cannot be written: name a file in a folder that exists and is yours")
+            throw CommandError("--svg \(path) cannot be written: name a file in a folder that exists and is yours")
         }
         FileIO.remove(probe)
     }

@@ -66,7 +66,7 @@ struct ExperimentCommand: AsyncParsableCommand {
 
     private func perform(_ experiment: Experiment) throws {
         for name in only where !experiment.runs.contains(where: { $0.name == name }) {
-            throw PipelineError(
+            throw CommandError(
                 "there is no run \(name): there are \(experiment.runs.map(\.name).joined(separator: ", "))")
         }
         var wanted = Set(only)

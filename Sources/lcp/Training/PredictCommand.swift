@@ -67,10 +67,10 @@ struct PredictCommand: AsyncParsableCommand {
         let bundle = try ModelBundle.find(model)
         let (name, branches) = (bundle.manifest.name, bundle.network.branches.count)
         if let wrong = missing.first(where: { !(0..<branches).contains($0) }) {
-            throw PipelineError("--missing \(wrong): \(name) has the branches 0 to \(branches - 1)")
+            throw CommandError("--missing \(wrong): \(name) has the branches 0 to \(branches - 1)")
         }
         guard Set(missing).count < branches else {
-            throw PipelineError("--missing leaves no branch of \(name): leave out fewer")
+            throw CommandError("--missing leaves no branch of \(name): leave out fewer")
         }
         let evaluator = try BundleEvaluator(bundle: bundle)
         let decoder = InputDecoder(shape: bundle.network.input)
@@ -85,7 +85,7 @@ struct PredictCommand: AsyncParsableCommand {
                 continue
             }
             guard logits.allSatisfy(\.isFinite) else {
-                throw PipelineError("\(file) gives numbers that are not finite: the weights of \(name) are damaged")
+                throw CommandError("\(file) gives numbers that are not finite: the weights of \(name) are damaged")
             }
             let softmax = logits.withUnsafeBufferPointer { Softmax($0) }
             let order = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }
@@ -109,7 +109,7 @@ struct PredictCommand: AsyncParsableCommand {
         of file: String, _ evaluator: BundleEvaluator, _ decoder: InputDecoder, missing: Set<Int>
     ) throws -> [Float] {
         guard !FileIO.isFolder(file) else {
-            throw PipelineError("\(file) is a folder: name the pictures in it, for example \(file)/*.png")
+            throw CommandError("\(file) is a folder: name the pictures in it, for example \(file)/*.png")
         }
         let bytes = try FileIO.read(file, limit: max(decoder.imageLimits.maximumBytes, decoder.shape.elementCount))
         return try bytes.withUnsafeBytes { bytes in
@@ -121,10 +121,10 @@ struct PredictCommand: AsyncParsableCommand {
                 case .decoded(let pixels):
                     return try pixels.withUnsafeBytes { try evaluator.logits(pixels: $0, missing: missing) }
                 case .normalized:
-                    throw PipelineError("\(file) holds normalised numbers: give raw pixels, a JPEG or a PNG")
+                    throw CommandError("\(file) holds normalised numbers: give raw pixels, a JPEG or a PNG")
                 }
             } catch let error as InputError {
-                throw PipelineError("cannot read \(file): \(error)")
+                throw CommandError("cannot read \(file): \(error)")
             }
         }
     }

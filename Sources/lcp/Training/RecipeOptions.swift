@@ -30,22 +30,22 @@ struct RecipeOptions: ParsableArguments {
 
     /// The recipe for a network, with a teacher to learn from or without.
     ///
-    /// - Throws: ``PipelineError``, one sentence.
+    /// - Throws: ``CommandError``, one sentence.
     func chosen(for network: BranchedNetwork, isTaught: Bool = false) throws -> TrainingRecipe {
         var result = try base(for: network, isTaught: isTaught)
         for text in entries {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
-                throw PipelineError("--set \(text): write an entry and its value, for example branch_dropout=0.1")
+                throw CommandError("--set \(text): write an entry and its value, for example branch_dropout=0.1")
             }
             do { result = try result.with([parts[0]: RecipeEntry(parts[1])]) } catch {
-                throw PipelineError("--set \(text): \(error)")
+                throw CommandError("--set \(text): \(error)")
             }
         }
         if let epochs { result.epochs = epochs }
         if let batch { result.batchSize = batch }
         if let learningRate { result.learningRate = learningRate }
-        do { try result.validate() } catch { throw PipelineError("the recipe is not possible: \(error)") }
+        do { try result.validate() } catch { throw CommandError("the recipe is not possible: \(error)") }
         return result
     }
 
@@ -53,7 +53,7 @@ struct RecipeOptions: ParsableArguments {
         let recipe = recipe ?? (isTaught ? TrainingRecipe.taught : .usual(for: network)).name
         guard !TrainingRecipe.presets.contains(where: { $0.name == recipe }), FileIO.exists(recipe) else {
             do { return try .preset(recipe, for: network) } catch {
-                throw PipelineError("\(error), or name a JSON file")
+                throw CommandError("\(error), or name a JSON file")
             }
         }
         let bytes = try FileIO.read(recipe, limit: 1 << 20)
@@ -62,14 +62,14 @@ struct RecipeOptions: ParsableArguments {
             let name = entries.removeValue(forKey: "name")
             var start = TrainingRecipe()
             if let preset = entries.removeValue(forKey: "preset") {
-                guard case .word(let preset) = preset else { throw PipelineError("its preset is the name of one") }
+                guard case .word(let preset) = preset else { throw CommandError("its preset is the name of one") }
                 start = try .preset(preset, for: network)
             }
             var result = try start.with(entries)
             if case .word(let name) = name { result.name = name }
             return result
         } catch {
-            throw PipelineError(
+            throw CommandError(
                 "\(recipe) is no recipe: \(error.reason); lcp train lenet --help-recipe lists what can be in one")
         }
     }

@@ -125,7 +125,7 @@ struct TrainCommand: AsyncParsableCommand {
     private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
         let recipe = try recipeOptions.chosen(for: network, isTaught: !distill.isEmpty)
         if let first = distill.first, !recipe.distils {
-            throw PipelineError(
+            throw CommandError(
                 "--distill \(first): the recipe \(recipe.name) has no distillation, so that nothing would be learned from it: "
                     + "leave out --recipe or --distill, or give --set distillation=0.5"
             )

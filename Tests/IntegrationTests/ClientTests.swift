@@ -233,6 +233,30 @@ import Testing
         #expect(client.inFlightBytes == 0)
     }
 
+    @Test(
+        "A publish that waits for room is refused by a close, though a connection is still being opened",
+        .timeLimit(.minutes(1)))
+    func waitingForRoomWhileItOpens() async throws {
+        let (descriptors, port) = try silentListener(isFull: true)
+        defer { for descriptor in descriptors { close(descriptor) } }
+        var configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
+        configuration.maximumInFlightBytes = 100
+        let client = try MQTTClient(configuration)
+        let connecting = Task { try await client.connect() }
+        for await state in client.connectionStates { if state == .connecting { break } }
+        @Sendable func publish() async throws {
+            try await client.publish([UInt8](repeating: 1, count: 90), to: "x", qos: .atLeastOnce)
+        }
+        let first = Task { try await publish() }
+        while client.inFlightBytes == 0 { await Task.yield() }
+        let second = Task { try await publish() }
+        await client.close()
+        let error = await #expect(throws: MQTTError.self) { try await second.value }
+        #expect(error?.code == .closed)
+        await #expect(throws: MQTTError.self) { try await connecting.value }
+        first.cancel()
+    }
+
     @Test("Many publishes that wait for room all arrive, each once")
     func waitingForRoomArrives() async throws {
         let broker = try TestBroker()
@@ -302,20 +326,30 @@ import Testing
         #expect(error?.description == "cannot connect to mqtt://127.0.0.1:1: Connection refused")
     }
 
-    @Test func whatIsNoBrokerIsGivenUp() async throws {
-        // A socket that takes connections and never says a word.
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
+    /// A socket that takes connections and never says a word; one that is full takes none, so that whoever connects waits.
+    func silentListener(isFull: Bool) throws -> (descriptors: [Int32], port: Int) {
+        let descriptors = (0..<2).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let port = withUnsafeMutableBytes(of: &address) { bytes -> Int in
             guard let pointer = bytes.assumingMemoryBound(to: sockaddr.self).baseAddress else { return 0 }
-            guard bind(descriptor, pointer, length) == 0, listen(descriptor, 4) == 0 else { return 0 }
-            getsockname(descriptor, pointer, &length)
+            guard bind(descriptors[0], pointer, length) == 0, listen(descriptors[0], isFull ? 0 : 4) == 0 else {
+                return 0
+            }
+            getsockname(descriptors[0], pointer, &length)
+            // Linux keeps one connection more than it was asked to.
+            guard !isFull || connect(descriptors[1], pointer, length) == 0 else { return 0 }
             return Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
         }
+        try #require(port > 0)
+        return (descriptors, port)
+    }
+
+    @Test func whatIsNoBrokerIsGivenUp() async throws {
+        let (descriptors, port) = try silentListener(isFull: false)
+        defer { for descriptor in descriptors { close(descriptor) } }
         var configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
         configuration.connectTimeout = .milliseconds(300)
         let client = try MQTTClient(configuration)

@@ -85,7 +85,7 @@ let package = Package(
         room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
         room(
             "LCPLocal",
-            ["LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform"]),
+            ["LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
 
         room("FaultInjection", ["MQTT", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
         room("HostileInputs", ["CZlib", "LCPWire", "Platform", "Tensors"]),

@@ -24,7 +24,7 @@ check_root_maker
 open_work_folder "$cache"
 
 # The libraries themselves, without what only building needs.
-make_root trixie "$roots/trixie" mosquitto libmosquitto1 libturbojpeg0 libpng16-16t64 libxxhash0 libyaml-0-2 libssl3t64 \
+make_root trixie "$roots/lcp-debian-trixie" mosquitto libmosquitto1 libturbojpeg0 libpng16-16t64 libxxhash0 libyaml-0-2 libssl3t64 \
     zlib1g libstdc++6
 
 bound=$work/program
@@ -33,12 +33,12 @@ cp "$lcp" "$bound/bin/lcp"
 cp -R "$here/../Models" "$here/../Brokers" "$here/../Configs" "$bound/share/lcp/"
 for library in $(ldd "$lcp" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p'); do
     name=$(basename "$library")
-    find "$roots/trixie/usr/lib" "$roots/trixie/lib/" -name "$name" 2>/dev/null | grep -q . && continue
+    find "$root/usr/lib" "$root/lib/" -name "$name" 2>/dev/null | grep -q . && continue
     echo "from this machine, because Debian 13 has no library of this name: $name"
     cp -L "$library" "$bound/lib/"
 done
 
-inside() { in_root "$roots/trixie" env LD_LIBRARY_PATH="$bound/lib" PATH="$bound/bin:/usr/sbin:/usr/bin" "$@"; }
+inside() { in_root "$roots/lcp-debian-trixie" env LD_LIBRARY_PATH="$bound/lib" PATH="$bound/bin:/usr/sbin:/usr/bin" "$@"; }
 
 inside sh -euc '
     . /etc/os-release

@@ -22,7 +22,7 @@ command -v swift >/dev/null 2>&1 || fail "there is no Swift on this machine to f
 check_root_maker
 open_work_folder "$cache"
 
-make_root sid "$roots/sid" ca-certificates git swiftlang libswiftlang libc6-dev $("$here/setup.sh" packages)
+make_root sid "$roots/lcp-debian-sid" ca-certificates git swiftlang libswiftlang libc6-dev $("$here/setup.sh" packages)
 
 bound=$work/tree
 mkdir "$bound"
@@ -31,9 +31,17 @@ echo "fetching the packages that lcp depends on"
 run TERM swift package --package-path "$bound" resolve >"$work/resolve.log" 2>&1 ||
     { cat "$work/resolve.log" >&2; fail "the packages could not be fetched"; }
 
-in_root "$roots/sid" sh -euc '
+promised=$(sed -n 's/^.. swift-tools-version: *//p' "$bound/Package.swift")
+in_root "$roots/lcp-debian-sid" sh -euc '
     cd "$1"
-    shift
-    swift --version 2>&1 | grep "Swift version"
-    swift build --disable-automatic-resolution "$@"
-' sh "$bound" $products || fail "lcp does not build with this Swift: see above"
+    promised=$2
+    shift 2
+    version=$(swift --version 2>/dev/null | sed -n "s/.*Swift version \([0-9.]*\).*/\1/p" | head -n 1)
+    echo "inside: Swift $version"
+    case "$version" in
+        "$promised" | "$promised".*) ;;
+        *) echo "Package.swift promises Swift $promised, about which this would say nothing" >&2; exit 1 ;;
+    esac
+    swift build --quiet --disable-automatic-resolution "$@"
+    echo "lcp builds with Swift $version"
+' sh "$bound" "$promised" $products || fail "the oldest Swift that is promised does not build lcp: see above"

@@ -1,6 +1,5 @@
 import Glibc
 public import LCPModels
-import LCPSettings
 import LCPWire
 import MQTT
 import Platform
@@ -95,13 +94,15 @@ public final class MessageBenchmark: Sendable {
         let broker = try BrokerProcess.start(through: executable)
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
-        defer { Self.removeBundle(folder) }
-        let bundle = try Self.makeBundle(test, at: folder)
+        defer { BenchmarkRoles.removeBundle(folder) }
+        let bundle = try BenchmarkRoles.makeBundle(test, at: folder)
         let answerBytes = TensorMessage.size(dataSize: try bundle.network.outputCount(of: 0) * 4)
 
         var children: [ChildProcess] = []
         defer { for child in children.reversed() { child.stop() } }
-        try await startRoles(test, model: folder, broker: broker, into: &children)
+        var roles = BenchmarkRoles(executable, pipeline: "bench", model: folder, broker: broker)
+        defer { roles.stop() }
+        try await start(&roles, test, broker: broker)
         try startBaseline(test, answerBytes: answerBytes, broker: broker, into: &children)
 
         var (ours, theirs): ([Figures], [Figures]) = ([], [])
@@ -127,68 +128,13 @@ public final class MessageBenchmark: Sendable {
             framesRatio: Self.median(pairs.map { $0.frames / $1.frames }), rounds: rounds)
     }
 
-    /// A model of random weights: LeNet where the input has its shape, otherwise one that is nothing but its input's size.
-    private static func makeBundle(_ test: Case, at folder: String) throws -> ModelBundle {
-        let network: BranchedNetwork
-        if test.input == Network.lenet.input {
-            network = try Network.lenet.split(into: test.branches)
-        } else {
-            let layers: [Layer] = [.maxPool(size: 16, stride: 16), .fullyConnected(outputs: 16), .relu]
-            network = BranchedNetwork(
-                base: "bench", input: test.input, branches: Array(repeating: layers, count: test.branches), classes: 10,
-                merge: .concat)
-        }
-        var random = SeededGenerator(seed: 1)
-        let channels = test.input.channels
-        return try ModelBundle.write(
-            name: "bench", network: network, parameters: try .random(for: network, using: &random),
-            preprocessing: .init(
-                mean: Array(repeating: 0.5, count: channels), standardDeviation: Array(repeating: 0.5, count: channels)),
-            labels: (0..<10).map { "\($0)" }, to: folder)
-    }
-
-    private static func removeBundle(_ folder: String) {
-        if let directory = opendir(folder) {
-            while let entry = readdir(directory) {
-                let name = withUnsafeBytes(of: entry.pointee.d_name) {
-                    String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-                }
-                if name != ".", name != ".." { unlink("\(folder)/\(name)") }
-            }
-            closedir(directory)
-        }
-        rmdir(folder)
-    }
-
-    private func startRoles(_ test: Case, model: String, broker: BrokerProcess, into children: inout [ChildProcess])
-        async throws
-    {
+    /// Waits until they are ready; what was started is stopped by whoever has `roles`.
+    private func start(_ roles: inout BenchmarkRoles, _ test: Case, broker: BrokerProcess) async throws {
         var configuration = MQTTConfiguration(address: .tcp(host: broker.host, port: broker.port))
         configuration.clientID = "lcp-bench"
         let client = try MQTTClient(configuration)
         try await client.connect()
-        let topics = try Topics(pipeline: "bench")
-        let statuses = try await client.subscribe(to: topics.statuses)
-        let common = ["--broker", broker.url, "--pipeline", "bench", "--stop-at-eof", "--model", model]
-        for branch in 0..<test.branches {
-            children.append(
-                try ChildProcess(
-                    executable: executable,
-                    arguments: ["worker", "--branch", "\(branch)", "--name", "\(branch)"] + common
-                        + (test.computes ? [] : ["--no-compute"]), errorOutput: Self.null,
-                    hiding: Setting.environmentVariables))
-        }
-        children.append(
-            try ChildProcess(
-                executable: executable, arguments: ["aggregator", "--deadline", "10000", "--name", "a"] + common,
-                errorOutput: Self.null, hiding: Setting.environmentVariables))
-        var ready: Set<String> = []
-        for try await message in statuses {
-            if let status = RoleStatus(message.payload), status.state == .ready {
-                ready.insert("\(status.role)\(status.id)")
-            }
-            if ready.count == test.branches + 1 { break }
-        }
+        try await roles.start(test, listening: client, topics: try Topics(pipeline: "bench"))
         await client.close()
     }
 
@@ -246,8 +192,6 @@ public final class MessageBenchmark: Sendable {
         }
         return Figures(latency: latency, frames: frames)
     }
-
-    private static let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
 
     static func median(_ values: [Double]) -> Double {
         let sorted = values.sorted()

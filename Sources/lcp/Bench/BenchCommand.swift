@@ -11,21 +11,35 @@ struct BenchCommand: AsyncParsableCommand {
     struct MQTT: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "mqtt",
-            abstract: "What the pipeline's messages cost, beside the same pattern in bare C.",
+            abstract: "What the pipeline's messages cost, beside the same pattern in bare C or another lcp.",
             discussion: """
                 Both sides use the same broker, transport and payload sizes, one process for each role, in turns. A latency \
-                ratio below 1 and a frames ratio above 1 mean that lcp is faster than bare C.
+                ratio below 1 and a frames ratio above 1 mean that this lcp is faster.
 
-                Example:
+                With --against the roles of both programs are started anew in every round, and their start-up and memory are \
+                compared, too. The ratios stand with the range of the middle half of the rounds: what a program shows against \
+                itself is no difference.
+
+                Examples:
                   swift build -c release --package-path Benchmarks
                   lcp bench mqtt --baseline Benchmarks/.build/release/bare-mqtt
+                  lcp bench mqtt --against ../old/.build/release/lcp
+                  lcp bench mqtt --against ./old-lcp --program ./old-lcp --json
                 """)
 
         @Option(help: ArgumentHelp("The program bare-mqtt of Benchmarks/.", valueName: "path"))
-        var baseline: String
+        var baseline: String?
 
-        @Option(help: "How often each side is measured, in turns.")
-        var rounds = 7
+        @Option(help: ArgumentHelp("Another program lcp, for example an older one.", valueName: "path"))
+        var against: String?
+
+        @Option(
+            help: ArgumentHelp(
+                "With --against: the lcp whose roles are compared, in place of this one's.", valueName: "path"))
+        var program: String?
+
+        @Option(help: "How often each side is measured, in turns; 7 by default, against another lcp 15.")
+        var rounds: Int?
 
         @Option(help: "Frames of one measurement.")
         var frames = 2000
@@ -37,15 +51,20 @@ struct BenchCommand: AsyncParsableCommand {
         var json = false
 
         func validate() throws {
-            guard rounds > 0, frames >= 100 else {
+            guard (baseline == nil) != (against == nil) else {
+                throw ValidationError(
+                    "give --baseline with the program bare-mqtt of Benchmarks/, or --against with another lcp")
+            }
+            guard program == nil || against != nil else { throw ValidationError("--program needs --against") }
+            guard rounds ?? 1 > 0, frames >= 100 else {
                 throw ValidationError("--rounds is at least 1, --frames at least 100")
             }
         }
 
         private struct Report: Encodable { var results: [MessageBenchmark.Result] }
 
-        func run() async throws {
-            let benchmark = try MessageBenchmark(baseline: baseline, rounds: rounds, frames: frames)
+        /// All cases, or those with the chosen numbers of branches.
+        var cases: [MessageBenchmark.Case] {
             let small = Network.lenet.input
             let large = FeatureMapShape(height: 224, width: 224, channels: 3)
             var cases: [MessageBenchmark.Case] = []
@@ -55,8 +74,15 @@ struct BenchCommand: AsyncParsableCommand {
                 }
             }
             cases.append(.init(branches: 4, input: small, window: 1, computes: true, isBare: true))
-            if !branches.isEmpty { cases.removeAll { !branches.contains($0.branches) } }
-            let (chosen, json, rounds) = (cases, json, rounds)
+            return branches.isEmpty ? cases : cases.filter { branches.contains($0.branches) }
+        }
+
+        func run() async throws {
+            if let against { return try await compare(with: against, rounds: rounds ?? 15) }
+            guard let baseline else { return }
+            let rounds = rounds ?? 7
+            let benchmark = try MessageBenchmark(baseline: baseline, rounds: rounds, frames: frames)
+            let (chosen, json) = (cases, json)
             try await untilStopped {
                 var report = Report(results: [])
                 var table = Table(

@@ -1,0 +1,138 @@
+import Glibc
+import LCPModels
+import LCPWire
+import MQTT
+import Platform
+
+/// The workers and the aggregator of one case of a benchmark, as children of this process.
+struct BenchmarkRoles {
+    private(set) var children: [ChildProcess] = []
+    private let launcher: RoleLauncher
+    private let model: String
+
+    /// Prepares roles; nothing is started yet.
+    ///
+    /// - Parameters:
+    ///   - executable: the program `lcp`.
+    ///   - model: a bundle's folder.
+    init(_ executable: String, pipeline: String, model: String, broker: BrokerProcess) {
+        launcher = RoleLauncher(executable: executable, url: broker.url, pipeline: pipeline)
+        self.model = model
+    }
+
+    /// Starts all roles at once, and waits until they are ready.
+    ///
+    /// - Throws: ``PipelineError`` where one ends before. The children that were started are stopped by ``stop()`` only.
+    mutating func start(_ test: MessageBenchmark.Case, listening client: MQTTClient, topics: Topics) async throws {
+        let statuses = try await client.subscribe(to: topics.statuses)
+        defer { statuses.unsubscribe() }
+        for branch in 0..<test.branches { try startWorker(branch, computes: test.computes) }
+        try startAggregator()
+        try await wait(for: children[...], statuses)
+    }
+
+    /// Starts a worker, and when it is ready the aggregator.
+    ///
+    /// - Returns: the time of each from its start to its being ready.
+    /// - Throws: as ``start(_:listening:topics:)``.
+    mutating func startInTurn(
+        computes: Bool, listening client: MQTTClient, topics: Topics
+    ) async throws -> (worker: Duration, aggregator: Duration) {
+        let statuses = try await client.subscribe(to: topics.statuses)
+        defer { statuses.unsubscribe() }
+        let begin = ContinuousClock.now
+        try startWorker(0, computes: computes)
+        try await wait(for: children[...], statuses)
+        let middle = ContinuousClock.now
+        try startAggregator()
+        try await wait(for: children[1...], statuses)
+        return (middle - begin, .now - middle)
+    }
+
+    private mutating func startWorker(_ branch: Int, computes: Bool) throws {
+        let arguments = ["--branch", "\(branch)", "--model", model] + (computes ? [] : ["--no-compute"])
+        children.append(try launcher.start(.worker, "\(branch)", arguments))
+    }
+
+    private mutating func startAggregator() throws {
+        children.append(try launcher.start(.aggregator, "a", ["--deadline", "10000", "--model", model]))
+    }
+
+    /// Stops all of them: first they are asked, then waited for.
+    func stop() {
+        for child in children.reversed() { child.ask() }
+        for child in children.reversed() { child.stop() }
+    }
+
+    /// What a role holds in memory, KiB.
+    static func residentKiB(_ child: ChildProcess) -> Double? {
+        guard let bytes = try? FileIO.read("/proc/\(child.processID)/status", limit: 1 << 16) else { return nil }
+        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmRSS:") {
+            return line.split(separator: " ").dropLast().last.flatMap { Double($0) }
+        }
+        return nil
+    }
+
+    private func wait(for children: ArraySlice<ChildProcess>, _ statuses: MQTTSubscription) async throws {
+        let executable = launcher.executable
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // By their processes: of roles that were stopped a status stays behind.
+                let expected = Set(children.map(\.processID))
+                var ready: Set<Int32> = []
+                for try await message in statuses {
+                    guard let status = RoleStatus(message.payload), status.state == .ready,
+                        let process = status.processID, expected.contains(process)
+                    else { continue }
+                    ready.insert(process)
+                    if ready.count == expected.count { return }
+                }
+                try Task.checkCancellation()
+                throw PipelineError(.processFailed, "the broker is gone")
+            }
+            group.addTask {
+                let deadline = ContinuousClock.now + .seconds(60)
+                while true {
+                    try await Task.sleep(for: .milliseconds(20))
+                    if let status = children.lazy.compactMap({ $0.poll() }).first {
+                        throw PipelineError(
+                            .processFailed,
+                            "a role of \(executable) ended with status \(status) before it was ready: is that lcp?")
+                    }
+                    guard ContinuousClock.now < deadline else {
+                        throw PipelineError(.timedOut, "the roles of \(executable) were not ready after 60 s")
+                    }
+                }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    // MARK: The model
+
+    /// A model of random weights: LeNet where the input has its shape, otherwise one that is nothing but its input's size.
+    static func makeBundle(_ test: MessageBenchmark.Case, at folder: String) throws -> ModelBundle {
+        let network: BranchedNetwork
+        if test.input == Network.lenet.input {
+            network = try Network.lenet.split(into: test.branches)
+        } else {
+            let layers: [Layer] = [.maxPool(size: 16, stride: 16), .fullyConnected(outputs: 16), .relu]
+            network = BranchedNetwork(
+                base: "bench", input: test.input, branches: Array(repeating: layers, count: test.branches), classes: 10,
+                merge: .concat)
+        }
+        var random = SeededGenerator(seed: 1)
+        let channels = test.input.channels
+        return try ModelBundle.write(
+            name: "bench", network: network, parameters: try .random(for: network, using: &random),
+            preprocessing: .init(
+                mean: Array(repeating: 0.5, count: channels), standardDeviation: Array(repeating: 0.5, count: channels)),
+            labels: (0..<10).map { "\($0)" }, to: folder)
+    }
+
+    static func removeBundle(_ folder: String) {
+        for name in (try? FileIO.list(folder)) ?? [] { FileIO.remove("\(folder)/\(name)") }
+        FileIO.removeEmptyFolder(folder)
+    }
+}

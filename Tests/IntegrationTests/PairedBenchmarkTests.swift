@@ -50,8 +50,9 @@ import Testing
         let me = benchmark.identifier
         // The processes that have it above them.
         func descendants() -> [Int32] {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
             let parents = Dictionary(
-                CommandTests.processes(with: "").compactMap { pid -> (Int32, Int32)? in
+                names.compactMap(Int32.init).compactMap { pid -> (Int32, Int32)? in
                     let text = FileManager.default.contents(atPath: "/proc/\(pid)/stat").map {
                         String(decoding: $0, as: UTF8.self)
                     }

@@ -17,6 +17,17 @@ struct BlobDownload {
         has = [Bool](repeating: false, count: missing)
     }
 
+    /// Why a file is not fetched: nil where it may be. A manifest may say anything, and nobody's memory is given away for that.
+    ///
+    /// - Parameter free: bytes of memory that programs can get; nil where nobody tells.
+    static func refusal(_ file: ModelOffer.File, of offer: ModelOffer, free: Int?) -> PipelineError? {
+        guard let free, file.bytes > free / 2 else { return nil }
+        return PipelineError(
+            .resources,
+            "\(file.name) of \(offer.name) has \(file.bytes) bytes, and this machine has \(free) bytes of memory free: split the model into more branches"
+        )
+    }
+
     enum Outcome: Equatable {
         case incomplete
         /// Verified.

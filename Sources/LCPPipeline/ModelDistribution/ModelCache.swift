@@ -6,6 +6,8 @@ import Platform
 /// Models that came over MQTT, on disk: a folder for each, named by the model's hash, with the files that were needed.
 struct ModelCache: Sendable {
     let path: String
+    /// The SHA-256 in hexadecimal, of bytes that are read from disk.
+    var digest: @Sendable ([UInt8]) -> String = { SHA256.hex($0) }
     /// The most models that are kept; the oldest go first.
     static let maximumModels = 8
 
@@ -22,10 +24,12 @@ struct ModelCache: Sendable {
 
     func folder(_ offer: ModelOffer) -> String { "\(path)/\(offer.model)" }
 
+    func path(of file: ModelOffer.File, _ offer: ModelOffer) -> String { "\(folder(offer))/\(file.name)" }
+
     /// Whether a file is there with the right contents.
     func has(_ file: ModelOffer.File, of offer: ModelOffer) -> Bool {
-        guard let bytes = try? FileIO.read("\(folder(offer))/\(file.name)", limit: file.bytes) else { return false }
-        return bytes.count == file.bytes && SHA256.hex(bytes) == file.sha256
+        guard let bytes = try? FileIO.read(path(of: file, offer), limit: file.bytes) else { return false }
+        return digest(bytes) == file.sha256
     }
 
     /// Keeps a file, whole or not at all.
@@ -33,7 +37,7 @@ struct ModelCache: Sendable {
     /// - Throws: ``FileError``, for example on a full disk.
     func write(_ bytes: [UInt8], _ file: ModelOffer.File, of offer: ModelOffer) throws(FileError) {
         try FileIO.makeFolder(folder(offer))
-        try FileIO.write(bytes, to: "\(folder(offer))/\(file.name)")
+        try FileIO.write(bytes, to: path(of: file, offer))
     }
 
     /// Opens the bundle of an offer; its `model.json` must be there, and be the one that the offer names.

@@ -37,6 +37,22 @@ actor BranchRunner {
                 model: bundle.hash)
             message = [UInt8](repeating: 0, count: TensorMessage.size(dataSize: engine.outputCount * 4))
         }
+
+        /// Writes the message with the output of the last run.
+        func write(_ identity: FrameIdentity, queue: Duration, compute: Duration) {
+            var header = header
+            header.session = identity.session
+            header.frame = identity.frame
+            header.captureTime = identity.captureTime
+            header.label = identity.label
+            header.queueTime = queue.headerMicroseconds
+            header.computeTime = compute.headerMicroseconds
+            message.withUnsafeMutableBytes { buffer in
+                UnsafeMutableRawBufferPointer(rebasing: buffer[TensorMessageHeader.size...])
+                    .copyMemory(from: UnsafeRawBufferPointer(engine.output))
+                TensorMessage.encodeHeader(header, into: buffer)
+            }
+        }
     }
 
     /// What a runner has counted.
@@ -45,6 +61,25 @@ actor BranchRunner {
         var drops: [String: UInt64] = [:]
         var computeTimes = LatencyWindow()
         var queueTimes = LatencyWindow()
+
+        mutating func add(_ other: Self) {
+            frames += other.frames
+            drops.merge(other.drops, uniquingKeysWith: +)
+            computeTimes.add(other.computeTimes)
+            queueTimes.add(other.queueTimes)
+        }
+
+        /// What is published of it.
+        func statistics(uptime: Duration) -> RoleStatistics {
+            var result = RoleStatistics(uptime: uptime.milliseconds / 1000, frames: frames, dropped: drops)
+            if let times = computeTimes.percentiles([50, 99]) {
+                (result.computeP50, result.computeP99) = (times[0], times[1])
+            }
+            if let times = queueTimes.percentiles([50, 99]) {
+                (result.queueP50, result.queueP99) = (times[0], times[1])
+            }
+            return result
+        }
     }
 
     private var versions: [Version]
@@ -140,12 +175,18 @@ actor BranchRunner {
         _ = await work?.result
     }
 
-    /// Takes a second version of the model; from now on every frame is answered in both.
-    func add(_ bundle: ModelBundle) throws { versions.append(try Version(bundle, branch: branch)) }
+    /// The versions of the model that every frame is answered in, by their hashes.
+    var models: Set<String> { Set(versions.map(\.model.description)) }
 
-    /// Forgets every version but this one.
-    func keep(_ model: ModelHash) {
-        let kept = versions.filter { $0.model == model }
+    /// Takes another version of the model; from now on every frame is answered in that, too.
+    func add(_ bundle: ModelBundle) throws {
+        guard !models.contains(bundle.hash.description) else { return }
+        versions.append(try Version(bundle, branch: branch))
+    }
+
+    /// Forgets every version but these.
+    func keep(_ models: Set<String>) {
+        let kept = versions.filter { models.contains($0.model.description) }
         if !kept.isEmpty { versions = kept }
     }
 
@@ -159,7 +200,8 @@ actor BranchRunner {
         return result
     }
 
-    private func handle(
+    /// Computes an input in every version of the model, and sends what comes out.
+    func handle(
         _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, received: ContinuousClock.Instant,
         begin: ContinuousClock.Instant
     ) {
@@ -199,22 +241,11 @@ actor BranchRunner {
     private func answer(
         _ version: Version, _ inputTopic: String, _ identity: FrameIdentity, queue: Duration, compute: Duration
     ) {
-        var header = version.header
-        header.session = identity.session
-        header.frame = identity.frame
-        header.captureTime = identity.captureTime
-        header.label = identity.label
-        header.queueTime = queue.headerMicroseconds
-        header.computeTime = compute.headerMicroseconds
+        version.write(identity, queue: queue, compute: compute)
         let topic = topic(for: inputTopic)
-        // Outside the closure, which with the version in it Swift 6.2 does not take.
-        let output = UnsafeRawBufferPointer(version.engine.output)
-        let failure = version.message.withUnsafeMutableBytes { buffer -> MQTTError? in
-            UnsafeMutableRawBufferPointer(rebasing: buffer[TensorMessageHeader.size...])
-                .copyMemory(from: output)
-            TensorMessage.encodeHeader(header, into: buffer)
+        let failure = version.message.withUnsafeBytes { [session] message -> MQTTError? in
             do throws(MQTTError) {
-                try session.client.send(UnsafeRawBufferPointer(buffer), to: topic, qos: session.qos)
+                try session.client.send(message, to: topic, qos: session.qos)
                 return nil
             } catch {
                 return error

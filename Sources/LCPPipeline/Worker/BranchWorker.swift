@@ -29,50 +29,31 @@ public actor BranchWorker {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { session.client.eventLoop.asUnownedSerialExecutor() }
 
     private let options: Options
-    /// The model that it was given; nil for the one that the pipeline has.
+    /// The model that it was given.
     private let given: ModelBundle?
-    /// What it runs where the pipeline has no model, either.
+    /// What it runs where it was given none, and the pipeline has none, either.
     private let fallback: ModelBundle?
+    /// Where the pipeline's model comes from: nil where one was given.
     private var supply: ModelSupply?
-    /// The model that it runs, and its branches of it.
-    private var current: Share?
-    /// The same of a model with another number of branches, which will take its place.
-    private var coming: Share?
+    /// What is run, and how a new model takes the old one's place.
+    private var rollout: ModelRollout
     private var presence = Presence()
+    /// The branches whose inputs are received.
+    private var runners: [BranchID: BranchRunner] = [:]
     private let gate = FlowGate()
-    /// The counters as they were published last: what is sent as a sign of life, without waiting for a branch that computes.
+    /// The counters as they were published last: the heartbeat, which does not wait for a branch that computes.
     private var statistics = RoleStatistics(uptime: 0, frames: 0, dropped: [:])
-    private var assignmentTimer: EventLoopTimer?
-    private var statisticsTimer: EventLoopTimer?
-    private var tasks: [Task<Void, Never>] = []
-    private let failures = AsyncThrowingStream<Never, any Error>.makeStream()
-    private let started = ContinuousClock.now
-    private var isEnding = false
-    /// The model with the same number of branches that takes the place of the ``current`` one, while both are computed.
-    private var next: ModelBundle?
-    private var isChanging = false
-    private var changeFailure: (any Error)?
+    /// What runners that have ended counted.
     private var past = BranchRunner.Counts()
-
-    /// A worker's part of one model.
-    private final class Share {
-        var bundle: ModelBundle
-        var runners: [Int: BranchRunner] = [:]
-        /// Branches whose runner is being made.
-        var starting: Set<Int> = []
-        var stopping: Set<Int> = []
-
-        init(_ bundle: ModelBundle) { self.bundle = bundle }
-
-        var model: String { bundle.hash.description }
-        var branchCount: Int { bundle.network.branches.count }
-        var claimed: Set<Int> { Set(runners.keys).union(starting) }
-        var claims: [Int] { claimed.subtracting(stopping).sorted() }
-        var serves: [Int] { runners.keys.filter { !stopping.contains($0) }.sorted() }
-    }
-
-    /// Changes that come together are answered together.
-    private static let settling = Duration.milliseconds(20)
+    private let started = ContinuousClock.now
+    private var alarm: (due: ContinuousClock.Instant, timer: EventLoopTimer)?
+    private var statisticsTimer: EventLoopTimer?
+    private var fetch: Task<Void, Never>?
+    private var stops: [BranchID: Task<Void, Never>] = [:]
+    /// What is under way for the rollout, by numbers.
+    private var tasks: [Int: Task<Void, Never>] = [:]
+    private var taskCount = 0
+    private let failures = AsyncThrowingStream<Never, any Error>.makeStream()
 
     /// Prepares the worker; nothing is sent yet.
     ///
@@ -84,7 +65,9 @@ public actor BranchWorker {
         _ configuration: PipelineConfiguration, bundle: ModelBundle?, fallback: ModelBundle? = nil,
         options: Options = Options()
     ) throws {
-        if let bundle { try Self.check(options.branches, bundle) }
+        if let bundle, let refusal = ModelRollout.refusal(of: ModelVersion(bundle), pinned: options.branches) {
+            throw refusal
+        }
         given = bundle
         self.fallback = fallback
         self.options = options
@@ -94,13 +77,7 @@ public actor BranchWorker {
         status.answersProbes = true
         if let branches = options.branches, branches.count == 1 { status.branch = branches.first }
         session = try RoleSession(configuration, status: status)
-    }
-
-    private static func check(_ branches: Set<Int>?, _ bundle: ModelBundle) throws(PipelineError) {
-        let count = bundle.network.branches.count
-        guard let wrong = branches?.sorted().first(where: { !(0..<count).contains($0) }) else { return }
-        throw PipelineError(
-            .modelMismatch, "\(bundle.manifest.name) has branches 0 to \(count - 1), there is no branch \(wrong)")
+        rollout = ModelRollout(id: status.id, pinned: options.branches, inputs: session.topics.inputs)
     }
 
     /// Works until the task is cancelled; then it takes no more frames, answers what it has, and leaves.
@@ -108,14 +85,14 @@ public actor BranchWorker {
     /// - Throws: ``MQTTError`` where the broker cannot be reached or refuses, ``PipelineError`` where there is no model.
     public func run() async throws {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await work() }
-        assignmentTimer?.cancel()
+        alarm?.timer.cancel()
         statisticsTimer?.cancel()
     }
 
     private func work() async throws {
         if given == nil {
             let supply = ModelSupply(session) { [weak self] offer in
-                self?.assumeIsolated { $0.offered(offer) }
+                self?.assumeIsolated { $0.handle(.offered(offer)) }
             }
             self.supply = supply
             try await supply.start()
@@ -134,54 +111,37 @@ public actor BranchWorker {
         ) { [gate] message in gate.update(Array(message.payload)) }
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
-        let bundle = try await firstModel()
-        try Self.check(options.branches, bundle)
-        current = Share(bundle)
-        describe(bundle)
+        handle(try await firstModel())
         scheduleStatistics()
-        assign()
         for try await _ in failures.stream {}
-        isEnding = true
         for subscription in [statuses, probes, plans] { subscription.unsubscribe() }
-        for runner in runners { await runner.stop() }
+        handle(.end)
+        for stop in stops.values { await stop.value }
         // What waits for a broker that is gone ends with the connection.
-        for task in tasks { task.cancel() }
+        for task in tasks.values { task.cancel() }
     }
 
-    private func firstModel() async throws -> ModelBundle {
-        if let given { return given }
-        if let supply, let offer = try await supply.firstOffer() {
-            session.log("getting the model \(offer.name)")
-            return try await supply.fetch(offer, branches: options.branches ?? [])
-        }
+    private func firstModel() async throws -> ModelRollout.Event {
+        if let given { return .given(ModelVersion(given)) }
+        if let offer = try await supply?.firstOffer() { return .found(offer) }
         let reason = await supply?.noOffer ?? "no model was pushed to \(session.topics.root)"
         guard let fallback else {
             throw PipelineError(.modelUnavailable, "\(reason): push one with lcp model push, or give --model")
         }
-        session.log(
-            "\(reason): running \(fallback.manifest.name), which came with lcp")
-        return fallback
+        session.log("\(reason): running \(fallback.manifest.name), which came with lcp")
+        return .given(ModelVersion(fallback))
     }
 
-    private func describe(_ bundle: ModelBundle) {
-        session.sendStatus {
-            $0.branches = bundle.network.branches.count
-            $0.model = bundle.manifest.name
-            $0.modelHash = bundle.hash.description
-            $0.models = [bundle.hash.description]
-        }
-    }
-
-    // MARK: Who does what
+    // MARK: Who is there
 
     private func heard(_ message: MQTTMessageView) {
         guard let status = RoleStatus(message, topics: session.topics) else {
             if presence.doubt(message.topic, now: .now) { scheduleExpiry() }
             return
         }
-        // Its own echo says nothing new, but another with its name is a stranger.
+        // Its own echo says nothing new; of another worker with its name the session tells.
         guard status.role != .worker || status.id != session.status.id else { return }
-        if presence.update(status) { scheduleAssignment() }
+        if presence.update(status) { handle(.presence(presence)) }
     }
 
     private func reconnected() async {
@@ -192,246 +152,116 @@ public actor BranchWorker {
 
     private func scheduleExpiry() {
         _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
-            self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.assign() } }
+            self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.handle(.presence($0.presence)) } }
         }
     }
 
-    private func scheduleAssignment() {
-        guard assignmentTimer == nil, current != nil, !isEnding else { return }
-        assignmentTimer = session.client.eventLoop.schedule(after: Self.settling) { [weak self] in
-            self?.assumeIsolated {
-                $0.assignmentTimer = nil
-                $0.assign()
-            }
-        }
-    }
+    // MARK: What the rollout says
 
-    private var shares: [Share] { [current, coming].compactMap { $0 } }
-    private var runners: [BranchRunner] { shares.flatMap(\.runners.values) }
-
-    /// What another worker has of a model: nil where it has nothing to do with it.
-    private func part(of status: RoleStatus, in share: Share) -> (claims: [Int], serves: [Int])? {
-        if let next = status.next, next.model == share.model { return (next.claims, next.serves) }
-        // Models with as many branches are shared alike.
-        let isAlike = share === current && status.branches ?? share.branchCount == share.branchCount
-        guard status.modelHash == share.model || isAlike else { return nil }
-        return (status.claims ?? status.branch.map { [$0] } ?? [], status.servedBranches)
-    }
-
-    /// What this worker should run of a model, as all who see the same would say.
-    private func goal(_ share: Share) -> Set<Int> {
-        if let branches = options.branches { return branches }
-        let me = session.status
-        var workers: [BranchAssignment.Worker] = []
-        // Here and below a loop and no closure: with the share in it Swift 6.2 does not take it.
-        for other in presence.all(.worker) {
-            guard let part = part(of: other, in: share) else { continue }
-            workers.append(
-                .init(
-                    id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true,
-                    isReady: other.state == .ready))
-        }
-        workers.append(.init(id: me.id, branches: share.claimed, isPinned: false, isReady: me.state == .ready))
-        return BranchAssignment(workers, branchCount: share.branchCount).branches[me.id] ?? []
-    }
-
-    private func assign() {
-        guard !isEnding else { return }
-        // Those who run the coming model already are gone from the current one: nobody steps in for them any more.
-        if let share = coming ?? current { assign(share) }
-    }
-
-    private func assign(_ share: Share) {
-        let goal = goal(share)
-        let added = goal.subtracting(share.claimed)
-        if !added.isEmpty {
-            share.starting.formUnion(added)
-            publishClaims()
-            for branch in added.sorted() {
-                tasks.append(Task { await self.start(branch, share) })
-            }
-        }
-        // Given up only where another has it.
-        var others: [[Int]] = []
-        for other in presence.all(.worker) {
-            if let part = part(of: other, in: share) { others.append(part.serves) }
-        }
-        for branch in Set(share.runners.keys).subtracting(goal).subtracting(share.stopping)
-        where others.contains(where: { $0.contains(branch) }) {
-            share.stopping.insert(branch)
-            tasks.append(Task { await self.stop(branch, share) })
-        }
-    }
-
-    private func publishClaims() {
-        guard let current else { return }
-        let (claims, serves) = (current.claims, current.serves)
-        let next = coming.map {
-            RoleStatus.Next(model: $0.model, branches: $0.branchCount, claims: $0.claims, serves: $0.serves)
-        }
-        session.sendStatus {
-            $0.claims = claims
-            $0.serves = serves
-            $0.next = next
-            if !serves.isEmpty { $0.state = .ready }
-        }
-    }
-
-    private func start(_ branch: Int, _ share: Share) async {
-        do {
-            let fetched = try await withFiles(share.bundle, for: branch)
-            let runner = try BranchRunner(session, bundle: fetched, branch: branch, options: options, gate: gate)
-            if share === current, let next { try await runner.add(try await withFiles(next, for: branch)) }
-            try await runner.start()
-            // Meanwhile the model may have been given up.
-            guard shares.contains(where: { $0 === share }) else { return await runner.stop() }
-            share.runners[branch] = runner
-            share.starting.remove(branch)
-            session.sendStatus { $0.computeTime = max($0.computeTime ?? 0, runner.measured.milliseconds) }
-            publishClaims()
-            session.log("ready: branch \(branch) on \(session.topics.inputs)")
-            scheduleAssignment()
-            try await runner.run()
-        } catch is CancellationError {
-        } catch {
-            // A model that cannot be run does not end the one that is.
-            if share === coming { return changeFailure = error }
-            failures.continuation.finish(throwing: error)
-        }
-    }
-
-    /// The bundle with the files of a branch on disk, where it came over MQTT.
-    private func withFiles(_ bundle: ModelBundle, for branch: Int) async throws -> ModelBundle {
-        guard let supply, let offer = await supply.offer, offer.model == bundle.hash.description else { return bundle }
-        return try await supply.fetch(offer, branches: [branch])
-    }
-
-    private func stop(_ branch: Int, _ share: Share) async {
-        guard let runner = share.runners[branch] else { return }
-        session.log("another worker has branch \(branch): giving it up")
-        await end(runner)
-        share.runners[branch] = nil
-        share.stopping.remove(branch)
-        publishClaims()
-        scheduleAssignment()
-    }
-
-    private func end(_ runner: BranchRunner) async {
-        await runner.stop()
-        past.add(await runner.statistics())
-    }
-
-    // MARK: A new model
-
-    private func offered(_ offer: ModelOffer) {
-        guard current != nil, !isChanging, !isEnding else { return }
-        tasks.append(Task { await self.changeModel() })
-    }
-
-    /// Takes the newest model, again and again until there is no newer one.
-    private func changeModel() async {
-        guard !isChanging, let supply else { return }
-        isChanging = true
-        defer { isChanging = false }
-        var failed: String?
-        while !isEnding, let share = current, let offer = await supply.offer, offer.model != share.model,
-            offer.model != failed
-        {
-            do {
-                session.log("the model \(offer.name) was pushed: getting it")
-                let new = try await supply.fetch(offer, branches: [])
-                try Self.check(options.branches, new)
-                if new.network.branches.count == share.branchCount {
-                    try await change(share, to: try await supply.fetch(offer, branches: share.claimed))
-                } else {
-                    try await change(to: Share(new))
+    private func handle(_ event: ModelRollout.Event) {
+        for action in rollout.handle(event, now: .now) { perform(action) }
+        let due = rollout.nextDue
+        guard due != alarm?.due else { return }
+        alarm?.timer.cancel()
+        alarm = due.map { due in
+            let timer = session.client.eventLoop.schedule(after: due - .now) { [weak self] in
+                self?.assumeIsolated {
+                    $0.alarm = nil
+                    $0.handle(.time)
                 }
-                session.log("runs \(new.manifest.name) now")
-            } catch {
-                if !(error is Superseded) { failed = offer.model }
-                for runner in share.runners.values { await runner.keep(share.bundle.hash) }
-                next = nil
-                await giveUpComing()
-                describe(share.bundle)
-                session.log("the model \(offer.name) is not used: \(error)")
             }
+            return (due, timer)
         }
     }
 
-    /// Computes both models until everybody does, and then the new one alone: every frame is complete in one of them.
-    private func change(_ share: Share, to new: ModelBundle) async throws {
-        let old = share.model
-        next = new
-        for runner in share.runners.values { try await runner.add(new) }
-        session.sendStatus { $0.models = [old, new.hash.description] }
-        let hash = new.hash.description
-        try await waitForAll(hash) { presence.all(.worker).allSatisfy { $0.claims?.isEmpty != false || $0.runs(hash) } }
-        for runner in share.runners.values { await runner.keep(new.hash) }
-        share.bundle = new
-        next = nil
-        describe(new)
-    }
-
-    /// The same where the new model has another number of branches: they are dealt out anew beside the old ones, and those end
-    /// when all of the new ones run.
-    private func change(to new: Share) async throws {
-        (coming, changeFailure) = (new, nil)
-        publishClaims()
-        assign()
-        try await waitForAll(new.model) {
-            if let changeFailure { throw changeFailure }
-            var served = Set(new.serves)
-            for other in presence.all(.worker) {
-                guard let part = part(of: other, in: new) else { return false }
-                served.formUnion(part.serves)
+    /// Begins an action; none waits for the one before it. Jobs of this actor begin in the order in which they were made, and so
+    /// do a runner's: a version is never forgotten after it was added anew.
+    private func perform(_ action: ModelRollout.Action) {
+        switch action {
+        case .fetch(let offer, let branches):
+            fetch?.cancel()
+            fetch = spawn { await $0.get(offer, branches) }
+        case .abandonFetch: fetch?.cancel()
+        case .start(let id, let versions): spawn { await $0.start(id, versions) }
+        case .add(let version, let id):
+            spawn { worker in
+                if let runner = worker.runners[id] { await worker.add(version, to: id, runner) }
             }
-            return new.starting.isEmpty && served.count >= new.branchCount
+        case .keep(let versions, let id): spawn { await $0.runners[id]?.keep(versions) }
+        case .stop(let id): stops[id] = spawn { await $0.stop(id) }
+        case .publish(let announcement): session.sendStatus { announcement.apply(to: &$0) }
+        case .log(let sentence): session.log(sentence)
+        case .fail(let failure): failures.continuation.finish(throwing: failure.error)
         }
-        let old = current?.runners.values.map { $0 } ?? []
-        (current, coming) = (new, nil)
-        describe(new.bundle)
-        publishClaims()
-        for runner in old { await end(runner) }
-        scheduleAssignment()
     }
 
-    private func giveUpComing() async {
-        guard let share = coming else { return }
-        coming = nil
-        publishClaims()
-        for runner in share.runners.values { await end(runner) }
-    }
-
-    /// Waits until the workers and the aggregator are ready for a new model, and for what is in their queues then.
-    ///
-    /// - Throws: ``Superseded`` where a newer one was pushed before anybody ran this one alone.
-    private func waitForAll(_ model: String, _ workersAreReady: () throws -> Bool) async throws {
-        let start = ContinuousClock.now
-        while !isEnding, .now - start < Self.longestChange,
-            try !(workersAreReady() && presence.all(.aggregator).allSatisfy { $0.runs(model) })
-        {
-            try await checkNewest(model)
-            try await Task.sleep(for: .milliseconds(50))
+    @discardableResult
+    private func spawn(_ body: @escaping @Sendable (isolated BranchWorker) async -> Void) -> Task<Void, Never> {
+        let number = taskCount
+        taskCount += 1
+        let task = Task {
+            await body(self)
+            tasks[number] = nil
         }
-        // What the last one had in its queue when it said so is answered in the old model, too.
-        if !isEnding { try await Task.sleep(for: Self.overlap) }
-        try await checkNewest(model)
+        tasks[number] = task
+        return task
     }
 
-    private func checkNewest(_ model: String) async throws(Superseded) {
-        guard let offer = await supply?.offer, offer.model != model,
-            !presence.all(.worker).contains(where: { $0.modelHash == model })
-        else { return }
-        throw Superseded(newer: offer.name)
+    private func get(_ offer: ModelOffer, _ branches: Set<Int>) async {
+        guard let supply else { return }
+        do {
+            let bundle = try await supply.fetch(offer, branches: branches)
+            handle(.fetched(offer, ModelVersion(bundle, offer: offer)))
+        } catch {
+            if !Task.isCancelled { handle(.fetchFailed(offer, .init(error))) }
+        }
     }
 
-    private struct Superseded: Error, CustomStringConvertible {
-        var newer: String
-        var description: String { "\(newer) was pushed after it" }
+    /// A version of the model with the files of a branch on disk.
+    private func bundle(_ version: ModelVersion, for id: BranchID) async throws -> ModelBundle {
+        if let offer = version.offer, let supply { return try await supply.fetch(offer, branches: [id.branch]) }
+        guard let bundle = given ?? fallback else {
+            throw PipelineError(.modelUnavailable, "the model \(version.name) is not here")
+        }
+        return bundle
     }
 
-    private static let longestChange = Duration.seconds(30)
-    private static let overlap = Duration.milliseconds(500)
+    private func start(_ id: BranchID, _ versions: [ModelVersion]) async {
+        do {
+            let first = try await bundle(versions[0], for: id)
+            let runner = try BranchRunner(session, bundle: first, branch: id.branch, options: options, gate: gate)
+            for version in versions.dropFirst() { await add(version, to: id, runner) }
+            try await runner.start()
+            let models = await runner.models
+            runners[id] = runner
+            handle(.started(id, versions: models, computeTime: runner.measured.milliseconds))
+            try await runner.run()
+        } catch {
+            if Task.isCancelled { return }
+            await forget(id)
+            handle(.startFailed(id, .init(error)))
+        }
+    }
+
+    private func add(_ version: ModelVersion, to id: BranchID, _ runner: BranchRunner) async {
+        do {
+            try await runner.add(try await bundle(version, for: id))
+            handle(.added(version.hash, to: id))
+        } catch {
+            if !Task.isCancelled { handle(.addFailed(version.hash, .init(error))) }
+        }
+    }
+
+    private func stop(_ id: BranchID) async {
+        await runners[id]?.stop()
+        await forget(id)
+        stops[id] = nil
+        handle(.stopped(id))
+    }
+
+    private func forget(_ id: BranchID) async {
+        if let runner = runners.removeValue(forKey: id) { past.add(await runner.statistics()) }
+    }
 
     // MARK: Statistics
 
@@ -447,24 +277,8 @@ public actor BranchWorker {
 
     private func publishStatistics() async {
         var total = past
-        for runner in runners { total.add(await runner.statistics()) }
-        statistics = RoleStatistics(
-            uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: total.frames, dropped: total.drops)
-        if let times = total.computeTimes.percentiles([50, 99]) {
-            (statistics.computeP50, statistics.computeP99) = (times[0], times[1])
-        }
-        if let times = total.queueTimes.percentiles([50, 99]) {
-            (statistics.queueP50, statistics.queueP99) = (times[0], times[1])
-        }
+        for runner in runners.values { total.add(await runner.statistics()) }
+        statistics = total.statistics(uptime: .now - started)
         session.publishStatistics(statistics.json)
-    }
-}
-
-extension BranchRunner.Counts {
-    fileprivate mutating func add(_ other: Self) {
-        frames += other.frames
-        drops.merge(other.drops, uniquingKeysWith: +)
-        computeTimes.add(other.computeTimes)
-        queueTimes.add(other.queueTimes)
     }
 }

@@ -1,0 +1,86 @@
+import LCPWire
+import LCPModels
+import MQTT
+import Platform
+import Testing
+
+@testable import LCPPipeline
+
+/// A branch without a broker: every answer is a drop, and is counted as one.
+@Suite struct BranchRunnerTests {
+    let bundle: ModelBundle
+    let runner: BranchRunner
+
+    init() throws {
+        bundle = try ModelBundle.find("lenet-split2")
+        let session = try RoleSession(
+            PipelineConfiguration(
+                mqtt: MQTTConfiguration(address: try MQTTAddress("mqtt://localhost:1")), pipeline: "p"),
+            status: RoleSession.status(.worker, id: "w"))
+        runner = try BranchRunner(session, bundle: bundle, branch: 1, options: .init(), gate: FlowGate())
+    }
+
+    func handle(_ bytes: [UInt8], isRetained: Bool = false) async -> [String: UInt64] {
+        await Self.handle(bytes, isRetained, runner)
+        return await runner.statistics().drops
+    }
+
+    private static func handle(_ bytes: [UInt8], _ isRetained: Bool, _ runner: isolated BranchRunner) {
+        bytes.withUnsafeBytes {
+            runner.handle("lcp/p/input/cam", $0, isRetained: isRetained, received: .now, begin: .now)
+        }
+    }
+
+    @Test("A version is taken once, and the last one is not forgotten")
+    func versions() async throws {
+        let other = try ModelBundle.find("lenet-split4")
+        let (one, two) = (bundle.hash.description, other.hash.description)
+        #expect(await runner.models == [one])
+        for _ in 0..<2 { try await runner.add(other) }
+        #expect(await runner.models == [one, two])
+        // In each once.
+        #expect(await handle([UInt8](repeating: 0, count: 784)) == ["not_connected": 2])
+        await runner.keep([one, two])
+        #expect(await runner.models == [one, two])
+        await runner.keep(["none"])
+        #expect(await runner.models == [one, two])
+        await runner.keep([two])
+        #expect(await runner.models == [two])
+    }
+
+    @Test("Inputs that were retained, and inputs that are none, are dropped and counted")
+    func drops() async throws {
+        let input = [UInt8](repeating: 0, count: 784)
+        #expect(await handle(input, isRetained: true) == ["retained": 1])
+        #expect(await handle(input) == ["retained": 1, "not_connected": 1])
+        let drops = await handle([1, 2, 3])
+        #expect(drops.count == 3 && drops.values.allSatisfy { $0 == 1 })
+    }
+
+    @Test("A worker is not made for a branch that its model does not have")
+    func refusal() throws {
+        var options = BranchWorker.Options()
+        options.branches = [0, 2]
+        let address = try MQTTAddress("mqtt://localhost:1")
+        let error = #expect(throws: PipelineError.self) {
+            try BranchWorker(
+                PipelineConfiguration(mqtt: MQTTConfiguration(address: address), pipeline: "p"), bundle: self.bundle,
+                options: options)
+        }
+        #expect(error?.description == "lenet-split2 has branches 0 to 1, there is no branch 2")
+    }
+
+    @Test("What runners count is added up and published with percentiles")
+    func counts() {
+        var (one, two) = (BranchRunner.Counts(), BranchRunner.Counts())
+        (one.frames, one.drops) = (2, ["a": 1])
+        (two.frames, two.drops) = (3, ["a": 1, "b": 5])
+        #expect(one.statistics(uptime: .seconds(1)).computeP50 == nil)
+        two.computeTimes.add(milliseconds: 4)
+        two.queueTimes.add(milliseconds: 2)
+        one.add(two)
+        let statistics = one.statistics(uptime: .milliseconds(1500))
+        #expect(statistics.uptime == 1.5 && statistics.frames == 5 && statistics.dropped == ["a": 2, "b": 5])
+        #expect(statistics.computeP50 == 4 && statistics.queueP99 == 2)
+    }
+}

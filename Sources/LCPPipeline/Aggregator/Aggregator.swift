@@ -189,13 +189,7 @@ public actor Aggregator {
         let now = ContinuousClock.now
         let (header, sensor) = (features.header, features.sensor)
         let served = supervisor?.assumeIsolated { $0.came(sensor, header, now: now) }
-        let share = FrameJoiner.Share(
-            key: FrameKey(sensor: sensor, session: header.session, frame: header.frame), model: header.model,
-            branch: features.branch, captureTime: header.captureTime, label: header.label,
-            computeTime: header.computeTime)
-        let actions = joiner.receive(share, served: served, now: now) {
-            features.model.join.share(of: features.branch, features.values, into: $0)
-        }
+        let actions = features.deliver(to: &joiner, served: served, now: now)
         if !actions.isEmpty { perform(actions, cause: (message.topic, header.frame)) }
     }
 
@@ -226,7 +220,7 @@ public actor Aggregator {
         let frame = answer.frame
         let latency = FrameLatency.since(frame.captureTime, now: wallClockNanoseconds())
         let topic = predictionTopic(of: frame.key.sensor)
-        let failure = model.withPrediction(of: answer, now: .now, latency: latency) { bytes -> MQTTError? in
+        let failure = model.withPrediction(of: answer, now: .now, latency: latency) { [session] bytes -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(bytes, to: topic, qos: session.qos)
                 return nil

@@ -11,6 +11,18 @@ struct FeaturesReader {
         var model: JoinedModel
         /// FP32 numbers of the payload, all finite, at any address.
         var values: UnsafeRawBufferPointer
+
+        /// Hands the branch's share to the join. Here, because Swift 6.2 takes no closure in an actor that has a pointer in it.
+        func deliver(
+            to joiner: inout FrameJoiner, served: UInt64?, now: ContinuousClock.Instant
+        ) -> [FrameJoiner.Action] {
+            let share = FrameJoiner.Share(
+                key: FrameKey(sensor: sensor, session: header.session, frame: header.frame), model: header.model,
+                branch: branch, captureTime: header.captureTime, label: header.label, computeTime: header.computeTime)
+            return joiner.receive(share, served: served, now: now) {
+                model.join.share(of: branch, values, into: $0)
+            }
+        }
     }
 
     /// Why a message is not joined: the name of its counter and a sentence.

@@ -1,4 +1,5 @@
 import Foundation
+import LCPLocal
 import MQTT
 import Platform
 import Testing
@@ -13,7 +14,7 @@ import Testing
     }
 
     /// A socket that takes connections and never says a word; one that is full takes none, so that whoever connects waits.
-    func silentListener(isFull: Bool) throws -> (descriptors: [Int32], port: Int) {
+    static func silentListener(isFull: Bool) throws -> (descriptors: [Int32], port: Int) {
         let descriptors = (0..<2).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -34,7 +35,7 @@ import Testing
     }
 
     @Test func whatIsNoBrokerIsGivenUp() async throws {
-        let (descriptors, port) = try silentListener(isFull: false)
+        let (descriptors, port) = try Self.silentListener(isFull: false)
         defer { for descriptor in descriptors { close(descriptor) } }
         var configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
         configuration.connectTimeout = .milliseconds(300)

@@ -239,7 +239,7 @@ import Testing
         "A publish that waits for room is refused by a close, though a connection is still being opened",
         .timeLimit(.minutes(1)))
     func waitingForRoomWhileItOpens() async throws {
-        let (descriptors, port) = try silentListener(isFull: true)
+        let (descriptors, port) = try ClientConnectionTests.silentListener(isFull: true)
         defer { for descriptor in descriptors { close(descriptor) } }
         var configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
         configuration.maximumInFlightBytes = 100

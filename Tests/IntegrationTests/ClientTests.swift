@@ -221,8 +221,7 @@ import Testing
         // A task on the event loop's thread runs until it waits before the next job of that thread.
         func onLoop() async { await withCheckedContinuation { next in client.eventLoop.execute { next.resume() } } }
         let first = Task(executorPreference: client.eventLoop) { try await publish() }
-        await onLoop()
-        #expect(client.inFlightBytes > 0)
+        while client.inFlightBytes == 0 { await onLoop() }
         let second = Task(executorPreference: client.eventLoop) { try await publish() }
         await onLoop()
         let closing = Task(executorPreference: client.eventLoop) { await client.close() }

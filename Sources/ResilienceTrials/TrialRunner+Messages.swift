@@ -96,23 +96,24 @@ extension TrialRunner {
         let topics = pipeline.topics
         let fixtures = Fixtures(path: "")
         func damaged(_ seeds: [[UInt8]]) -> [[UInt8]] { seeds.flatMap { [$0] + Seeds.json(from: $0) } }
-        let kinds: [(format: Format, inputs: [[UInt8]], topic: (Int) -> String)] = [
+        // Each with a seed of its own, so that a kind that is added changes nothing in the others.
+        let kinds: [(stream: UInt64, format: Format, inputs: [[UInt8]], topic: (Int) -> String)] = [
             (
-                .message, Seeds.messages(fixtures),
+                0, .message, Seeds.messages(fixtures),
                 { topics.features(branch: $0 % 6, sensor: "untrusted-\($0 % 500)") }
             ),
             (
-                .message, Seeds.messages(fixtures) + Seeds.images(fixtures),
+                1, .message, Seeds.messages(fixtures) + Seeds.images(fixtures),
                 { topics.input("untrusted-\($0 % 500)") }
             ),
-            (.json, damaged(Seeds.offers), { _ in topics.modelManifest }),
-            (.json, damaged(Seeds.statuses), { topics.status(.worker, "untrusted-\($0 % 500)") }),
-            (.json, damaged(Seeds.flowPlans), { _ in topics.flow }),
-            (.plain, Seeds.jpegs(fixtures), { topics.input("untrusted-\($0 % 500)") }),
-            (.png, Seeds.pngs, { topics.input("untrusted-\($0 % 500)") }),
+            (5, .json, damaged(Seeds.offers), { _ in topics.modelManifest }),
+            (6, .json, damaged(Seeds.statuses), { topics.status(.worker, "untrusted-\($0 % 500)") }),
+            (7, .json, damaged(Seeds.flowPlans), { _ in topics.flow }),
+            (9, .plain, Seeds.jpegs(fixtures), { topics.input("untrusted-\($0 % 500)") }),
+            (10, .png, Seeds.pngs, { topics.input("untrusted-\($0 % 500)") }),
         ]
-        var lanes = kinds.enumerated().map { index, kind in
-            (topic: kind.topic, inputs: kind.inputs, mutator: Mutator(kind.format, seed: seed &+ UInt64(index)))
+        var lanes = kinds.map { kind in
+            (topic: kind.topic, inputs: kind.inputs, mutator: Mutator(kind.format, seed: seed &+ kind.stream))
         }
         for number in 0..<count {
             let lane = number % lanes.count

@@ -12,7 +12,7 @@ struct BlobDownload {
     init(_ file: ModelOffer.File, chunkBytes: Int) {
         self.file = file
         self.chunkBytes = chunkBytes
-        bytes = [UInt8](repeating: 0, count: file.bytes)
+        bytes = []
         missing = (file.bytes + chunkBytes - 1) / chunkBytes
         has = [Bool](repeating: false, count: missing)
     }
@@ -41,6 +41,8 @@ struct BlobDownload {
         let start = chunk * chunkBytes
         guard payload.count == min(chunkBytes, file.bytes - start) else { return .damaged }
         guard !has[chunk] else { return .incomplete }
+        // Not before: a manifest may name any size, and one that nobody has pieces of costs nothing.
+        if bytes.isEmpty { bytes = [UInt8](repeating: 0, count: file.bytes) }
         bytes.withUnsafeMutableBytes {
             $0.baseAddress!.advanced(by: start).copyMemory(from: payload.baseAddress!, byteCount: payload.count)
         }

@@ -17,6 +17,17 @@ import Testing
         }
     }
 
+    @Test("Files whose sizes no integer adds up are refused")
+    func sizesThatOverflow() {
+        let (model, file) = (String(repeating: "0a", count: 16), String(repeating: "9f", count: 32))
+        let files = ["model.json", "branch-0.safetensors", "merge.safetensors"].map {
+            #"{"name":"\#($0)","sha256":"\#(file)","bytes":\#(Int.max)}"#
+        }
+        let json =
+            #"{"format":1,"name":"m","model":"\#(model)","chunk_bytes":4096,"files":[\#(files.joined(separator: ","))]}"#
+        #expect(throws: PipelineError.self) { try ModelOffer(Array(json.utf8)) }
+    }
+
     @Test("An offer is read as it was written")
     func roundTrip() { #expect(Self.refusal { _ in } == nil) }
 

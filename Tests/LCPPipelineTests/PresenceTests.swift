@@ -21,4 +21,29 @@ import Testing
         _ = presence.update(AttendanceTests.worker("w1", serves: [1], state: .lost))
         #expect(!presence.isWhole)
     }
+
+    @Test("Endless names do not fill the memory, and those who are known are still heard")
+    func bounded() {
+        var presence = Presence()
+        for index in 0..<300 { _ = presence.update(AttendanceTests.worker("w\(index)", serves: [0])) }
+        #expect(presence.all(.worker).count == Presence.maximumEntries)
+        let changes = [
+            presence.update(AttendanceTests.worker("w0", serves: [1])),
+            presence.update(AttendanceTests.worker("w0", serves: [1], state: .lost)),
+            presence.update(AttendanceTests.worker("new", serves: [0])),
+        ]
+        // The last one takes the room that the second leaves.
+        #expect(changes == [true, true, true])
+    }
+
+    @Test("The last will of an earlier start is ignored")
+    func staleWill() {
+        var presence = Presence()
+        _ = presence.update(AttendanceTests.worker("w", serves: [0]))
+        var will = AttendanceTests.worker("w", serves: [], state: .lost)
+        will.birth = "earlier"
+        let isChanged = presence.update(will)
+        #expect(!isChanged)
+        #expect(presence.all(.worker).count == 1)
+    }
 }

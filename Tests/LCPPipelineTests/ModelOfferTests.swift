@@ -17,6 +17,9 @@ import Testing
         }
     }
 
+    @Test("An offer may have as many branches as a network")
+    func branchLimit() { #expect(ModelOffer.maximumBranches == BranchedNetwork.maximumBranches) }
+
     @Test("Files whose sizes no integer adds up are refused")
     func sizesThatOverflow() {
         let (model, file) = (String(repeating: "0a", count: 16), String(repeating: "9f", count: 32))

@@ -232,7 +232,7 @@ public actor Aggregator {
             return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
         }
         frames += 1
-        let missing = UInt64.max >> UInt64(64 - model.branchCount) & ~frame.branches
+        let missing = UInt64(allBranches: model.branchCount) & ~frame.branches
         if missing != 0 {
             incomplete += 1
             supervisor?.assumeIsolated { $0.missed(missing, now: .now) }

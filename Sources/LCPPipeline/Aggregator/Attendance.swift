@@ -45,7 +45,7 @@ struct Attendance {
         lastCame = Array(repeating: now, count: branchCount)
     }
 
-    private var all: UInt64 { UInt64.max >> UInt64(64 - branchCount) }
+    private var all: UInt64 { UInt64(allBranches: branchCount) }
 
     /// The branches that a frame waits for, bit by bit: all, but for those that nobody serves and that sent nothing lately.
     func awaited(now: ContinuousClock.Instant) -> UInt64 {

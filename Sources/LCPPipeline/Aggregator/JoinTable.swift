@@ -74,7 +74,7 @@ struct JoinTable {
         self.width = width
         self.deadline = deadline
         self.maximumOpen = maximumOpen
-        allBranches = UInt64.max >> UInt64(64 - branchCount)
+        allBranches = UInt64(allBranches: branchCount)
         answered = AnsweredFrames(capacity: maximumClosed)
         lateShares = ExpectedLateShares(capacity: maximumOpen)
     }

@@ -31,43 +31,48 @@ import Testing
         return text.split(separator: ")").last?.dropFirst().first
     }
 
-    private func waits(_ process: Int32, for wanted: Character) async throws -> Bool {
-        for _ in 0..<500 {
+    /// Whether a process comes to a state. It blocks its thread: other tests may keep a task from running for minutes, and what
+    /// is waited for may be over by then.
+    private func reaches(_ wanted: Character, _ process: Int32) -> Bool {
+        for _ in 0..<5000 {
             if state(process) == wanted { return true }
-            try await Task.sleep(for: .milliseconds(10))
+            usleep(1000)
         }
         return false
     }
 
     @Test func aPausedProcessIsContinued() async throws {
-        let child = try ChildProcess(executable: "/bin/sleep", arguments: ["100"])
+        let child = try ChildProcess(executable: "/bin/sleep", arguments: ["3600"])
         defer { child.stop() }
         let chaos = try ProcessChaos(ProcessFault(.pause, processes: [child.processID], duration: 0.3, rounds: 2))
-        let task = Task {
-            var events: [ProcessChaos.Event] = []
-            try await chaos.run { events.append($0) }
-            return events
+        var events: [ProcessChaos.Event] = []
+        try await chaos.run { event in
+            events.append(event)
+            #expect(reaches(event == .paused(child.processID) ? "T" : "S", child.processID))
         }
-        #expect(try await waits(child.processID, for: "T"))
         let (pause, resume) = (ProcessChaos.Event.paused(child.processID), ProcessChaos.Event.resumed(child.processID))
-        #expect(try await task.value == [pause, resume, pause, resume])
-        #expect(state(child.processID) == "S")
+        #expect(events == [pause, resume, pause, resume])
     }
 
     @Test func aPauseThatIsCancelledIsOver() async throws {
-        let child = try ChildProcess(executable: "/bin/sleep", arguments: ["100"])
+        let child = try ChildProcess(executable: "/bin/sleep", arguments: ["3600"])
         defer { child.stop() }
         let chaos = try ProcessChaos(ProcessFault(.pause, processes: [child.processID], duration: 1000))
-        let task = Task { try await chaos.run { _ in } }
-        #expect(try await waits(child.processID, for: "T"))
+        let (paused, continuation) = AsyncStream.makeStream(of: Bool.self)
+        let task = Task {
+            try await chaos.run {
+                if $0 == .paused(child.processID) { continuation.yield(reaches("T", child.processID)) }
+            }
+        }
+        #expect(await paused.first { _ in true } == true)
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(try await waits(child.processID, for: "S"))
+        #expect(reaches("S", child.processID))
     }
 
     @Test func aProcessIsKilledAndOneThatIsGoneIsTold() async throws {
-        let child = try ChildProcess(executable: "/bin/sleep", arguments: ["100"])
-        let other = try ChildProcess(executable: "/bin/sleep", arguments: ["100"])
+        let child = try ChildProcess(executable: "/bin/sleep", arguments: ["3600"])
+        let other = try ChildProcess(executable: "/bin/sleep", arguments: ["3600"])
         let chaos = try ProcessChaos(ProcessFault(.kill, processes: [child.processID, other.processID], after: 0.2))
         other.stop()
         var events: [ProcessChaos.Event] = []

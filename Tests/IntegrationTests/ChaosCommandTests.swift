@@ -45,7 +45,7 @@ import Testing
     /// Also where the command itself is killed, what it stopped goes on.
     @Test(arguments: [SIGINT, SIGTERM, SIGKILL])
     func aPausedProcessIsContinuedInAnyCase(signal: Int32) async throws {
-        let victim = try ChildProcess(executable: "/bin/sleep", arguments: ["100"])
+        let victim = try ChildProcess(executable: "/bin/sleep", arguments: ["3600"])
         defer { victim.stop() }
         func state() -> Character? {
             let text = try? String(contentsOfFile: "/proc/\(victim.processID)/stat", encoding: .utf8)

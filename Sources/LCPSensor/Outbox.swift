@@ -19,11 +19,17 @@ struct Outbox {
     private var bytes = 0
     /// Frames that were given up because newer ones needed the room.
     private(set) var overflows: UInt64 = 0
+    /// Whether everything waits, because the connection is gone or the pipeline is not whole.
+    private(set) var isHeld = false
+    /// When the last hold is over, whoever is missing.
+    private var holdEnd: ContinuousClock.Instant?
 
     let maximumFrames: Int
     let maximumBytes: Int
     /// How long an answer may take.
     let patience: Duration
+    /// After a reconnect: where somebody does not come back, the others answer without it.
+    static let longestHold = Duration.seconds(5)
 
     /// What a sensor keeps, as its help states.
     static let defaultMaximumFrames = 1000
@@ -61,17 +67,35 @@ struct Outbox {
         bytes = entries.reduce(0) { $0 + $1.message.count }
     }
 
-    /// The connection was lost: everything without an answer waits again.
-    mutating func sendAgain() {
+    /// There is no connection: everything waits.
+    mutating func hold() { (isHeld, holdEnd) = (true, nil) }
+
+    /// The connection is there again: everything without an answer waits again, until ``release()`` or ``releaseIfOver(_:)``.
+    ///
+    /// - Returns: when the hold is over.
+    mutating func sendAgain(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         for index in entries.indices { entries[index].sent = nil }
+        isHeld = true
+        let end = now + Self.longestHold
+        holdEnd = end
+        return end
+    }
+
+    /// What waits may go.
+    mutating func release() { isHeld = false }
+
+    /// What waits may go where the last hold has lasted long enough; a hold before it ends nothing.
+    mutating func releaseIfOver(_ now: ContinuousClock.Instant) {
+        if let holdEnd, now >= holdEnd { release() }
     }
 
     /// The next frame to send, which counts as sent from now on.
     ///
     /// - Parameter window: the most frames that may be on their way without an answer.
+    /// - Returns: nil where none waits, or all have to.
     mutating func next(window: Int, now: ContinuousClock.Instant) -> [UInt8]? {
         // Nothing younger is sent before what is older.
-        guard let index = entries.firstIndex(where: { $0.sent == nil }),
+        guard !isHeld, let index = entries.firstIndex(where: { $0.sent == nil }),
             entries[..<index].count(where: { !$0.isGivenUp(now, after: patience) }) < window
         else { return nil }
         entries[index].sent = now

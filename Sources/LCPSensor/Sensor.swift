@@ -40,8 +40,6 @@ public actor Sensor {
     private var complaint = ""
     /// The frames without an answer, where answers are promised.
     private var outbox: Outbox?
-    /// Whether frames wait in the outbox for the pipeline.
-    private var isHolding = false
     /// Whether the outbox is ahead of what the source gives.
     private var isCatchingUp = false
     private var presence = Presence()
@@ -157,7 +155,7 @@ public actor Sensor {
         let message = TensorMessage.encode(header, tensor)
         if outbox != nil {
             outbox?.add(number, message)
-            if !session.client.isConnected { isHolding = true }
+            if !session.client.isConnected { outbox?.hold() }
             return pump()
         }
         guard session.client.isConnected else {
@@ -227,32 +225,27 @@ public actor Sensor {
     }
 
     private func reconnected() {
-        guard outbox != nil else { return }
         presence.reconnected(now: .now)
-        outbox?.sendAgain()
-        (isHolding, isCatchingUp) = (true, true)
-        // Where somebody does not come back, the others answer without it.
+        guard let holdEnd = outbox?.sendAgain(now: .now) else { return }
+        isCatchingUp = true
         Task { [weak self] in
-            try? await Task.sleep(for: Self.longestHold)
-            await self?.release()
+            try? await Task.sleep(until: holdEnd)
+            await self?.goOn()
         }
     }
 
+    /// Sends what waits where the pipeline is whole, or was waited for long enough.
     private func goOn() {
-        if isHolding, session.client.isConnected, presence.isWhole { release() }
-    }
-
-    private func release() {
-        guard isHolding, session.client.isConnected else { return }
-        isHolding = false
-        if let waiting = outbox?.waitingCount, waiting > 0 { session.log("sends the \(waiting) frames that waited") }
+        guard let outbox, outbox.isHeld, session.client.isConnected else { return }
+        if presence.isWhole { self.outbox?.release() } else { self.outbox?.releaseIfOver(.now) }
+        guard self.outbox?.isHeld == false else { return }
+        if outbox.waitingCount > 0 { session.log("sends the \(outbox.waitingCount) frames that waited") }
         pump()
     }
 
     /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where branches compute for so
     /// long that frames wait for them, of which only the newest is kept, one at a time.
     private func pump() {
-        guard !isHolding else { return }
         let topic = session.topics.input(session.status.id)
         let keepsNewest = session.policy == .latest && computeTimes.median ?? 0 > Self.longestInline
         let window = !isCatchingUp ? Int.max : keepsNewest ? 1 : min(32, session.queueLimit)
@@ -260,7 +253,6 @@ public actor Sensor {
         if outbox?.waitingCount == 0 { isCatchingUp = false }
     }
 
-    private static let longestHold = Duration.seconds(5)
     /// Milliseconds: workers compute shorter branches as frames come (``BranchWorker/Options/longestInline``).
     private static let longestInline = 2.0
 }

@@ -19,7 +19,8 @@ import Testing
         for number in [0, 2] as [UInt64] { outbox.answered(number, now: Self.start) }
         outbox.add(5, [5])
         #expect(outbox.waitingCount == 1)
-        outbox.sendAgain()
+        _ = outbox.sendAgain(now: Self.start)
+        outbox.release()
         #expect(Self.drain(&outbox) == [1, 3, 4, 5])
         for number in [1, 3, 4, 5] as [UInt64] { outbox.answered(number, now: Self.start) }
         #expect(outbox.count == 0)
@@ -56,5 +57,24 @@ import Testing
         #expect(outbox.count == 2)
         outbox.add(10, [UInt8](repeating: 9, count: 1000))
         #expect(outbox.count == 1, "one frame is always kept")
+    }
+
+    @Test("After a second reconnect frames wait as long as after the first")
+    func aHoldIsNotEndedByTheOneBefore() {
+        var outbox = Outbox(patience: .seconds(2))
+        outbox.hold()
+        outbox.add(0, [0])
+        outbox.releaseIfOver(Self.start)
+        #expect(outbox.isHeld && Self.drain(&outbox) == [], "without a connection there is no end")
+        let first = outbox.sendAgain(now: Self.start)
+        let second = outbox.sendAgain(now: Self.start + .seconds(3))
+        #expect(first == Self.start + Outbox.longestHold && second == first + .seconds(3))
+        outbox.releaseIfOver(first)
+        #expect(Self.drain(&outbox, at: first) == [])
+        outbox.releaseIfOver(second)
+        #expect(Self.drain(&outbox, at: second) == [0])
+        outbox.hold()
+        outbox.releaseIfOver(second)
+        #expect(outbox.isHeld, "the connection was lost anew")
     }
 }

@@ -135,7 +135,7 @@ let package = Package(
             dependencies: [
                 "CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPTraining", "Platform", "Tensors",
             ]),
-        .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images"]),
+        .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images", "Platform"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Tensors"]),
         .testTarget(name: "LCPWireTests", dependencies: ["LCPWire", "Platform", "Tensors"]),
         .testTarget(

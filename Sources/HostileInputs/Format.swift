@@ -32,7 +32,7 @@ public enum Format: Sendable {
         case .message:
             guard bytes.count >= 128 else { return }
             bytes.replaceSubrange(12..<16, with: [0, 0, 0, 0])
-            let checksum = Self.checksum(bytes[..<128])
+            let checksum = Self.checksum(bytes[..<(bytes[4] == 2 && bytes.count >= 160 ? 160 : 128)])
             withUnsafeBytes(of: checksum.littleEndian) { bytes.replaceSubrange(12..<16, with: $0) }
         case .safetensors:
             // The header ends where its braces do.

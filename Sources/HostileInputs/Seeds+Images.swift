@@ -47,7 +47,7 @@ extension Seeds {
         return result
     }()
 
-    private static func png(
+    static func png(
         width: UInt32, height: UInt32, depth: UInt8 = 8, colour: UInt8 = 0, interlace: UInt8 = 0, data: [UInt8]
     ) -> [UInt8] {
         let header = big(width) + big(height) + [depth, colour, 0, 0, interlace]

@@ -35,7 +35,20 @@ package enum Seeds {
             if place != 12 { Format.message.repair(&bytes) }
             result.append(bytes)
         }
-        return result
+        return result + pictureMessages(fixtures)
+    }
+
+    /// Messages with pictures inside: one that is right, and many whose picture is damaged, too large or another thing.
+    private static func pictureMessages(_ fixtures: Fixtures) -> [[UInt8]] {
+        let right = png(width: 28, height: 28, data: compressed([UInt8](repeating: 0, count: 28 * 29)))
+        return ([right] + images(fixtures)).filter { !$0.isEmpty && $0.count <= 4096 }.flatMap { picture in
+            [TensorMessageHeader.Encoding.png, .jpeg].map { encoding in
+                let header = TensorMessageHeader(
+                    kind: .input, dtype: .uint8, shape: [28, 28, 1], session: 1, frame: 2,
+                    version2: .init(encoding: encoding))
+                return TensorMessage.encode(header, data: picture)
+            }
+        }
     }
 
     private static func message(_ dtype: DType, _ shape: Shape, fill: Float = 0) -> [UInt8]? {

@@ -32,10 +32,27 @@ public struct ImageLimits: Sendable, Hashable {
     }
 }
 
+/// How large a decoded image has to be.
+public enum WantedImageSize: Sendable, Hashable {
+    /// As large as the file says.
+    case any
+    /// At least so many pixels high and wide, because it is made smaller afterwards; a larger JPEG is decoded at a fraction of its
+    /// size.
+    case atLeast(height: Int, width: Int)
+    /// A file that says anything else is refused before it is decoded.
+    case exactly(height: Int, width: Int)
+}
+
 /// Why an image was not read: one sentence.
 public struct ImageError: Error, Hashable, CustomStringConvertible {
     public let description: String
-    init(_ description: String) { self.description = description }
+    /// Whether the image has not the size that was asked for.
+    public let isOtherSize: Bool
+
+    init(_ description: String, isOtherSize: Bool = false) {
+        self.description = description
+        self.isOtherSize = isOtherSize
+    }
 }
 
 /// Pixels, row by row, channels innermost (HWC).
@@ -59,11 +76,10 @@ public struct Image: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - channels: 1 for grey by Rec. 601, 3 for colour.
-    ///   - atLeast: a height and width that the result is needed for; a larger JPEG is decoded at a fraction of its size that
-    ///     is no smaller than this.
+    ///   - size: what the result is needed for.
     /// - Throws: ``ImageError`` for anything but a whole image within the limits.
     public init(
-        decoding bytes: UnsafeRawBufferPointer, channels: Int, atLeast size: (height: Int, width: Int)? = nil,
+        decoding bytes: UnsafeRawBufferPointer, channels: Int, size: WantedImageSize = .any,
         limits: ImageLimits = ImageLimits()
     ) throws(ImageError) {
         precondition(channels == 1 || channels == 3, "an image has 1 or 3 channels")
@@ -72,12 +88,14 @@ public struct Image: Sendable, Hashable {
         }
         switch ImageFormat(signatureOf: bytes) {
         case .jpeg: self = try Self.jpeg(bytes, channels, size, limits)
-        case .png: self = try Self.png(bytes, channels, limits)
+        case .png: self = try Self.png(bytes, channels, size, limits)
         case nil: throw ImageError("the bytes are neither a JPEG nor a PNG")
         }
     }
 
-    private static func check(width: Int, height: Int, _ limits: ImageLimits) throws(ImageError) {
+    private static func check(
+        width: Int, height: Int, _ size: WantedImageSize, _ limits: ImageLimits
+    ) throws(ImageError) {
         guard width > 0, height > 0 else {
             throw ImageError("the image is damaged or cut short: it says that it has \(width) × \(height) pixels")
         }
@@ -85,10 +103,17 @@ public struct Image: Sendable, Hashable {
             throw ImageError(
                 "the image has \(width) × \(height) pixels, more than the \(limits.maximumPixels) that are read")
         }
+        if case .exactly(let wantedHeight, let wantedWidth) = size {
+            guard (height, width) == (wantedHeight, wantedWidth) else {
+                throw ImageError(
+                    "the image has \(width) × \(height) pixels where \(wantedWidth) × \(wantedHeight) are said",
+                    isOtherSize: true)
+            }
+        }
     }
 
     private static func jpeg(
-        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ size: (height: Int, width: Int)?, _ limits: ImageLimits
+        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ size: WantedImageSize, _ limits: ImageLimits
     ) throws(ImageError) -> Image {
         guard let decoder = tjInitDecompress() else { throw ImageError("the JPEG decoder cannot be started") }
         defer { tjDestroy(decoder) }
@@ -101,7 +126,7 @@ public struct Image: Sendable, Hashable {
         guard colorspace != Int32(TJCS_CMYK.rawValue), colorspace != Int32(TJCS_YCCK.rawValue) else {
             throw ImageError("the JPEG has the colours of a printer (CMYK): convert it to RGB")
         }
-        try check(width: Int(width), height: Int(height), limits)
+        try check(width: Int(width), height: Int(height), size, limits)
         // Every scan of a progressive image passes over all of it, though it may have but a few bytes.
         let scans = scanCount(bytes)
         guard scans <= maximumPasses * limits.maximumPixels / (Int(width) * Int(height)) else {
@@ -109,10 +134,10 @@ public struct Image: Sendable, Hashable {
         }
 
         // The inverse DCT yields any multiple of an eighth; less than what is needed would blur.
-        if let size {
+        if case .atLeast(let neededHeight, let neededWidth) = size {
             var eighths: Int32 = 8
-            while eighths > 1, Int((width * (eighths - 1) + 7) / 8) >= size.width,
-                Int((height * (eighths - 1) + 7) / 8) >= size.height
+            while eighths > 1, Int((width * (eighths - 1) + 7) / 8) >= neededWidth,
+                Int((height * (eighths - 1) + 7) / 8) >= neededHeight
             {
                 eighths -= 1
             }
@@ -144,7 +169,7 @@ public struct Image: Sendable, Hashable {
     }
 
     private static func png(
-        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ limits: ImageLimits
+        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ size: WantedImageSize, _ limits: ImageLimits
     ) throws(ImageError) -> Image {
         var image = png_image()
         image.version = UInt32(PNG_IMAGE_VERSION)
@@ -157,7 +182,7 @@ public struct Image: Sendable, Hashable {
             throw failure(image)
         }
         let (width, height) = (Int(image.width), Int(image.height))
-        try check(width: width, height: height, limits)
+        try check(width: width, height: height, size, limits)
         guard pngRowBytes(bytes, width) <= maximumExpansion * bytes.count / height else {
             throw ImageError("the PNG is damaged: \(bytes.count) bytes cannot hold \(width) × \(height) pixels")
         }

@@ -32,8 +32,10 @@ public struct ImageFolder: Sendable {
         do { bytes = try FileIO.read(file, limit: limits.maximumBytes) } catch { throw DatasetError("\(error)") }
         do {
             return try bytes.withUnsafeBytes {
-                try Image(decoding: $0, channels: channels, atLeast: (height, width), limits: limits)
-                    .resized(height: height, width: width).pixels
+                try Image(
+                    decoding: $0, channels: channels, size: .atLeast(height: height, width: width), limits: limits
+                )
+                .resized(height: height, width: width).pixels
             }
         } catch {
             throw DatasetError("cannot read \(file): \(error)")

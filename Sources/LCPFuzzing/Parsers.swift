@@ -73,9 +73,9 @@ extension Parser {
 
     private static func tensorMessage(_ bytes: [UInt8]) throws -> Outcome {
         let header = try bytes.withUnsafeBytes { try TensorMessage.decode($0) }
-        let tensor = try Tensor(
-            dtype: header.dtype, shape: header.shape, bytes: Array(bytes[TensorMessageHeader.size...]))
-        guard TensorMessage.encode(header, tensor, checksum: bytes[10] & 1 != 0) == bytes else {
+        let data = bytes[header.size...]
+        if header.encoding == .raw { _ = try Tensor(dtype: header.dtype, shape: header.shape, bytes: Array(data)) }
+        guard TensorMessage.encode(header, data: data, checksum: bytes[10] & 1 != 0) == bytes else {
             throw Violation("a tensor message was accepted that is written otherwise")
         }
         return .accepted
@@ -123,9 +123,9 @@ extension Parser {
 
     private static func image(_ bytes: [UInt8]) throws -> Outcome {
         let limits = ImageLimits(maximumPixels: 1 << 14, maximumBytes: 1 << 20)
-        for (channels, size) in [(1, (28, 28)), (3, nil)] as [(Int, (Int, Int)?)] {
+        for (channels, size) in [(1, .atLeast(height: 28, width: 28)), (3, .any)] as [(Int, WantedImageSize)] {
             let image = try bytes.withUnsafeBytes {
-                try Image(decoding: $0, channels: channels, atLeast: size, limits: limits)
+                try Image(decoding: $0, channels: channels, size: size, limits: limits)
             }
             guard image.height * image.width <= limits.maximumPixels, image.channels == channels else {
                 throw Violation("an image of \(image.height) × \(image.width) × \(image.channels) came out")

@@ -41,7 +41,7 @@ public struct DemoTracker: Sendable {
         frames += 1
         // A frame that never gets an answer must not stay for ever.
         if open.count >= 1024 { open.removeAll() }
-        open[header.frame] = (header.captureTime, Array(payload[TensorMessageHeader.size...]))
+        open[header.frame] = (header.captureTime, Array(payload[header.size...]))
     }
 
     /// Takes a prediction.

@@ -48,11 +48,12 @@ final class FrameLoad: Sendable {
         guard let shape = Shape([input.height, input.width, input.channels]) else {
             throw PipelineError(.invalidConfiguration, "\(input) is no shape of a tensor")
         }
-        let count = input.elementCount + (test.isBare ? 0 : TensorMessageHeader.size)
+        let header = TensorMessageHeader(
+            kind: .input, dtype: .uint8, shape: shape, session: .random(in: 1...UInt64.max), frame: 0)
+        let count = input.elementCount + (test.isBare ? 0 : header.size)
         var state = State(
             message: (0..<count).map { UInt8(truncatingIfNeeded: $0 * 31) },
-            header: TensorMessageHeader(
-                kind: .input, dtype: .uint8, shape: shape, session: .random(in: 1...UInt64.max), frame: 0),
+            header: header,
             sentAt: Array(repeating: .now, count: test.window))
         state.latencies.reserveCapacity(frames)
         self.state = Mutex(state)

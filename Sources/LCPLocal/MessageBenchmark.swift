@@ -96,7 +96,7 @@ public final class MessageBenchmark: Sendable {
         let folder = "/tmp/lcp-bench-\(getpid())"
         defer { BenchmarkRoles.removeBundle(folder) }
         let bundle = try BenchmarkRoles.makeBundle(test, at: folder)
-        let answerBytes = TensorMessage.size(dataSize: try bundle.network.outputCount(of: 0) * 4)
+        let answerBytes = TensorMessageHeader.minimumSize + (try bundle.network.outputCount(of: 0)) * 4
 
         var children: [ChildProcess] = []
         defer { for child in children.reversed() { child.stop() } }

@@ -44,6 +44,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var pinned: Bool?
     /// Whether it answers an empty message on `…/probe/ID` with its counters: a sign of life.
     public var answersProbes: Bool?
+    /// The newest version of the tensor message that it reads; nil for 1.
+    public var tensorMessages: Int?
     /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
     public var models: [String]?
     /// While the model changes to one with another number of branches.
@@ -70,6 +72,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case processID = "pid"
         case computeTime = "compute_ms"
         case answersProbes = "answers_probes"
+        case tensorMessages = "tensor_messages"
     }
 
     public init(state: State, role: Role, id: String, birth: String) {
@@ -89,6 +92,9 @@ public struct RoleStatus: Sendable, Hashable, Codable {
 
     /// The branches whose inputs a worker receives; one that says no more than its branch serves that.
     package var servedBranches: [Int] { serves ?? branch.map { [$0] } ?? [] }
+
+    /// Whether it reads tensor messages of a version.
+    package func readsTensorMessages(of version: Int) -> Bool { tensorMessages ?? 1 >= version }
 
     /// Whether it computes or joins a model, given by its hash in hexadecimal.
     package func runs(_ model: String) -> Bool { models?.contains(model) == true }

@@ -12,7 +12,9 @@ import Testing
     }
 
     static func decode(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws -> Image {
-        try bytes.withUnsafeBytes { try Image(decoding: $0, channels: 1, atLeast: (28, 28), limits: limits) }
+        try bytes.withUnsafeBytes {
+            try Image(decoding: $0, channels: 1, size: .atLeast(height: 28, width: 28), limits: limits)
+        }
     }
 
     @Test(arguments: [

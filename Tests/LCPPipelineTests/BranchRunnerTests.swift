@@ -17,7 +17,9 @@ import Testing
             PipelineConfiguration(
                 mqtt: MQTTConfiguration(address: try MQTTAddress("mqtt://localhost:1")), pipeline: "p"),
             status: RoleSession.status(.worker, id: "w"))
-        runner = try BranchRunner(session, bundle: bundle, branch: 1, options: .init(), gate: FlowGate())
+        runner = try BranchRunner(
+            session, bundle: bundle, branch: 1, options: .init(),
+            shared: WorkerResources(features: FeatureFormat(.fp32)))
     }
 
     func handle(_ bytes: [UInt8], isRetained: Bool = false) async -> [String: UInt64] {

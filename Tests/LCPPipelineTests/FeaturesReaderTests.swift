@@ -46,6 +46,11 @@ enum TestModel {
         var values: [Float] = [1, 2, 3]
         var isRetained = false
         var size: Int?
+        var version2: TensorMessageHeader.Extension?
+        /// In place of the values.
+        var data: [UInt8]?
+        /// What is read of it.
+        var expected: [Float]?
     }
 
     /// The name of the counter of what is refused; nil for what is read.
@@ -54,13 +59,13 @@ enum TestModel {
             let model = try JoinedModel(bundle)
             var message = Message()
             change(&message)
-            let data = message.dtype == .fp32 ? message.values.withUnsafeBytes { Array($0) } : [1, 2, 3]
-            let tensor = try Tensor(dtype: message.dtype, shape: message.shape, bytes: data)
+            let data =
+                message.data ?? (message.dtype == .fp32 ? message.values.withUnsafeBytes { Array($0) } : [1, 2, 3])
             var bytes = TensorMessage.encode(
                 .init(
                     kind: message.kind, dtype: message.dtype, shape: message.shape, session: 1, frame: 2,
-                    branch: message.branch, branchCount: message.branchCount, model: message.model ?? bundle.hash),
-                tensor)
+                    branch: message.branch, branchCount: message.branchCount, model: message.model ?? bundle.hash,
+                    version2: message.version2), data: data)
             if let size = message.size { bytes = Array(bytes.prefix(size)) }
             var reader = FeaturesReader(topics: try Topics(pipeline: "kitchen"))
             return bytes.withUnsafeBytes { bytes in
@@ -68,7 +73,8 @@ enum TestModel {
                     let features = try reader.read(
                         message.topic, bytes, isRetained: message.isRetained, models: [model])
                     let isRight = features.sensor == "cam" && features.branch == 1 && features.header.frame == 2
-                    #expect(isRight && Array(features.values) == data)
+                    let expected = message.expected ?? message.values
+                    #expect(isRight && Array(features.values) == expected.withUnsafeBytes { Array($0) })
                     return nil
                 } catch {
                     #expect(error.description.contains(message.topic))
@@ -108,6 +114,45 @@ enum TestModel {
                 $0.branchCount = 3
                 $0.topic = "lcp/kitchen/features/2/cam"
             } == "bad_branch")
+    }
+
+    @Test("Features of FP16 and INT8 are read as the numbers that they stand for")
+    func smallFeatures() throws {
+        #expect(
+            try Self.reason {
+                $0.dtype = .fp16
+                $0.version2 = .init()
+                $0.data = [0x00, 0x3E, 0x00, 0xB4, 0xFF, 0x7B]
+                $0.expected = [1.5, -0.25, 65_504]
+            } == nil)
+        #expect(
+            try Self.reason {
+                $0.dtype = .int8
+                $0.version2 = .init(scale: 0.5)
+                $0.data = [1, 0x81, 127]
+                $0.expected = [0.5, -63.5, 63.5]
+            } == nil)
+    }
+
+    @Test("Features of FP16 that are infinite are not joined, and small ones come in version 2 alone")
+    func badSmallFeatures() throws {
+        #expect(
+            try Self.reason {
+                $0.dtype = .fp16
+                $0.version2 = .init()
+                $0.data = [0, 0, 0x00, 0x7C, 0, 0]
+            } == "not_finite")
+        #expect(
+            try Self.reason {
+                $0.dtype = .fp16
+                $0.data = [0, 0, 0, 0, 0, 0]
+            } == "wrong_shape")
+        #expect(
+            try Self.reason {
+                $0.dtype = .int8
+                $0.version2 = .init(scale: 3e38)
+                $0.data = [0, 2, 0]
+            } == "not_finite")
     }
 
     @Test("Another kind, type or number of values is refused")

@@ -32,13 +32,21 @@ private func decode(_ bytes: [UInt8]) throws(TensorMessageError) -> TensorMessag
         var model: String
         var label: Int32
         var checksum: Bool
+        var version: UInt8
+        var encoding: String
+        var scale: Float
+        var wanted_branches: String
+        var receive_time: String
+        var send_time: String
+        var decode_us: UInt32
+        var encode_us: UInt32
         var data_hex: String
     }
 
     @Test func goldenFilesAreReadAndWrittenByteByByte() throws {
         let json = try Data(contentsOf: fixtures.appendingPathComponent("expected.json"))
         let all = try JSONDecoder().decode([String: Expected].self, from: json)
-        #expect(all.count >= 6)
+        #expect(all.count >= 9)
         for (name, expected) in all {
             let file = name.hasSuffix(".lcpt") ? name : name + ".lcpt"
             let bytes = Array(try Data(contentsOf: fixtures.appendingPathComponent(file)))
@@ -58,10 +66,16 @@ private func decode(_ bytes: [UInt8]) throws(TensorMessageError) -> TensorMessag
             #expect((header.queueTime, header.computeTime) == (expected.queue_us, expected.compute_us))
             #expect(header.model.description == expected.model)
             #expect(header.label == expected.label)
-            let data = Array(bytes[TensorMessageHeader.size...])
+            #expect(header.version == expected.version)
+            let version2 = header.version2 ?? .init()
+            #expect("\(version2.encoding)" == expected.encoding && version2.scale == expected.scale)
+            #expect(String(version2.wantedBranches) == expected.wanted_branches)
+            #expect(String(version2.receiveTime) == expected.receive_time)
+            #expect(String(version2.sendTime) == expected.send_time)
+            #expect((version2.decodeTime, version2.encodeTime) == (expected.decode_us, expected.encode_us))
+            let data = Array(bytes[header.size...])
             #expect(data.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() == expected.data_hex)
-            let tensor = try Tensor(dtype: header.dtype, shape: header.shape, bytes: data)
-            #expect(TensorMessage.encode(header, tensor, checksum: expected.checksum) == bytes, "\(name)")
+            #expect(TensorMessage.encode(header, data: data, checksum: expected.checksum) == bytes, "\(name)")
         }
     }
 
@@ -74,30 +88,45 @@ private func decode(_ bytes: [UInt8]) throws(TensorMessageError) -> TensorMessag
         }
     }
 
-    static func random(_ random: inout SeededGenerator) throws -> (TensorMessageHeader, Tensor) {
-        let dtype = DType.allCases[random.index(DType.allCases.count)]
-        let dimensions = (0..<random.index(9)).map { _ in 1 + random.index(4) }
-        let shape = try #require(Shape(dimensions))
-        let bytes = (0..<(try #require(shape.elementCount)) * dtype.size).map { _ in UInt8(random.index(256)) }
+    /// A header, and data that fits it.
+    static func random(_ random: inout SeededGenerator) throws -> (TensorMessageHeader, [UInt8]) {
+        var dtype = DType.allCases[random.index(DType.allCases.count)]
+        var dimensions = (0..<random.index(9)).map { _ in 1 + random.index(4) }
         let kind = TensorMessageHeader.Kind.allCases[random.index(3)]
+        var version2: TensorMessageHeader.Extension?
+        if random.index(2) == 0 {
+            let isPicture = kind == .input && random.index(2) == 0
+            if isPicture {
+                (dtype, dimensions) = (.uint8, [1 + random.index(4), 1 + random.index(4), 1 + 2 * random.index(2)])
+            }
+            version2 = .init(
+                encoding: isPicture ? [.png, .jpeg][random.index(2)] : .raw,
+                scale: kind != .input && dtype == .int8 ? random.uniform(0.1, 9) : 0, wantedBranches: random.next(),
+                receiveTime: Int64(bitPattern: random.next()), sendTime: Int64(bitPattern: random.next()),
+                decodeTime: UInt32(truncatingIfNeeded: random.next()),
+                encodeTime: UInt32(truncatingIfNeeded: random.next()))
+        }
         let count = kind == .input ? 0 : UInt16(1 + random.index(64))
         let header = TensorMessageHeader(
-            kind: kind, dtype: dtype, shape: shape, session: random.next(), frame: random.next(),
-            captureTime: Int64(bitPattern: random.next()), branch: count == 0 ? 0 : UInt16(random.index(Int(count))),
-            branchCount: count, queueTime: UInt32(truncatingIfNeeded: random.next()),
+            kind: kind, dtype: dtype, shape: try #require(Shape(dimensions)), session: random.next(),
+            frame: random.next(), captureTime: Int64(bitPattern: random.next()),
+            branch: count == 0 ? 0 : UInt16(random.index(Int(count))), branchCount: count,
+            queueTime: UInt32(truncatingIfNeeded: random.next()),
             computeTime: UInt32(truncatingIfNeeded: random.next()),
             model: try #require(ModelHash((0..<16).map { _ in UInt8(random.index(256)) })),
-            label: Int32(truncatingIfNeeded: random.next()))
-        return (header, try Tensor(dtype: dtype, shape: shape, bytes: bytes))
+            label: Int32(truncatingIfNeeded: random.next()), version2: version2)
+        let size = header.encoding == .raw ? try #require(header.rawDataSize) : 1 + random.index(40)
+        return (header, (0..<size).map { _ in UInt8(random.index(256)) })
     }
 
     @Test func whatIsWrittenIsRead() throws {
         var random = SeededGenerator(seed: 1)
         for round in 0..<1000 {
-            let (header, tensor) = try Self.random(&random)
-            let bytes = TensorMessage.encode(header, tensor, checksum: round % 2 == 0)
+            let (header, data) = try Self.random(&random)
+            let bytes = TensorMessage.encode(header, data: data, checksum: round % 2 == 0)
             #expect(try decode(bytes) == header)
-            #expect(Array(bytes[128...]) == tensor.bytes)
+            #expect(Array(bytes[(header.version2 == nil ? 128 : 160)...]) == data)
+            #expect(bytes.withUnsafeBytes { TensorMessage.isPicture($0) } == (header.encoding != .raw))
         }
     }
 
@@ -105,20 +134,51 @@ private func decode(_ bytes: [UInt8]) throws(TensorMessageError) -> TensorMessag
     @Test func mutatedMessagesNeverSurpriseTheReader() throws {
         var random = SeededGenerator(seed: 2)
         for _ in 0..<4000 {
-            let (header, tensor) = try Self.random(&random)
-            var bytes = TensorMessage.encode(header, tensor, checksum: random.index(2) == 0)
-            let place = random.index(128)
+            let (header, data) = try Self.random(&random)
+            var bytes = TensorMessage.encode(header, data: data, checksum: random.index(2) == 0)
+            let place = random.index(header.size)
             bytes[place] ^= UInt8(1 + random.index(255))
             #expect(throws: TensorMessageError.self) { try decode(bytes) }
-            for _ in 0..<random.index(4) { bytes[random.index(128)] = UInt8(random.index(256)) }
+            for _ in 0..<random.index(4) { bytes[random.index(header.size)] = UInt8(random.index(256)) }
             if random.index(3) == 0 { bytes.removeLast(random.index(bytes.count)) }
             if random.index(3) == 0 { bytes += (0..<random.index(9)).map { _ in UInt8(random.index(256)) } }
             Self.repairChecksum(&bytes)
             if let read = try? decode(bytes) {
-                #expect(read.shape.elementCount.map { $0 * read.dtype.size } == bytes.count - 128)
+                if read.encoding == .raw { #expect(read.rawDataSize == bytes.count - read.size) }
+                #expect(read.encoding == .raw || read.kind == .input && read.dtype == .uint8)
                 #expect(read.kind == .input || read.branch < read.branchCount)
             }
         }
+    }
+
+    @Test("A number of a scaled message is the scale times the integer, so a scale is more than 0 and finite")
+    func scalesAreChecked() throws {
+        for scale in [0, -1, .nan, .infinity] as [Float] {
+            let header = TensorMessageHeader(
+                kind: .features, dtype: .int8, shape: [3], session: 1, frame: 1, branchCount: 1,
+                version2: .init(scale: scale))
+            let message = TensorMessage.encode(header, data: [1, 2, 3])
+            #expect(throws: TensorMessageError.badScale) { try decode(message) }
+        }
+        let header = TensorMessageHeader(
+            kind: .features, dtype: .fp16, shape: [1], session: 1, frame: 1, branchCount: 1, version2: .init(scale: 1))
+        let message = TensorMessage.encode(header, data: [1, 2])
+        #expect(throws: TensorMessageError.badScale) { try decode(message) }
+    }
+
+    @Test(
+        "Features are no pictures, and pictures have one channel or three",
+        arguments: [
+            (TensorMessageHeader.Kind.features, DType.uint8, [2, 3, 3]), (.input, .fp32, [2, 3, 3]),
+            (.input, .uint8, [2, 3, 2]), (.input, .uint8, [2]), (.input, .uint8, [1, 2, 3, 3]),
+        ])
+    func whatCannotBeAPictureIsRefused(kind: TensorMessageHeader.Kind, dtype: DType, shape: [Int]) throws {
+        let shape = try #require(Shape(shape))
+        let header = TensorMessageHeader(
+            kind: kind, dtype: dtype, shape: shape, session: 1, frame: 1, branchCount: kind == .input ? 0 : 1,
+            version2: .init(encoding: .jpeg))
+        let message = TensorMessage.encode(header, data: [1])
+        #expect(throws: TensorMessageError.badEncoding) { try decode(message) }
     }
 
     @Test func noiseIsNoMessage() {
@@ -144,7 +204,7 @@ private func decode(_ bytes: [UInt8]) throws(TensorMessageError) -> TensorMessag
         guard bytes.count >= 128 else { return }
         for index in 12..<16 { bytes[index] = 0 }
         var crc: UInt32 = .max
-        for byte in bytes[..<128] {
+        for byte in bytes[..<(bytes[4] == 2 && bytes.count >= 160 ? 160 : 128)] {
             crc ^= UInt32(byte)
             for _ in 0..<8 { crc = crc >> 1 ^ (crc & 1 == 1 ? 0xEDB8_8320 : 0) }
         }

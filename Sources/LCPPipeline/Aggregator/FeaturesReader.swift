@@ -9,7 +9,7 @@ struct FeaturesReader {
         var sensor: String
         var branch: Int
         var model: JoinedModel
-        /// FP32 numbers of the payload, all finite, at any address.
+        /// FP32 numbers, all finite, at any address; valid until the next message is read, and as long as its payload.
         var values: UnsafeRawBufferPointer
 
         /// Hands the branch's share to the join. Here, because Swift 6.2 takes no closure in an actor that has a pointer in it.
@@ -40,6 +40,23 @@ struct FeaturesReader {
         var sensor: String
     }
 
+    /// Where the numbers of the last message stand that was not FP32.
+    private final class Scratch {
+        private(set) var numbers = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+
+        func room(for count: Int) -> UnsafeMutableBufferPointer<Float> {
+            if numbers.count < count {
+                numbers.deallocate()
+                numbers = .allocate(capacity: count)
+                numbers.initialize(repeating: 0)
+            }
+            return UnsafeMutableBufferPointer(rebasing: numbers[..<count])
+        }
+
+        deinit { numbers.deallocate() }
+    }
+
+    private let scratch = Scratch()
     private let topics: Topics
     private var sources: [String: Source] = [:]
     /// The most topics that are remembered.
@@ -77,17 +94,30 @@ struct FeaturesReader {
             throw Refusal("bad_branch", "\(topic): it names branch \(header.branch) of \(header.branchCount)")
         }
         let output = model.outputs[source.branch]
-        guard header.kind == output.kind, header.dtype == .fp32, header.shape.elementCount == output.count else {
+        guard header.kind == output.kind, let encoding = FeatureEncoding(header.dtype),
+            encoding == .fp32 || header.version2 != nil, header.shape.elementCount == output.count
+        else {
             throw Refusal(
                 "wrong_shape",
                 "\(topic): \(header.dtype.name) \(header.shape) where \(output.count) numbers are expected")
         }
-        let values = UnsafeRawBufferPointer(rebasing: payload[TensorMessageHeader.size...])
+        let data = UnsafeRawBufferPointer(rebasing: payload[header.size...])
+        let values = numbers(data, encoding, scale: header.version2?.scale ?? 0, count: output.count)
         let isFinite = (0..<output.count).allSatisfy {
             values.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self).isFinite
         }
         guard isFinite else { throw Refusal("not_finite", "\(topic): it holds infinity or not-a-number") }
         return Features(header: header, sensor: source.sensor, branch: source.branch, model: model, values: values)
+    }
+
+    /// The numbers as FP32: the data itself where it is that.
+    private func numbers(
+        _ data: UnsafeRawBufferPointer, _ encoding: FeatureEncoding, scale: Float, count: Int
+    ) -> UnsafeRawBufferPointer {
+        guard encoding != .fp32 else { return data }
+        let room = scratch.room(for: count)
+        encoding.decode(data, scale: scale, into: room)
+        return UnsafeRawBufferPointer(room)
     }
 
     private mutating func source(of topic: String) -> Source? {

@@ -87,6 +87,7 @@ public final class RoleSession: Sendable {
         status.host = hostName
         status.processID = getpid()
         status.version = LCPVersion.current
+        status.tensorMessages = Int(TensorMessageHeader.newestVersion)
         status.cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
         return status
     }

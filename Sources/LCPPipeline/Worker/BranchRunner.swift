@@ -20,38 +20,68 @@ actor BranchRunner {
         let engine: BranchEngine
         let decoder: InputDecoder
         let model: ModelHash
-        let header: TensorMessageHeader
-        /// The message that goes out, written anew for every frame.
-        var message: [UInt8]
+        private let header: TensorMessageHeader
+        /// The messages that go out, by their encoding, written anew for every frame.
+        private var messages: [FeatureEncoding: [UInt8]] = [:]
 
-        init(_ bundle: ModelBundle, branch: Int) throws {
+        init(_ bundle: ModelBundle, branch: Int, pictures: PictureCache) throws {
             engine = try BranchEngine(bundle: bundle, branch: branch)
             guard let shape = Shape([engine.outputCount]) else {
                 throw PipelineError(.modelMismatch, "the branch's output is too large to send")
             }
-            decoder = InputDecoder(shape: bundle.network.input)
+            decoder = InputDecoder(shape: bundle.network.input, pictures: pictures)
             model = bundle.hash
             header = TensorMessageHeader(
                 kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape,
                 session: 0, frame: 0, branch: UInt16(branch), branchCount: UInt16(bundle.network.branches.count),
                 model: bundle.hash)
-            message = [UInt8](repeating: 0, count: TensorMessage.size(dataSize: engine.outputCount * 4))
         }
 
-        /// Writes the message with the output of the last run.
-        func write(_ identity: FrameIdentity, queue: Duration, compute: Duration) {
+        /// Writes the message with the output of the last run, and hands it over.
+        ///
+        /// - Returns: what `body` does; nil where the output has numbers that are infinite or none, and cannot be written.
+        func withMessage<Result>(
+            _ frame: Frame, _ encoding: FeatureEncoding, _ body: (UnsafeRawBufferPointer) -> Result
+        ) -> Result? {
             var header = header
-            header.session = identity.session
-            header.frame = identity.frame
-            header.captureTime = identity.captureTime
-            header.label = identity.label
-            header.queueTime = queue.headerMicroseconds
-            header.computeTime = compute.headerMicroseconds
-            message.withUnsafeMutableBytes { buffer in
-                UnsafeMutableRawBufferPointer(rebasing: buffer[TensorMessageHeader.size...])
-                    .copyMemory(from: UnsafeRawBufferPointer(engine.output))
+            header.session = frame.identity.session
+            header.frame = frame.identity.frame
+            header.captureTime = frame.identity.captureTime
+            header.label = frame.identity.label
+            header.queueTime = frame.queue.headerMicroseconds
+            header.computeTime = frame.compute.headerMicroseconds
+            header.dtype = encoding.dtype
+            if encoding != .fp32 { header.version2 = frame.times() }
+            let size = header.size + engine.outputCount * encoding.dtype.size
+            return messages[encoding, default: [UInt8](repeating: 0, count: size)].withUnsafeMutableBytes { buffer in
+                let data = UnsafeMutableRawBufferPointer(rebasing: buffer[header.size...])
+                if encoding == .fp32 {
+                    data.copyMemory(from: UnsafeRawBufferPointer(engine.output))
+                } else {
+                    let begin = ContinuousClock.now
+                    guard let scale = encoding.encode(engine.output, into: data) else { return nil }
+                    header.version2?.scale = scale
+                    header.version2?.encodeTime = (.now - begin).headerMicroseconds
+                    header.version2?.sendTime = wallClockNanoseconds()
+                }
                 TensorMessage.encodeHeader(header, into: buffer)
+                return body(UnsafeRawBufferPointer(buffer))
             }
+        }
+    }
+
+    /// What an answer says of its frame.
+    private struct Frame {
+        var identity: FrameIdentity
+        var received: ContinuousClock.Instant
+        var queue: Duration
+        var decode: Duration
+        var compute: Duration
+
+        /// What only version 2 of the message has room for.
+        func times() -> TensorMessageHeader.Extension {
+            let age = Int64(clamping: Int((ContinuousClock.now - received).milliseconds * 1e6))
+            return .init(receiveTime: wallClockNanoseconds() - age, decodeTime: decode.headerMicroseconds)
         }
     }
 
@@ -95,7 +125,7 @@ actor BranchRunner {
     private var drops = Drops()
     /// Answers what comes.
     private var work: Task<Void, any Error>?
-    private nonisolated let gate: FlowGate
+    private nonisolated let shared: WorkerResources
     /// Inputs that the pipeline's plan leaves out.
     private nonisolated let shed = Atomic<UInt64>(0)
 
@@ -104,12 +134,13 @@ actor BranchRunner {
 
     /// Prepares the branch.
     ///
-    /// - Parameter gate: asked about every input.
+    /// - Parameter shared: what all branches of the worker use.
     /// - Throws: ``PipelineError``, ``ModelBundleError``, ``InferenceError`` or ``MQTTError``.
     init(
-        _ session: RoleSession, bundle: ModelBundle, branch: Int, options: BranchWorker.Options, gate: FlowGate
+        _ session: RoleSession, bundle: ModelBundle, branch: Int, options: BranchWorker.Options,
+        shared: WorkerResources
     ) throws {
-        let version = try Version(bundle, branch: branch)
+        let version = try Version(bundle, branch: branch, pictures: shared.pictures)
         let measured = try version.engine.measure()
         let isLong = options.serviceTime > .zero || options.computes && measured > options.longestInline
         let executor = isLong ? try EventLoop(name: "branch") : session.client.eventLoop
@@ -122,34 +153,38 @@ actor BranchRunner {
         self.branch = branch
         branchCount = bundle.network.branches.count
         self.session = session
-        self.gate = gate
+        self.shared = shared
     }
 
     /// Asks for the branch's inputs, and returns when they come.
     func start() async throws {
         let filter = session.topics.sharedInputs(branch: branch, of: branchCount)
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
-        let inputs =
+        // What runs on the connection's thread is answered as it comes, but for pictures: decoding one takes longer than the
+        // branch. Those wait, and where they are many nothing more is read, as where the branch itself is slow.
+        let buffer =
             isInline
-            ? try await session.client.subscribe(to: filter, options: options) { [weak self] input in
-                // The handler runs on this actor's executor, so nothing is shared.
-                nonisolated(unsafe) let input = input
-                guard let self, isAdmitted(input) else { return }
-                assumeIsolated {
-                    $0.handle(
-                        input.topic, input.payload, isRetained: input.retained, received: input.received,
-                        begin: input.received)
-                }
+            ? MQTTBufferPolicy(maximumMessages: 16, maximumBytes: 16 << 20, overflow: .stopReading)
+            : session.inputBuffer
+        let inputs = try await session.client.subscribe(to: filter, options: options, buffer: buffer) {
+            [weak self] input in
+            guard let self, isAdmitted(input) else { return false }
+            guard isInline, !InputDecoder.isPicture(input.payload) else { return true }
+            // This closure runs on this actor's executor, so nothing is shared.
+            nonisolated(unsafe) let input = input
+            assumeIsolated {
+                $0.handle(
+                    input.topic, input.payload, isRetained: input.retained, received: input.received,
+                    begin: input.received)
             }
-            : try await session.client.subscribe(to: filter, options: options, buffer: session.inputBuffer) {
-                [weak self] in self?.isAdmitted($0) ?? false
-            }
+            return false
+        }
         self.inputs = inputs
         work = Task { try await answer(inputs) }
     }
 
     private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
-        if gate.admits(input.topic, input.payload) { return true }
+        if shared.gate.admits(input.topic, input.payload) { return true }
         shed.add(1, ordering: .relaxed)
         return false
     }
@@ -162,6 +197,8 @@ actor BranchRunner {
     private func answer(_ inputs: MQTTSubscription) async throws {
         for try await input in inputs {
             let begin = ContinuousClock.now
+            // Decoded elsewhere, so that the connection is served meanwhile; here it is found in the cache.
+            if isInline { await shared.decode(input.payload, versions.map(\.decoder)) }
             if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
             input.payload.withUnsafeBytes {
                 handle(input.topic, $0, isRetained: input.retained, received: input.received, begin: begin)
@@ -181,7 +218,7 @@ actor BranchRunner {
     /// Takes another version of the model; from now on every frame is answered in that, too.
     func add(_ bundle: ModelBundle) throws {
         guard !models.contains(bundle.hash.description) else { return }
-        versions.append(try Version(bundle, branch: branch))
+        versions.append(try Version(bundle, branch: branch, pictures: shared.pictures))
     }
 
     /// Forgets every version but these.
@@ -210,16 +247,19 @@ actor BranchRunner {
         }
         for (index, version) in versions.enumerated() {
             let begin = index == 0 ? begin : ContinuousClock.now
-            let identity: FrameIdentity
+            let frame: Frame
             do throws(InputError) {
-                let (decoded, data) = try version.decoder.decode(payload)
-                identity = decoded
+                let (identity, data) = try version.decoder.decode(payload)
+                let decoded = ContinuousClock.now
                 if computes { try run(version, data, payload) }
+                frame = Frame(
+                    identity: identity, received: received, queue: begin - received, decode: decoded - begin,
+                    compute: ContinuousClock.now - decoded)
             } catch {
                 drop(error.reason, "\(topic): \(error)")
                 continue
             }
-            answer(version, topic, identity, queue: begin - received, compute: ContinuousClock.now - begin)
+            answer(version, topic, frame)
         }
     }
 
@@ -238,12 +278,9 @@ actor BranchRunner {
         }
     }
 
-    private func answer(
-        _ version: Version, _ inputTopic: String, _ identity: FrameIdentity, queue: Duration, compute: Duration
-    ) {
-        version.write(identity, queue: queue, compute: compute)
+    private func answer(_ version: Version, _ inputTopic: String, _ frame: Frame) {
         let topic = topic(for: inputTopic)
-        let failure = version.message.withUnsafeBytes { [session] message -> MQTTError? in
+        let failure = version.withMessage(frame, shared.features.encoding) { [session] message -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(message, to: topic, qos: session.qos)
                 return nil
@@ -251,12 +288,15 @@ actor BranchRunner {
                 return error
             }
         }
-        if let failure {
-            return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+        switch failure {
+        case nil: drop("not_finite", "\(topic): the branch computed infinity or not-a-number")
+        case .some(let failure?):
+            drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+        case .some(nil):
+            counts.frames += 1
+            counts.computeTimes.add(milliseconds: frame.compute.milliseconds)
+            counts.queueTimes.add(milliseconds: frame.queue.milliseconds)
         }
-        counts.frames += 1
-        counts.computeTimes.add(milliseconds: compute.milliseconds)
-        counts.queueTimes.add(milliseconds: queue.milliseconds)
     }
 
     private func topic(for input: String) -> String {

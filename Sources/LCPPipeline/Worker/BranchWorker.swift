@@ -1,5 +1,5 @@
 public import LCPModels
-import LCPWire
+public import LCPWire
 import MQTT
 import Platform
 
@@ -19,6 +19,8 @@ public actor BranchWorker {
         public var computes = true
         /// A branch that takes longer runs on a thread of its own, so that the connection is served meanwhile.
         public var longestInline = Duration.milliseconds(2)
+        /// How the branches' numbers are written, once all aggregators read that.
+        public var features = FeatureEncoding.fp32
         /// Holds every frame for so long without using the processor: shows what slow devices would do on one machine.
         public var serviceTime = Duration.zero
 
@@ -40,7 +42,7 @@ public actor BranchWorker {
     private var presence = Presence()
     /// The branches whose inputs are received.
     private var runners: [BranchID: BranchRunner] = [:]
-    private let gate = FlowGate()
+    private let shared: WorkerResources
     /// The counters as they were published last: the heartbeat, which does not wait for a branch that computes.
     private var statistics = RoleStatistics(uptime: 0, frames: 0, dropped: [:])
     /// What runners that have ended counted.
@@ -71,6 +73,7 @@ public actor BranchWorker {
         given = bundle
         self.fallback = fallback
         self.options = options
+        shared = WorkerResources(features: FeatureFormat(options.features))
         var status = RoleSession.status(.worker, id: options.id)
         status.pinned = options.branches != nil
         status.engine = "xnnpack"
@@ -108,7 +111,7 @@ public actor BranchWorker {
         }
         let plans = try await session.client.subscribe(
             to: session.topics.flow, options: .init(qos: .atLeastOnce)
-        ) { [gate] message in gate.update(Array(message.payload)) }
+        ) { [gate = shared.gate] message in gate.update(Array(message.payload)) }
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
         handle(try await firstModel())
@@ -141,7 +144,12 @@ public actor BranchWorker {
         }
         // Its own echo says nothing new; of another worker with its name the session tells.
         guard status.role != .worker || status.id != session.status.id else { return }
-        if presence.update(status) { handle(.presence(presence)) }
+        if presence.update(status) { presenceChanged() }
+    }
+
+    private func presenceChanged() {
+        if let sentence = shared.features.update(presence) { session.log(sentence) }
+        handle(.presence(presence))
     }
 
     private func reconnected() async {
@@ -152,7 +160,7 @@ public actor BranchWorker {
 
     private func scheduleExpiry() {
         _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
-            self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.handle(.presence($0.presence)) } }
+            self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.presenceChanged() } }
         }
     }
 
@@ -229,7 +237,7 @@ public actor BranchWorker {
     private func start(_ id: BranchID, _ versions: [ModelVersion]) async {
         do {
             let first = try await bundle(versions[0], for: id)
-            let runner = try BranchRunner(session, bundle: first, branch: id.branch, options: options, gate: gate)
+            let runner = try BranchRunner(session, bundle: first, branch: id.branch, options: options, shared: shared)
             for version in versions.dropFirst() { await add(version, to: id, runner) }
             try await runner.start()
             let models = await runner.models

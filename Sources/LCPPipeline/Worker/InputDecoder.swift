@@ -37,10 +37,22 @@ public struct InputDecoder: Sendable {
 
     public let shape: FeatureMapShape
     public let imageLimits: ImageLimits
+    private let pictures: PictureCache
 
     public init(shape: FeatureMapShape, imageLimits: ImageLimits = ImageLimits()) {
+        self.init(shape: shape, imageLimits: imageLimits, pictures: PictureCache())
+    }
+
+    /// - Parameter pictures: shared by all who may get the same picture.
+    init(shape: FeatureMapShape, imageLimits: ImageLimits = ImageLimits(), pictures: PictureCache) {
         self.shape = shape
         self.imageLimits = imageLimits
+        self.pictures = pictures
+    }
+
+    /// Whether a payload holds a picture, which takes long to decode: a JPEG or PNG file, or a tensor message with one inside.
+    static func isPicture(_ payload: UnsafeRawBufferPointer) -> Bool {
+        TensorMessage.isPicture(payload) || ImageFormat(signatureOf: payload) != nil
     }
 
     /// Reads a payload.
@@ -49,18 +61,7 @@ public struct InputDecoder: Sendable {
     public func decode(_ payload: UnsafeRawBufferPointer) throws(InputError) -> (FrameIdentity, Input) {
         if TensorMessage.isTensorMessage(payload) { return try decodeMessage(payload) }
         if let format = ImageFormat(signatureOf: payload) {
-            guard shape.channels == 1 || shape.channels == 3 else {
-                throw InputError(
-                    reason: "wrong_shape", description: "an image cannot become an input of \(shape.channels) channels")
-            }
-            do {
-                let image = try Image(
-                    decoding: payload, channels: shape.channels, atLeast: (shape.height, shape.width),
-                    limits: imageLimits)
-                return (bareIdentity(payload), .decoded(image.resized(height: shape.height, width: shape.width).pixels))
-            } catch {
-                throw InputError(reason: "bad_\(format.rawValue)", description: error.description)
-            }
+            return (bareIdentity(payload), .decoded(try pixels(payload, format, isExact: false)))
         }
         guard payload.count == shape.elementCount else {
             throw InputError(
@@ -70,6 +71,21 @@ public struct InputDecoder: Sendable {
             )
         }
         return (bareIdentity(payload), .pixels(0..<payload.count))
+    }
+
+    private func pixels(
+        _ picture: UnsafeRawBufferPointer, _ format: ImageFormat, isExact: Bool
+    ) throws(InputError) -> [UInt8] {
+        guard shape.channels == 1 || shape.channels == 3 else {
+            throw InputError(
+                reason: "wrong_shape", description: "an image cannot become an input of \(shape.channels) channels")
+        }
+        do {
+            return try pictures.pixels(of: picture, .init(shape: shape, isExact: isExact, limits: imageLimits))
+        } catch {
+            throw InputError(
+                reason: error.isOtherSize ? "wrong_shape" : "bad_\(format.rawValue)", description: error.description)
+        }
     }
 
     private func decodeMessage(_ payload: UnsafeRawBufferPointer) throws(InputError) -> (FrameIdentity, Input) {
@@ -90,7 +106,12 @@ public struct InputDecoder: Sendable {
         }
         let identity = FrameIdentity(
             session: header.session, frame: header.frame, captureTime: header.captureTime, label: header.label)
-        let data = TensorMessageHeader.size..<payload.count
+        let data = header.size..<payload.count
+        switch header.encoding {
+        case .raw: break
+        case .jpeg: return (identity, .decoded(try picture(payload, data, .jpeg)))
+        case .png: return (identity, .decoded(try picture(payload, data, .png)))
+        }
         switch header.dtype {
         case .uint8: return (identity, .pixels(data))
         case .fp32:
@@ -106,6 +127,19 @@ public struct InputDecoder: Sendable {
                 reason: "wrong_type",
                 description: "an input of \(header.dtype.name) came: only UINT8 and FP32 are taken")
         }
+    }
+
+    /// The pixels of a picture inside a message; it has to be what the header says.
+    private func picture(
+        _ payload: UnsafeRawBufferPointer, _ range: Range<Int>, _ format: ImageFormat
+    ) throws(InputError) -> [UInt8] {
+        let data = UnsafeRawBufferPointer(rebasing: payload[range])
+        guard ImageFormat(signatureOf: data) == format else {
+            throw InputError(
+                reason: "bad_\(format.rawValue)",
+                description: "a tensor message says that it holds a \(format.rawValue.uppercased()), and holds none")
+        }
+        return try pixels(data, format, isExact: true)
     }
 
     /// A bare input carries no number, so its bytes are its name: all branches and replicas agree without talking.

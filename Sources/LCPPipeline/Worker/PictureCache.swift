@@ -1,0 +1,95 @@
+import Glibc
+import Images
+import LCPModels
+import Synchronization
+
+/// The pictures that a worker has decoded last: each of its branches gets the same frame, and one of them decodes it.
+///
+/// Any number of threads may ask; who asks for a picture that another thread is decoding waits for it.
+final class PictureCache: Sendable {
+    /// What becomes of a picture.
+    struct Request: Hashable {
+        var shape: FeatureMapShape
+        /// Whether the picture has to have that size; otherwise it is resized.
+        var isExact: Bool
+        var limits: ImageLimits
+    }
+
+    private final class Entry: Sendable {
+        let bytes: [UInt8]
+        let request: Request
+        private let pixels = Mutex<Result<[UInt8], ImageError>?>(nil)
+
+        init(_ bytes: [UInt8], _ request: Request) {
+            (self.bytes, self.request) = (bytes, request)
+        }
+
+        /// What the file and its pixels take.
+        var size: Int { bytes.count + request.shape.elementCount }
+
+        func isOf(_ other: UnsafeRawBufferPointer, _ request: Request) -> Bool {
+            guard bytes.count == other.count, self.request == request else { return false }
+            return bytes.withUnsafeBytes { memcmp($0.baseAddress!, other.baseAddress!, other.count) == 0 }
+        }
+
+        func decoded(_ decode: () -> Result<[UInt8], ImageError>) throws(ImageError) -> [UInt8] {
+            try pixels.withLock { pixels in
+                let result = pixels ?? decode()
+                pixels = result
+                return result
+            }.get()
+        }
+    }
+
+    private let entries = Mutex<[Entry]>([])
+    private let decodings = Atomic<Int>(0)
+    /// The newest so many are kept, as long as their files and pixels are no more than this together.
+    private let maximumCount: Int
+    private let maximumBytes: Int
+
+    init(maximumCount: Int = 16, maximumBytes: Int = 16 << 20) {
+        self.maximumCount = maximumCount
+        self.maximumBytes = maximumBytes
+    }
+
+    /// How many pictures are kept, and what they take.
+    var count: Int { entries.withLock { $0.count } }
+    var byteCount: Int { entries.withLock { $0.reduce(0) { $0 + $1.size } } }
+    /// How many have been decoded.
+    var decodedCount: Int { decodings.load(ordering: .relaxed) }
+
+    /// The pixels of a picture, UINT8, HWC.
+    ///
+    /// - Parameter bytes: a JPEG or PNG file, not empty; it is copied.
+    func pixels(of bytes: UnsafeRawBufferPointer, _ request: Request) throws(ImageError) -> [UInt8] {
+        let entry = entries.withLock { entries -> Entry in
+            if let known = entries.first(where: { $0.isOf(bytes, request) }) { return known }
+            let entry = Entry(Array(bytes), request)
+            entries.append(entry)
+            var size = entries.reduce(0) { $0 + $1.size }
+            while entries.count > 1, entries.count > maximumCount || size > maximumBytes {
+                size -= entries.removeFirst().size
+            }
+            return entry
+        }
+        return try entry.decoded {
+            decodings.add(1, ordering: .relaxed)
+            return entry.bytes.withUnsafeBytes { Self.decode($0, request) }
+        }
+    }
+
+    private static func decode(
+        _ bytes: UnsafeRawBufferPointer, _ request: Request
+    ) -> Result<[UInt8], ImageError> {
+        let (height, width) = (request.shape.height, request.shape.width)
+        do throws(ImageError) {
+            let image = try Image(
+                decoding: bytes, channels: request.shape.channels,
+                size: request.isExact ? .exactly(height: height, width: width) : .atLeast(height: height, width: width),
+                limits: request.limits)
+            return .success(image.resized(height: height, width: width).pixels)
+        } catch {
+            return .failure(error)
+        }
+    }
+}

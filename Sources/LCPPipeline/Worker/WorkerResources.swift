@@ -1,0 +1,59 @@
+import LCPWire
+import MQTT
+import Platform
+import Synchronization
+
+/// What the branches of a worker share.
+final class WorkerResources: Sendable {
+    let gate = FlowGate()
+    let pictures = PictureCache()
+    let features: FeatureFormat
+    private let decoder = Mutex<PictureDecoder?>(nil)
+
+    init(features: FeatureFormat) { self.features = features }
+
+    /// Decodes a picture on a thread of its own, so that ``pictures`` has it; what cannot be decoded fails for whoever asks next.
+    func decode(_ payload: [UInt8], _ decoders: [InputDecoder]) async {
+        // Where no thread can be started, who asks next decodes it.
+        let decoder = decoder.withLock { decoder in
+            if decoder == nil { decoder = try? PictureDecoder() }
+            return decoder
+        }
+        await decoder?.decode(payload, decoders)
+    }
+}
+
+/// The thread on which a worker decodes the pictures for its short branches.
+private actor PictureDecoder {
+    private nonisolated let executor: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    init() throws { executor = try EventLoop(name: "pictures") }
+
+    func decode(_ payload: [UInt8], _ decoders: [InputDecoder]) {
+        for decoder in decoders { _ = payload.withUnsafeBytes { try? decoder.decode($0) } }
+    }
+}
+
+/// How a worker writes its branches' numbers: as it was told, once every aggregator reads that.
+final class FeatureFormat: Sendable {
+    private let wanted: FeatureEncoding
+    private let isReadByAll = Atomic<Bool>(false)
+
+    init(_ wanted: FeatureEncoding) { self.wanted = wanted }
+
+    var encoding: FeatureEncoding { isReadByAll.load(ordering: .relaxed) ? wanted : .fp32 }
+
+    /// Takes who is there.
+    ///
+    /// - Returns: a sentence where what is sent changes.
+    func update(_ presence: Presence) -> String? {
+        guard wanted != .fp32 else { return nil }
+        let aggregators = presence.all(.aggregator)
+        let old = aggregators.first { !$0.readsTensorMessages(of: 2) }
+        let isRead = !aggregators.isEmpty && old == nil
+        guard isReadByAll.exchange(isRead, ordering: .relaxed) != isRead else { return nil }
+        if isRead { return "features are sent as \(wanted.rawValue)" }
+        return old.map { "features are sent as fp32, because the aggregator \($0.id) reads nothing else" }
+    }
+}

@@ -30,7 +30,7 @@ let package = Package(
         .library(name: "LCPWire", targets: ["LCPWire"]),
         .library(name: "LCPPipeline", targets: ["LCPPipeline"]),
         .library(name: "LCPSensor", targets: ["LCPSensor"]),
-        .library(name: "LCPFuzzing", targets: ["LCPFuzzing"]),
+        .library(name: "LCPFuzzing", targets: ["HostileInputs", "LCPFuzzing"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -140,7 +140,9 @@ let package = Package(
         .testTarget(name: "LCPWireTests", dependencies: ["LCPWire", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPPipelineTests",
-            dependencies: ["LCPInference", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            dependencies: [
+                "Images", "LCPInference", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors",
+            ]),
         .testTarget(
             name: "LCPSensorTests",
             dependencies: ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform"]),

@@ -7,6 +7,9 @@ public enum MQTTAddress: Sendable, Hashable, CustomStringConvertible {
     /// A Unix socket.
     case unix(path: String)
 
+    /// Whether everything that is sent there is encrypted.
+    public var isTLS: Bool { if case .tls = self { true } else { false } }
+
     /// Reads an address. Without a scheme it is taken as `mqtt://`. An IPv6 address stands in brackets.
     ///
     /// - Throws: ``MQTTError`` with ``MQTTError/Code/invalidConfiguration`` and a sentence that says what is wrong.

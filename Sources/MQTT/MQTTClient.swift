@@ -161,7 +161,7 @@ public final class MQTTClient: Sendable {
     ///   - accepts: called on the event loop's thread for every message, before it is copied; one that it says no to is not
     ///     held. It must not block.
     /// - Throws: ``MQTTError/Code/notAuthorized`` where the broker refuses, ``MQTTError/Code/invalidConfiguration`` for a filter
-    ///   that is none, ``MQTTError/Code/closed``.
+    ///   that is none, ``MQTTError/Code/closed``, also where the task is cancelled.
     public func subscribe(
         to filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions(),
         buffer: MQTTBufferPolicy = MQTTBufferPolicy(),
@@ -191,19 +191,21 @@ public final class MQTTClient: Sendable {
     private func subscribe(
         _ filter: String, _ options: MQTTSubscribeOptions, _ messages: MessageBuffer
     ) async throws(MQTTError) -> MQTTSubscription {
+        // One that is cancelled now would be given up before it is made.
+        guard !Task.isCancelled else { throw connection.errors.closed }
         let subscription = MQTTSubscription(
             filter: filter, buffer: messages, connection: connection, eventLoop: eventLoop)
-        try await perform { connection, completion in connection.subscribe(filter, options, messages, completion) }
+        let error = await withTaskCancellationHandler {
+            await result { connection, completion in connection.subscribe(filter, options, messages, completion) }
+        } onCancel: {
+            // A broker may never answer.
+            eventLoop.execute { [connection] in connection.abandon(messages) }
+        }
+        if let error { throw error }
         return subscription
     }
 
     /// Runs an operation on the event loop and waits for its completion.
-    private func perform(
-        _ body: @escaping @Sendable (MQTTConnection, @escaping MQTTConnection.Completion) -> Void
-    ) async throws(MQTTError) {
-        if let error = await result(body) { throw error }
-    }
-
     private func result(
         _ body: @escaping @Sendable (MQTTConnection, @escaping MQTTConnection.Completion) -> Void
     ) async -> MQTTError? {

@@ -28,8 +28,17 @@ extension MQTTConnection {
         }
     }
 
+    /// Gives a subscription up that the broker has not acknowledged yet.
+    func abandon(_ buffer: MessageBuffer) {
+        assertOnLoop()
+        guard let entry = subscriptions.entry(of: buffer) else { return }
+        entry.answer(errors.closed, to: buffer)
+        buffer.finish(nil)
+        remove(buffer)
+    }
+
     /// Ends a subscription; what the broker has sent until it acknowledges that is still delivered. `completion` is called
-    /// then.
+    /// then, or when the time for a close is over: a broker that hangs keeps nobody.
     func end(_ buffer: MessageBuffer, _ completion: @escaping @Sendable () -> Void) {
         assertOnLoop()
         guard let entry = subscriptions.entry(of: buffer) else { return completion() }
@@ -39,6 +48,9 @@ extension MQTTConnection {
             return completion()
         }
         subscriptions.asked(number, toEnd: entry, completion)
+        _ = scheduler(closeTimeout) { [weak self] in
+            self?.subscriptions.ended(number, of: buffer)?.finish()
+        }
     }
 
     func remove(_ buffer: MessageBuffer) {

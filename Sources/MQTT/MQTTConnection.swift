@@ -16,8 +16,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     let errors: ConnectionErrors
     let isV5: Bool
     let loop: EventLoopCore
-    private let closeTimeout: Duration
-    private let scheduler: Scheduler
+    let closeTimeout: Duration
+    let scheduler: Scheduler
 
     private var machine: ConnectionMachine
     private var timer: EventLoopTimer?

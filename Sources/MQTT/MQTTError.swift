@@ -76,6 +76,13 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
             ? String(cString: strerror(systemError)) : String(cString: mosquitto_strerror(result))
         while reason.hasSuffix(".") { reason.removeLast() }
         if result == MOSQ_ERR_EAI.int || result == MOSQ_ERR_LOOKUP.int { reason = "there is no such host" }
+        if result == MOSQ_ERR_PROTOCOL.int { reason = "it does not speak MQTT at this port" }
+        // What libmosquitto says where it does not know why, either.
+        if result == MOSQ_ERR_UNKNOWN.int || result == MOSQ_ERR_CONN_LOST.int
+            || result == MOSQ_ERR_ERRNO.int && systemError == 0
+        {
+            reason = "the other end closed it"
+        }
         if let detail { reason = explanation(of: detail) ?? "\(reason) (\(detail))" }
         let code: Code =
             switch result {

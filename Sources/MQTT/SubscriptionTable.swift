@@ -12,8 +12,8 @@ struct SubscriptionTable {
         let identifier: UInt32
         fileprivate(set) var options: MQTTSubscribeOptions
         fileprivate(set) var buffers: [MessageBuffer] = []
-        /// They hear the broker's answer.
-        fileprivate var waiters: [Completion] = []
+        /// They hear the broker's answer, each for its consumer.
+        fileprivate var waiters: [(buffer: MessageBuffer, completion: Completion)] = []
 
         fileprivate init(filter: String, identifier: UInt32, options: MQTTSubscribeOptions) {
             self.filter = filter
@@ -37,7 +37,13 @@ struct SubscriptionTable {
         func answer(_ error: MQTTError?) {
             let waiters = waiters
             self.waiters = []
-            for waiter in waiters { waiter(error) }
+            for waiter in waiters { waiter.completion(error) }
+        }
+
+        /// Tells the one that waits for a consumer, if the broker has not answered yet.
+        func answer(_ error: MQTTError?, to buffer: MessageBuffer) {
+            guard let index = waiters.firstIndex(where: { $0.buffer === buffer }) else { return }
+            waiters.remove(at: index).completion(error)
         }
 
         /// Ends all sequences.
@@ -83,7 +89,7 @@ struct SubscriptionTable {
             entries.append(entry)
         }
         entry.buffers.append(buffer)
-        entry.waiters.append(completion)
+        entry.waiters.append((buffer, completion))
         return entry
     }
 
@@ -111,9 +117,14 @@ struct SubscriptionTable {
         unsubscribing[number] = Ending(entry: entry, completion: completion)
     }
 
-    /// The broker answered UNSUBSCRIBE.
-    mutating func ended(_ number: Int32) -> Ending? {
-        guard let ending = unsubscribing.removeValue(forKey: number) else { return nil }
+    /// The broker answered UNSUBSCRIBE, or did not in time.
+    ///
+    /// - Parameter buffer: where it is given, only the end of its subscription counts: the number may be another's by now.
+    mutating func ended(_ number: Int32, of buffer: MessageBuffer? = nil) -> Ending? {
+        guard let ending = unsubscribing[number],
+            buffer.map({ buffer in ending.entry.buffers.contains { $0 === buffer } }) ?? true
+        else { return nil }
+        unsubscribing[number] = nil
         forget(ending.entry)
         return ending
     }

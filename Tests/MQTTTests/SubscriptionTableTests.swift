@@ -14,6 +14,8 @@ import Testing
 
     private let answers = Answers()
 
+    func isEnded(_ ending: SubscriptionTable.Ending?) -> Bool { if case .some = ending { true } else { false } }
+
     func buffer() -> MessageBuffer { MessageBuffer(policy: MQTTBufferPolicy()) {} }
 
     func filters(_ table: SubscriptionTable, _ topic: String, isV5: Bool = true) -> [String] {
@@ -75,6 +77,32 @@ import Testing
         add(&table, "b", second)
         #expect(table.remove(second)?.filter == "b")
         #expect(filters(table, "b").isEmpty && filters(table, "a") == ["a"])
+    }
+
+    @Test("A consumer that gives up is told alone, and once")
+    func givenUp() {
+        var table = SubscriptionTable()
+        let (one, other) = (buffer(), buffer())
+        let entry = add(&table, "a", one)
+        add(&table, "a", other)
+        entry.answer(Self.refused, to: one)
+        entry.answer(Self.refused, to: one)
+        entry.answer(Self.refused, to: buffer())
+        #expect(answers.errors.withLock { $0 } == [Self.refused])
+        entry.answer(nil)
+        #expect(answers.errors.withLock { $0 } == [Self.refused, nil])
+    }
+
+    @Test("An end whose time is over is not taken for another's with the same number")
+    func endInTime() {
+        var table = SubscriptionTable()
+        let (one, other) = (buffer(), buffer())
+        let entry = add(&table, "a", one)
+        add(&table, "b", other)
+        table.asked(7, toEnd: entry) {}
+        #expect(!isEnded(table.ended(7, of: other)))
+        #expect(isEnded(table.ended(7, of: one)) && !isEnded(table.ended(7, of: one)))
+        #expect(table.entries.map(\.filter) == ["b"])
     }
 
     @Test("The broker's yes is told once to each that waits")

@@ -1,5 +1,6 @@
 import CFuzzer
 import Foundation
+import HostileInputs
 import LCPFuzzing
 
 // libFuzzer has the main function. It calls `initialize` first, which reads

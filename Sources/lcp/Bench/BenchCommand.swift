@@ -12,6 +12,7 @@ struct BenchCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "mqtt",
             abstract: "What the pipeline's messages cost, beside the same pattern in bare C or another lcp.",
+            usage: "lcp bench mqtt [<options>]",
             discussion: """
                 Both sides use the same broker, transport and payload sizes, one process for each role, in turns. A latency \
                 ratio below 1 and a frames ratio above 1 mean that this lcp is faster.
@@ -117,6 +118,7 @@ struct BenchCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "branch",
             abstract: "How long one branch of a model takes on one core of this machine.",
+            usage: "lcp bench branch [<options>]",
             discussion: """
                 Examples:
                   lcp bench branch

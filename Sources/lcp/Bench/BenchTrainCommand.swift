@@ -8,6 +8,7 @@ extension BenchCommand {
         static let configuration = CommandConfiguration(
             commandName: "train",
             abstract: "How long a step of training takes on this machine.",
+            usage: "lcp bench train <network> [<options>]",
             discussion: """
                 A step loads a batch, runs it forward and backward through all branches, and updates the weights. Benchmarks/ \
                 measures PyTorch beside it.

@@ -6,6 +6,7 @@ extension ChaosCommand {
         static let configuration = CommandConfiguration(
             commandName: "broker",
             abstract: "Start a mosquitto that dies and comes back, and has forgotten everything.",
+            usage: "lcp chaos broker [<options>]",
             discussion: """
                 It is set up as by lcp broker, killed with kill -9 and started again on the same port. After the last time it \
                 stays until Ctrl-C.

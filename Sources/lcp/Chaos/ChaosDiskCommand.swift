@@ -6,6 +6,7 @@ extension ChaosCommand {
         static let configuration = CommandConfiguration(
             commandName: "disk",
             abstract: "Fill the file system of a folder, and empty it again.",
+            usage: "lcp chaos disk --folder <path> --leave <bytes> --for <seconds> [<options>]",
             discussion: """
                 The room is taken by a file without a name, which is gone with this command, however that ends.
 

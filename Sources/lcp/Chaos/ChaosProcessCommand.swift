@@ -6,6 +6,7 @@ extension ChaosCommand {
         static let configuration = CommandConfiguration(
             commandName: "process",
             abstract: "Kill processes, or pause and continue them.",
+            usage: "lcp chaos process --pid <number> --signal <signal> [<options>]",
             discussion: """
                 A paused process is continued in any case, also when this command is interrupted or killed. With --seed, \
                 every round takes one process by chance, after a wait by chance of up to twice --after.

@@ -7,9 +7,10 @@ extension ChaosCommand {
         static let configuration = CommandConfiguration(
             commandName: "promises",
             abstract: "Put pipelines on this machine through every fault, and see whether lcp keeps what it promises.",
+            usage: "lcp chaos promises [<options>]",
             discussion: """
                 Each trial starts a mosquitto and real processes of its own and leaves nothing behind. What is promised stands \
-                beside what was seen; Documentation/promises.md has what we saw. In full it takes about five minutes without \
+                beside what was seen; Documentation/promises.md has what we saw. In full it takes about six minutes without \
                 the long stream, which lasts an hour.
 
                 Examples:

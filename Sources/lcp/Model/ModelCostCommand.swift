@@ -7,6 +7,7 @@ struct ModelCostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cost",
         abstract: "What a split costs, by branch and layer, beside other ways to use several devices.",
+        usage: "lcp model cost <network> [<options>]",
         discussion: """
             Bytes are what is received for one image: the image itself as pixels, everything else in FP32. A connected pair is \
             one that has to send something to another for one image. All of these are counts; lcp bench measures.

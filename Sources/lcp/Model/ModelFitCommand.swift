@@ -6,6 +6,7 @@ struct ModelFitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fit",
         abstract: "The fewest branches that fit a device: memory, work, or both.",
+        usage: "lcp model fit <network> [<options>]",
         discussion: """
             Every width is divided by the factor until one branch fits all limits that are given (Procedure 1 of the paper). \
             Memory is what its weights and the peak of its activations take in FP32; a program needs some of its own besides.

@@ -10,6 +10,7 @@ struct ModelImportCommand: AsyncParsableCommand {
         commandName: "import",
         abstract:
             "Take a network of yours, with its weights, from an ONNX file; with --out write it as a model bundle.",
+        usage: "lcp model import <net.onnx> [<options>]",
         discussion: """
             The network is one of convolutions, pooling, normalisations, fully connected layers, activations, sums and \
             concatenations that ends with a fully connected layer, with or without a softmax; what lcp does not know of a file it \

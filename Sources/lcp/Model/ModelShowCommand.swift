@@ -7,6 +7,7 @@ struct ModelShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
         abstract: "The layers of a network, or everything about a model bundle.",
+        usage: "lcp model show <network> [<options>]",
         discussion: """
             Examples:
               lcp model show alexnet

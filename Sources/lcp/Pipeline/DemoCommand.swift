@@ -11,6 +11,7 @@ struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
         abstract: "Watch a whole pipeline work on this machine.",
+        usage: "lcp demo [<options>]",
         discussion: """
             It starts a broker on a free port, one process for each branch, an aggregator and a sensor that draws digits or \
             shows pictures. They talk through the broker only. Nothing is left behind.

@@ -11,6 +11,7 @@ struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
         abstract: "Check this machine and a broker, and say what to do.",
+        usage: "lcp doctor [<options>]",
         discussion: """
             Examples:
               lcp doctor

@@ -21,6 +21,12 @@ extension Settings {
             configuration.password = String(
                 decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
         }
+        let tls: [Setting] = [.certificateAuthorityFile, .certificate, .certificateKey]
+        if !configuration.address.isTLS, let given = tls.first(where: { text($0) != nil }) {
+            throw SettingsError(
+                "\(self[given].origin.subject(given)) is for a broker with TLS, and \(configuration.address) is without: "
+                    + "write mqtts://, or leave it out")
+        }
         configuration.tls = .init(
             certificateAuthorityFile: text(.certificateAuthorityFile), certificateFile: text(.certificate),
             keyFile: text(.certificateKey))

@@ -10,6 +10,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
         abstract: "Measure how often a model is right, with all branches and with some missing.",
+        usage: "lcp evaluate [<model>] [<options>]",
         discussion: """
             The calibration error says how far the probabilities are from the truth: the mean distance of confidence and accuracy \
             over 15 bins of equal width (Guo et al. 2017). Every set of missing branches is tried; where there are more than \

@@ -10,6 +10,7 @@ struct ExperimentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "experiment",
         abstract: "Train what an experiment's file describes, for every seed, and print a table.",
+        usage: "lcp experiment <file> --data <folder> --out <folder> [<options>]",
         discussion: """
             What is finished is not trained again, and what was cut short goes on: the same command again continues. Every \
             training leaves a bundle in a folder of its own, and results.json and results.md hold what the test sets say. With \

@@ -10,6 +10,7 @@ struct PredictCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "predict",
         abstract: "Run a model on pictures here, without a broker.",
+        usage: "lcp predict <model> <file> ... [<options>]",
         discussion: """
             A file is what a pipeline takes as an input: a JPEG, a PNG, or exactly the raw pixels of the model's input, row by \
             row. With --json there is a line for each file, with the logits of all classes in full precision. A file that cannot \

@@ -1,0 +1,60 @@
+import Foundation
+import LCPLocal
+import MQTT
+import Platform
+import Testing
+
+/// A broker that keeps its connections and does nothing: stopped by a signal, as a machine that hangs.
+@Suite struct FrozenBrokerTests {
+    let broker: BrokerProcess
+    let client: MQTTClient
+
+    init() async throws {
+        broker = try BrokerProcess.start(configuration: try BrokerProcess.localConfiguration())
+        var configuration = MQTTConfiguration(address: try MQTTAddress(broker.url))
+        // Longer than the tests may take: it is not what ends a wait.
+        configuration.keepalive = .seconds(600)
+        client = try MQTTClient(configuration)
+        try await client.connect()
+    }
+
+    private func freeze() {
+        kill(broker.process.processID, SIGSTOP)
+        var status: Int32 = 0
+        #expect(waitpid(broker.process.processID, &status, WUNTRACED) == broker.process.processID)
+    }
+
+    private func end() async {
+        kill(broker.process.processID, SIGCONT)
+        await client.close()
+        broker.process.stop()
+    }
+
+    /// A task on the event loop's thread runs until it waits before the next job of that thread.
+    private func onLoop() async { await withCheckedContinuation { next in client.eventLoop.execute { next.resume() } } }
+
+    @Test(
+        "A subscription that the broker does not acknowledge ends when its task is cancelled",
+        .timeLimit(.minutes(1)))
+    func cancelledSubscription() async throws {
+        freeze()
+        let client = client
+        let subscribing = Task(executorPreference: client.eventLoop) { try await client.subscribe(to: "a") }
+        for _ in 0..<3 { await onLoop() }
+        subscribing.cancel()
+        let error = await #expect(throws: MQTTError.self) { _ = try await subscribing.value }
+        #expect(error?.code == .closed && client.isConnected)
+        await end()
+    }
+
+    @Test("The end of a subscription does not wait for a broker that hangs", .timeLimit(.minutes(1)))
+    func endedSubscription() async throws {
+        let subscription = try await client.subscribe(to: "a")
+        freeze()
+        await subscription.end()
+        #expect(client.isConnected)
+        var iterator = subscription.makeAsyncIterator()
+        #expect(try await iterator.next() == nil)
+        await end()
+    }
+}

@@ -288,6 +288,12 @@ private struct ControlBench {
         #expect(bench.look() == FlowPlan() && bench.control.isIdle)
         bench.wait(3000)
         #expect(bench.look() == nil)
+        // However long a frame is said to take.
+        for _ in 0..<15 { bench.share(0, compute: 100_000_000) }
+        bench.wait(60_000)
+        #expect(bench.look() == nil && !bench.control.isIdle)
+        bench.wait(1)
+        #expect(bench.look() == nil && bench.control.isIdle)
         // Also where nobody computes any more.
         bench.share(0)
         bench.replicas = [0]

@@ -242,6 +242,14 @@ import Testing
         #expect(bench.deadline(after: 100) == [.answered(1, branches: 0b01, model: 0)])
     }
 
+    @Test("A model that workers run is expected to send its shares of all arrivals")
+    func usedModel() {
+        var bench = JoinerBench(branches: [1, 1])
+        _ = bench.receive(0, frame: 2, session: 0, model: 0)
+        for _ in 0..<3 { _ = bench.receive(0, session: 0, model: 1) }
+        for _ in 0..<3 { #expect(bench.receive(0, session: 0, model: 0) == [.dropped(.late)]) }
+    }
+
     @Test("A model that no worker runs any more swallows one later arrival at most", arguments: [false, true])
     func unusedModel(wasUsed: Bool) {
         var bench = JoinerBench(branches: [1, 1])

@@ -62,8 +62,11 @@ extension FrameKey {
     func namesThatFit() {
         var answered = AnsweredFrames(capacity: 2)
         for frame in 1...3 as ClosedRange<UInt64> {
-            for sensor in ["a", "b"] { answered.insert(.numbered(frame, sensor: sensor)) }
-            #expect(["a", "b"].allSatisfy { answered.contains(.numbered(1, sensor: $0)) }, "frame \(frame)")
+            for sensor in ["a", "b"] {
+                answered.insert(.numbered(frame, sensor: sensor))
+                guard frame > 1 else { continue }
+                #expect(["a", "b"].allSatisfy { answered.contains(.numbered(1, sensor: $0)) }, "\(frame) of \(sensor)")
+            }
         }
     }
 }

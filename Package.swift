@@ -151,7 +151,7 @@ let package = Package(
             dependencies: [
                 "LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "lcp",
             ]),
-        .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform"]),
+        .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform", "Tensors"]),
         .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),
         .testTarget(
             name: "LCPFuzzingTests",

@@ -81,7 +81,7 @@ public struct DemoTracker: Sendable {
     public var lost: Int { max(0, frames - predictions) }
 
     public var framesPerSecond: Double {
-        guard predictions > 1, let firstPrediction, let lastPrediction, lastPrediction > firstPrediction else {
+        guard let firstPrediction, let lastPrediction, lastPrediction > firstPrediction else {
             return 0
         }
         return Double(predictions - 1) / ((lastPrediction - firstPrediction).milliseconds / 1000)

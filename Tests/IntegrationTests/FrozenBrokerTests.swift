@@ -13,7 +13,7 @@ import Testing
         broker = try BrokerProcess.start(configuration: try BrokerProcess.localConfiguration())
         var configuration = MQTTConfiguration(address: try MQTTAddress(broker.url))
         // Longer than the tests may take: it is not what ends a wait.
-        configuration.keepalive = .seconds(600)
+        configuration.keepalive = 600
         client = try MQTTClient(configuration)
         try await client.connect()
     }

@@ -53,6 +53,86 @@ import Testing
         #expect(attendance.missed(1, now: Self.start) == [])
     }
 
+    @Test("A branch that the model does not have is not waited for, though a worker serves it")
+    func branchesOfAnotherModel() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        attendance.heard(Self.worker("a", serves: [0, 5]))
+        #expect(attendance.awaited(now: Self.start + .seconds(9)) == 0b01)
+    }
+
+    @Test("Where the workers that are there serve nothing, all branches are waited for")
+    func nothingServed() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        attendance.heard(Self.worker("a", serves: []))
+        let later = Self.start + .seconds(9)
+        #expect(attendance.awaited(now: later) == 0b11)
+        attendance.came(0, now: later)
+        #expect(attendance.awaited(now: later) == 0b01)
+        // Nobody is there who could say so.
+        attendance.heard(Self.worker("a", serves: [], state: .lost))
+        #expect(attendance.awaited(now: later) == 0b11)
+    }
+
+    @Test("A worker that is about to start is not counted on, and not asked for a sign of life")
+    func starting() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        attendance.heard(Self.worker("a", serves: [0]))
+        attendance.heard(Self.worker("b", serves: [1], state: .starting))
+        #expect(attendance.awaited(now: Self.start + .seconds(9)) == 0b01 && attendance.replicas == [1, 0])
+        #expect(attendance.missed(0b10, now: Self.start) == [])
+    }
+
+    @Test("A model with more branches is waited for in all of them at first")
+    func moreBranches() {
+        var attendance = Attendance(branchCount: 1, now: Self.start)
+        attendance.heard(Self.worker("a", serves: [0]))
+        attendance.branchCount = 3
+        #expect(attendance.awaited(now: Self.start) == 0b111 && attendance.replicas == [1, 0, 0])
+        attendance.came(2, now: Self.start + .seconds(2))
+        #expect(attendance.awaited(now: Self.start + .seconds(2)) == 0b101)
+    }
+
+    @Test("Who does not come back after a reconnect is not counted on, and who does is asked anew")
+    func reconnects() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        for (id, branch) in [("a", 0), ("b", 1)] { attendance.heard(Self.worker(id, serves: [branch])) }
+        #expect(attendance.missed(0b11, now: Self.start) == [.probe("a"), .probe("b")])
+        attendance.reconnected(now: Self.start)
+        #expect(attendance.nextDue == nil, "what they answered may be lost")
+        attendance.heard(Self.worker("a", serves: [0]))
+        #expect(attendance.missed(0b01, now: Self.start) == [.probe("a")])
+        let later = Self.start + Presence.grace
+        #expect(attendance.awaited(now: later) == 0b11)
+        attendance.expire(now: later)
+        #expect(attendance.awaited(now: later) == 0b01)
+    }
+
+    @Test("A worker that is gone before it gave a sign of life is left alone")
+    func goneBeforeItsAnswer() {
+        var attendance = Attendance(branchCount: 1, now: Self.start)
+        attendance.heard(Self.worker("a", serves: [0]))
+        _ = attendance.missed(1, now: Self.start)
+        attendance.heard(Self.worker("a", serves: [0], state: .lost))
+        #expect(attendance.due(now: Self.start + Attendance.answerTime) == [] && attendance.nextDue == nil)
+    }
+
+    @Test(
+        "Who lost its connection and is back is not asked for half a minute, and forgotten after that where it stays away"
+    )
+    func backAfterLosingItsConnection() throws {
+        var attendance = Attendance(branchCount: 1, now: Self.start)
+        attendance.heard(Self.worker("a", serves: [0]))
+        _ = attendance.missed(1, now: Self.start)
+        #expect(attendance.due(now: Self.start + Attendance.answerTime) == [.fence("a")])
+        attendance.heard(Self.worker("a", serves: [0], state: .lost))
+        #expect(attendance.due(now: Self.start + .seconds(2)) == [])
+        attendance.heard(Self.worker("a", serves: [0]))
+        #expect(attendance.missed(1, now: Self.start + .seconds(3)) == [])
+        attendance.heard(Self.worker("a", serves: [0], state: .lost))
+        _ = attendance.due(now: Self.start + Attendance.fenceInterval)
+        #expect(try entryCount("probes", of: attendance) == 0)
+    }
+
     @Test func impossibleBranchesChangeNothing() {
         var attendance = Attendance(branchCount: 2, now: Self.start)
         attendance.heard(Self.worker("a", serves: [-1, 64, 1 << 40, 1]))

@@ -12,24 +12,26 @@ import Testing
 enum TestModel {
     static let missingScale: [Float] = [1, 3]
 
-    static func bundle(_ folder: String, missingScale: [Float]? = Self.missingScale) throws -> ModelBundle {
+    static func bundle(
+        _ folder: String, missingScale: [Float]? = Self.missingScale, classes: Int = 8
+    ) throws -> ModelBundle {
         let layers: [Layer] = [.fullyConnected(outputs: 3), .relu]
         let network = BranchedNetwork(
-            base: "test", input: .init(height: 2, width: 2, channels: 1), branches: [layers, layers], classes: 8,
+            base: "test", input: .init(height: 2, width: 2, channels: 1), branches: [layers, layers], classes: classes,
             merge: .concat)
         var random = SeededGenerator(seed: 3)
         return try ModelBundle.write(
             name: "test", network: network, parameters: try .random(for: network, using: &random),
-            preprocessing: .init(mean: [0], standardDeviation: [1]), labels: (0..<8).map { "class \($0)" },
+            preprocessing: .init(mean: [0], standardDeviation: [1]), labels: (0..<classes).map { "class \($0)" },
             missingScale: missingScale, to: folder)
     }
 
     static func with<Result>(
-        missingScale: [Float]? = Self.missingScale, _ body: (ModelBundle) throws -> Result
+        missingScale: [Float]? = Self.missingScale, classes: Int = 8, _ body: (ModelBundle) throws -> Result
     ) throws -> Result {
         let folder = NSTemporaryDirectory() + "lcp-model-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        return try body(try bundle(folder, missingScale: missingScale))
+        return try body(try bundle(folder, missingScale: missingScale, classes: classes))
     }
 }
 
@@ -155,6 +157,18 @@ enum TestModel {
             } == "not_finite")
     }
 
+    @Test("Endless topics are not all remembered")
+    func endlessTopics() throws {
+        var reader = FeaturesReader(topics: try Topics(pipeline: "kitchen"))
+        for number in 0..<5000 {
+            let topic = "lcp/kitchen/features/0/cam-\(number)"
+            #expect(throws: FeaturesReader.Refusal.self) {
+                try reader.read(topic, UnsafeRawBufferPointer(start: nil, count: 0), isRetained: false, models: [])
+            }
+        }
+        #expect(try entryCount("sources", of: reader) <= 4096)
+    }
+
     @Test("Another kind, type or number of values is refused")
     func shape() throws {
         #expect(try Self.reason { $0.kind = .partialLogits } == "wrong_shape")
@@ -207,6 +221,14 @@ enum TestModel {
             let read = try #require(Prediction(json))
             return (try #require(read.probabilities), powers.map { $0 / total }, read)
         }
+    }
+
+    @Test(
+        "A branch with more features than there are classes sends its share of the logits", arguments: [(8, 3), (2, 2)])
+    func outputs(classes: Int, count: Int) throws {
+        let outputs = try TestModel.with(missingScale: nil, classes: classes) { try JoinedModel($0).outputs }
+        let kind: TensorMessageHeader.Kind = classes < 3 ? .partialLogits : .features
+        #expect(outputs.map(\.kind) == [kind, kind] && outputs.map(\.count) == [count, count])
     }
 
     @Test("With all branches the probabilities are those of the network")

@@ -33,6 +33,8 @@ private struct Simulation {
     /// For each frame the branches that computed it, and when the last one had.
     var answers: [Frame: (branches: Int, arrival: Double, done: Double)] = [:]
     var arrivals = 0
+    /// How often the plan changed, and when it did last.
+    var changes = (count: 0, last: 0.0)
     let epoch = ContinuousClock.now
 
     init(_ sensors: [Sensor], replicas: [Int], service: Double, policy: FramePolicy = .latest) {
@@ -80,6 +82,7 @@ private struct Simulation {
             while nextLook < event.time {
                 work(until: nextLook)
                 if let plan = control.evaluate(replicas: replicas, now: instant(nextLook)) {
+                    changes = (changes.count + 1, nextLook)
                     for branch in workers.indices {
                         for replica in workers[branch].indices {
                             workers[branch][replica].filter = FlowFilter(FlowPlan(plan.json) ?? FlowPlan())
@@ -169,6 +172,17 @@ private struct Simulation {
             let count = simulation.answered(from: 2, to: 29, sensor: sensor.name).count
             #expect((220...340).contains(count), "\(sensor.name) \(count)")
         }
+    }
+
+    @Test(
+        "Sensors of which slow branches compute a frame every five seconds stay under their rules", arguments: [1, 10])
+    func slowBranches(sensors count: Int) {
+        let sensors = (0..<count).map { Simulation.Sensor(name: "cam\($0)", rate: 4, phase: 0.01 * Double($0)) }
+        var simulation = Simulation(sensors, replicas: [1, 1], service: 5 / Double(count))
+        simulation.run(for: 200)
+        #expect(simulation.control.plan.sensors.count == count)
+        // They become known one after the other; then nothing changes any more.
+        #expect(simulation.changes.last < 120, "\(simulation.changes)")
     }
 
     @Test func whoSendsLittleIsAnsweredInFull() {

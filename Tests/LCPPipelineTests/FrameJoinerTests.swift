@@ -156,6 +156,8 @@ import Testing
             bench.receive(1, frame: 1) == [1, 2, 3].map { .answered($0, branches: 0b11) })
         // What was held is not held again when its place is used anew.
         #expect(bench.receive(0, frame: 4) == [])
+        #expect(bench.receive(0, frame: 0) == [])
+        #expect(bench.receive(1, frame: 0) == [.answered(0, branches: 0b11)])
     }
 
     @Test("A held frame is answered at its own deadline at the latest, after those before it")
@@ -228,9 +230,31 @@ import Testing
         }
     }
 
-    @Test("A model that no worker runs swallows one later arrival at most")
-    func unusedModel() {
+    @Test("Of a frame that is answered in another model, only the shares that it lacked are late")
+    func supersededInPart() {
+        var bench = JoinerBench(branches: [2, 2])
+        _ = bench.receive(0, session: 0, model: 0)
+        for branch in [0, 1] { _ = bench.receive(branch, session: 0, model: 1) }
+        _ = bench.receive(1, session: 0, model: 0)
+        let key = FrameKey(sensor: "cam", session: 0, frame: 1)
+        #expect(bench.deadline(after: 100) == [.dropped(.expiredLate(key))])
+        _ = bench.receive(0, session: 0, model: 0)
+        #expect(bench.deadline(after: 100) == [.answered(1, branches: 0b01, model: 0)])
+    }
+
+    @Test("A model that workers run is expected to send its shares of all arrivals")
+    func usedModel() {
         var bench = JoinerBench(branches: [1, 1])
+        _ = bench.receive(0, frame: 2, session: 0, model: 0)
+        for _ in 0..<3 { _ = bench.receive(0, session: 0, model: 1) }
+        for _ in 0..<3 { #expect(bench.receive(0, session: 0, model: 0) == [.dropped(.late)]) }
+    }
+
+    @Test("A model that no worker runs any more swallows one later arrival at most", arguments: [false, true])
+    func unusedModel(wasUsed: Bool) {
+        var bench = JoinerBench(branches: [1, 1])
+        if wasUsed { _ = bench.receive(0, frame: 2, session: 0, model: 0) }
+        bench.now += .milliseconds(250)
         for _ in 0..<10 { _ = bench.receive(0, session: 0, model: 1) }
         var dropped = 0
         for _ in 0..<10 where bench.receive(0, session: 0, model: 0) == [.dropped(.late)] { dropped += 1 }

@@ -34,4 +34,21 @@ import Testing
         cache.prune()
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == ModelCache.maximumModels)
     }
+
+    @Test("A model whose fetch did not get as far as its model.json is taken away before all others")
+    func whatNeverWasAModelGoes() throws {
+        let folder = NSTemporaryDirectory() + "lcp-cache-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let cache = ModelCache(path: folder)
+        var offer = try ModelOffer(try ModelBundle.find("lenet-split2"), chunkBytes: 4096)
+        for number in 0...ModelCache.maximumModels {
+            offer.model = String(format: "%032x", number)
+            // The one with the last name lacks it.
+            let file = offer.files[number == ModelCache.maximumModels ? 1 : 0]
+            try cache.write(Array("{}".utf8), file, of: offer)
+        }
+        cache.prune()
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder).map { Int($0, radix: 16) ?? -1 }.sorted()
+        #expect(left == Array(0..<ModelCache.maximumModels))
+    }
 }

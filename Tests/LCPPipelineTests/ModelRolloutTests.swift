@@ -83,6 +83,25 @@ import Testing
         #expect(once.machine.state == .running(once.machine.current!))
     }
 
+    @Test("A model that was pushed and found, and cannot be fetched, is not fetched a second time")
+    func foundAndOffered() {
+        var stand = Stand()
+        _ = stand.handle(.offered(Stand.offer("A", 1)))
+        _ = stand.handle(.found(Stand.offer("A", 1)))
+        let failure = Stand.failure("gone")
+        #expect(stand.handle(.fetchFailed(Stand.offer("A", 1), failure)) == [.fail(failure)])
+    }
+
+    @Test("A worker that joins does not begin with another model than the one that it waits for")
+    func fetchesAnotherWhileJoining() {
+        var stand = Stand()
+        _ = stand.handle(.found(Stand.offer("A", 1)))
+        _ = stand.handle(.offered(Stand.offer("B", 2)))
+        _ = stand.handle(.fetchFailed(Stand.offer("A", 1), Stand.failure("gone")))
+        #expect(stand.handle(.fetched(Stand.offer("A", 1), Stand.version("A", 1))) == [])
+        #expect(stand.machine.state == .joining(Stand.offer("B", 2)))
+    }
+
     // MARK: As many branches
 
     @Test("A model with as many branches is computed beside the old one until everybody has it and half a second more")
@@ -262,6 +281,17 @@ import Testing
         #expect(stand.machine.state.isHandingOver)
     }
 
+    @Test("A worker that has not begun with the new model is waited for, though all of its branches are served")
+    func repartitionWaitsForWorkers() {
+        var stand = Stand.running("A", 1)
+        _ = stand.hear("v", model: "A", 1, serves: [])
+        stand.beginRepartition("B", 2, started: [0, 1])
+        #expect(stand.machine.share(at: .next)?.serves == [0, 1] && stand.machine.state.isWaiting)
+        _ = stand.hear("v", model: "A", 1, serves: [], next: Stand.next("B", 2, claims: [], serves: []))
+        stand.settle()
+        #expect(stand.machine.state.isHandingOver)
+    }
+
     @Test("A branch of the new model that nobody serves is waited for")
     func repartitionWaitsForBranches() {
         var stand = Stand.running("A", 1)
@@ -306,6 +336,21 @@ import Testing
         #expect(
             stand.handle(.started(stand.id(1, 2), versions: [Stand.hash("A")], computeTime: 1))
                 == [.stop(stand.id(1, 2))])
+        #expect(stand.handle(.stopped(stand.id(1, 2))) == [.log("runs B now")])
+    }
+
+    @Test("A branch that started too late and then fails is waited for until it has stopped")
+    func failsAfterStartingTooLate() {
+        var stand = Stand()
+        _ = stand.handle(.given(Stand.version("A", 2)))
+        stand.start(0, 2, ["A"])
+        stand.beginRepartition("B", 1, started: [0])
+        while stand.machine.state.progress != nil { _ = stand.wait() }
+        _ = stand.handle(.stopped(stand.id(0, 2)))
+        #expect(
+            stand.handle(.started(stand.id(1, 2), versions: [Stand.hash("A")], computeTime: 1))
+                == [.stop(stand.id(1, 2))])
+        #expect(stand.handle(.startFailed(stand.id(1, 2), Stand.failure("refused"))) == [], "it is being stopped")
         #expect(stand.handle(.stopped(stand.id(1, 2))) == [.log("runs B now")])
     }
 

@@ -18,6 +18,17 @@ import Testing
         #expect(stand.wait() == [] && stand.machine.nextDue == nil)
     }
 
+    @Test("A time that comes before the moment of peace is over deals out nothing")
+    func settlesInTime() {
+        var stand = Stand.running("A", 2)
+        _ = stand.hear("v", model: "A", 2, serves: [1])
+        let due = stand.now + Rollout.settling
+        stand.now = due - .milliseconds(1)
+        #expect(stand.handle(.time) == [] && stand.machine.nextDue == due)
+        stand.now = due
+        #expect(stand.handle(.time).last == .stop(stand.id(1, 2)))
+    }
+
     @Test("A branch is given up only when another worker serves it, and that is said at once")
     func givesUp() {
         var stand = Stand.running("A", 2)
@@ -102,6 +113,19 @@ import Testing
         var silent = Stand()
         _ = silent.hear("v", model: "A", 2, serves: [0, 1], pinned: nil)
         _ = silent.handle(.given(Stand.version("A", 2)))
-        #expect(silent.machine.current?.claims != [])
+        #expect(silent.machine.current?.claims == [0], "were v to move, it would keep 0 and leave 1")
+    }
+
+    @Test("A worker that is only about to serve leaves its branch to one that serves it, whatever their names")
+    func readyOnesKeep() {
+        var share = ModelShare(Stand.version("A", 2))
+        share.branches[0] = .serving([Stand.hash("A")])
+        let me = ModelShare.Me(id: "w", isReady: true)
+        var other = RoleStatus(state: .starting, role: .worker, id: "a", birth: "b")
+        (other.modelHash, other.claims, other.serves, other.pinned) = (Stand.hash("A"), [0], [], false)
+        #expect(share.goal(of: me, among: [other], isCurrent: true) == [0])
+        other.state = .ready
+        #expect(
+            share.goal(of: me, among: [other], isCurrent: true) == [1], "of two that are ready the first name keeps")
     }
 }

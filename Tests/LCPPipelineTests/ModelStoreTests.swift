@@ -101,6 +101,43 @@ import Testing
         #expect(has(file))
     }
 
+    @Test("A file whose contents were changed is noticed, though its size and the time of its contents are as before")
+    func changedInSecret() throws {
+        let file = offer.files[1]
+        let path = cache.path(of: file, offer)
+        try store.keep(try contents(file), file, of: offer)
+        var (before, after) = (stat(), stat())
+        stat(path, &before)
+        var bytes = try contents(file)
+        bytes[0] ^= 1
+        let handle = try #require(FileHandle(forWritingAtPath: path))
+        try handle.write(contentsOf: bytes)
+        try handle.close()
+        // The inode's own time cannot be set: it goes on with the clock of the file system, which is a coarse one.
+        repeat {
+            utimensat(AT_FDCWD, path, [before.st_atim, before.st_mtim], 0)
+            stat(path, &after)
+        } while after.st_ctim.tv_sec == before.st_ctim.tv_sec && after.st_ctim.tv_nsec == before.st_ctim.tv_nsec
+        #expect(after.st_mtim.tv_nsec == before.st_mtim.tv_nsec && after.st_size == before.st_size)
+        #expect(!has(file))
+    }
+
+    @Test("Opening a model takes older ones away where there are too many, and not the one that is opened")
+    func prunes() throws {
+        try store.keep(try contents(offer.files[0]), offer.files[0], of: offer)
+        let long = timespec(tv_sec: 1, tv_nsec: 0)
+        utimensat(AT_FDCWD, cache.path(of: offer.files[0], offer), [long, long], 0)
+        for number in 0..<10 {
+            var other = offer
+            other.model = String(format: "%032x", number)
+            try cache.write(Array("{}".utf8), offer.files[0], of: other)
+        }
+        #expect(try store.open(offer).hash == bundle.hash)
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder)
+        // The oldest is the one that is held: it is over and above.
+        #expect(left.count == ModelCache.maximumModels + 1 && left.contains(offer.model))
+    }
+
     @Test("Another hash for the same file is another file")
     func otherHash() throws {
         var file = offer.files[1]

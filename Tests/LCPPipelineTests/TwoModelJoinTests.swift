@@ -24,6 +24,14 @@ import Testing
         #expect(bench.receive(1, model: 0) == [])
     }
 
+    @Test("Parts are compared, not numbers of branches", arguments: [[0, 1], [1, 0]])
+    func largerPartOfFewerBranches(order: [Int]) {
+        var bench = JoinerBench(branches: [2, 4])
+        // One of two is more than one of four, whichever opened first.
+        for model in order { _ = bench.receive(0, model: model) }
+        #expect(bench.deadline(after: 100) == [.answered(1, branches: 0b1, model: 0)])
+    }
+
     @Test("While two models are joined, a frame waits for all branches whoever serves them")
     func awaitsAll() {
         var bench = JoinerBench(branches: [2, 2])
@@ -51,6 +59,20 @@ import Testing
             ])
     }
 
+    @Test("A held frame of one model is not released while one before it is open in the other")
+    func heldBehindBoth() {
+        var bench = JoinerBench(branches: [2, 2])
+        for (frame, model) in [(1, 0), (2, 0), (3, 1)] as [(UInt64, Int)] {
+            _ = bench.receive(0, frame: frame, model: model)
+        }
+        #expect(bench.receive(1, frame: 3, model: 1) == [])
+        #expect(bench.receive(1, frame: 1, model: 0) == [.answered(1, branches: 0b11, model: 0)])
+        #expect(
+            bench.receive(1, frame: 2, model: 0) == [
+                .answered(2, branches: 0b11, model: 0), .answered(3, branches: 0b11, model: 1),
+            ])
+    }
+
     @Test("Frames that were answered before a model was added are late in it")
     func inheritance() {
         var bench = JoinerBench(branches: [1])
@@ -69,6 +91,24 @@ import Testing
         #expect(bench.retireUnused() == [.retired(0)])
         #expect(bench.joiner.models == [JoinerBench.hash(1)])
         #expect(bench.retireUnused() == [])
+    }
+
+    @Test("All models that were replaced are retired, and the preferred one stays though nothing comes any more")
+    func retiresAllBefore() {
+        var bench = JoinerBench(branches: [1, 1, 1])
+        _ = bench.receive(0, model: 2)
+        bench.now += .seconds(11)
+        #expect(bench.retireUnused() == [.retired(1), .retired(0)])
+        #expect(bench.joiner.models == [JoinerBench.hash(2)])
+    }
+
+    @Test("A model that is added a second time is joined once, and keeps what is open in it")
+    func addedTwice() {
+        var bench = JoinerBench(branches: [2])
+        _ = bench.receive(0)
+        _ = bench.joiner.add(JoinerBench.hash(0), branches: 2, classes: 2, now: bench.now)
+        #expect(bench.joiner.models == [JoinerBench.hash(0)])
+        #expect(bench.receive(1) == [.answered(1, branches: 0b11)])
     }
 
     @Test("A model that is used is not retired")
@@ -97,6 +137,10 @@ import Testing
         #expect(bench.add(branches: 1) == [.retired(1)])
         #expect(bench.joiner.models.last == JoinerBench.hash(4))
         #expect(bench.joiner.models.count == 4)
+        // Nobody has used the preferred one yet.
+        bench.now += .seconds(1)
+        _ = bench.receive(0, frame: 9, session: 9, model: 4)
+        #expect(bench.add(branches: 1) == [.retired(0)])
     }
 
     @Test("A model that is pushed again is the preferred one")

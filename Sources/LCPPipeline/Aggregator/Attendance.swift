@@ -49,7 +49,7 @@ struct Attendance {
 
     /// The branches that a frame waits for, bit by bit: all, but for those that nobody serves and that sent nothing lately.
     func awaited(now: ContinuousClock.Instant) -> UInt64 {
-        guard let served, served & all != all else { return all }
+        guard let served else { return all }
         var result = served & all
         for branch in 0..<branchCount where now - lastCame[branch] <= Self.patience { result |= 1 << UInt64(branch) }
         return result == 0 ? all : result

@@ -32,7 +32,7 @@ struct ExpectedLateShares {
 
     /// Whether these branches of a bare input are all expected by one answer; if so, they are expected no more.
     mutating func fulfill(_ branches: UInt64, of key: FrameKey, now: ContinuousClock.Instant) -> Bool {
-        guard key.stream == nil, var found = expectations[key] else { return false }
+        guard var found = expectations[key] else { return false }
         found.removeAll { $0.until < now }
         let match = found.firstIndex { branches & ~$0.branches == 0 }
         if let match {

@@ -88,9 +88,8 @@ struct FeaturesReader {
                 "\(topic): the worker runs model \(header.model), this aggregator \(models.last?.model.description ?? "none"): give both the same bundle"
             )
         }
-        guard Int(header.branchCount) == model.branchCount, Int(header.branch) == source.branch,
-            source.branch < model.branchCount
-        else {
+        // A message's branch is below its count, or it could not be read.
+        guard Int(header.branchCount) == model.branchCount, Int(header.branch) == source.branch else {
             throw Refusal("bad_branch", "\(topic): it names branch \(header.branch) of \(header.branchCount)")
         }
         let output = model.outputs[source.branch]

@@ -129,7 +129,7 @@ struct FrameJoiner {
 
     /// Retires the models that the preferred one has replaced: those of which no share was received for a while.
     mutating func retireUnused(now: ContinuousClock.Instant) -> [Action] {
-        guard versions.count > 1, versions.last?.lastUsed != nil else { return [] }
+        guard versions.last?.lastUsed != nil else { return [] }
         var actions: [Action] = []
         for index in versions.indices.dropLast().reversed() where now - lastUsed(index) > Self.versionPatience {
             retire(index, now, &actions)
@@ -275,7 +275,6 @@ struct FrameJoiner {
 
     /// held → answered: those of a sensor that were only waiting for a frame, in whatever model.
     private mutating func release(after key: FrameKey, _ now: ContinuousClock.Instant, _ actions: inout [Action]) {
-        guard order == .sensor else { return }
         while let (index, slot) = nextHeld(after: key) { answer(index, slot, now, &actions) }
     }
 
@@ -297,10 +296,8 @@ struct FrameJoiner {
     private func hasFuller(_ frame: JoinTable.Frame, than index: Int) -> Bool {
         let received = frame.branches.nonzeroBitCount
         let count = versions[index].table.branchCount
-        return versions.indices.contains { other in
-            other != index
-                && (versions[other].table.branchesReceived(of: frame.key) ?? 0) * count
-                    > received * versions[other].table.branchCount
+        return versions.contains {
+            ($0.table.branchesReceived(of: frame.key) ?? 0) * count > received * $0.table.branchCount
         }
     }
 

@@ -239,7 +239,6 @@ struct JoinTable {
     private mutating func close(_ slot: Int) {
         let key = slots[slot].frame.key
         slots[slot].generation = Self.unused
-        slots[slot].frame.branches = 0
         free.append(slot)
         openCount -= 1
         if var candidates = open[key], candidates.count > 1 {

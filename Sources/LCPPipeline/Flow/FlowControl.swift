@@ -13,6 +13,8 @@ struct FlowControl {
         var session: UInt64
         /// The frame with the highest number, and when it reached a worker.
         var newest: (frame: UInt64, arrival: ContinuousClock.Instant)
+        /// When the first share of that frame was received.
+        var heard: ContinuousClock.Instant
         /// The same when the rate was last measured.
         var measured: (frame: UInt64, arrival: ContinuousClock.Instant)
         /// Frames a second; nil until it is known.
@@ -44,7 +46,11 @@ struct FlowControl {
     /// Where more is aimed at later, it is this: a little less, so that it does not go to and fro.
     private static let easing = 0.85
     private static let easingInterval = Duration.seconds(2)
-    private static let longestSilence = Duration.seconds(2)
+    /// A sensor is forgotten of which nothing was received for so long; where branches are slow, for as long as three frames of each
+    /// take, up to a minute.
+    private static let silence = (shortest: 2.0, frames: 3.0, longest: 60.0)
+    /// The most frames of which one is computed.
+    private static let longestPeriod = 1e6
     /// A plan holds from the frames on that come so much later: by then all workers have it.
     private static let notice = 0.05
     /// A second plan waits until the first one holds.
@@ -75,7 +81,7 @@ struct FlowControl {
         let arrival = now - .microseconds(Int64(queue) + Int64(compute))
         guard var known = sensors[sensor], known.session == session else {
             guard sensors.count < FlowPlan.maximumSensors || sensors[sensor] != nil else { return }
-            var fresh = Sensor(session: session, newest: (frame, arrival), measured: (frame, arrival))
+            var fresh = Sensor(session: session, newest: (frame, arrival), heard: now, measured: (frame, arrival))
             // The other branches' shares of this frame are still to come, and the time is counted from it: it is none of those after.
             fresh.unnumbered = 1 - branchCount
             // A sensor that began anew goes on under its rule.
@@ -85,14 +91,10 @@ struct FlowControl {
             sensors[sensor] = fresh
             return
         }
-        if session == 0 {
-            known.unnumbered += 1
-            known.newest = (frame, arrival)
-        } else if frame > known.newest.frame {
-            known.newest = (frame, arrival)
-        } else {
-            return
-        }
+        guard session == 0 || frame > known.newest.frame else { return }
+        if session == 0 { known.unnumbered += 1 }
+        known.newest = (frame, arrival)
+        known.heard = now
         sensors[sensor] = known
     }
 
@@ -101,8 +103,10 @@ struct FlowControl {
     /// - Parameter replicas: how many workers serve each branch.
     /// - Returns: a new plan, where there is one.
     mutating func evaluate(replicas: [Int], now: ContinuousClock.Instant) -> FlowPlan? {
-        measureRates(now)
-        guard let capacity = capacity(replicas) else { return nil }
+        let capacity = capacity(replicas)
+        forgetSilent(now, capacity)
+        measureRates()
+        guard let capacity else { return nil }
         let demand = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) }
         let admitted = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) / Double($1.rule.every) }
         if let lastChange, now - lastChange < Self.changeInterval { return nil }
@@ -119,12 +123,14 @@ struct FlowControl {
         return gained > 1.15 * admitted ? change(to: eased, now) : nil
     }
 
-    private mutating func measureRates(_ now: ContinuousClock.Instant) {
+    private mutating func forgetSilent(_ now: ContinuousClock.Instant, _ capacity: Double?) {
+        let turns = capacity.map { Self.silence.frames * Double(sensors.count) / $0 } ?? 0
+        let longest = Duration.seconds(min(max(Self.silence.shortest, turns), Self.silence.longest))
+        sensors = sensors.filter { now - $0.value.heard <= longest }
+    }
+
+    private mutating func measureRates() {
         for (name, sensor) in sensors {
-            if now - sensor.newest.arrival > Self.longestSilence {
-                sensors[name] = nil
-                continue
-            }
             let seconds = (sensor.newest.arrival - sensor.measured.arrival) / .seconds(1)
             // The first measure may be rough; later ones have time.
             guard seconds >= (sensor.rate == nil ? 0.05 : 0.1) else { continue }
@@ -164,8 +170,10 @@ struct FlowControl {
         let known = sensors.compactMap { name, sensor in sensor.rate.map { (name: name, rate: $0) } }
             .sorted { ($0.rate, $0.name) < ($1.rate, $1.name) }
         for (index, sensor) in known.enumerated() {
-            let fair = rest / Double(known.count - index)
-            let every = sensor.rate <= fair ? 1 : coprime(UInt64((sensor.rate / fair - 0.01).rounded(.up)), replicas)
+            // Those that send fastest may leave nothing: also of them a frame is computed now and then.
+            let fair = max(0, rest / Double(known.count - index))
+            let wanted = min((sensor.rate / fair - 0.01).rounded(.up), Self.longestPeriod)
+            let every = sensor.rate <= fair ? 1 : coprime(UInt64(wanted), replicas)
             if every > 1 { result[sensor.name] = FlowPlan.Rule(every: every) }
             rest -= sensor.rate / Double(every)
         }
@@ -173,7 +181,7 @@ struct FlowControl {
         let names = result.keys.sorted()
         for (index, name) in names.enumerated() {
             let (every, sensor) = (result[name]!.every, sensors[name]!)
-            guard sensor.session != 0, let rate = sensor.rate, rate > 0 else { continue }
+            guard sensor.session != 0, let rate = sensor.rate else { continue }
             let period = Double(every) / rate
             let wanted = period * Double(index) / Double(names.count)
             let sinceNewest = (now - sensor.newest.arrival) / .seconds(1)
@@ -193,7 +201,7 @@ struct FlowControl {
     /// all would fall to the same one.
     private func coprime(_ every: UInt64, _ replicas: [Int]) -> UInt64 {
         func divisor(_ a: UInt64, _ b: UInt64) -> UInt64 { b == 0 ? a : divisor(b, a % b) }
-        var every = max(2, min(every, 1_000_000))
+        var every = every
         while replicas.contains(where: { $0 > 1 && divisor(every, UInt64($0)) != 1 }) { every += 1 }
         return every
     }
@@ -214,7 +222,7 @@ struct FlowControl {
             sensor.before = sensor.rule
             sensor.rule = rules[name] ?? FlowPlan.Rule()
             let seconds = (now - sensor.newest.arrival) / .seconds(1) + Self.notice
-            let ahead = UInt64(min(1e9, (sensor.rate ?? 0) * seconds)) + 2
+            let ahead = UInt64((sensor.rate ?? 0) * seconds) + 2
             let (from, overflow) = sensor.newest.frame.addingReportingOverflow(ahead)
             sensor.from = sensor.session == 0 || overflow ? 0 : from
             sensors[name] = sensor

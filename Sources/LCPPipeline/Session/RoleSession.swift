@@ -130,6 +130,8 @@ public final class RoleSession: Sendable {
             defer { own.unsubscribe() }
             try await body()
         } catch is CancellationError {
+        } catch let error as MQTTError where Task.isCancelled && error.code == .closed {
+            // Asked to stop while it waited for the broker.
         } catch {
             await end(watcher)
             throw error

@@ -199,9 +199,11 @@ actor BranchRunner {
             let begin = ContinuousClock.now
             // Decoded elsewhere, so that the connection is served meanwhile; here it is found in the cache.
             if isInline { await shared.decode(input.payload, versions.map(\.decoder)) }
+            let decode = ContinuousClock.now - begin
             if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
             input.payload.withUnsafeBytes {
-                handle(input.topic, $0, isRetained: input.retained, received: input.received, begin: begin)
+                handle(
+                    input.topic, $0, isRetained: input.retained, received: input.received, begin: begin, decode: decode)
             }
         }
     }
@@ -238,23 +240,28 @@ actor BranchRunner {
     }
 
     /// Computes an input in every version of the model, and sends what comes out.
+    ///
+    /// - Parameters:
+    ///   - begin: when work on it began.
+    ///   - decode: how much of the time since then went into a picture.
     func handle(
         _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool, received: ContinuousClock.Instant,
-        begin: ContinuousClock.Instant
+        begin: ContinuousClock.Instant, decode: Duration = .zero
     ) {
         guard !isRetained else {
             return drop("retained", "\(topic) was retained by the broker: stale frames are not answered")
         }
         for (index, version) in versions.enumerated() {
-            let begin = index == 0 ? begin : ContinuousClock.now
+            let start = ContinuousClock.now
+            let begin = index == 0 ? begin : start
             let frame: Frame
             do throws(InputError) {
                 let (identity, data) = try version.decoder.decode(payload)
-                let decoded = ContinuousClock.now
+                let decode = (index == 0 ? decode : .zero) + (ContinuousClock.now - start)
                 if computes { try run(version, data, payload) }
                 frame = Frame(
-                    identity: identity, received: received, queue: begin - received, decode: decoded - begin,
-                    compute: ContinuousClock.now - decoded)
+                    identity: identity, received: received, queue: begin - received, decode: decode,
+                    compute: ContinuousClock.now - begin - decode)
             } catch {
                 drop(error.reason, "\(topic): \(error)")
                 continue

@@ -65,13 +65,13 @@ let package = Package(
         .target(name: "CBranchKernels"),
         room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels"]),
         room("LCPDatasets", ["CZlib", "Images", "Platform"]),
-        room("LCPEvaluation", ["LCPInference", "LCPModels", "Platform"]),
+        room("LCPWire", ["CZlib", "Platform", "Tensors"]),
+        room("LCPEvaluation", ["Images", "LCPInference", "LCPModels", "LCPWire", "Platform"]),
         .target(name: "CTrainingKernels"),
         room(
             "LCPTraining",
-            ["CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPModels", "Platform", "Tensors"]),
+            ["CTrainingKernels", "Images", "LCPDatasets", "LCPEvaluation", "LCPModels", "Platform", "Tensors"]),
 
-        room("LCPWire", ["CZlib", "Platform", "Tensors"]),
         room(
             "LCPPipeline",
             [
@@ -81,11 +81,11 @@ let package = Package(
         ),
         room(
             "LCPSensor",
-            ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            ["Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
         room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
         room(
             "LCPLocal",
-            ["LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            ["Images", "LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
 
         room("FaultInjection", ["MQTT", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
         room("HostileInputs", ["CZlib", "LCPWire", "Platform", "Tensors"]),
@@ -162,9 +162,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "FaultInjection", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline", "LCPSettings", "LCPWire",
-                "MQTT",
-                "Platform", "ResilienceTrials", "Tensors", "lcp",
+                "FaultInjection", "Images", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline", "LCPSettings",
+                "LCPWire",
+                "MQTT", "Platform", "ResilienceTrials", "Tensors", "lcp",
             ]),
     ]
 )

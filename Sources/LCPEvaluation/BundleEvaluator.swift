@@ -1,5 +1,6 @@
 import LCPInference
 public import LCPModels
+public import LCPWire
 import Platform
 
 /// How a model is evaluated.
@@ -10,6 +11,10 @@ public struct EvaluationOptions: Sendable, Hashable {
     public var maximumSubsets = 256
     /// What the sets are drawn from.
     public var seed: UInt64 = 1
+    /// How images are written and read again before they are seen, as between a sensor and a worker.
+    public var encoding = FrameEncoding.raw
+    /// How branches' numbers are written and read again, as between a worker and an aggregator.
+    public var features = FeatureEncoding.fp32
     /// Threads to compute on; nil is one for every processor. The result does not depend on it.
     public var threads: Int?
 
@@ -61,9 +66,15 @@ public final class BundleEvaluator {
         progress: (Double) -> Bool = { _ in true }
     ) throws -> Evaluation {
         let subsets = try subsets(options)
+        guard options.encoding.fits(bundle.network.input) else {
+            throw InferenceError(
+                "\(bundle.manifest.name) takes \(bundle.network.input), and a picture has one channel or three: "
+                    + "its frames are sent raw")
+        }
         let work = EvaluationWork(
             pixels: pixels, labels: try truths(labels, pixels: pixels.count),
-            imageSize: bundle.network.input.elementCount, masks: subsets.flatMap(\.masks))
+            imageSize: bundle.network.input.elementCount, masks: subsets.flatMap(\.masks),
+            encoding: options.encoding, features: options.features)
         let threads = max(1, min(options.threads ?? JoinedThread.processors, work.blockCount))
         while lanes.count < threads { lanes.append(try EvaluationLane(bundle: bundle, join: join)) }
 

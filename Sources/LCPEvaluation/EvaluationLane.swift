@@ -1,5 +1,7 @@
+import Images
 import LCPInference
 import LCPModels
+import LCPWire
 
 /// The engines of one thread. It is handed to one thread at a time, and so needs no lock.
 final class EvaluationLane: @unchecked Sendable {
@@ -23,13 +25,46 @@ final class EvaluationLane: @unchecked Sendable {
     }
 
     /// Runs branches on one image; those that are missing keep the shares of the image before.
-    func run(_ pixels: UnsafeRawBufferPointer, missing: UInt64 = 0) throws {
+    func run(
+        _ pixels: UnsafeRawBufferPointer, missing: UInt64 = 0, encoding: FrameEncoding = .raw,
+        features: FeatureEncoding = .fp32
+    ) throws {
+        guard case .jpeg(let quality) = encoding else { return try run(pixels, missing, features) }
+        let input = engines[0].input
+        let image = Image(height: input.height, width: input.width, channels: input.channels, pixels: Array(pixels))
+        let decoded = try image.jpeg(quality: quality).withUnsafeBytes {
+            try Image(
+                decoding: $0, channels: input.channels, size: .exactly(height: input.height, width: input.width))
+        }
+        try decoded.pixels.withUnsafeBytes { try run($0, missing, features) }
+    }
+
+    private func run(_ pixels: UnsafeRawBufferPointer, _ missing: UInt64, _ features: FeatureEncoding) throws {
         for (branch, engine) in engines.enumerated() where missing & UInt64(1) << UInt64(branch) == 0 {
             try engine.run(pixels: pixels)
             let start = branch * join.classes
-            join.share(
-                of: branch, UnsafeRawBufferPointer(engine.output),
-                into: UnsafeMutableBufferPointer(rebasing: shares[start..<start + join.classes]))
+            let share = UnsafeMutableBufferPointer(rebasing: shares[start..<start + join.classes])
+            guard features != .fp32 else {
+                join.share(of: branch, UnsafeRawBufferPointer(engine.output), into: share)
+                continue
+            }
+            let values = try Self.written(engine.output, as: features)
+            values.withUnsafeBytes { join.share(of: branch, $0, into: share) }
+        }
+    }
+
+    /// Numbers after they were written and read again.
+    private static func written(_ values: UnsafeBufferPointer<Float>, as encoding: FeatureEncoding) throws -> [Float] {
+        try withUnsafeTemporaryAllocation(byteCount: values.count * encoding.dtype.size, alignment: 8) { data in
+            guard let scale = encoding.encode(values, into: data) else {
+                throw InferenceError(
+                    "a branch computes numbers that are not finite: the weights are too large or damaged")
+            }
+            return [Float](unsafeUninitializedCapacity: values.count) { result, count in
+                let room = UnsafeMutableBufferPointer(rebasing: result[..<values.count])
+                encoding.decode(UnsafeRawBufferPointer(data), scale: scale, into: room)
+                count = values.count
+            }
         }
     }
 
@@ -63,7 +98,7 @@ final class EvaluationLane: @unchecked Sendable {
     }
 
     private func evaluate(_ image: Int, block: Int, _ work: EvaluationWork, _ tally: inout EvaluationTally) throws {
-        try work.withPixels(of: image) { try run($0) }
+        try work.withPixels(of: image) { try run($0, encoding: work.encoding, features: work.features) }
         let truth = work.labels[image]
         for (index, mask) in work.masks.enumerated() {
             let logits = logits(missing: mask)

@@ -1,3 +1,5 @@
+import LCPModels
+import LCPWire
 import Synchronization
 
 /// The images that several threads share out among themselves.
@@ -8,6 +10,8 @@ final class EvaluationWork: Sendable {
     let labels: [Int]
     /// The sets of missing branches, the one without any first.
     let masks: [UInt64]
+    let encoding: FrameEncoding
+    let features: FeatureEncoding
     private let pixels: [UInt8]
     private let imageSize: Int
     private let next = Atomic<Int>(0)
@@ -16,7 +20,12 @@ final class EvaluationWork: Sendable {
     private let failure = Mutex<(any Error)?>(nil)
     private let total = Mutex<EvaluationTally?>(nil)
 
-    init(pixels: [UInt8], labels: [Int], imageSize: Int, masks: [UInt64]) {
+    init(
+        pixels: [UInt8], labels: [Int], imageSize: Int, masks: [UInt64], encoding: FrameEncoding,
+        features: FeatureEncoding
+    ) {
+        self.encoding = encoding
+        self.features = features
         self.pixels = pixels
         self.labels = labels
         self.imageSize = imageSize

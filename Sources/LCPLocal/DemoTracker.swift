@@ -1,5 +1,7 @@
+import Images
 public import LCPWire
 import Platform
+import Tensors
 
 /// What a demo has seen so far: frames, predictions, roles. A pure state machine; messages and the time are given to it.
 public struct DemoTracker: Sendable {
@@ -29,7 +31,7 @@ public struct DemoTracker: Sendable {
     private var firstPrediction: ContinuousClock.Instant?
     private var lastPrediction: ContinuousClock.Instant?
     /// Frames that wait for their prediction: capture time by frame number.
-    private var open: [UInt64: (captured: Int64, pixels: [UInt8])] = [:]
+    private var open: [UInt64: (header: TensorMessageHeader, data: [UInt8])] = [:]
 
     public init() {}
 
@@ -41,7 +43,7 @@ public struct DemoTracker: Sendable {
         frames += 1
         // A frame that never gets an answer must not stay for ever.
         if open.count >= 1024 { open.removeAll() }
-        open[header.frame] = (header.captureTime, Array(payload[header.size...]))
+        open[header.frame] = (header, Array(payload[header.size...]))
     }
 
     /// Takes a prediction.
@@ -57,11 +59,24 @@ public struct DemoTracker: Sendable {
         if !prediction.missing.isEmpty { incomplete += 1 }
         firstPrediction = firstPrediction ?? now
         lastPrediction = now
-        guard let (captured, pixels) = open.removeValue(forKey: number) else { return }
+        guard let (header, data) = open.removeValue(forKey: number) else { return }
         // In floating point, because a stranger's time may be any.
-        let latency = (Double(wallClock) - Double(captured)) / 1e6
+        let latency = (Double(wallClock) - Double(header.captureTime)) / 1e6
         if latencies.count < 1_000_000 { latencies.append(Float(latency)) }
-        last = LastFrame(number: number, pixels: pixels, prediction: prediction, latencyMilliseconds: latency)
+        last = LastFrame(
+            number: number, pixels: Self.pixels(header, data), prediction: prediction, latencyMilliseconds: latency)
+    }
+
+    /// The pixels of a frame; none where its picture cannot be read.
+    private static func pixels(_ header: TensorMessageHeader, _ data: [UInt8]) -> [UInt8] {
+        let size = header.shape.dimensions
+        guard header.encoding != .raw else { return data }
+        guard size.count >= 2 else { return [] }
+        return data.withUnsafeBytes { data in
+            let image = try? Image(
+                decoding: data, channels: size.count > 2 ? size[2] : 1, size: .exactly(height: size[0], width: size[1]))
+            return image?.pixels ?? []
+        }
     }
 
     /// Takes a status.

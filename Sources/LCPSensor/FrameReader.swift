@@ -12,20 +12,27 @@ struct SensorFrame {
 /// Takes frames from a source, one after the other. It may block, so it has a thread of its own.
 struct FrameReader {
     let source: FrameSource
-    let shape: FeatureMapShape
-    /// The model's class of each of the source's; −1 where it has none. Nil where they are the same.
-    private let truths: [Int32]?
+    /// Of the frames to come.
+    var shape: FeatureMapShape
+    /// What the model calls its classes, so that those of the source are told by their names; nil where they are the same.
+    var labels: [String]? { didSet { truths = Self.truths(source, labels) } }
+    /// The model's class of each of the source's; −1 where it has none.
+    private var truths: [Int32]?
     private let files: [(path: String, label: Int)]
     private var next: UInt64 = 0
 
-    /// - Parameter labels: what the model calls its classes, so that those of the source are told by their names.
     init(_ source: FrameSource, shape: FeatureMapShape, labels: [String]? = nil) {
         self.source = source
         self.shape = shape
-        truths = labels.flatMap { labels in
+        self.labels = labels
+        truths = Self.truths(source, labels)
+        files = if case .classes(let folder) = source { folder.inTurn } else { [] }
+    }
+
+    private static func truths(_ source: FrameSource, _ labels: [String]?) -> [Int32]? {
+        labels.flatMap { labels in
             source.classNames?.map { name in labels.firstIndex(of: name).map(Int32.init) ?? -1 }
         }
-        files = if case .classes(let folder) = source { folder.inTurn } else { [] }
     }
 
     /// The next frame, or nil at the end.

@@ -1,9 +1,11 @@
+import Images
 import LCPDatasets
 public import LCPModels
 public import LCPPipeline
 import LCPWire
 import MQTT
 import Platform
+import Synchronization
 import Tensors
 
 /// Publishes frames as tensor messages, at a steady rate.
@@ -16,11 +18,13 @@ public actor Sensor {
         public var rate = 10.0
         /// Ends after so many frames; nil for the source's end.
         public var count: Int?
-        /// The shape of frames from a folder or standard input.
-        public var shape = FeatureMapShape(height: 28, width: 28, channels: 1)
-        /// What the model calls its classes: the truth of a frame is told where the source has a class of that name. Nil where
-        /// the source counts its classes as the model does.
-        public var labels: [String]?
+        /// The shape of frames from a folder or standard input; nil for that of the model.
+        public var shape: FeatureMapShape?
+        /// The model, where it is known; nil to ask the pipeline. Frames get its shape, and the truth of a frame is told where the
+        /// source has a class with the name of one of its labels.
+        public var model: ModelManifest?
+        /// How pixels are written; nil for what is best: see ``FramePlan``.
+        public var encoding: FrameEncoding?
 
         public init() {}
     }
@@ -31,6 +35,9 @@ public actor Sensor {
 
     private let options: Options
     private var reader: FrameReader
+    private var plan: FramePlan
+    /// The pipeline's model, where nobody named one.
+    private var supply: ModelSupply?
     private let number = UInt64.random(in: 1...UInt64.max)
     private var frames: UInt64 = 0
     private var drops = Drops()
@@ -42,14 +49,17 @@ public actor Sensor {
     private var outbox: Outbox?
     /// Whether the outbox is ahead of what the source gives.
     private var isCatchingUp = false
-    private var presence = Presence()
+    /// Kept by the client's thread.
+    private nonisolated let presence = Mutex(Presence())
     private var subscriptions: [MQTTSubscription] = []
     /// What the client's thread heard, for this actor.
     private nonisolated let inbox = Inbox<Event>(limit: 1024)
 
     /// What becomes of the frames, and of those who compute them.
     private enum Event {
-        case status(RoleStatus)
+        /// Who is there has changed.
+        case presence
+        case offer
         case answer(frame: UInt64, computeMilliseconds: Double)
     }
 
@@ -68,11 +78,19 @@ public actor Sensor {
         guard options.count.map({ $0 > 0 }) ?? true else {
             throw PipelineError(.invalidConfiguration, "a sensor sends at least one frame")
         }
+        if let model = options.model, options.shape == nil { try source.check(fits: model) }
         self.options = options
-        reader = FrameReader(source, shape: source.shape ?? options.shape, labels: options.labels)
+        plan = FramePlan(Self.sizing(source, options.shape), wanted: options.encoding)
+        reader = FrameReader(source, shape: plan.shape)
         session = try RoleSession(configuration, status: RoleSession.status(.sensor, id: options.id))
         // Reading a file or standard input may block, and the connection must not wait for that.
         executor = try EventLoop(name: "sensor")
+    }
+
+    /// What a source says about its frames' shape.
+    private static func sizing(_ source: FrameSource, _ given: FeatureMapShape?) -> FramePlan.Sizing {
+        if let shape = source.shape ?? given { return .fixed(shape) }
+        return .pictures(FeatureMapShape(height: 28, width: 28, channels: 1))
     }
 
     /// Publishes until the source ends, the count is reached or the task is cancelled.
@@ -88,8 +106,12 @@ public actor Sensor {
     private func publishFrames() async throws {
         defer { inbox.close() }
         if session.qos != .atMostOnce { try await promiseAnswers() }
+        try await meetPipeline()
+        Task { await listen() }
         try await session.ready()
-        session.log("ready: publishes on \(session.topics.input(session.status.id))")
+        session.log(
+            "ready: publishes on \(session.topics.input(session.status.id)), \(plan.shape) as \(plan.encoding) "
+                + "(\(plan.decision.reason))")
         let topic = session.topics.input(session.status.id)
         let interval = Duration.seconds(1 / options.rate)
         let clock = ContinuousClock()
@@ -146,13 +168,7 @@ public actor Sensor {
     }
 
     private func publish(_ frame: SensorFrame, number: UInt64, topic: String) {
-        guard let shape = Shape([reader.shape.height, reader.shape.width, reader.shape.channels]),
-            let tensor = try? Tensor(dtype: .uint8, shape: shape, bytes: frame.pixels)
-        else { return }
-        let header = TensorMessageHeader(
-            kind: .input, dtype: .uint8, shape: shape, session: self.number, frame: number,
-            captureTime: wallClockNanoseconds(), label: frame.label)
-        let message = TensorMessage.encode(header, tensor)
+        guard let message = message(frame, number: number) else { return }
         if outbox != nil {
             outbox?.add(number, message)
             if !session.client.isConnected { outbox?.hold() }
@@ -165,6 +181,36 @@ public actor Sensor {
             return
         }
         send(message, topic)
+    }
+
+    /// A frame as the message that carries it.
+    private func message(_ frame: SensorFrame, number: UInt64) -> [UInt8]? {
+        let size = reader.shape
+        guard let shape = Shape([size.height, size.width, size.channels]) else { return nil }
+        var header = TensorMessageHeader(
+            kind: .input, dtype: .uint8, shape: shape, session: self.number, frame: number,
+            captureTime: wallClockNanoseconds(), label: frame.label)
+        guard plan.encoding != .raw else { return TensorMessage.encode(header, data: frame.pixels) }
+        let begin = ContinuousClock.now
+        let image = Image(height: size.height, width: size.width, channels: size.channels, pixels: frame.pixels)
+        do throws(ImageError) {
+            let data: [UInt8]
+            switch plan.encoding {
+            case .jpeg(let quality):
+                data = try image.jpeg(quality: quality)
+                header.version2 = .init(encoding: .jpeg)
+            case .png, .raw:
+                data = try image.png()
+                header.version2 = .init(encoding: .png)
+            }
+            header.version2?.encodeTime = (.now - begin).headerMicroseconds
+            // What waits for an answer may be sent again, later.
+            if outbox == nil { header.version2?.sendTime = wallClockNanoseconds() }
+            return TensorMessage.encode(header, data: data)
+        } catch {
+            if let line = drops.add("not_encoded", "dropped frame \(number): \(error)") { session.log(line) }
+            return nil
+        }
     }
 
     private func send(_ message: [UInt8], _ topic: String) {
@@ -183,39 +229,105 @@ public actor Sensor {
         }
     }
 
-    // MARK: Answers to all frames
+    // MARK: The pipeline
 
-    /// Listens to what becomes of the frames, so that none is lost with a broker.
-    private func promiseAnswers() async throws {
-        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
-        Task { await listen() }
-        subscriptions = [
+    /// Finds out which model the frames are for, and who reads them.
+    ///
+    /// - Throws: ``PipelineError`` where the source's frames do not fit.
+    private func meetPipeline() async throws {
+        try await watchStatuses()
+        let asks = options.model == nil && options.shape == nil
+        if asks {
+            let supply = ModelSupply(reading: session) { [inbox] _ in inbox.put(.offer) }
+            self.supply = supply
+            try await supply.start()
+        }
+        // What the broker has kept comes before its answer to this.
+        try await session.publishStatus { _ in }
+        var model = options.model
+        if asks { model = try await pipelineModel() }
+        if asks, let model { try reader.source.check(fits: model) }
+        if case .standardInput = reader.source, options.shape == nil, let input = model?.network.input {
+            plan = FramePlan(.fixed(input), wanted: options.encoding)
+        }
+        _ = plan.update(model: model, workers: workers)
+        adoptPlan()
+    }
+
+    private var workers: [RoleStatus] { presence.withLock { $0.all(.worker) } }
+
+    /// The model that was pushed to the pipeline, or the one of those that came with lcp that its roles name.
+    private func pipelineModel() async throws -> ModelManifest? {
+        if let offer = try await supply?.firstOffer() { return await manifest(of: offer) }
+        let named = presence.withLock { $0.all(.aggregator) + $0.all(.worker) }
+        for status in named {
+            guard let name = status.model, ModelBundle.shippedNames.contains(name),
+                let bundle = try? ModelBundle.find(name), bundle.hash.description == status.modelHash
+            else { continue }
+            return bundle.manifest
+        }
+        return nil
+    }
+
+    private func manifest(of offer: ModelOffer) async -> ModelManifest? {
+        do { return try await supply?.manifest(of: offer) } catch {
+            if !Task.isCancelled { session.log("what \(offer.name.printable) takes is not known: \(error)") }
+            return nil
+        }
+    }
+
+    /// The pipeline has another model, or others compute.
+    private func pipelineChanged(hasNewModel: Bool) async {
+        var model: ModelManifest?
+        if hasNewModel, let offer = await supply?.offer {
+            model = await manifest(of: offer)
+            // While it was fetched, yet another may have come, which has an event of its own.
+            guard await supply?.offer == offer else { return }
+        }
+        for sentence in plan.update(model: model, workers: workers) { session.log(sentence) }
+        adoptPlan()
+    }
+
+    private func adoptPlan() {
+        reader.shape = plan.shape
+        reader.labels = plan.model?.labels
+    }
+
+    private func watchStatuses() async throws {
+        subscriptions.append(
             try await session.client.subscribe(to: session.topics.statuses) {
-                [inbox, topics = session.topics] message in
-                if let status = RoleStatus(message, topics: topics) { inbox.put(.status(status)) }
-            },
-            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) { [inbox] message in
-                guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
-                    return
-                }
-                inbox.put(.answer(frame: frame, computeMilliseconds: prediction.computeMilliseconds))
-            },
-        ]
+                [weak self, topics = session.topics] message in
+                guard let self, let status = RoleStatus(message, topics: topics) else { return }
+                if presence.withLock({ $0.update(status) }) { inbox.put(.presence) }
+            })
     }
 
     /// Deals with what was heard, in its order, until the sensor ends.
     private func listen() async {
         for await event in inbox.elements {
             switch event {
-            case .status(let status): heard(status)
+            case .presence:
+                await pipelineChanged(hasNewModel: false)
+                goOn()
+            // A file may take its time, and answers are not to wait for it.
+            case .offer: Task { await pipelineChanged(hasNewModel: true) }
             case .answer(let frame, let computeMilliseconds): answered(frame, computeMilliseconds)
             }
         }
     }
 
-    private func heard(_ status: RoleStatus) {
-        _ = presence.update(status)
-        goOn()
+    // MARK: Answers to all frames
+
+    /// Listens to what becomes of the frames, so that none is lost with a broker.
+    private func promiseAnswers() async throws {
+        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
+        subscriptions.append(
+            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) { [inbox] message in
+                guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
+                    return
+                }
+                inbox.put(.answer(frame: frame, computeMilliseconds: prediction.computeMilliseconds))
+            })
     }
 
     private func answered(_ frame: UInt64, _ computeMilliseconds: Double) {
@@ -225,7 +337,7 @@ public actor Sensor {
     }
 
     private func reconnected() {
-        presence.reconnected(now: .now)
+        presence.withLock { $0.reconnected(now: .now) }
         guard let holdEnd = outbox?.sendAgain(now: .now) else { return }
         isCatchingUp = true
         Task { [weak self] in
@@ -237,7 +349,7 @@ public actor Sensor {
     /// Sends what waits where the pipeline is whole, or was waited for long enough.
     private func goOn() {
         guard let outbox, outbox.isHeld, session.client.isConnected else { return }
-        if presence.isWhole { self.outbox?.release() } else { self.outbox?.releaseIfOver(.now) }
+        if presence.withLock(\.isWhole) { self.outbox?.release() } else { self.outbox?.releaseIfOver(.now) }
         guard self.outbox?.isHeld == false else { return }
         if outbox.waitingCount > 0 { session.log("sends the \(outbox.waitingCount) frames that waited") }
         pump()

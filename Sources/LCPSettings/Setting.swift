@@ -19,9 +19,11 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case policy
     case queue
     case order
+    case features
     case sensorName = "sensor.name"
     case sensorSource = "sensor.source"
     case sensorShape = "sensor.shape"
+    case sensorEncoding = "sensor.encoding"
     case sensorRate = "sensor.rate"
     case sensorCount = "sensor.count"
     case workerName = "worker.name"
@@ -37,6 +39,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     /// each is the default.
     package static let policies = ["latest", "all"]
     package static let orders = ["sensor", "none"]
+    /// How branches' numbers are sent; the first is the default.
+    package static let featureTypes = ["fp32", "fp16", "int8"]
 
     /// The key without its section.
     var key: String { rawValue.split(separator: ".").last.map(String.init) ?? rawValue }
@@ -56,6 +60,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .model: "LCP_MODEL"
         case .deadline: "LCP_DEADLINE_MS"
         case .policy: "LCP_POLICY"
+        case .features: "LCP_FEATURES"
         default: nil
         }
     }
@@ -90,10 +95,11 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .queue: .whole(64)
         case .order: .text(Self.orders[0])
         case .sensorSource: .text("drawn")
-        case .sensorShape: .text("28x28x1")
+        case .features: .text(Self.featureTypes[0])
+        case .sensorEncoding: .text("auto")
         case .sensorRate: .number(10)
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
-            .sensorCount, .workerName, .workerBranch, .aggregatorName:
+            .sensorShape, .sensorCount, .workerName, .workerBranch, .aggregatorName:
             nil
         }
     }
@@ -114,6 +120,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .order: .choice(Self.orders)
         case .sensorSource: .source
         case .sensorShape: .shape
+        case .sensorEncoding: .encoding
+        case .features: .choice(Self.featureTypes)
         case .sensorRate: .number(upTo: 100_000, unit: " frames per second")
         case .sensorCount: .whole(1...1_000_000_000_000)
         case .workerBranch: .whole(0...BranchedNetwork.maximumBranches - 1)

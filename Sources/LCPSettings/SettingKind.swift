@@ -15,6 +15,8 @@ package enum SettingKind {
     case source
     /// `HEIGHTxWIDTHxCHANNELS`.
     case shape
+    /// How frames are written, or `auto`.
+    case encoding
     case whole(ClosedRange<Int>)
     /// More than 0.
     case number(upTo: Int, unit: String)
@@ -61,6 +63,11 @@ package enum SettingKind {
         case .shape:
             do { _ = try FeatureMapShape(frame: text) } catch { throw Mistake(" \(error)") }
             return .text(text)
+        case .encoding:
+            guard text == "auto" || FrameEncoding(text) != nil else {
+                throw Mistake(" is \(expectation), not \(Self.quote(text))")
+            }
+            return .text(text)
         case .whole, .number, .truth:
             guard !isQuoted else {
                 throw Mistake(" is \(expectation), not the text \(Self.quote(text)): take away the quotes")
@@ -94,6 +101,7 @@ package enum SettingKind {
         case .model: "a model's name or folder"
         case .source: "a source"
         case .shape: "a shape"
+        case .encoding: "auto, \(FrameEncoding.forms) with a quality from 1 to 100"
         case .whole(0...2): "0, 1 or 2"
         case .whole(let range):
             "a whole number from \(Self.grouped(range.lowerBound)) to \(Self.grouped(range.upperBound))"

@@ -1,4 +1,5 @@
 import Glibc
+import Images
 import LCPModels
 import Platform
 
@@ -45,6 +46,31 @@ struct ImageLoader {
         guard augments else {
             return copy(pixels, target, volume, shiftX: 0, shiftY: 0, isMirrored: false)
         }
+        guard let qualities = recipe.jpeg.range, FrameEncoding.png.fits(shape) else {
+            return change(pixels, target, volume, &random)
+        }
+        compressed(pixels, quality: qualities.lowerBound + random.index(qualities.count)).withUnsafeBufferPointer {
+            change($0.baseAddress!, target, volume, &random)
+        }
+    }
+
+    /// An image as it comes out of a JPEG.
+    private func compressed(_ pixels: UnsafePointer<UInt8>, quality: Int) -> [UInt8] {
+        let original = Array(UnsafeBufferPointer(start: pixels, count: shape.elementCount))
+        let image = Image(height: shape.height, width: shape.width, channels: shape.channels, pixels: original)
+        // Only without memory is there none; the image is good as it is.
+        let decoded = try? image.jpeg(quality: quality).withUnsafeBytes {
+            try Image(decoding: $0, channels: shape.channels, size: .exactly(height: shape.height, width: shape.width))
+        }
+        return decoded?.pixels ?? original
+    }
+
+    /// Moves, mirrors, turns and blacks out.
+    private func change(
+        _ pixels: UnsafePointer<UInt8>, _ target: UnsafeMutablePointer<Float>, _ volume: Volume,
+        _ random: inout SeededGenerator
+    ) {
+        let layout = volume.layout
         let reach = recipe.shift
         let (shiftX, shiftY) =
             reach > 0 ? (random.index(2 * reach + 1) - reach, random.index(2 * reach + 1) - reach) : (0, 0)

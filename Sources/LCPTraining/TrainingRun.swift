@@ -141,6 +141,15 @@ public struct TrainingRun: Sendable {
                 pixels: set.pixels, labels: set.labels, maximumMissing: min(1, network.branches.count - 1)
             ) { _ in true }
             record.accuracy[specification.name] = result.accuracy
+            // What a sensor has to know before it sends JPEG.
+            var options = EvaluationOptions()
+            (options.maximumMissing, options.encoding) = (0, .jpeg(quality: FrameEncoding.standardQuality))
+            if options.encoding.fits(network.input) {
+                let encoded = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, options: options)
+                record.encodedAccuracy = record.encodedAccuracy ?? [:]
+                record.encodedAccuracy?[options.encoding.description, default: [:]][specification.name] =
+                    encoded.accuracy
+            }
             guard report(.tested(data: specification.name, result)) else { throw CancellationError() }
         }
         let bundle = try write(missingScale: missingScale)

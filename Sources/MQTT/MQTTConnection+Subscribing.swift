@@ -38,8 +38,8 @@ extension MQTTConnection {
     }
 
     /// Ends a subscription; what the broker has sent until it acknowledges that is still delivered. `completion` is called
-    /// then, or when the time for a close is over: a broker that hangs keeps nobody.
-    func end(_ buffer: MessageBuffer, _ completion: @escaping @Sendable () -> Void) {
+    /// then, or when the limit is over, for a broker that hangs.
+    func end(_ buffer: MessageBuffer, within limit: Duration?, _ completion: @escaping @Sendable () -> Void) {
         assertOnLoop()
         guard let entry = subscriptions.entry(of: buffer) else { return completion() }
         guard entry.buffers.count == 1, state == .connected, let number = handle.unsubscribe(entry.filter) else {
@@ -48,9 +48,8 @@ extension MQTTConnection {
             return completion()
         }
         subscriptions.asked(number, toEnd: entry, completion)
-        _ = scheduler(closeTimeout) { [weak self] in
-            self?.subscriptions.ended(number, of: buffer)?.finish()
-        }
+        guard let limit else { return }
+        _ = scheduler(limit) { [weak self] in self?.subscriptions.ended(number, of: buffer)?.finish() }
     }
 
     func remove(_ buffer: MessageBuffer) {

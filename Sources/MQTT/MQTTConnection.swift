@@ -16,7 +16,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     let errors: ConnectionErrors
     let isV5: Bool
     let loop: EventLoopCore
-    let closeTimeout: Duration
+    private let closeTimeout: Duration
     let scheduler: Scheduler
 
     private var machine: ConnectionMachine

@@ -35,9 +35,13 @@ public final class MQTTSubscription: AsyncSequence, Sendable {
     /// Ends the subscription without losing what is on its way: the broker is told, everything that it has sent until it
     /// acknowledges that is still delivered, and then the sequence ends. Returns when the broker has acknowledged, or the
     /// connection is gone.
-    public func end() async {
+    ///
+    /// - Parameter limit: how long the broker is waited for; nil for as long as the connection holds.
+    public func end(within limit: Duration? = nil) async {
         await withCheckedContinuation { continuation in
-            eventLoop.execute { [connection, buffer] in connection.end(buffer) { continuation.resume() } }
+            eventLoop.execute { [connection, buffer] in
+                connection.end(buffer, within: limit) { continuation.resume() }
+            }
         }
     }
 

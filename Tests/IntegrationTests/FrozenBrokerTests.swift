@@ -1,5 +1,6 @@
 import Foundation
 import LCPLocal
+import LCPWire
 import MQTT
 import Platform
 import Testing
@@ -47,14 +48,32 @@ import Testing
         await end()
     }
 
-    @Test("The end of a subscription does not wait for a broker that hangs", .timeLimit(.minutes(1)))
+    @Test("The end of a subscription waits for a broker that hangs as long as it is told", .timeLimit(.minutes(1)))
     func endedSubscription() async throws {
         let subscription = try await client.subscribe(to: "a")
         freeze()
-        await subscription.end()
+        await subscription.end(within: .milliseconds(100))
         #expect(client.isConnected)
         var iterator = subscription.makeAsyncIterator()
         #expect(try await iterator.next() == nil)
         await end()
+    }
+
+    @Test("A worker stops at the first signal, though its broker hangs", .timeLimit(.minutes(1)))
+    func worker() async throws {
+        await end()
+        let frozen = try TestBroker()
+        let client = try await frozen.connect()
+        let statuses = try await client.subscribe(to: "lcp/frozen/status/+/+")
+        let worker = try Spawned(
+            Repository.lcp, ["worker", "--broker", frozen.url, "--pipeline", "frozen", "--model", "lenet-split2"])
+        while RoleStatus(try await next(statuses).payload)?.serves?.count != 2 {}
+        let broker = try mosquitto(of: frozen)
+        kill(broker, SIGSTOP)
+        defer { kill(broker, SIGCONT) }
+        kill(worker.identifier, SIGTERM)
+        #expect(await worker.wait() == 0)
+        // It did not wait until its keepalive noticed.
+        #expect(!(await worker.errors.text()).contains("lost"))
     }
 }

@@ -1,3 +1,4 @@
+import FaultInjection
 import Foundation
 import LCPModels
 import Platform
@@ -328,15 +329,15 @@ import Testing
 
     /// A push that is stopped takes away what it has sent: no manifest would ever name it.
     @Test func aPushThatIsStoppedLeavesNothingOnTheBroker() async throws {
-        let broker = try TestBroker()
-        let client = try await broker.connect()
+        // Hundreds of pieces, each of which waits for the one before: it takes many seconds.
+        let chaos = try Chaos([Fault(.delay(milliseconds: 20, jitter: 0), direction: .toBroker)])
+        let client = try await chaos.broker.connect()
         let pieces = try await client.subscribe(to: "lcp/push/model/#", options: .init(qos: .atLeastOnce))
-        // Pieces so small that it takes a while.
         let push = try Spawned(
             Repository.lcp,
             [
-                "model", "push", "cifarnet-bn-split8-f75", "--broker", broker.url, "--pipeline", "push", "--chunk",
-                "1024",
+                "model", "push", "cifarnet-bn-split8-f75", "--broker", "\(chaos.proxy.address)", "--pipeline", "push",
+                "--chunk", "1024",
             ])
         _ = try await next(pieces)
         kill(push.identifier, SIGTERM)

@@ -196,3 +196,28 @@ import Testing
         #expect(evaluation.images == 1000 && evaluation.byMissing.count == 1)
     }
 }
+
+@Suite struct EncodedEvaluationTests {
+    @Test(
+        "What encodings cost is told: nothing with PNG, a little with JPEG and small features, much with a quality of 1"
+    )
+    func costs() throws {
+        let model = try BundleEvaluatorTests.Model(.concat, branches: 2, classes: 4, images: 200)
+        let evaluator = try BundleEvaluator(bundle: model.bundle)
+        func evaluate(_ change: (inout EvaluationOptions) -> Void) throws -> Evaluation {
+            var options = EvaluationOptions()
+            options.maximumMissing = 0
+            change(&options)
+            return try evaluator.evaluate(pixels: model.pixels, labels: model.labels, options: options)
+        }
+        let plain = try evaluate { _ in }
+        #expect(try evaluate { $0.encoding = .png } == plain)
+        let half = try evaluate { $0.features = .fp16 }
+        #expect(half.nll != plain.nll && abs(half.nll - plain.nll) < 1e-3)
+        let integers = try evaluate { $0.features = .int8 }
+        #expect(abs(integers.nll - plain.nll) > abs(half.nll - plain.nll) && abs(integers.nll - plain.nll) < 0.05)
+        let fine = try evaluate { $0.encoding = .jpeg(quality: 100) }
+        let coarse = try evaluate { $0.encoding = .jpeg(quality: 1) }
+        #expect(fine.nll != plain.nll && abs(fine.nll - plain.nll) < abs(coarse.nll - plain.nll))
+    }
+}

@@ -57,6 +57,22 @@ import Testing
         #expect(throws: NetworkError.self) { try recipe.validate() }
     }
 
+    @Test("Qualities of JPEG are one number, two, or none, and are remembered as they were written")
+    func qualities() throws {
+        #expect(TrainingRecipe().jpeg == .none && TrainingRecipe().jpeg.description == "none")
+        for (entry, range) in [
+            (RecipeEntry("60-95"), 60...95), (RecipeEntry("80"), 80...80), (RecipeEntry("1-100"), 1...100),
+        ] {
+            let recipe = try TrainingRecipe.pictures.with(["jpeg": entry])
+            #expect(recipe.jpeg.range == range)
+            let json = try JSONEncoder().encode(recipe)
+            #expect(try JSONDecoder().decode(TrainingRecipe.self, from: json) == recipe)
+        }
+        for text in ["", "0", "101", "95-60", "60-", "-95", "60-70-80", "high", "60.5"] {
+            #expect(throws: NetworkError.self) { try TrainingRecipe.pictures.with(["jpeg": RecipeEntry(text)]) }
+        }
+    }
+
     @Test func schedulesAreWhatTheySay() {
         var recipe = TrainingRecipe()
         (recipe.epochs, recipe.learningRate, recipe.warmup) = (10, 1, 0.1)

@@ -38,7 +38,8 @@ import Testing
             policy: all
             queue: 7
             order: none
-            sensor: {name: s, source: "dir:x", shape: 2x3x1, rate: 0.5, count: 9}
+            features: int8
+            sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9}
             worker: {name: w, branch: 3}
             aggregator: {name: a}
             """)
@@ -50,8 +51,10 @@ import Testing
         #expect(settings.policy == .all && settings.order == .none && settings.queueLimit == 7)
         #expect(Role.allCases.map(settings.name(of:)) == ["s", "w", "a"])
         #expect(settings.branch == 3)
-        let sensor = try settings.sensorOptions(for: .drawn(seed: 1))
-        #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape.width == 3 && sensor.id == "s")
+        #expect(settings.features == .int8)
+        let sensor = try settings.sensorOptions()
+        #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape?.width == 3 && sensor.id == "s")
+        #expect(sensor.encoding == .jpeg(quality: 70))
     }
 
     @Test(arguments: ["", "# nothing", "broker:\nsensor:\n", "---\n", "{}", "~"])
@@ -87,7 +90,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("qoss: 1", "1:1: there is no key qoss; the known are aggregator, branches, broker, deadline_ms, model, order"),
+        (
+            "qoss: 1",
+            "1:1: there is no key qoss; the known are aggregator, branches, broker, deadline_ms, features, model, order"
+        ),
         ("sensor.rate: 1", "1:1: there is no key sensor.rate; the known"),
         ("broker:\n  password: geheim", "2:3: there is no key password below broker; the known are cafile, cert, key"),
         ("qos: 3", "1:6: qos is 0, 1 or 2, not 3"), ("qos: 1.0", "1:6: qos is 0, 1 or 2, not 1.0"),
@@ -107,6 +113,9 @@ import Testing
         ("broker: {url: \"http://x\"}", "1:15: broker.url: \"http://x\" is not a"),
         ("broker: {mqtt3: yes}", "1:17: broker.mqtt3 is true or false, not \"yes\""),
         ("sensor: {shape: 28}", "sensor.shape is HEIGHTxWIDTHxCHANNELS"),
+        ("sensor: {encoding: gif}", "sensor.encoding is auto, raw, png, jpeg or jpeg:QUALITY"),
+        ("sensor: {encoding: \"jpeg:0\"}", "with a quality from 1 to 100, not \"jpeg:0\""),
+        ("features: int4", "features is fp32 or fp16 or int8"),
         ("sensor: {rate: 0}", "sensor.rate is a number"),
         ("sensor: {count: 0}", "sensor.count is a whole number from 1 to 1,000,000,000,000"),
         ("worker: {branch: 64}", "worker.branch is a whole number from 0 to 63"),

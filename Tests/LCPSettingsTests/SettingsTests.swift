@@ -23,6 +23,7 @@ import Testing
         case .path, .model: ["/x", "/y", "/z"]
         case .source: ["dir:/x", "dir:/y", "dir:/z"]
         case .shape: ["1x1x1", "2x2x1", "3x3x3"]
+        case .encoding: ["raw", "png", "jpeg:90"]
         case .whole(let range): range.upperBound == 2 ? ["1", "2", "0"] : ["3", "4", "5"]
         case .number: ["3.5", "4", "5"]
         case .choice(let choices): [choices[1], choices[0], choices[1]]
@@ -34,6 +35,7 @@ import Testing
     func choicesAreThoseOfTheRoles() {
         #expect(Setting.policies == FramePolicy.allCases.map(\.rawValue))
         #expect(Setting.orders == PredictionOrder.allCases.map(\.rawValue))
+        #expect(Setting.featureTypes == FeatureEncoding.allCases.map(\.rawValue))
         #expect(SettingKind.dataSets == FrameSource.dataSets)
     }
 
@@ -105,7 +107,7 @@ import Testing
         #expect(
             Set(Setting.environmentVariables) == [
                 "LCP_CONFIG", "LCP_BROKER", "LCP_PIPELINE", "LCP_PREFIX", "LCP_USER", "LCP_PASSWORD_FILE", "LCP_CAFILE",
-                "LCP_CERT", "LCP_KEY", "LCP_QOS", "LCP_MODEL", "LCP_DEADLINE_MS", "LCP_POLICY",
+                "LCP_CERT", "LCP_KEY", "LCP_QOS", "LCP_MODEL", "LCP_DEADLINE_MS", "LCP_POLICY", "LCP_FEATURES",
             ])
     }
 

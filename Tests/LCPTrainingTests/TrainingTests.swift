@@ -53,7 +53,7 @@ import Testing
     @Test(arguments: [
         "sgd", "adam", "muon", "cosine", "exponential", "constant", "averaging", "smoothing", "normal", "dropout",
         "heads",
-        "fading heads", "mutual", "views", "affine", "cutout", "all",
+        "fading heads", "mutual", "views", "affine", "cutout", "jpeg", "all",
     ])
     func everyEntryOfARecipeLearns(entry: String) throws {
         var recipe = Self.recipe(epochs: 8, rate: 5e-3)
@@ -74,6 +74,7 @@ import Testing
         if entry == "views" || all { (recipe.views, recipe.shift) = (true, 1) }
         if entry == "affine" || all { (recipe.rotation, recipe.shear, recipe.scaling) = (0.1, 0.1, 0.1) }
         if entry == "cutout" || all { recipe.cutout = 2 }
+        if entry == "jpeg" || all { recipe.jpeg = .init(range: 60...95) }
         #expect(try Self.train(recipe).accuracy > 0.9)
     }
 

@@ -34,6 +34,8 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         public var seed: UInt64
         /// Top-1 accuracy by test set, 0 to 1.
         public var accuracy: [String: Double]
+        /// The same with images that were written in an encoding and read again, by the name of that (``FrameEncoding``).
+        public var encodedAccuracy: [String: [String: Double]]?
         /// The file of another format that the weights come from; nil where they are lcp's own.
         public var importedFrom: String?
         /// How it was trained; nil in bundles older than recipes.
@@ -53,8 +55,16 @@ public struct ModelManifest: Sendable, Hashable, Codable {
             self.accuracy = accuracy
         }
 
+        /// What an encoding costs in accuracy, 0 to 1: the most of all test sets; nil where nobody measured it.
+        public func loss(of encoding: FrameEncoding) -> Double? {
+            encodedAccuracy?[encoding.description]?.compactMap { set, accuracy in
+                self.accuracy[set].map { $0 - accuracy }
+            }.max()
+        }
+
         enum CodingKeys: String, CodingKey {
             case command, data, epochs, seed, accuracy, recipe, teachers, history
+            case encodedAccuracy = "encoded_accuracy"
             case bestEpoch = "best_epoch"
             case importedFrom = "imported_from"
         }

@@ -74,6 +74,7 @@ extension TrainingRecipe {
         ("rotation", "radians by which images are turned at most"),
         ("shear", "how far they are sheared at most"),
         ("scaling", "the part by which they are made larger or smaller at most, 0 to below 1"),
+        ("jpeg", "the qualities of JPEG that images go through, for example 60-95, or none"),
         ("branch_dropout", "the probability that a branch is missing for an image, 0 to below 1"),
         ("auxiliary_weight", "weight of every branch's own classification layer in the loss"),
         ("auxiliary_until", "the part of training after which these have faded out, 1 for never"),

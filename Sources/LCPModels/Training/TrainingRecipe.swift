@@ -67,6 +67,8 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     public var rotation: Float = 0
     public var shear: Float = 0
     public var scaling: Float = 0
+    /// Images are written as JPEG of a quality by chance and read again, before all else: the network learns to bear it.
+    public var jpeg = JPEGQualities.none
 
     /// The probability that a branch is missing for an image.
     public var branchDropout: Float = 0
@@ -90,7 +92,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     enum CodingKeys: String, CodingKey, CaseIterable {
         case name, epochs, optimizer, schedule, warmup, momentum, beta2, initialization, averaging, patience, shift,
             flips
-        case cutout, rotation, shear, scaling, mutual, views, distillation, temperature
+        case cutout, rotation, shear, scaling, jpeg, mutual, views, distillation, temperature
         case batchSize = "batch_size"
         case learningRate = "learning_rate"
         case decayFactor = "decay_factor"
@@ -132,6 +134,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         try read(.rotation, \.rotation)
         try read(.shear, \.shear)
         try read(.scaling, \.scaling)
+        try read(.jpeg, \.jpeg)
         try read(.branchDropout, \.branchDropout)
         try read(.auxiliaryWeight, \.auxiliaryWeight)
         try read(.auxiliaryUntil, \.auxiliaryUntil)

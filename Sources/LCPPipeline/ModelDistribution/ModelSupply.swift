@@ -1,14 +1,16 @@
-import LCPModels
-import LCPWire
+package import LCPModels
+package import LCPWire
 import MQTT
 import Platform
 
 /// Gets the pipeline's model over MQTT, and publishes it again for a restarted broker that forgot it.
 ///
 /// It lives on the client's event loop, and is told of reconnects.
-actor ModelSupply {
+package actor ModelSupply {
     nonisolated let session: RoleSession
-    nonisolated var unownedExecutor: UnownedSerialExecutor { session.client.eventLoop.asUnownedSerialExecutor() }
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        session.client.eventLoop.asUnownedSerialExecutor()
+    }
 
     private var store: ModelStore
     private var watch = OfferWatch()
@@ -18,9 +20,11 @@ actor ModelSupply {
     private var drops = Drops()
     /// How long a piece may be waited for.
     private let patience: Duration
+    /// Whether it puts right what the broker has lost; who only reads has no right to write.
+    private let repairs: Bool
 
     /// The newest offer.
-    var offer: ModelOffer? { watch.offer }
+    package var offer: ModelOffer? { watch.offer }
 
     /// Models up to this size are kept whole by every device.
     private static let wholeModelBytes = 32 << 20
@@ -28,19 +32,26 @@ actor ModelSupply {
     /// - Parameters:
     ///   - cache: where models are kept.
     ///   - patience: how long a piece of a file may be waited for.
+    ///   - repairs: whether it publishes what the broker has lost.
     ///   - onOffer: called on the event loop with every new offer.
     init(
-        _ session: RoleSession, cache: ModelCache = .standard, patience: Duration = .seconds(10),
+        _ session: RoleSession, cache: ModelCache = .standard, patience: Duration = .seconds(10), repairs: Bool = true,
         onOffer: @escaping @Sendable (ModelOffer) -> Void
     ) {
         self.session = session
         store = ModelStore(cache)
         self.patience = patience
+        self.repairs = repairs
         self.onOffer = onOffer
     }
 
+    /// One that keeps and publishes nothing: for a role that wants to know the model, and does not run it.
+    package init(reading session: RoleSession, onOffer: @escaping @Sendable (ModelOffer) -> Void) {
+        self.init(session, repairs: false, onOffer: onOffer)
+    }
+
     /// Listens. What the broker has kept comes before the answer to the next thing that is asked of it.
-    func start() async throws {
+    package func start() async throws {
         manifests = try await session.client.subscribe(
             to: session.topics.modelManifest, options: .init(qos: .atLeastOnce)
         ) { [weak self] message in
@@ -60,6 +71,7 @@ actor ModelSupply {
         for action in actions {
             switch action {
             case .offer(let offer): onOffer(offer)
+            case .republish where !repairs, .restore where !repairs: break
             case .republish(let offer): republish(offer)
             case .restore(let offer):
                 publish(offer)
@@ -76,7 +88,7 @@ actor ModelSupply {
     }
 
     /// The offer that the broker has kept. Where what it has kept cannot be read, those who know the model put that right at once.
-    func firstOffer() async throws -> ModelOffer? {
+    package func firstOffer() async throws -> ModelOffer? {
         for _ in 0..<20 where offer == nil && watch.isUnreadable { try await Task.sleep(for: .milliseconds(100)) }
         return offer
     }
@@ -104,6 +116,14 @@ actor ModelSupply {
             }
         }
         return try store.open(offer)
+    }
+
+    /// The description of an offer's model, without its weights.
+    ///
+    /// - Throws: ``PipelineError`` where the broker does not have it, ``ModelBundleError`` where it is none.
+    package func manifest(of offer: ModelOffer) async throws -> ModelManifest {
+        let bytes = try await download(offer.files[0], offer)
+        return try ModelBundle.manifest(decoding: bytes, name: "the model.json of \(offer.name.printable)")
     }
 
     private func download(_ file: ModelOffer.File, _ offer: ModelOffer) async throws -> [UInt8] {

@@ -210,7 +210,8 @@ actor BranchRunner {
 
     /// Takes no more inputs, and returns when what the broker has dealt out already is answered.
     func stop() async {
-        await inputs?.end()
+        // A broker that hangs does not keep a worker that was asked to stop.
+        await inputs?.end(within: .seconds(2))
         _ = await work?.result
     }
 

@@ -54,6 +54,7 @@ struct WorkerCommand: AsyncParsableCommand {
         options.id = settings.name(of: .worker)
         options.branches = branch.map { [$0] }
         options.computes = !sendsZeros
+        options.features = settings.features
         options.serviceTime = .microseconds(Int64(serviceTime * 1000))
         let worker = try BranchWorker(
             try settings.configuration(), bundle: try settings.givenBundle(),
@@ -103,9 +104,12 @@ struct SensorCommand: AsyncParsableCommand {
         commandName: "sensor",
         abstract: "Publish frames: digits that it draws, pictures, a data set, or standard input.",
         discussion: """
-            A folder of pictures may have a folder for each class: then its name is the truth, which is told with every frame. \
-            With --model, frames have the shape of that model, and a name means the label that it has; without, the first name \
-            in the alphabet is class 0.
+            Frames get the shape of the pipeline's model, or of --model. A folder of pictures may have a folder for each class: \
+            then its name is the truth, which is told with every frame: the label that the model has of that name. Where no model \
+            is known, frames are 28x28x1, and the first name in the alphabet is class 0.
+
+            --encoding auto sends small frames raw and large ones as JPEG, where the model and all workers take that; it says \
+            which, and why.
 
             With --qos 1 a broker that goes costs no frame: each is kept until its prediction comes, and sent again when a broker \
             was gone. Up to 1,000 frames or 64 MB are kept; then the oldest are given up and counted. What a worker that is killed \
@@ -115,7 +119,7 @@ struct SensorCommand: AsyncParsableCommand {
               lcp sensor --source drawn --rate 10
               lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte \\
                   --name mnist
-              lcp sensor --source dir:photos --model my-cifarnet
+              lcp sensor --source dir:photos --encoding jpeg:90
               lcp sensor --source dir:photos --shape 28x28x1
               lcp sensor --config Configs/pipelines/kitchen.yaml --name door
               ffmpeg … -f rawvideo -pix_fmt gray - | lcp sensor --source stdin --shape 28x28x1
@@ -127,7 +131,7 @@ struct SensorCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The pipeline's model, where this machine has it: frames get its shape, and truths its numbers (LCP_MODEL).",
+            "A model on this machine that the frames are for, in place of the pipeline's (LCP_MODEL).",
             valueName: "model"))
     var model: String?
 
@@ -147,7 +151,7 @@ struct SensorCommand: AsyncParsableCommand {
             throw ValidationError("--stop-at-eof and --source stdin both want standard input")
         }
         let sensor = try Sensor(
-            try settings.configuration(), source: source, options: try settings.sensorOptions(for: source))
+            try settings.configuration(), source: source, options: try settings.sensorOptions())
         try await role.run {
             let frames = try await sensor.run()
             sensor.session.log("published \(frames) frame\(frames == 1 ? "" : "s")")

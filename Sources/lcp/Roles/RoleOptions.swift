@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPModels
 import LCPSensor
 import LCPSettings
 
@@ -62,13 +63,21 @@ struct ModelOptions: ParsableArguments {
     }
 }
 
-/// The option of a worker.
+/// The options of a worker.
 struct BranchOptions: ParsableArguments {
     @Option(help: "Only this branch, counted from 0, whatever the others do.")
     var branch: Int?
 
+    @Option(
+        help: .setting(
+            .features, "How the branches' numbers are sent: fp32, fp16 or int8, a half or a quarter of the bytes.",
+            valueName: "type"))
+    var features: String?
+
     /// What was given, by setting.
-    var given: [Setting: String] { .init(given: [.workerBranch: branch.map { "\($0)" }]) }
+    var given: [Setting: String] {
+        .init(given: [.workerBranch: branch.map { "\($0)" }, .features: features])
+    }
 }
 
 /// The option of an aggregator.
@@ -94,14 +103,22 @@ struct FrameOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Stop after so many frames.", valueName: "n"))
     var count: Int?
 
-    @Option(help: .setting(.sensorShape, "The frames' height, width and channels, for pictures or standard input."))
+    @Option(
+        help: .setting(
+            .sensorShape,
+            "The frames' height, width and channels, for pictures or standard input; the model's by default."))
     var shape: String?
+
+    @Option(
+        help: .setting(
+            .sensorEncoding, "How frames are sent: \(FrameEncoding.forms), or auto.", valueName: "encoding"))
+    var encoding: String?
 
     /// What was given, by setting.
     var given: [Setting: String] {
         .init(given: [
             .sensorSource: source, .sensorRate: rate.map { "\($0)" }, .sensorCount: count.map { "\($0)" },
-            .sensorShape: shape,
+            .sensorShape: shape, .sensorEncoding: encoding,
         ])
     }
 }

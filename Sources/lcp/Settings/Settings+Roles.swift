@@ -83,22 +83,22 @@ extension Settings {
         }
     }
 
-    /// How a sensor is set up: where its pipeline's model is known here, its frames have the shape and the truths of that.
+    /// How a sensor is set up: a model that somebody named, and that this machine has, is what its frames are for.
     ///
-    /// - Throws: ``SettingsError`` or ``ModelBundleError``, also for a source that does not fit the model.
-    func sensorOptions(for source: FrameSource) throws -> Sensor.Options {
+    /// - Throws: ``SettingsError`` or ``ModelBundleError``.
+    func sensorOptions() throws -> Sensor.Options {
         var options = Sensor.Options()
         options.id = name(of: .sensor)
         options.rate = number(.sensorRate) ?? options.rate
         options.count = whole(.sensorCount)
-        if let shape = text(.sensorShape) { options.shape = try FeatureMapShape(frame: shape) }
-        guard let manifest = try sensorModel() else { return options }
-        options.labels = manifest.labels
-        guard self[.sensorShape].origin == .builtIn else { return options }
-        try source.check(fits: manifest)
-        options.shape = manifest.network.input
+        options.model = try sensorModel()
+        options.shape = try text(.sensorShape).map { try FeatureMapShape(frame: $0) }
+        options.encoding = text(.sensorEncoding).flatMap(FrameEncoding.init)
         return options
     }
+
+    /// How a worker writes its branches' numbers.
+    var features: FeatureEncoding { text(.features).flatMap(FeatureEncoding.init) ?? .fp32 }
 
     /// The model that somebody named. A sensor does without one that a file or the environment names and this machine lacks.
     private func sensorModel() throws -> ModelManifest? {

@@ -20,6 +20,7 @@ struct EvaluateCommand: AsyncParsableCommand {
               lcp evaluate lenet-split4
               lcp evaluate lenet-split4 --data mnist:FOLDER --data drawn
               lcp evaluate lenet-split8 --data mnist:FOLDER --missing 3 --svg lenet.svg
+              lcp evaluate my-bundle --data cifar10:FOLDER --encoding jpeg:80
               lcp evaluate my-bundle --data idx:images-idx3-ubyte,labels-idx1-ubyte --json
             """)
 
@@ -40,6 +41,18 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "Which digits are drawn, and which sets of missing branches. Training draws other digits.")
     var seed: UInt64 = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "Send the images as a sensor would: \(FrameEncoding.forms). What it costs in accuracy is told.",
+            valueName: "encoding"))
+    var encoding = "raw"
+
+    @Option(
+        help: ArgumentHelp(
+            "Send the branches' numbers as workers would: fp32, fp16 or int8. What it costs is told.",
+            valueName: "type"))
+    var features = "fp32"
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -54,23 +67,35 @@ struct EvaluateCommand: AsyncParsableCommand {
         struct Result: Encodable {
             var data: String
             var evaluation: Evaluation
+            /// With raw frames and FP32 features, where others were asked for.
+            var plain: Evaluation?
 
-            private enum Keys: CodingKey { case data }
+            private enum Keys: CodingKey { case data, plain_top1 }
 
             func encode(to encoder: any Encoder) throws {
                 try evaluation.encode(to: encoder)
                 var container = encoder.container(keyedBy: Keys.self)
                 try container.encode(data, forKey: .data)
+                try container.encodeIfPresent(plain?.top1, forKey: .plain_top1)
             }
         }
         var model: String
         var model_hash: String
+        var encoding: String
+        var features: String
         var results: [Result]
     }
 
     func validate() throws {
         if let missing, missing < 0 {
             throw ValidationError("--missing is the number of branches to leave out, 0 or more, not \(missing)")
+        }
+        guard FrameEncoding(encoding) != nil else {
+            throw ValidationError(
+                "--encoding is \(FrameEncoding.forms) with a quality from 1 to 100, not \(encoding.debugDescription)")
+        }
+        guard FeatureEncoding(rawValue: features) != nil else {
+            throw ValidationError("--features is fp32, fp16 or int8, not \(features.debugDescription)")
         }
         guard subsets > 0 else { throw ValidationError("--subsets is at least 1, not \(subsets)") }
     }
@@ -97,7 +122,14 @@ struct EvaluateCommand: AsyncParsableCommand {
         let evaluator = try BundleEvaluator(bundle: bundle)
         var options = EvaluationOptions()
         (options.maximumMissing, options.maximumSubsets, options.seed) = (missing, subsets, seed)
-        var report = Report(model: name, model_hash: bundle.hash.description, results: [])
+        options.encoding = FrameEncoding(encoding) ?? .raw
+        options.features = FeatureEncoding(rawValue: features) ?? .fp32
+        var plain = EvaluationOptions()
+        (plain.maximumMissing, plain.seed) = (0, seed)
+        let isPlain = options.encoding == .raw && options.features == .fp32
+        var report = Report(
+            model: name, model_hash: bundle.hash.description, encoding: options.encoding.description,
+            features: features, results: [])
         for specification in specifications {
             let images = try specification.evaluationSet(seed: seed, size: bundle.network.input.imageSize)
             let line = ProgressLine()
@@ -106,7 +138,14 @@ struct EvaluateCommand: AsyncParsableCommand {
                 line.show($0, "\(specification.name): \(percent($0, digits: 0))")
                 return !Task.isCancelled
             }
-            report.results.append(.init(data: specification.name, evaluation: result))
+            let compared =
+                isPlain
+                ? nil
+                : try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: plain) {
+                    line.show($0, "\(specification.name), raw and fp32: \(percent($0, digits: 0))")
+                    return !Task.isCancelled
+                }
+            report.results.append(.init(data: specification.name, evaluation: result, plain: compared))
         }
         if json {
             writeLine(try jsonLine(report))

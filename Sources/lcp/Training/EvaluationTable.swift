@@ -8,6 +8,13 @@ enum EvaluationTable {
             let evaluation = result.evaluation
             writeLine("\(report.model) on \(evaluation.images) images of \(result.data)")
             var summary = Table(["top-1", percent(evaluation.top1)], rightAligned: [1])
+            if let plain = result.plain {
+                summary.add(["with raw frames and fp32", percent(plain.top1)])
+                summary.add([
+                    "cost of \(report.encoding) and \(report.features)",
+                    fixed((plain.top1 - evaluation.top1) * 100, digits: 2) + " points",
+                ])
+            }
             if labels.count > 5 { summary.add(["top-5", percent(evaluation.top5)]) }
             summary.add(["calibration error", percent(evaluation.calibrationError)])
             summary.add(["cross-entropy", fixed(evaluation.nll, digits: 4) + "  "])

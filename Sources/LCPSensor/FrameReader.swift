@@ -7,6 +7,7 @@ import LCPWire
 struct SensorFrame {
     var pixels: [UInt8]
     var label: Int32
+    var shape: FeatureMapShape
 }
 
 /// Takes frames from a source, one after the other. It may block, so it has a thread of its own.
@@ -43,22 +44,22 @@ struct FrameReader {
         switch source {
         case .drawn(let seed):
             let (pixels, label) = DrawnDigits(seed: seed).image(next)
-            return SensorFrame(pixels: pixels, label: Int32(label))
+            return SensorFrame(pixels: pixels, label: Int32(label), shape: shape)
         case .images(let images, _):
             guard next < UInt64(images.count) else { return nil }
             let label = images.labels.isEmpty ? -1 : truth(Int(images.labels[Int(next)]))
-            return SensorFrame(pixels: Array(images[Int(next)]), label: label)
+            return SensorFrame(pixels: Array(images[Int(next)]), label: label, shape: shape)
         case .folder(let folder):
             guard next < UInt64(folder.files.count) else { return nil }
             let pixels = try ImageFolder.read(
                 folder.files[Int(next)], height: shape.height, width: shape.width, channels: shape.channels)
-            return SensorFrame(pixels: pixels, label: -1)
+            return SensorFrame(pixels: pixels, label: -1, shape: shape)
         case .classes:
             guard next < UInt64(files.count) else { return nil }
             let file = files[Int(next)]
             let pixels = try ImageFolder.read(
                 file.path, height: shape.height, width: shape.width, channels: shape.channels)
-            return SensorFrame(pixels: pixels, label: truth(file.label))
+            return SensorFrame(pixels: pixels, label: truth(file.label), shape: shape)
         case .standardInput:
             return try readStandardInput()
         }
@@ -94,6 +95,6 @@ struct FrameReader {
             }
             pixels += chunk[..<count]
         }
-        return SensorFrame(pixels: pixels, label: -1)
+        return SensorFrame(pixels: pixels, label: -1, shape: shape)
     }
 }

@@ -185,7 +185,8 @@ public actor Sensor {
 
     /// A frame as the message that carries it.
     private func message(_ frame: SensorFrame, number: UInt64) -> [UInt8]? {
-        let size = reader.shape
+        // A model that came since it was read may want another shape.
+        let size = frame.shape
         guard let shape = Shape([size.height, size.width, size.channels]) else { return nil }
         var header = TensorMessageHeader(
             kind: .input, dtype: .uint8, shape: shape, session: self.number, frame: number,
@@ -235,23 +236,32 @@ public actor Sensor {
     ///
     /// - Throws: ``PipelineError`` where the source's frames do not fit.
     private func meetPipeline() async throws {
-        try await watchStatuses()
+        try await unlessForbidden("who reads its frames") { try await watchStatuses() }
         let asks = options.model == nil && options.shape == nil
         if asks {
             let supply = ModelSupply(reading: session) { [inbox] _ in inbox.put(.offer) }
+            try await unlessForbidden("the pipeline's model") { try await supply.start() }
             self.supply = supply
-            try await supply.start()
         }
         // What the broker has kept comes before its answer to this.
         try await session.publishStatus { _ in }
         var model = options.model
         if asks { model = try await pipelineModel() }
         if asks, let model { try reader.source.check(fits: model) }
-        if case .standardInput = reader.source, options.shape == nil, let input = model?.network.input {
-            plan = FramePlan(.fixed(input), wanted: options.encoding)
+        if case .standardInput = reader.source, options.shape == nil {
+            // Whoever writes it does not change with the model.
+            plan = FramePlan(.fixed(model?.network.input ?? plan.shape), wanted: options.encoding)
         }
         _ = plan.update(model: model, workers: workers)
         adoptPlan()
+    }
+
+    /// Does without what an access list of the version before does not let a sensor read, where nothing is promised of it.
+    private func unlessForbidden(_ what: String, _ body: () async throws -> Void) async throws {
+        do { try await body() } catch let error as MQTTError where error.code == .notAuthorized {
+            guard session.qos == .atMostOnce else { throw error }
+            session.log("cannot see \(what), and goes on without: \(error)")
+        }
     }
 
     private var workers: [RoleStatus] { presence.withLock { $0.all(.worker) } }

@@ -107,10 +107,10 @@ final class ConnectionSocket: @unchecked Sendable {
     }
 
     /// Calls a handler with a message. What it sends is written after libmosquitto's callback.
-    func call(_ handler: @Sendable (MQTTMessageView) -> Void, _ message: MQTTMessageView) {
+    func call<Result>(_ handler: @Sendable (MQTTMessageView) -> Result, _ message: MQTTMessageView) -> Result {
         isInHandler = true
-        handler(message)
-        isInHandler = false
+        defer { isInHandler = false }
+        return handler(message)
     }
 
     /// libmosquitto took a message.

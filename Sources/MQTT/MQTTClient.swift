@@ -159,7 +159,7 @@ public final class MQTTClient: Sendable {
     ///   - filter: a topic, perhaps with `+` and `#`; `$share/GROUP/FILTER` shares the messages with other clients.
     ///   - buffer: what is held for a slow consumer, and what happens when it is full.
     ///   - accepts: called on the event loop's thread for every message, before it is copied; one that it says no to is not
-    ///     held. It must not block.
+    ///     held. What it sends is written as soon as it returns. It must not block.
     /// - Throws: ``MQTTError/Code/notAuthorized`` where the broker refuses, ``MQTTError/Code/invalidConfiguration`` for a filter
     ///   that is none, ``MQTTError/Code/closed``, also where the task is cancelled.
     public func subscribe(

@@ -112,7 +112,7 @@ extension MQTTConnection {
             if let handler = buffer.handler {
                 guard !buffer.isFinished else { continue }
                 socket.call(handler, view)
-            } else if buffer.accepts?(view) != false,
+            } else if buffer.accepts.map({ socket.call($0, view) }) != false,
                 buffer.deliver(view.message, mayStopReading: socket.mayStopReading) == .full
             {
                 socket.stopReading()

@@ -70,7 +70,7 @@ import Testing
 
     @Test("A folder's pictures take the shape of the model that the pipeline was given")
     func pipelineShape() async throws {
-        let folder = try Folder(pictures: 3)
+        let folder = try Folder(pictures: 1000)
         let pipeline = try await TestPipeline(branches: [0])
         let inputs = try await pipeline.client.subscribe(to: pipeline.topics.inputs)
         let push = try await run(
@@ -79,12 +79,20 @@ import Testing
         #expect(push.status == 0)
         let sensor = try Self.sensor(pipeline, ["--source", "dir:\(folder.path)", "--encoding", "png"])
         for _ in 0..<3 { #expect(try Self.header(try await next(inputs)).shape == [32, 32, 3]) }
-        #expect(await sensor.wait() == 0)
         // Digits are 28 × 28, and the model takes another shape.
         let drawn = try await run(
             Repository.lcp, ["sensor", "--broker", pipeline.broker.url, "--pipeline", "test", "--count", "1"])
         #expect(drawn.status == 1)
         #expect(drawn.errors.contains("28×28×1") && drawn.errors.contains("takes 32×32×3"))
+        // Another model, another shape, while it runs.
+        let other = try await run(
+            Repository.lcp,
+            ["model", "push", "lenet-split4", "--broker", pipeline.broker.url, "--pipeline", "test"])
+        #expect(other.status == 0)
+        while try Self.header(try await next(inputs)).shape != [28, 28, 1] {}
+        kill(sensor.identifier, SIGTERM)
+        #expect(await sensor.wait() == 0)
+        #expect((await sensor.errors.text()).contains("frames are 28×28×1, sent as png"))
     }
 
     @Test("While a worker reads only version 1, frames and features come in that, and it is named")

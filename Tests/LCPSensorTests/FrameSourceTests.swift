@@ -59,6 +59,18 @@ import Testing
         #expect(source.count == 2 && source.classNames == ["cat", "dog"])
     }
 
+    @Test("A frame keeps the shape in which it was read, also when the frames after it have another")
+    func framesKeepTheirShape() throws {
+        let folder = try Folder()
+        for name in ["1.png", "2.png"] { try folder.add(name) }
+        var reader = FrameReader(try FrameSource("dir:\(folder.path)", seed: 1), shape: Self.shape)
+        let first = try #require(try reader.read())
+        reader.shape = FeatureMapShape(height: 6, width: 5, channels: 1)
+        let second = try #require(try reader.read())
+        #expect(first.shape == Self.shape && first.pixels.count == 48)
+        #expect(second.shape == reader.shape && second.pixels.count == 30)
+    }
+
     @Test func dataSetsShowTheirTestImages() throws {
         let folder = try Folder()
         let records = [[UInt8]](repeating: [9] + [UInt8](repeating: 7, count: 3072), count: 3).flatMap(\.self)

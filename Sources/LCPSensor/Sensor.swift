@@ -57,7 +57,7 @@ public actor Sensor {
 
     /// What becomes of the frames, and of those who compute them.
     private enum Event {
-        /// Who is there has changed.
+        /// Somebody said who is there.
         case presence
         case offer
         case answer(frame: UInt64, computeMilliseconds: Double)
@@ -308,7 +308,9 @@ public actor Sensor {
             try await session.client.subscribe(to: session.topics.statuses) {
                 [weak self, topics = session.topics] message in
                 guard let self, let status = RoleStatus(message, topics: topics) else { return }
-                if presence.withLock({ $0.update(status) }) { inbox.put(.presence) }
+                presence.withLock { _ = $0.update(status) }
+                // Also where it says what it said before: after a reconnect that is what frames wait for.
+                inbox.put(.presence)
             })
     }
 

@@ -23,8 +23,6 @@ import Testing
     func everyFrameIsAnsweredOnce(trial: Trial) async throws {
         let result = try await run(trial)
         #expect(result["frames_lost"] == 0 && result["frames"] ?? 0 > 100)
-        // As soon as all have said that they are back, and not when the sensor has waited for as long as it may.
-        if trial == .broker { #expect(result["first_prediction_after_s"] ?? .infinity < 5) }
         // With a spare at hand, a kill may cost not even one frame a branch.
         if trial == .killAlone || trial == .pause {
             #expect(result["frames_incomplete"] ?? 0 > 0, "the fault was not felt")

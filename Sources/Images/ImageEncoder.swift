@@ -49,4 +49,17 @@ extension Image {
         guard !bytes.isEmpty else { throw ImageError("the image cannot become a JPEG: \(reason)") }
         return bytes
     }
+
+    /// The image as whoever gets it as a JPEG sees it.
+    ///
+    /// - Parameter quality: 1 to 100.
+    /// - Throws: ``ImageError`` where there is no memory for it.
+    public func throughJPEG(quality: Int) throws(ImageError) -> Image {
+        let bytes = try jpeg(quality: quality)
+        return try bytes.withUnsafeBufferPointer { bytes throws(ImageError) in
+            try Image(
+                decoding: UnsafeRawBufferPointer(bytes), channels: channels,
+                size: .exactly(height: height, width: width))
+        }
+    }
 }

@@ -32,11 +32,7 @@ final class EvaluationLane: @unchecked Sendable {
         guard case .jpeg(let quality) = encoding else { return try run(pixels, missing, features) }
         let input = engines[0].input
         let image = Image(height: input.height, width: input.width, channels: input.channels, pixels: Array(pixels))
-        let decoded = try image.jpeg(quality: quality).withUnsafeBytes {
-            try Image(
-                decoding: $0, channels: input.channels, size: .exactly(height: input.height, width: input.width))
-        }
-        try decoded.pixels.withUnsafeBytes { try run($0, missing, features) }
+        try image.throughJPEG(quality: quality).pixels.withUnsafeBytes { try run($0, missing, features) }
     }
 
     private func run(_ pixels: UnsafeRawBufferPointer, _ missing: UInt64, _ features: FeatureEncoding) throws {

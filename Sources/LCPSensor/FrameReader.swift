@@ -16,7 +16,7 @@ struct FrameReader {
     /// Of the frames to come.
     var shape: FeatureMapShape
     /// What the model calls its classes, so that those of the source are told by their names; nil where they are the same.
-    var labels: [String]? { didSet { truths = Self.truths(source, labels) } }
+    var labels: [String]? { didSet { if labels != oldValue { truths = Self.truths(source, labels) } } }
     /// The model's class of each of the source's; −1 where it has none.
     private var truths: [Int32]?
     private let files: [(path: String, label: Int)]

@@ -59,10 +59,7 @@ struct ImageLoader {
         let original = Array(UnsafeBufferPointer(start: pixels, count: shape.elementCount))
         let image = Image(height: shape.height, width: shape.width, channels: shape.channels, pixels: original)
         // Only without memory is there none; the image is good as it is.
-        let decoded = try? image.jpeg(quality: quality).withUnsafeBytes {
-            try Image(decoding: $0, channels: shape.channels, size: .exactly(height: shape.height, width: shape.width))
-        }
-        return decoded?.pixels ?? original
+        return (try? image.throughJPEG(quality: quality))?.pixels ?? original
     }
 
     /// Moves, mirrors, turns and blacks out.

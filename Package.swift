@@ -113,7 +113,7 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        .testTarget(name: "PlatformTests", dependencies: ["Platform"]),
+        .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "MQTTTests", dependencies: ["MQTT", "Platform"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Times branches in ONNX Runtime, OpenVINO and ncnn beside lcp: one thread, batch 1, the library and not Python.
+"""Times branches in ONNX Runtime, OpenVINO and ncnn beside lcp: batch 1, the library and not Python.
 
-    Benchmarks/engines/compare.py [--lcp .build/release/lcp] [--rounds 5] [NETWORK:BRANCHES ...]
+    Benchmarks/engines/compare.py [--lcp .build/release/lcp] [--rounds 5] [--threads 1] [NETWORK:BRANCHES ...]
 
 Needs numpy, onnx, onnxruntime, openvino and ncnn from PyPI. ONNX Runtime runs through IOBinding and OpenVINO on preallocated
 tensors, as they are meant to run; ncnn gets a model with normalisations and ReLUs folded in, as its own optimiser makes them.
@@ -22,7 +22,8 @@ import subprocess
 import tempfile
 import time
 
-os.environ["OMP_NUM_THREADS"] = "1"
+# Every engine has a process of its own, which reads it here.
+THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", "1"))
 import numpy
 from onnx import TensorProto, helper
 
@@ -33,7 +34,8 @@ COPIES = 9
 
 def ask(lcp, case, quick=False):
     network, branches = case.split(":")
-    command = [lcp, "bench", "branch", "--network", network, "--branches", branches, "--json"] + (["--runs", "1"] if quick else [])
+    command = [lcp, "bench", "branch", "--network", network, "--branches", branches, "--threads", os.environ["OMP_NUM_THREADS"],
+               "--json"] + (["--runs", "1"] if quick else [])
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
@@ -265,7 +267,7 @@ class Branch:
 def with_onnxruntime(branch, copies):
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = THREADS, 1
     session = onnxruntime.InferenceSession(branch.onnx(copies), options, providers=["CPUExecutionProvider"])
     binding = session.io_binding()
     binding.bind_ortvalue_input("image", onnxruntime.OrtValue.ortvalue_from_numpy(branch.image))
@@ -278,7 +280,7 @@ def with_openvino(branch, copies):
     import openvino
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(branch.onnx(copies)), "CPU", {
-        "INFERENCE_NUM_THREADS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
+        "INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
     request = compiled.create_infer_request()
     request.set_input_tensor(openvino.Tensor(branch.image, shared_memory=True))
     result = numpy.zeros(compiled.output(0).shape, numpy.float32)
@@ -289,7 +291,7 @@ def with_openvino(branch, copies):
 def with_ncnn(branch, copies):
     import ncnn
     net = ncnn.Net()
-    net.opt.num_threads = 1
+    net.opt.num_threads = THREADS
     for name in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_bf16_packed",
                  "use_vulkan_compute"):
         setattr(net.opt, name, False)
@@ -373,9 +375,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--lcp", default=str(root / ".build/release/lcp"))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("cases", nargs="*", default=DEFAULT, metavar="NETWORK:BRANCHES")
     arguments = parser.parse_args()
-    print(f"branch 0, one thread, batch 1, µs, median of {arguments.rounds} rounds in turns; "
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    print(f"branch 0, {arguments.threads} thread{'s' * (arguments.threads > 1)}, batch 1, µs, median of {arguments.rounds} rounds in turns; "
           + ", ".join(f"{name} {importlib.metadata.version(package)}" for name, package in
                       [("ONNX Runtime", "onnxruntime"), ("OpenVINO", "openvino"), ("ncnn", "ncnn")]))
     print(f"{'':18}{'lcp':>14}" + "".join(f"{name:>14}" for name in ENGINES) + f"{'lcp / best':>12}{'rounds':>13}")

@@ -1,5 +1,7 @@
 #include "variant.h"
 
+#include <string.h>
+
 size_t lcp_lanes(void) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")) return 16;
@@ -25,15 +27,35 @@ size_t lcp_padded_count(const struct lcp_window *window) {
            + (window->kernel_width + 2) * window->channels + 64;
 }
 
+void lcp_pad(const struct lcp_window *window, const float *input, float *padded, size_t begin, size_t end) {
+    size_t row = window->width * window->channels;
+    size_t before = window->left * window->channels, behind = window->right * window->channels;
+    float *to = padded + begin * (before + row + behind);
+    for (size_t y = begin; y < end; y++) {
+        int is_inside = y >= window->top && y < window->top + window->height;
+        for (size_t count = is_inside ? before : before + row + behind; count > 0; count--) *to++ = 0;
+        if (!is_inside) continue;
+        memcpy(to, input + (y - window->top) * row, row * sizeof(float));
+        to += row;
+        for (size_t count = behind; count > 0; count--) *to++ = 0;
+    }
+}
+
 size_t lcp_packed_count(const struct lcp_window *window) { return variant(window->lanes)->packed_count(window); }
 
 void lcp_pack(const struct lcp_window *window, const float *weight, const float *bias, float *packed) {
     variant(window->lanes)->pack(window, weight, bias, packed);
 }
 
-void lcp_convolve(const struct lcp_window *window, const float *input, const float *packed, const float *addend,
-                  float *scratch, float *output) {
-    variant(window->lanes)->convolve(window, input, packed, addend, scratch, output);
+size_t lcp_panels(const struct lcp_window *window) { return variant(window->lanes)->panels(window); }
+
+size_t lcp_tiles(const struct lcp_window *window) {
+    return window->output_height * variant(window->lanes)->tiles_in_row(window);
+}
+
+void lcp_convolve(const struct lcp_window *window, const float *padded, const float *packed, const float *addend,
+                  float *output, struct lcp_range panels, struct lcp_range tiles) {
+    variant(window->lanes)->convolve(window, padded, packed, addend, output, panels, tiles);
 }
 
 struct lcp_window lcp_whole_tiles(const struct lcp_window *window) {
@@ -44,13 +66,13 @@ struct lcp_window lcp_whole_tiles(const struct lcp_window *window) {
 }
 
 size_t lcp_winograd_scratch(const struct lcp_window *window, size_t strip) {
-    struct lcp_window whole = lcp_whole_tiles(window);
-    return (lcp_padded_count(&whole) + 15) / 16 * 16 + 36 * strip * (window->channels + window->outputs) + 16;
+    return (36 * strip * (window->channels + window->outputs) + 31) / 16 * 16;
 }
 
-void lcp_convolve_winograd(const struct lcp_window *window, size_t strip, const float *input, const float *packed,
-                           const float *bias, const float *addend, float *scratch, float *output) {
-    variant(window->lanes)->convolve_winograd(window, strip, input, packed, bias, addend, scratch, output);
+void lcp_convolve_winograd(const struct lcp_window *window, size_t strip, const float *padded, const float *packed,
+                           const float *bias, const float *addend, float *scratch, float *output, size_t begin,
+                           size_t end) {
+    variant(window->lanes)->convolve_winograd(window, strip, padded, packed, bias, addend, scratch, output, begin, end);
 }
 
 size_t lcp_packed_depthwise_count(const struct lcp_window *window) {
@@ -61,17 +83,22 @@ void lcp_pack_depthwise(const struct lcp_window *window, const float *weight, co
     variant(window->lanes)->pack_depthwise(window, weight, bias, packed);
 }
 
-void lcp_convolve_depthwise(const struct lcp_window *window, const float *input, const float *packed, float *scratch,
-                            float *output) {
-    variant(window->lanes)->convolve_depthwise(window, input, packed, scratch, output);
+void lcp_convolve_depthwise(const struct lcp_window *window, const float *padded, const float *packed, float *output,
+                            size_t begin, size_t end) {
+    variant(window->lanes)->convolve_depthwise(window, padded, packed, output, begin, end);
 }
 
-void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output) {
-    variant(window->lanes)->pool_maximum(window, input, scratch, output);
+size_t lcp_pool_scratch(const struct lcp_window *window) {
+    return ((window->left + window->width + window->right + window->kernel_width) * window->channels + 79) / 16 * 16;
+}
+
+void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output, size_t begin,
+                      size_t end) {
+    variant(window->lanes)->pool_maximum(window, input, scratch, output, begin, end);
 }
 
 size_t lcp_normalization_scratch(size_t channels, size_t size) {
-    return LCP_NORMALIZATION_PIXELS * LCP_NORMALIZATION_LINE(channels, size) + 16;
+    return (LCP_NORMALIZATION_PIXELS * LCP_NORMALIZATION_LINE(channels, size) + 31) / 16 * 16;
 }
 
 void lcp_normalize_responses(size_t lanes, const float *input, float *output, size_t pixels, size_t channels, size_t size,

@@ -8,19 +8,19 @@
 #define LCP_NORMALIZATION_PIXELS 16
 #define LCP_NORMALIZATION_LINE(channels, size) ((channels) + (size) + 16)
 
-/* The same convolution with as much padding as whole tiles of 4 × 4 output pixels need. */
-struct lcp_window lcp_whole_tiles(const struct lcp_window *window);
-
 struct lcp_variant {
     size_t (*packed_count)(const struct lcp_window *);
     void (*pack)(const struct lcp_window *, const float *, const float *, float *);
-    void (*convolve)(const struct lcp_window *, const float *, const float *, const float *, float *, float *);
+    size_t (*panels)(const struct lcp_window *);
+    size_t (*tiles_in_row)(const struct lcp_window *);
+    void (*convolve)(const struct lcp_window *, const float *, const float *, const float *, float *, struct lcp_range,
+                     struct lcp_range);
     void (*convolve_winograd)(const struct lcp_window *, size_t, const float *, const float *, const float *, const float *,
-                              float *, float *);
+                              float *, float *, size_t, size_t);
     size_t (*packed_depthwise_count)(const struct lcp_window *);
     void (*pack_depthwise)(const struct lcp_window *, const float *, const float *, float *);
-    void (*convolve_depthwise)(const struct lcp_window *, const float *, const float *, float *, float *);
-    void (*pool_maximum)(const struct lcp_window *, const float *, float *, float *);
+    void (*convolve_depthwise)(const struct lcp_window *, const float *, const float *, float *, size_t, size_t);
+    void (*pool_maximum)(const struct lcp_window *, const float *, float *, float *, size_t, size_t);
     void (*normalize_responses)(const float *, float *, size_t, size_t, size_t, float, float, float, float *);
 };
 

@@ -25,3 +25,13 @@ static inline void lcp_keep_freed_memory(int bytes) {
     (void)bytes;
 #endif
 }
+
+/// The processors that this thread is bound to, as bits of bytes; the number of bytes that were written, or −1 and errno.
+static inline long linux_bound_processors(unsigned char *bits, size_t size) {
+    return syscall(SYS_sched_getaffinity, 0, size, bits);
+}
+
+/// Binds this thread to some of them; 0, or −1 and errno.
+static inline long linux_bind_to_processors(const unsigned char *bits, size_t size) {
+    return syscall(SYS_sched_setaffinity, 0, size, bits);
+}

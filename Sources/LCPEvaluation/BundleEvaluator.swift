@@ -75,7 +75,7 @@ public final class BundleEvaluator {
             pixels: pixels, labels: try truths(labels, pixels: pixels.count),
             imageSize: bundle.network.input.elementCount, masks: subsets.flatMap(\.masks),
             encoding: options.encoding, features: options.features)
-        let threads = max(1, min(options.threads ?? JoinedThread.processors, work.blockCount))
+        let threads = max(1, min(options.threads ?? Processors.available, work.blockCount))
         while lanes.count < threads { lanes.append(try EvaluationLane(bundle: bundle, join: join)) }
 
         guard progress(0) else { throw CancellationError() }

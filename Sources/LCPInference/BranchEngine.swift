@@ -25,11 +25,17 @@ public final class BranchEngine {
     private let imageFeatures: (shape: FeatureMapShape, chw: UnsafeMutablePointer<Float>)?
     private let pixelScale: [Float]
     private let pixelOffset: [Float]
+    /// The threads that help; nil where none can.
+    private let pool: ThreadPool?
 
     /// Prepares a branch of a bundle.
     ///
+    /// - Parameter pool: the threads that compute it, asked for where the branch is long enough for several; nil for the
+    ///   caller's alone. The result has the same bits with any.
     /// - Throws: ``InferenceError``, or a ``ModelBundleError`` where its weights cannot be read.
-    public convenience init(bundle: ModelBundle, branch: Int) throws {
+    public convenience init(
+        bundle: ModelBundle, branch: Int, pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
+    ) throws {
         let parameters = try bundle.branchParameters(branch)
         let network = bundle.network
         let merge =
@@ -37,7 +43,7 @@ public final class BranchEngine {
             ? try network.mergeWeights(of: branch, merge: bundle.mergeParameters()) : nil
         try self.init(
             network: network, branch: branch, parameters: parameters, mergeWeights: merge,
-            preprocessing: bundle.manifest.preprocessing)
+            preprocessing: bundle.manifest.preprocessing, pool: try pool())
     }
 
     /// Prepares a branch.
@@ -46,19 +52,25 @@ public final class BranchEngine {
     ///   - mergeWeights: the branch's columns of the classification layer's W, [classes, features]: given, the branch applies
     ///     them and its output is its share of the logits; nil, its output is its pre-final activations in CHW order.
     ///   - preprocessing: how pixels become the network's input.
+    ///   - pool: the threads that compute it, asked for where the branch is long enough for several; nil for the caller's
+    ///     alone. The result has the same bits with any.
     public convenience init(
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
-        preprocessing: ModelManifest.Preprocessing
+        preprocessing: ModelManifest.Preprocessing,
+        pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
     ) throws {
         try self.init(
             network: network, branch: branch, parameters: parameters, mergeWeights: mergeWeights,
-            preprocessing: preprocessing, kernels: .best)
+            preprocessing: preprocessing, kernels: .best, pool: try pool())
     }
 
-    /// - Parameter kernels: our own kernels, used beside XNNPACK's; nil for XNNPACK's wherever it has them.
+    /// - Parameters:
+    ///   - kernels: our own kernels, used beside XNNPACK's; nil for XNNPACK's wherever it has them.
+    ///   - sharesAll: whether the threads share even what is too short for several.
     init(
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
-        preprocessing: ModelManifest.Preprocessing, kernels: Kernels?
+        preprocessing: ModelManifest.Preprocessing, kernels: Kernels?,
+        pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil, sharesAll: Bool = false
     ) throws {
         guard xnn_initialize(nil) == xnn_status_success else {
             throw InferenceError("XNNPACK does not run on this processor: it needs SSE2, NEON or WebAssembly")
@@ -78,6 +90,7 @@ public final class BranchEngine {
         var graph = try BranchGraph(
             lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: mergeWeights
         ).optimized(for: kernels)
+        self.pool = try sharesAll || graph.isWorthSharing ? pool() : nil
         // XNNPACK may read a few bytes beyond an input's end, our kernels a vector.
         let plan = BufferPlan(graph, margin: max(Int(XNN_EXTRA_BYTES) / 4, 16))
         activations = .allocateAligned(plan.count)
@@ -88,7 +101,7 @@ public final class BranchEngine {
         imageFeatures?.chw.initialize(repeating: 0, count: last.elementCount)
         stepNames = graph.nodes.map(\.description)
         do {
-            steps = try graph.compile(activations, plan, kernels: kernels)
+            steps = try graph.compile(activations, plan, kernels: kernels, pool: self.pool, sharesAll: sharesAll)
         } catch {
             activations.deallocate()
             imageFeatures?.chw.deallocate()
@@ -152,6 +165,8 @@ public final class BranchEngine {
     /// The time of each operation, measured one by one in running order: what it is, and the least of `runs`.
     public func measureOperations(runs: Int = 20) throws(InferenceError) -> [(name: String, time: Duration)] {
         var result = stepNames.map { (name: $0, time: Duration.seconds(3600)) }
+        pool?.begin()
+        defer { pool?.end() }
         for _ in 0..<max(1, runs) {
             for index in steps.indices {
                 let start = ContinuousClock.now
@@ -163,6 +178,8 @@ public final class BranchEngine {
     }
 
     private func invoke() throws(InferenceError) {
+        pool?.begin()
+        defer { pool?.end() }
         for step in steps { try step.run(scratch) }
         guard let (shape, chw) = imageFeatures else { return }
         let area = shape.height * shape.width

@@ -9,6 +9,16 @@ extension BranchGraph.Operation {
         }
     }
 
+    /// The window of what has one.
+    var window: BranchGraph.Window? {
+        switch self {
+        case .convolution(let window, _, _, _), .depthwiseConvolution(let window, _, _), .maxPool(let window),
+            .averagePool(let window):
+            window
+        default: nil
+        }
+    }
+
     /// For messages.
     var name: String {
         switch self {
@@ -31,13 +41,7 @@ extension BranchGraph.Operation {
 extension BranchGraph.Node: CustomStringConvertible {
     /// For example `a convolution 3×3/1 of 14×14×64 to 14×14×64`.
     var description: String {
-        let size =
-            switch operation {
-            case .convolution(let window, _, _, _), .depthwiseConvolution(let window, _, _), .maxPool(let window),
-                .averagePool(let window):
-                " \(window.height)×\(window.width)/\(window.strideDown)"
-            default: ""
-            }
+        let size = operation.window.map { " \($0.height)×\($0.width)/\($0.strideDown)" } ?? ""
         return "\(operation.name)\(size) of \(from) to \(to)"
     }
 }

@@ -13,42 +13,60 @@ enum Step {
         switch self {
         case .xnnpack(let operation): try operation.run()
         case .window(let operation): operation.run(scratch)
-        case .localResponseNormalization(let operation): operation.run()
+        case .localResponseNormalization(let operation): operation.run(scratch)
         case .concatenation(let operation): operation.run()
         }
     }
 
-    var scratchCount: Int { if case .window(let operation) = self { operation.scratchCount } else { 0 } }
+    /// The numbers that it needs to work with.
+    var scratchCount: Int {
+        switch self {
+        case .window(let operation): operation.scratchCount
+        case .localResponseNormalization(let operation): operation.scratchCount
+        case .xnnpack, .concatenation: 0
+        }
+    }
 }
 
 extension BranchGraph {
     /// Prepares the operations one after the other, and lets go of the weights of each, which are packed then.
+    ///
+    /// - Parameter pool: the threads that compute what is long enough for several.
     mutating func compile(
-        _ activations: UnsafeMutablePointer<Float>, _ plan: BufferPlan, kernels: Kernels?
+        _ activations: UnsafeMutablePointer<Float>, _ plan: BufferPlan, kernels: Kernels?, pool: ThreadPool?,
+        sharesAll: Bool
     ) throws(InferenceError) -> [Step] {
         var steps: [Step] = []
+        let isShared = { (node: Node) in sharesAll || node.isWorthSharing }
+        let last = nodes.lastIndex(where: isShared)
         for index in nodes.indices {
             let node = nodes[index]
             let inputs = node.inputs.map { activations + plan.offsets[$0] }
             let output = activations + plan.offsets[index + 1]
+            let sharing = isShared(node) ? Sharing(pool: pool, isLast: index == last) : .none
             switch node.operation {
             case .localResponseNormalization(let size, let alpha, let beta, let k):
                 steps.append(
                     .localResponseNormalization(
                         LocalResponseNormalization(
-                            node.from, size: size, alpha: alpha, beta: beta, k: k, input: inputs[0], output: output)))
+                            shape: node.from, size: size, factor: alpha / Float(size), beta: beta, k: k,
+                            input: inputs[0], output: output, sharing: sharing)))
             case .concatenate:
                 let sources = zip(node.inputs, inputs).map { (channels: shape(of: $0).elementCount, pixels: $1) }
                 let area = node.to.height * node.to.width
                 steps.append(
                     .concatenation(
                         Concatenation(
-                            area: area, sources: sources.map { ($0.channels / area, $0.pixels) }, output: output)))
+                            area: area, sources: sources.map { ($0.channels / area, $0.pixels) }, output: output,
+                            sharing: sharing)))
             default:
                 if let kernels, kernels.run(node) {
-                    steps.append(.window(WindowKernel(node, kernels: kernels, inputs: inputs, output: output)))
+                    steps.append(
+                        .window(
+                            WindowKernel(node, kernels: kernels, inputs: inputs, output: output, sharing: sharing)))
                 } else {
-                    steps.append(.xnnpack(try XNNPACKOperator(node, inputs: inputs, output: output)))
+                    steps.append(
+                        .xnnpack(try XNNPACKOperator(node, inputs: inputs, output: output, sharing: sharing)))
                 }
                 nodes[index].operation = .clamp
             }
@@ -58,38 +76,29 @@ extension BranchGraph {
 }
 
 /// x / (k + α / size · Σ x²)^β over `size` neighbouring channels.
-final class LocalResponseNormalization {
-    private let shape: FeatureMapShape
-    private let size: Int
-    private let factor: Float
-    private let beta: Float
-    private let k: Float
-    private let input: UnsafePointer<Float>
-    private let output: UnsafeMutablePointer<Float>
-    /// The squares of one pixel, with zeros around them.
-    private let squares: UnsafeMutablePointer<Float>
+struct LocalResponseNormalization {
+    let shape: FeatureMapShape
+    let size: Int
+    /// α / size.
+    let factor: Float
+    let beta: Float
+    let k: Float
+    let input: UnsafePointer<Float>
+    let output: UnsafeMutablePointer<Float>
+    let sharing: Sharing
 
-    init(
-        _ shape: FeatureMapShape, size: Int, alpha: Float, beta: Float, k: Float, input: UnsafePointer<Float>,
-        output: UnsafeMutablePointer<Float>
-    ) {
-        self.shape = shape
-        self.size = size
-        factor = alpha / Float(size)
-        self.beta = beta
-        self.k = k
-        self.input = input
-        self.output = output
-        let count = lcp_normalization_scratch(shape.channels, size)
-        squares = .allocate(capacity: count)
-        squares.initialize(repeating: 0, count: count)
-    }
+    /// For the squares of a thread.
+    private var threadCount: Int { lcp_normalization_scratch(shape.channels, size) }
 
-    deinit { squares.deallocate() }
+    var scratchCount: Int { sharing.threads * threadCount }
 
-    func run() {
-        lcp_normalize_responses(
-            lcp_lanes(), input, output, shape.height * shape.width, shape.channels, size, factor, beta, k, squares)
+    func run(_ scratch: UnsafeMutablePointer<Float>) {
+        sharing.run(shape.height * shape.width) { part, thread in
+            let first = part.lowerBound * shape.channels
+            lcp_normalize_responses(
+                lcp_lanes(), input + first, output + first, part.count, shape.channels, size, factor, beta, k,
+                scratch + thread * threadCount)
+        }
     }
 }
 
@@ -98,15 +107,18 @@ struct Concatenation {
     let area: Int
     let sources: [(channels: Int, pixels: UnsafeMutablePointer<Float>)]
     let output: UnsafeMutablePointer<Float>
+    let sharing: Sharing
 
     func run() {
         let total = sources.reduce(0) { $0 + $1.channels }
-        var offset = 0
-        for (channels, pixels) in sources {
-            for position in 0..<area {
-                (output + position * total + offset).update(from: pixels + position * channels, count: channels)
+        sharing.run(area) { part, _ in
+            var offset = 0
+            for (channels, pixels) in sources {
+                for position in part {
+                    (output + position * total + offset).update(from: pixels + position * channels, count: channels)
+                }
+                offset += channels
             }
-            offset += channels
         }
     }
 }

@@ -19,11 +19,12 @@ enum Winograd {
         return 5 * tiles * (products + transforms) < 4 * straight
     }
 
-    /// How many tiles are computed together: as many as fit the second cache with their 36 transformed places.
-    static func strip(_ window: lcp_window) -> Int {
+    /// How many tiles are computed together: as many as fit the second cache with their 36 transformed places, and few enough
+    /// for every thread to have some.
+    static func strip(_ window: lcp_window, threads: Int) -> Int {
         let tiles = Int((window.output_height + 3) / 4 * ((window.output_width + 3) / 4))
         let fitting = max(14, 600_000 / (36 * 4 * Int(window.channels + window.outputs)) / 14 * 14)
-        return min(tiles, min(28, fitting))
+        return min((tiles + threads - 1) / threads, min(28, fitting))
     }
 
     /// The kernel G · g · Gᵀ: for each of the 36 places [outputs, inputs].

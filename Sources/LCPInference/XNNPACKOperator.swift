@@ -1,36 +1,82 @@
 import CXNNPACK
 import LCPModels
+import Synchronization
 
-/// One operation, compiled by XNNPACK for one thread.
+/// One operation, compiled by XNNPACK: in pieces, where several threads run it.
 ///
-/// It is a graph of its own: its buffers lie outside, where the operations around it may be anyone's, and another view of the
-/// same numbers costs nothing. XNNPACK packs the weights as it likes them and never looks at the given ones again.
+/// Each piece is a graph of its own for one thread: its buffers lie outside, where the operations around it may be anyone's, and
+/// another view of the same numbers costs nothing. XNNPACK packs the weights as it likes them and never looks at the given ones
+/// again.
 final class XNNPACKOperator {
-    private let runtime: xnn_runtime_t
+    private let sharing: Sharing
+    private var runtimes: [xnn_runtime_t] = []
+    /// Where the pieces are channels: their outputs, one behind the other, and what interleaves them.
+    private var channels: (memory: UnsafeMutablePointer<Float>, interleaving: Concatenation)?
 
     /// - Parameters:
     ///   - inputs: what the operation reads, with `XNN_EXTRA_BYTES` that may be read behind each.
     ///   - output: where the result goes.
     init(
-        _ node: BranchGraph.Node, inputs: [UnsafeMutablePointer<Float>], output: UnsafeMutablePointer<Float>
+        _ node: BranchGraph.Node, inputs: [UnsafeMutablePointer<Float>], output: UnsafeMutablePointer<Float>,
+        sharing: Sharing
+    ) throws(InferenceError) {
+        self.sharing = sharing
+        switch node.pieces(threads: sharing.threads) {
+        case .runs(let pieces):
+            for piece in pieces {
+                try add(piece.node, inputs.map { $0 + piece.inputOffset }, output + piece.outputOffset)
+            }
+        case .channels(let pieces):
+            let memory = UnsafeMutablePointer<Float>.allocateAligned(node.to.elementCount)
+            channels = (
+                memory,
+                Concatenation(
+                    area: node.to.height * node.to.width,
+                    sources: pieces.map { ($0.node.to.channels, memory + $0.outputOffset) }, output: output,
+                    sharing: sharing)
+            )
+            for piece in pieces { try add(piece.node, inputs, memory + piece.outputOffset) }
+        }
+    }
+
+    private func add(
+        _ node: BranchGraph.Node, _ inputs: [UnsafeMutablePointer<Float>], _ output: UnsafeMutablePointer<Float>
     ) throws(InferenceError) {
         let (weight, bias) = node.operation.constants
-        runtime = try weight.withUnsafeBufferPointer { weight throws(InferenceError) in
+        let runtime = try weight.withUnsafeBufferPointer { weight throws(InferenceError) in
             try bias.withUnsafeBufferPointer { bias throws(InferenceError) in
                 let definition = try Definition(node)
                 try definition.define(weight: weight.baseAddress, bias: bias.baseAddress)
                 return try definition.compile()
             }
         }
+        runtimes.append(runtime)
         let external = ([output] + inputs).enumerated().map { xnn_external_value(id: UInt32($0), data: $1) }
         try InferenceError.check(
             xnn_setup_runtime(runtime, external.count, external), "preparing \(node.operation.name)")
     }
 
-    deinit { xnn_delete_runtime(runtime) }
+    deinit {
+        for runtime in runtimes { xnn_delete_runtime(runtime) }
+        channels?.memory.deallocate()
+    }
 
     func run() throws(InferenceError) {
-        try InferenceError.check(xnn_invoke_runtime(runtime), "running a branch")
+        if runtimes.count == 1 {
+            try InferenceError.check(xnn_invoke_runtime(runtimes[0]), "running a branch")
+        } else {
+            let failure = Atomic<UInt32>(xnn_status_success.rawValue)
+            var sharing = sharing
+            if channels != nil { sharing.isLast = false }
+            sharing.run(runtimes.count) { part, _ in
+                for index in part {
+                    let status = xnn_invoke_runtime(runtimes[index])
+                    if status != xnn_status_success { failure.store(status.rawValue, ordering: .relaxed) }
+                }
+            }
+            try InferenceError.check(xnn_status(failure.load(ordering: .relaxed)), "running a branch")
+        }
+        channels?.interleaving.run()
     }
 }
 

@@ -101,11 +101,13 @@ public final class Demo: Sendable {
         report(.step("starting \(branches) worker\(branches == 1 ? "" : "s") and the aggregator"))
         let launcher = RoleLauncher(executable: executable, url: url, pipeline: options.pipeline)
         let model = ["--model", options.model]
+        // All are on one machine, where each would take all processors.
+        let threads = ["--threads", "\(max(1, Processors.available / branches))"]
         for branch in 0..<branches {
             children.append(
                 try spawn("worker \(branch)") {
                     try launcher.start(
-                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + model, errorOutput: $0)
+                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + threads + model, errorOutput: $0)
                 })
         }
         children.append(

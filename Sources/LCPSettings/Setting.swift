@@ -28,6 +28,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case sensorCount = "sensor.count"
     case workerName = "worker.name"
     case workerBranch = "worker.branch"
+    case workerThreads = "worker.threads"
     case aggregatorName = "aggregator.name"
 
     /// The section of the file that the key stands in; nil for the top.
@@ -61,6 +62,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .deadline: "LCP_DEADLINE_MS"
         case .policy: "LCP_POLICY"
         case .features: "LCP_FEATURES"
+        case .workerThreads: "LCP_THREADS"
         default: nil
         }
     }
@@ -99,7 +101,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorEncoding: .text("auto")
         case .sensorRate: .number(10)
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
-            .sensorShape, .sensorCount, .workerName, .workerBranch, .aggregatorName:
+            .sensorShape, .sensorCount, .workerName, .workerBranch, .workerThreads, .aggregatorName:
             nil
         }
     }
@@ -125,6 +127,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorRate: .number(upTo: 100_000, unit: " frames per second")
         case .sensorCount: .whole(1...1_000_000_000_000)
         case .workerBranch: .whole(0...BranchedNetwork.maximumBranches - 1)
+        case .workerThreads: .whole(1...64)
         }
     }
 }

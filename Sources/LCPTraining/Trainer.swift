@@ -42,7 +42,7 @@ public final class Trainer {
         try recipe.validate()
         guard network.classes <= 65_536 else { throw TrainingError("training reads at most 65,536 classes") }
         let blocks = (recipe.batchSize + Volume.lanes - 1) / Volume.lanes
-        let wanted = threads ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        let wanted = threads ?? Processors.available
         guard (1...1024).contains(wanted) else { throw TrainingError("threads are 1 to 1024, not \(wanted)") }
         self.network = network
         self.preprocessing = preprocessing

@@ -29,7 +29,4 @@ package final class JoinedThread {
 
     /// Waits for its end. Has to be called once.
     package func join() { pthread_join(identifier, nil) }
-
-    /// The processors that this process may use.
-    package static var processors: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 }

@@ -19,7 +19,7 @@ import Testing
             status: RoleSession.status(.worker, id: "w"))
         runner = try BranchRunner(
             session, bundle: bundle, branch: 1, options: .init(),
-            shared: WorkerResources(features: FeatureFormat(.fp32)))
+            shared: WorkerResources(features: FeatureFormat(.fp32), threads: 1))
     }
 
     func handle(_ bytes: [UInt8], isRetained: Bool = false) async -> [String: UInt64] {

@@ -40,7 +40,7 @@ import Testing
             order: none
             features: int8
             sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9}
-            worker: {name: w, branch: 3}
+            worker: {name: w, branch: 3, threads: 2}
             aggregator: {name: a}
             """)
         #expect(Set(file.entries.keys) == Set(Setting.allCases))
@@ -50,7 +50,7 @@ import Testing
         #expect(settings.qos == .exactlyOnce && settings.deadline == .microseconds(12_500))
         #expect(settings.policy == .all && settings.order == .none && settings.queueLimit == 7)
         #expect(Role.allCases.map(settings.name(of:)) == ["s", "w", "a"])
-        #expect(settings.branch == 3)
+        #expect(settings.branch == 3 && settings.threads == 2)
         #expect(settings.features == .int8)
         let sensor = try settings.sensorOptions()
         #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape?.width == 3 && sensor.id == "s")
@@ -119,6 +119,7 @@ import Testing
         ("sensor: {rate: 0}", "sensor.rate is a number"),
         ("sensor: {count: 0}", "sensor.count is a whole number from 1 to 1,000,000,000,000"),
         ("worker: {branch: 64}", "worker.branch is a whole number from 0 to 63"),
+        ("worker: {threads: 0}", "worker.threads is a whole number from 1 to 64"),
         ("qos: 1\nqos: 1", "2:1: \"qos\" is there a second time"), ("broker:\n\turl: x", "2:1: a tab stands where"),
         ("- 1", "1:1: a pipeline file has lines KEY: VALUE"), ("word", "1:1: a pipeline file has lines KEY: VALUE"),
         ("qos: &a 1", "1:6: an anchor"), ("<<: {a: 1}", "1:1: there is no key <<"), ("qos: [", "did not find expected"),

@@ -108,6 +108,7 @@ import Testing
             Set(Setting.environmentVariables) == [
                 "LCP_CONFIG", "LCP_BROKER", "LCP_PIPELINE", "LCP_PREFIX", "LCP_USER", "LCP_PASSWORD_FILE", "LCP_CAFILE",
                 "LCP_CERT", "LCP_KEY", "LCP_QOS", "LCP_MODEL", "LCP_DEADLINE_MS", "LCP_POLICY", "LCP_FEATURES",
+                "LCP_THREADS",
             ])
     }
 

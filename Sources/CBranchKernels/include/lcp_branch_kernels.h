@@ -1,6 +1,9 @@
 /* Kernels for what XNNPACK lacks or is slow at. Activations are HWC, single precision, and lie in memory of the caller's.
    Nothing here allocates or fails: sizes are checked in Swift.
 
+   What takes `begin` and `end` computes a part of the whole: several threads may do that with others at the same time, each
+   with a scratch of its own. The bits do not depend on where the parts begin.
+
    Every kernel exists for vectors of several lengths. `lanes` names one: 4 runs anywhere, 8 needs AVX2 and FMA, 16 needs
    AVX-512F; lcp_lanes() is the longest that this processor has. */
 #ifndef LCP_BRANCH_KERNELS_H
@@ -21,33 +24,47 @@ struct lcp_window {
     float minimum, maximum;          /* what the result is clamped to */
 };
 
-/* The numbers that the scratch of a kernel needs. */
+struct lcp_range {
+    size_t begin, end;
+};
+
+/* The input with its padding, zeros: `begin` and `end` are rows of that, all of its rows are top + height + bottom. */
 size_t lcp_padded_count(const struct lcp_window *window);
+void lcp_pad(const struct lcp_window *window, const float *input, float *padded, size_t begin, size_t end);
 
 /* Convolution. Weights are packed once: OHWI to panels of output channels, the bias first. */
 size_t lcp_packed_count(const struct lcp_window *window);
 void lcp_pack(const struct lcp_window *window, const float *weight, const float *bias, float *packed);
-/* `addend` is NULL, or added before the result is clamped; it has the output's shape. */
-void lcp_convolve(const struct lcp_window *window, const float *input, const float *packed, const float *addend,
-                  float *scratch, float *output);
+/* The output is computed in so many panels of channels, each in so many tiles of pixels. */
+size_t lcp_panels(const struct lcp_window *window);
+size_t lcp_tiles(const struct lcp_window *window);
+/* `padded` is the input itself where there is no padding. `addend` is NULL, or added before the result is clamped; it has the
+   output's shape. */
+void lcp_convolve(const struct lcp_window *window, const float *padded, const float *packed, const float *addend,
+                  float *output, struct lcp_range panels, struct lcp_range tiles);
 
 /* A 3 × 3 convolution of stride 1 by Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin and Gray, 2016): 36 multiplications in
    place of 144. `packed` has the transformed kernel's 36 places one after the other, each packed as a 1 × 1 convolution with
-   bias 0; `bias` has room for whole vectors. `strip` tiles of 4 × 4 pixels are computed together. */
+   bias 0; `bias` has room for whole vectors. `strip` tiles of 4 × 4 pixels are computed together, `begin` and `end` are strips.
+   The input is padded as lcp_whole_tiles says, to what whole tiles need. */
+struct lcp_window lcp_whole_tiles(const struct lcp_window *window);
 size_t lcp_winograd_scratch(const struct lcp_window *window, size_t strip);
-void lcp_convolve_winograd(const struct lcp_window *window, size_t strip, const float *input, const float *packed,
-                           const float *bias, const float *addend, float *scratch, float *output);
+void lcp_convolve_winograd(const struct lcp_window *window, size_t strip, const float *padded, const float *packed,
+                           const float *bias, const float *addend, float *scratch, float *output, size_t begin,
+                           size_t end);
 
-/* Depthwise convolution. Weights are [kernel height, kernel width, channels]. */
+/* Depthwise convolution, `begin` to `end` of the output's rows. Weights are [kernel height, kernel width, channels]. */
 size_t lcp_packed_depthwise_count(const struct lcp_window *window);
 void lcp_pack_depthwise(const struct lcp_window *window, const float *weight, const float *bias, float *packed);
-void lcp_convolve_depthwise(const struct lcp_window *window, const float *input, const float *packed, float *scratch,
-                            float *output);
+void lcp_convolve_depthwise(const struct lcp_window *window, const float *padded, const float *packed, float *output,
+                            size_t begin, size_t end);
 
-/* The maximum over windows; padding counts as -infinity. */
-void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output);
+/* The maximum over windows, `begin` to `end` of the output's rows; padding counts as -infinity. */
+size_t lcp_pool_scratch(const struct lcp_window *window);
+void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output, size_t begin,
+                      size_t end);
 
-/* The numbers that the scratch of lcp_normalize_responses needs; the caller sets them to zero once. */
+/* The numbers that the scratch of lcp_normalize_responses needs. */
 size_t lcp_normalization_scratch(size_t channels, size_t size);
 /* output = input / (k + factor * sum of squares)^beta, the sum over `size` neighbouring channels: size / 2 before this one,
    and (size - 1) / 2 behind it. */

@@ -88,7 +88,7 @@ public final class RoleSession: Sendable {
         status.processID = getpid()
         status.version = LCPVersion.current
         status.tensorMessages = Int(TensorMessageHeader.newestVersion)
-        status.cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        status.cores = Processors.available
         return status
     }
 

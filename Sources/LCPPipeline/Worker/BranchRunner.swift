@@ -24,12 +24,12 @@ actor BranchRunner {
         /// The messages that go out, by their encoding, written anew for every frame.
         private var messages: [FeatureEncoding: [UInt8]] = [:]
 
-        init(_ bundle: ModelBundle, branch: Int, pictures: PictureCache) throws {
-            engine = try BranchEngine(bundle: bundle, branch: branch)
+        init(_ bundle: ModelBundle, branch: Int, _ shared: WorkerResources) throws {
+            engine = try BranchEngine(bundle: bundle, branch: branch, pool: try shared.pool())
             guard let shape = Shape([engine.outputCount]) else {
                 throw PipelineError(.modelMismatch, "the branch's output is too large to send")
             }
-            decoder = InputDecoder(shape: bundle.network.input, pictures: pictures)
+            decoder = InputDecoder(shape: bundle.network.input, pictures: shared.pictures)
             model = bundle.hash
             header = TensorMessageHeader(
                 kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape,
@@ -140,7 +140,7 @@ actor BranchRunner {
         _ session: RoleSession, bundle: ModelBundle, branch: Int, options: BranchWorker.Options,
         shared: WorkerResources
     ) throws {
-        let version = try Version(bundle, branch: branch, pictures: shared.pictures)
+        let version = try Version(bundle, branch: branch, shared)
         let measured = try version.engine.measure()
         let isLong = options.serviceTime > .zero || options.computes && measured > options.longestInline
         let executor = isLong ? try EventLoop(name: "branch") : session.client.eventLoop
@@ -221,7 +221,7 @@ actor BranchRunner {
     /// Takes another version of the model; from now on every frame is answered in that, too.
     func add(_ bundle: ModelBundle) throws {
         guard !models.contains(bundle.hash.description) else { return }
-        versions.append(try Version(bundle, branch: branch, pictures: shared.pictures))
+        versions.append(try Version(bundle, branch: branch, shared))
     }
 
     /// Forgets every version but these.

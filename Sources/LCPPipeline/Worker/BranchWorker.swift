@@ -1,3 +1,4 @@
+import LCPInference
 public import LCPModels
 public import LCPWire
 import MQTT
@@ -21,6 +22,9 @@ public actor BranchWorker {
         public var longestInline = Duration.milliseconds(2)
         /// How the branches' numbers are written, once all aggregators read that.
         public var features = FeatureEncoding.fp32
+        /// How many threads compute a branch, at most ``LCPInference/ThreadPool/maximumThreads``; as many as there are
+        /// processors where nil. Its branches share them; a short one stays on one.
+        public var threads: Int?
         /// Holds every frame for so long without using the processor: shows what slow devices would do on one machine.
         public var serviceTime = Duration.zero
 
@@ -73,7 +77,9 @@ public actor BranchWorker {
         given = bundle
         self.fallback = fallback
         self.options = options
-        shared = WorkerResources(features: FeatureFormat(options.features))
+        shared = WorkerResources(
+            features: FeatureFormat(options.features),
+            threads: min(options.threads ?? Processors.available, ThreadPool.maximumThreads))
         var status = RoleSession.status(.worker, id: options.id)
         status.pinned = options.branches != nil
         status.engine = "xnnpack"

@@ -1,3 +1,4 @@
+import LCPInference
 import LCPWire
 import MQTT
 import Platform
@@ -9,8 +10,23 @@ final class WorkerResources: Sendable {
     let pictures = PictureCache()
     let features: FeatureFormat
     private let decoder = Mutex<PictureDecoder?>(nil)
+    private let threads: Int
+    private let startedPool = Mutex<ThreadPool?>(nil)
 
-    init(features: FeatureFormat) { self.features = features }
+    /// - Parameter threads: how many compute a branch.
+    init(features: FeatureFormat, threads: Int) { (self.features, self.threads) = (features, threads) }
+
+    /// The threads that compute the branches; nil where there is one for each. They are started when the first branch is made
+    /// that is long enough for several.
+    func pool() throws(InferenceError) -> ThreadPool? {
+        guard threads > 1 else { return nil }
+        return try startedPool.withLock { pool throws(InferenceError) in
+            if let pool { return pool }
+            let started = try ThreadPool(threads: threads)
+            pool = started
+            return started
+        }
+    }
 
     /// Decodes a picture on a thread of its own, so that ``pictures`` has it; what cannot be decoded fails for whoever asks next.
     func decode(_ payload: [UInt8], _ decoders: [InputDecoder]) async {

@@ -124,6 +124,7 @@ struct BenchCommand: AsyncParsableCommand {
                   lcp bench branch
                   lcp bench branch --model lenet-split1 --json
                   lcp bench branch --network vgg16 --branches 8 --operations
+                  lcp bench branch --network resnet50 --threads 4
                 """)
 
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -147,6 +148,9 @@ struct BenchCommand: AsyncParsableCommand {
         )
         var runs: Int?
 
+        @Option(help: "How many threads compute it.")
+        var threads = 1
+
         @Flag(help: "Tell the time of each operation, too.")
         var operations = false
 
@@ -156,6 +160,7 @@ struct BenchCommand: AsyncParsableCommand {
         private struct Report: Encodable {
             var model: String
             var branch: Int
+            var threads: Int
             var fastest_us: Double
             var median_us: Double
             var input: FeatureMapShape
@@ -166,13 +171,18 @@ struct BenchCommand: AsyncParsableCommand {
 
         func validate() throws {
             guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
+            guard (1...ThreadPool.maximumThreads).contains(threads) else {
+                throw ValidationError("--threads is 1 to \(ThreadPool.maximumThreads)")
+            }
         }
 
         /// The branch, and what to call its model.
         private func prepared() throws -> (name: String, network: BranchedNetwork, engine: BranchEngine) {
+            let pool = threads > 1 ? try ThreadPool(threads: threads) : nil
             guard let network else {
                 let bundle = try ModelBundle.find(model)
-                return (bundle.manifest.name, bundle.network, try BranchEngine(bundle: bundle, branch: branch))
+                let engine = try BranchEngine(bundle: bundle, branch: branch, pool: pool)
+                return (bundle.manifest.name, bundle.network, engine)
             }
             let base = try NetworkOptions.whole(network).network
             let split = try base.split(into: branches)
@@ -186,7 +196,7 @@ struct BenchCommand: AsyncParsableCommand {
                 ? try split.mergeWeights(of: branch, merge: parameters.merge) : nil
             let engine = try BranchEngine(
                 network: split, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
-                preprocessing: .usual(for: split.input))
+                preprocessing: .usual(for: split.input), pool: pool)
             return ("\(base.name)-split\(branches)", split, engine)
         }
 
@@ -204,8 +214,8 @@ struct BenchCommand: AsyncParsableCommand {
                 }.sorted()
             }
             let report = Report(
-                model: name, branch: branch, fastest_us: times[0], median_us: times[times.count / 2],
-                input: network.input, layers: network.branches[branch],
+                model: name, branch: branch, threads: threads, fastest_us: times[0],
+                median_us: times[times.count / 2], input: network.input, layers: network.branches[branch],
                 classes: engine.outputKind == .partialLogits ? network.classes : nil)
             if operations, !json {
                 var table = Table(["operation", "µs"], rightAligned: [1])

@@ -107,7 +107,7 @@ struct DoctorCommand: AsyncParsableCommand {
                     Check(name: "model \(name)", result: .bad, detail: "\(error)", advice: "install lcp again"))
             }
         }
-        let cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        let cores = Processors.available
         checks.append(
             Check(name: "cores", result: .good, detail: "\(cores): that many branches can run here at the same time"))
         return checks

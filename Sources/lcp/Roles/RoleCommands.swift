@@ -55,6 +55,7 @@ struct WorkerCommand: AsyncParsableCommand {
         options.branches = branch.map { [$0] }
         options.computes = !sendsZeros
         options.features = settings.features
+        options.threads = settings.threads
         options.serviceTime = .microseconds(Int64(serviceTime * 1000))
         let worker = try BranchWorker(
             try settings.configuration(), bundle: try settings.givenBundle(),

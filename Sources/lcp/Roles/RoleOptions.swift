@@ -74,9 +74,16 @@ struct BranchOptions: ParsableArguments {
             valueName: "type"))
     var features: String?
 
+    @Option(
+        help: .setting(
+            .workerThreads, "How many threads compute a branch; one for each core by default.", valueName: "n"))
+    var threads: Int?
+
     /// What was given, by setting.
     var given: [Setting: String] {
-        .init(given: [.workerBranch: branch.map { "\($0)" }, .features: features])
+        .init(given: [
+            .workerBranch: branch.map { "\($0)" }, .features: features, .workerThreads: threads.map { "\($0)" },
+        ])
     }
 }
 

@@ -97,6 +97,9 @@ extension Settings {
         return options
     }
 
+    /// How many threads compute a worker's branch; nil for one for each processor.
+    var threads: Int? { whole(.workerThreads) }
+
     /// How a worker writes its branches' numbers.
     var features: FeatureEncoding { text(.features).flatMap(FeatureEncoding.init) ?? .fp32 }
 

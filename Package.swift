@@ -53,8 +53,13 @@ let package = Package(
         room("Platform", ["CCrypto", "CLinux"]),
         room("Charts", []),
         room("Tensors", ["Platform"]),
+        .target(name: "CMosquittoNew"),
         room(
-            "MQTT", ["CLinux", "CMosquitto", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
+            "MQTT",
+            [
+                "CLinux", "CMosquitto", "CMosquittoNew", "Platform",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]),
         room("YAML", ["CYAML"]),
         room("Images", ["CJPEG", "CPNG"]),
         room(

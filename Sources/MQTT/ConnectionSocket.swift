@@ -19,6 +19,10 @@ final class ConnectionSocket: @unchecked Sendable {
     private var isInHandler = false
     private static let longestFlush = Duration.microseconds(200)
 
+    /// Behind a message the system is asked whether there are more where there mostly are; otherwise the event loop finds out,
+    /// which takes longer, but nothing where there are none.
+    private var rows = RowPredictor()
+
     // Backpressure.
     private var isPaused = false
     private var pauseTimer: EventLoopTimer?
@@ -67,14 +71,13 @@ final class ConnectionSocket: @unchecked Sendable {
     private func readPackets(while isUp: () -> Bool) -> Int32 {
         // What the first message sets off runs before the second is read, and nobody waits for more than 64 of them.
         var firstAnswer: ContinuousClock.Instant?
+        rows.begin(.now)
+        defer { rows.end(.now) }
         for _ in 0..<64 {
             let result = handle.read()
             guard result == MOSQ_ERR_SUCCESS.int else { return result }
             loop.runQueued()
-            var available: Int32 = 0
-            let goesOn =
-                isUp() && !isPaused && ioctl(handle.socket, UInt(FIONREAD), &available) == 0 && available > 0
-            guard goesOn else { return flushAnswers() }
+            guard isUp(), !isPaused, rows.expectsMore, hasMore() else { return flushAnswers() }
             guard unflushed > 0 else { continue }
             // While more messages lie ready, answers may travel together, but none waits long for the next.
             let now = ContinuousClock.now
@@ -86,6 +89,13 @@ final class ConnectionSocket: @unchecked Sendable {
             guard flushed == MOSQ_ERR_SUCCESS.int else { return flushed }
         }
         return flushAnswers()
+    }
+
+    private func hasMore() -> Bool {
+        var available: Int32 = 0
+        let hasMore = ioctl(handle.socket, UInt(FIONREAD), &available) == 0 && available > 0
+        rows.saw(more: hasMore)
+        return hasMore
     }
 
     private func flushAnswers() -> Int32 { unflushed > 0 ? flush() : MOSQ_ERR_SUCCESS.int }

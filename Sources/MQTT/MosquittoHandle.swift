@@ -1,4 +1,5 @@
 import CMosquitto
+import CMosquittoNew
 import Glibc
 import Synchronization
 
@@ -15,7 +16,7 @@ final class MosquittoHandle: @unchecked Sendable {
 
     init(_ configuration: MQTTConfiguration, clientID: String) throws(MQTTError) {
         _ = Self.library
-        guard let pointer = mosquitto_new(clientID, true, nil) else {
+        guard let pointer = lcp_mosquitto_new(clientID, true, nil) else {
             throw MQTTError(
                 .invalidConfiguration,
                 "the client identifier \(clientID.debugDescription) cannot be used: \(reason(errno))")

@@ -225,4 +225,17 @@ import Testing
             #expect(prediction.computeMilliseconds > 1)
         }
     }
+
+    @Test("A role has one socket, its connection: none that libmosquitto would write to for every message")
+    func oneSocket() async throws {
+        let pipeline = try await TestPipeline(branches: [0], arguments: ["--model", "lenet-split1"])
+        for role in pipeline.roles {
+            let folder = "/proc/\(role.processID)/fd"
+            let sockets = try FileManager.default.contentsOfDirectory(atPath: folder).filter {
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)"))?.hasPrefix("socket:")
+                    ?? false
+            }
+            #expect(sockets.count == 1)
+        }
+    }
 }

@@ -40,21 +40,20 @@ struct JoinTable {
     /// The most frames that are open at once.
     let maximumOpen: Int
 
-    private struct Slot {
-        var frame: Frame
-        /// [branches, width].
-        var shares: [Float]
-        /// Tells frames apart that use the slot one after the other; ``unused`` while none does.
-        var generation: UInt64
-        /// Complete, and waiting for an earlier frame of its sensor.
-        var isHeld = false
-    }
+    /// The frames by their slots.
+    private var frames: [Frame] = []
+    /// [slots, branches, width].
+    private var shares: [Float] = []
+    /// By slots: tells frames apart that use one after the other; ``unused`` while none does.
+    private var generations: [UInt64] = []
     private static let unused = UInt64.max
-
-    private var slots: [Slot] = []
+    /// By slots: complete, and waiting for an earlier frame of its sensor.
+    private var isHeld: [Bool] = []
     private var free: [Int] = []
-    /// The open slots of a key: one, or more for a bare input that was sent several times.
-    private var open: [FrameKey: [Int]] = [:]
+    /// The open slot of a key, the oldest where a bare input was sent several times.
+    private var open: [FrameKey: Int] = [:]
+    /// The other open slots of such an input, in the order in which they opened.
+    private var more: [FrameKey: [Int]] = [:]
     /// The open frames of each stream, in rising order.
     private var streams: [FrameKey.Stream: [UInt64]] = [:]
     /// Slots in the order in which their frames opened, and so in the order of their deadlines. Those of answered frames stay
@@ -83,11 +82,12 @@ struct JoinTable {
 
     /// Where a branch's share of a frame belongs: for a bare input the oldest open frame of its bytes that lacks the branch.
     func place(of key: FrameKey, branch: Int) -> Place {
-        guard let candidates = open[key] else { return answered.contains(key) ? .answered : .new }
+        guard let first = open[key] else { return answered.contains(key) ? .answered : .new }
         let bit = UInt64(1) << UInt64(branch)
-        if let match = candidates.first(where: { slots[$0].frame.branches & bit == 0 }) { return .open(slot: match) }
+        if frames[first].branches & bit == 0 { return .open(slot: first) }
+        guard key.stream == nil else { return .duplicate }
         // A bare input has no number, so the same bytes again are a new frame: every arrival is answered.
-        return key.stream == nil ? .new : .duplicate
+        return more[key]?.first { frames[$0].branches & bit == 0 }.map { .open(slot: $0) } ?? .new
     }
 
     /// Whether a new frame has no room.
@@ -103,15 +103,17 @@ struct JoinTable {
         let slot: Int
         if let reused = free.popLast() {
             slot = reused
-            slots[slot].frame = frame
-            slots[slot].generation = generation
-            slots[slot].isHeld = false
+            frames[slot] = frame
+            generations[slot] = generation
+            isHeld[slot] = false
         } else {
-            slot = slots.count
-            slots.append(
-                Slot(frame: frame, shares: [Float](repeating: 0, count: branchCount * width), generation: generation))
+            slot = frames.count
+            frames.append(frame)
+            generations.append(generation)
+            isHeld.append(false)
+            shares.append(contentsOf: repeatElement(0, count: branchCount * width))
         }
-        open[frame.key, default: []].append(slot)
+        if open[frame.key] == nil { open[frame.key] = slot } else { more[frame.key, default: []].append(slot) }
         if let stream = frame.key.stream {
             // Nearly always it is the last.
             let place = streams[stream]?.lastIndex { $0 < frame.key.frame }.map { $0 + 1 } ?? 0
@@ -119,7 +121,7 @@ struct JoinTable {
         }
         // Behind a frame that waits long, answered ones may pile up.
         if queue.count >= 4 * maximumOpen {
-            queue.removeAll { slots[$0.slot].generation != $0.generation }
+            queue.removeAll { generations[$0.slot] != $0.generation }
         }
         queue.append((slot, generation))
         openCount += 1
@@ -136,36 +138,36 @@ struct JoinTable {
         _ branch: Int, computeTime: UInt32, in slot: Int, awaited: UInt64,
         write: (UnsafeMutableBufferPointer<Float>) -> Void
     ) -> Bool {
-        let places = branch * width..<(branch + 1) * width
-        slots[slot].shares.withUnsafeMutableBufferPointer {
+        let places = (slot * branchCount + branch) * width..<(slot * branchCount + branch + 1) * width
+        shares.withUnsafeMutableBufferPointer {
             write(UnsafeMutableBufferPointer(rebasing: $0[places]))
         }
-        slots[slot].frame.branches |= UInt64(1) << UInt64(branch)
-        slots[slot].frame.computeTime = max(slots[slot].frame.computeTime, computeTime)
-        return slots[slot].frame.branches & awaited == awaited
+        frames[slot].branches |= UInt64(1) << UInt64(branch)
+        frames[slot].computeTime = max(frames[slot].computeTime, computeTime)
+        return frames[slot].branches & awaited == awaited
     }
 
     // MARK: Open frames
 
     /// What is known of the frame in a slot.
-    func frame(in slot: Int) -> Frame { slots[slot].frame }
+    func frame(in slot: Int) -> Frame { frames[slot] }
 
     /// How many branches of a frame were received; nil where it is not open.
     func branchesReceived(of key: FrameKey) -> Int? {
-        open[key]?.first.map { slots[$0].frame.branches.nonzeroBitCount }
+        open[key].map { frames[$0].branches.nonzeroBitCount }
     }
 
     /// The frame that has been open longest.
     mutating func oldest() -> Int? {
         while let (slot, generation) = queue.first {
-            if slots[slot].generation == generation { return slot }
+            if generations[slot] == generation { return slot }
             queue.removeFirst()
         }
         return nil
     }
 
     /// When the oldest frame has to be answered, or nil where none is open.
-    mutating func nextDeadline() -> ContinuousClock.Instant? { oldest().map { slots[$0].frame.opened + deadline } }
+    mutating func nextDeadline() -> ContinuousClock.Instant? { oldest().map { frames[$0].opened + deadline } }
 
     /// Whether no earlier frame of the sensor is open.
     func isFirst(_ key: FrameKey) -> Bool {
@@ -174,13 +176,13 @@ struct JoinTable {
     }
 
     /// Keeps a complete frame until those before it are answered, at most until its own deadline.
-    mutating func hold(_ slot: Int) { slots[slot].isHeld = true }
+    mutating func hold(_ slot: Int) { isHeld[slot] = true }
 
     /// A sensor's earliest open frame, where it is complete and was only waiting for its turn.
     func held(after key: FrameKey) -> Int? {
         guard let stream = key.stream, let frame = streams[stream]?.first,
-            let slot = open[FrameKey(sensor: key.sensor, session: key.session, frame: frame)]?.first,
-            slots[slot].isHeld
+            let slot = open[key.with(frame: frame)],
+            isHeld[slot]
         else { return nil }
         return slot
     }
@@ -191,11 +193,13 @@ struct JoinTable {
     ///
     /// - Returns: the frame and the sum of its shares, [width].
     mutating func take(_ slot: Int) -> (frame: Frame, sum: [Float]) {
-        let frame = slots[slot].frame
+        let frame = frames[slot]
         let sum = [Float](unsafeUninitializedCapacity: width) { sum, count in
-            slots[slot].shares.withUnsafeBufferPointer {
+            let start = slot * branchCount * width
+            shares.withUnsafeBufferPointer {
                 BranchJoin.sum(
-                    $0, received: frame.branches, into: UnsafeMutableBufferPointer(rebasing: sum[..<width]))
+                    UnsafeBufferPointer(rebasing: $0[start..<start + branchCount * width]), received: frame.branches,
+                    into: UnsafeMutableBufferPointer(rebasing: sum[..<width]))
             }
             count = width
         }
@@ -216,7 +220,7 @@ struct JoinTable {
     ///
     /// - Returns: whether it was one.
     mutating func dismissLate(_ slot: Int, now: ContinuousClock.Instant) -> Bool {
-        let frame = slots[slot].frame
+        let frame = frames[slot]
         guard lateShares.fulfill(frame.branches, of: frame.key, now: now) else { return false }
         close(slot)
         return true
@@ -224,8 +228,8 @@ struct JoinTable {
 
     /// Closes a frame that is answered in another model; shares of it that are received later are late.
     mutating func supersede(_ key: FrameKey, now: ContinuousClock.Instant) {
-        let slot = open[key]?.first
-        let missing = allBranches & ~(slot.map { slots[$0].frame.branches } ?? 0)
+        let slot = open[key]
+        let missing = allBranches & ~(slot.map { frames[$0].branches } ?? 0)
         if let slot { close(slot) } else { answered.insert(key) }
         // A model that no worker runs is expected to send no more than what may just be computed in it.
         let isRun = lastOpened.map { now - $0 < Self.longestPause } ?? false
@@ -237,13 +241,13 @@ struct JoinTable {
     mutating func inheritAnswers(of other: JoinTable) { answered = other.answered }
 
     private mutating func close(_ slot: Int) {
-        let key = slots[slot].frame.key
-        slots[slot].generation = Self.unused
+        let key = frames[slot].key
+        generations[slot] = Self.unused
         free.append(slot)
         openCount -= 1
-        if var candidates = open[key], candidates.count > 1 {
-            candidates.removeAll { $0 == slot }
-            open[key] = candidates
+        if key.stream == nil, var others = more[key] {
+            if open[key] == slot { open[key] = others.removeFirst() } else { others.removeAll { $0 == slot } }
+            more[key] = others.isEmpty ? nil : others
         } else {
             open[key] = nil
         }

@@ -43,9 +43,14 @@ public final class MessageBenchmark: Sendable {
         /// lcp's frames per second by the baseline's: above 1 lcp is faster.
         public var framesRatio: Double
         public var rounds: Int
+        /// What a role needs for a message that it receives, on average.
+        public var costs: Costs
+        public var baselineCosts: Costs
 
         enum CodingKeys: String, CodingKey {
             case branches, computes, rounds
+            case costs = "per_message"
+            case baselineCosts = "baseline_per_message"
             case inputBytes = "input_bytes"
             case inFlight = "in_flight"
             case latencyMicroseconds = "latency_p50_us"
@@ -57,9 +62,32 @@ public final class MessageBenchmark: Sendable {
         }
     }
 
+    /// What a message costs the role that receives it, and sends an answer where it is the last of its frame.
+    public struct Costs: Sendable, Codable {
+        /// By strace; nil where that is not installed.
+        public var systemCalls: Double?
+        public var contextSwitches: Double
+        /// How long its threads run, in the system, too.
+        public var runTimeMicroseconds: Double
+
+        enum CodingKeys: String, CodingKey {
+            case systemCalls = "system_calls"
+            case contextSwitches = "context_switches"
+            case runTimeMicroseconds = "run_time_us"
+        }
+    }
+
     private struct Figures {
         var latency: Double
         var frames: Double
+        /// Of all roles together.
+        var costs: ProcessCosts
+    }
+
+    /// A side of the comparison.
+    private struct Side {
+        var root: String
+        var processes: [Int32]
     }
 
     private let baseline: String
@@ -105,13 +133,15 @@ public final class MessageBenchmark: Sendable {
         try await start(&roles, test, broker: broker)
         try startBaseline(test, answerBytes: answerBytes, broker: broker, into: &children)
 
+        let lcp = Side(root: "lcp/bench", processes: roles.children.map(\.processID))
+        let bare = Side(root: "bare/bench", processes: children.map(\.processID))
         var (ours, theirs): ([Figures], [Figures]) = ([], [])
         // One round to warm both up, which does not count.
         for round in 0...rounds {
             try Task.checkCancellation()
             progress(round)
-            let first = try measure(root: round % 2 == 0 ? "lcp/bench" : "bare/bench", test, broker)
-            let second = try measure(root: round % 2 == 0 ? "bare/bench" : "lcp/bench", test, broker)
+            let first = try measure(round % 2 == 0 ? lcp : bare, test, broker)
+            let second = try measure(round % 2 == 0 ? bare : lcp, test, broker)
             guard round > 0 else { continue }
             ours.append(round % 2 == 0 ? first : second)
             theirs.append(round % 2 == 0 ? second : first)
@@ -125,7 +155,21 @@ public final class MessageBenchmark: Sendable {
             latencyRatio: Self.median(pairs.map { $0.latency / $1.latency }),
             framesPerSecond: Self.median(ours.map(\.frames)),
             baselineFramesPerSecond: Self.median(theirs.map(\.frames)),
-            framesRatio: Self.median(pairs.map { $0.frames / $1.frames }), rounds: rounds)
+            framesRatio: Self.median(pairs.map { $0.frames / $1.frames }), rounds: rounds,
+            costs: try costs(lcp, ours, test, broker), baselineCosts: try costs(bare, theirs, test, broker))
+    }
+
+    /// - Throws: ``PipelineError`` where a process fails.
+    private func costs(
+        _ side: Side, _ figures: [Figures], _ test: Case, _ broker: BrokerProcess
+    ) throws -> Costs {
+        // Every worker receives a frame, and the aggregator one message from each.
+        let messages = Double(2 * test.branches * frames)
+        let calls = try SystemCallCount.during(of: side.processes) { _ = try measure(side, test, broker) }
+        return Costs(
+            systemCalls: calls.map { $0.total / messages },
+            contextSwitches: Self.median(figures.map(\.costs.contextSwitches)) / messages,
+            runTimeMicroseconds: Self.median(figures.map(\.costs.runTime)) / messages)
     }
 
     /// Waits until they are ready; what was started is stopped by whoever has `roles`.
@@ -159,7 +203,8 @@ public final class MessageBenchmark: Sendable {
         try start(["aggregator"] + place + ["\(test.branches)", "256"])
     }
 
-    private func measure(root: String, _ test: Case, _ broker: BrokerProcess) throws -> Figures {
+    private func measure(_ side: Side, _ test: Case, _ broker: BrokerProcess) throws -> Figures {
+        let before = ProcessCosts.total(of: side.processes)
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -167,7 +212,7 @@ public final class MessageBenchmark: Sendable {
         let child = try ChildProcess(
             executable: baseline,
             arguments: [
-                "client", broker.host, "\(broker.port)", root, "\(frames)", "\(test.window)",
+                "client", broker.host, "\(broker.port)", side.root, "\(frames)", "\(test.window)",
                 "\(test.input.elementCount)",
                 test.isBare ? "bare" : "tensor", "\(test.input.height)", "\(test.input.width)",
                 "\(test.input.channels)",
@@ -188,9 +233,10 @@ public final class MessageBenchmark: Sendable {
             return Double(text[range.upperBound...].prefix { "0123456789.".contains($0) })
         }
         guard status == 0, let latency = number("latency_p50_us"), let frames = number("frames_per_s") else {
-            throw PipelineError(.processFailed, "the measuring client ended with status \(status) on \(root)")
+            throw PipelineError(.processFailed, "the measuring client ended with status \(status) on \(side.root)")
         }
-        return Figures(latency: latency, frames: frames)
+        return Figures(
+            latency: latency, frames: frames, costs: ProcessCosts.total(of: side.processes) - before)
     }
 
     static func median(_ values: [Double]) -> Double {

@@ -126,7 +126,15 @@ final class MosquittoHandle: @unchecked Sendable {
     func open(again: Bool) -> (result: Int32, systemError: Int32) {
         lastLog.withLock { $0 = nil }
         errno = 0
-        if again { return (mosquitto_reconnect(pointer), errno) }
+        let result = again ? mosquitto_reconnect(pointer) : connect()
+        let systemError = errno
+        // A program that is started would keep the connection open, and the broker would not see it end.
+        let socket = mosquitto_socket(pointer)
+        if socket >= 0 { _ = fcntl(socket, F_SETFD, FD_CLOEXEC) }
+        return (result, systemError)
+    }
+
+    private func connect() -> Int32 {
         var properties: OpaquePointer?
         defer { mosquitto_property_free_all(&properties) }
         if configuration.protocolVersion == .v5 {
@@ -139,9 +147,8 @@ final class MosquittoHandle: @unchecked Sendable {
             case .tcp(let host, let port), .tls(let host, let port): (host, port)
             case .unix(let path): (path, 0)
             }
-        let result = mosquitto_connect_bind_v5(
+        return mosquitto_connect_bind_v5(
             pointer, host, Int32(port), Int32(configuration.keepalive), nil, properties)
-        return (result, errno)
     }
 
     // MARK: The calls

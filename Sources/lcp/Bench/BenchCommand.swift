@@ -92,6 +92,11 @@ struct BenchCommand: AsyncParsableCommand {
                         "C frames/s", "ratio",
                     ],
                     rightAligned: Set(0...9))
+                var costs = Table(
+                    [
+                        "branches", "input", "in flight", "calls", "C calls", "switches", "C switches", "run µs",
+                        "C run µs",
+                    ], rightAligned: Set(0...8))
                 let line = ProgressLine()
                 for (index, test) in chosen.enumerated() {
                     let result = try await benchmark.run(test) { round in
@@ -107,9 +112,23 @@ struct BenchCommand: AsyncParsableCommand {
                         fixed(result.latencyRatio, digits: 3), fixed(result.framesPerSecond, digits: 0),
                         fixed(result.baselineFramesPerSecond, digits: 0), fixed(result.framesRatio, digits: 3),
                     ])
+                    let (mine, theirs) = (result.costs, result.baselineCosts)
+                    func calls(_ costs: MessageBenchmark.Costs) -> String {
+                        costs.systemCalls.map { fixed($0, digits: 2) } ?? "–"
+                    }
+                    costs.add([
+                        "\(result.branches)", "\(result.inputBytes) B", "\(result.inFlight)", calls(mine),
+                        calls(theirs),
+                        fixed(mine.contextSwitches, digits: 2), fixed(theirs.contextSwitches, digits: 2),
+                        fixed(mine.runTimeMicroseconds, digits: 1), fixed(theirs.runTimeMicroseconds, digits: 1),
+                    ])
                 }
                 line.clear()
-                writeLine(json ? try jsonLine(report) : table.text)
+                guard !json else { return writeLine(try jsonLine(report)) }
+                writeLine(table.text)
+                writeLine(
+                    "\nWhat a role needs for a message that it receives: system calls (strace counts them, where it is "
+                        + "installed), context switches, and the time that it runs.\n\n" + costs.text)
             }
         }
     }

@@ -29,18 +29,22 @@ struct Outbox {
     /// How long an answer may take.
     let patience: Duration
     /// After a reconnect: where somebody does not come back, the others answer without it.
-    static let longestHold = Duration.seconds(5)
+    let longestHold: Duration
+    static let defaultLongestHold = Duration.seconds(5)
 
     /// What a sensor keeps, as its help states.
     static let defaultMaximumFrames = 1000
     static let defaultMaximumBytes = 64 << 20
 
     init(
-        maximumFrames: Int = Self.defaultMaximumFrames, maximumBytes: Int = Self.defaultMaximumBytes, patience: Duration
+        maximumFrames: Int = Self.defaultMaximumFrames, maximumBytes: Int = Self.defaultMaximumBytes,
+        patience: Duration,
+        longestHold: Duration = Self.defaultLongestHold
     ) {
         self.maximumFrames = maximumFrames
         self.maximumBytes = maximumBytes
         self.patience = patience
+        self.longestHold = longestHold
     }
 
     var count: Int { entries.count }
@@ -76,7 +80,7 @@ struct Outbox {
     mutating func sendAgain(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         for index in entries.indices { entries[index].sent = nil }
         isHeld = true
-        let end = now + Self.longestHold
+        let end = now + longestHold
         holdEnd = end
         return end
     }

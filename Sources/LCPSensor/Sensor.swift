@@ -25,6 +25,8 @@ public actor Sensor {
         public var model: ModelManifest?
         /// How pixels are written; nil for what is best: see ``FramePlan``.
         public var encoding: FrameEncoding?
+        /// How long frames wait after a reconnect for a pipeline that is not whole.
+        package var longestHold = Outbox.defaultLongestHold
 
         public init() {}
     }
@@ -332,7 +334,7 @@ public actor Sensor {
 
     /// Listens to what becomes of the frames, so that none is lost with a broker.
     private func promiseAnswers() async throws {
-        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4))
+        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4), longestHold: options.longestHold)
         subscriptions.append(
             try await session.client.subscribe(to: session.topics.prediction(session.status.id)) { [inbox] message in
                 guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {

@@ -68,7 +68,7 @@ import Testing
         #expect(outbox.isHeld && Self.drain(&outbox) == [], "without a connection there is no end")
         let first = outbox.sendAgain(now: Self.start)
         let second = outbox.sendAgain(now: Self.start + .seconds(3))
-        #expect(first == Self.start + Outbox.longestHold && second == first + .seconds(3))
+        #expect(first == Self.start + Outbox.defaultLongestHold && second == first + .seconds(3))
         outbox.releaseIfOver(first)
         #expect(Self.drain(&outbox, at: first) == [])
         outbox.releaseIfOver(second)

@@ -167,7 +167,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "FaultInjection", "Images", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline", "LCPSettings",
+                "FaultInjection", "Images", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline", "LCPSensor",
+                "LCPSettings",
                 "LCPWire",
                 "MQTT", "Platform", "ResilienceTrials", "Tensors", "lcp",
             ]),

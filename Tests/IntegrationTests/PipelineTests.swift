@@ -215,9 +215,11 @@ import Testing
             name: "long", network: network, parameters: try .random(for: network, using: &random),
             preprocessing: .init(mean: [0.5, 0.5, 0.5], standardDeviation: [0.2, 0.2, 0.2]),
             labels: (0..<10).map { "class \($0)" }, to: folder)
-        let pipeline = try await TestPipeline(branches: [0, 1], arguments: ["--model", folder])
+        let pipeline = try await TestPipeline(
+            branches: [0, 1], arguments: ["--model", folder], ofWorkers: ["--threads", "1"])
         let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
-        for number in 0..<5 as Range<UInt8> {
+        // Few enough that nobody takes frames that come as fast as they are computed for an overload.
+        for number in 0..<3 as Range<UInt8> {
             let pixels = (0..<64 * 64 * 3).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ Int(number)) }
             try await pipeline.client.publish(pixels, to: pipeline.topics.input("cam"))
             let prediction = try #require(Prediction(try await next(predictions).payload))

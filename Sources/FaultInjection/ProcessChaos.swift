@@ -105,8 +105,7 @@ private final class Guardian {
         let script = "timeout \(limit) cat >/dev/null; for process; do kill -CONT \"$process\"; done"
         do {
             process = try ChildProcess(
-                executable: "/bin/sh", arguments: ["-c", script, "guardian"] + fault.processes.map { "\($0)" },
-                errorOutput: -1)
+                executable: "/bin/sh", arguments: ["-c", script, "guardian"] + fault.processes.map { "\($0)" })
         } catch {
             throw ChaosError("\(error)")
         }

@@ -53,7 +53,7 @@ struct Download {
                     "--proto", "=http,https,file", "--proto-redir", "=http,https",
                     "--connect-timeout", "20", "--speed-limit", "100", "--speed-time", "60",
                     "--continue-at", "-", "--output", path, "--write-out", "%{http_code}", url,
-                ], inherited: lock, output: output.writer, errorOutput: errors.writer)
+                ], inherited: lock, output: .descriptor(output.writer), errorOutput: .descriptor(errors.writer))
         } catch {
             throw DatasetError("\(error)")
         }

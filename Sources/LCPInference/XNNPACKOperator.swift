@@ -62,20 +62,16 @@ final class XNNPACKOperator {
     }
 
     func run() throws(InferenceError) {
-        if runtimes.count == 1 {
-            try InferenceError.check(xnn_invoke_runtime(runtimes[0]), "running a branch")
-        } else {
-            let failure = Atomic<UInt32>(xnn_status_success.rawValue)
-            var sharing = sharing
-            if channels != nil { sharing.isLast = false }
-            sharing.run(runtimes.count) { part, _ in
-                for index in part {
-                    let status = xnn_invoke_runtime(runtimes[index])
-                    if status != xnn_status_success { failure.store(status.rawValue, ordering: .relaxed) }
-                }
+        let failure = Atomic<UInt32>(xnn_status_success.rawValue)
+        var sharing = sharing
+        if channels != nil { sharing.isLast = false }
+        sharing.run(runtimes.count) { part, _ in
+            for index in part {
+                let status = xnn_invoke_runtime(runtimes[index])
+                if status != xnn_status_success { failure.store(status.rawValue, ordering: .relaxed) }
             }
-            try InferenceError.check(xnn_status(failure.load(ordering: .relaxed)), "running a branch")
         }
+        try InferenceError.check(xnn_status(failure.load(ordering: .relaxed)), "running a branch")
         channels?.interleaving.run()
     }
 }

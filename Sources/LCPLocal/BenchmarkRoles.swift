@@ -64,15 +64,6 @@ struct BenchmarkRoles {
         for child in children.reversed() { child.stop() }
     }
 
-    /// What a role holds in memory, KiB.
-    static func residentKiB(_ child: ChildProcess) -> Double? {
-        guard let bytes = try? FileIO.read("/proc/\(child.processID)/status", limit: 1 << 16) else { return nil }
-        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmRSS:") {
-            return line.split(separator: " ").dropLast().last.flatMap { Double($0) }
-        }
-        return nil
-    }
-
     private func wait(for children: ArraySlice<ChildProcess>, _ statuses: MQTTSubscription) async throws {
         let executable = launcher.executable
         try await withThrowingTaskGroup(of: Void.self) { group in

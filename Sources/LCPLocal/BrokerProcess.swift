@@ -52,13 +52,11 @@ public final class BrokerProcess: Sendable {
     /// - Parameter lcp: the path of the program.
     /// - Throws: ``PipelineError`` where it takes no connections.
     public static func start(through lcp: String, port: Int = 0) throws -> BrokerProcess {
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
         var lastError = PipelineError(.processFailed, "the broker did not start")
         for _ in 0..<(port == 0 ? 5 : 1) {
             let chosen = port == 0 ? try freePort(host: "127.0.0.1") : port
             let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof"]
-            let process = try ChildProcess(executable: lcp, arguments: arguments, errorOutput: null)
+            let process = try ChildProcess(executable: lcp, arguments: arguments, errorOutput: .discarded)
             do {
                 return try BrokerProcess(process, host: "127.0.0.1", port: chosen)
             } catch {
@@ -71,8 +69,6 @@ public final class BrokerProcess: Sendable {
     private convenience init(
         _ executable: String, _ configuration: String, host: String, port: Int, isQuiet: Bool
     ) throws(PipelineError) {
-        let null = isQuiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
-        defer { if null >= 0 { close(null) } }
         let process: ChildProcess
         do {
             // In a file and not in a pipe: mosquitto 2.0.21 takes nothing else.
@@ -81,7 +77,7 @@ public final class BrokerProcess: Sendable {
             defer { withExtendedLifetime(file) {} }
             process = try ChildProcess(
                 executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: file.descriptor,
-                errorOutput: null)
+                errorOutput: isQuiet ? .discarded : .inherited)
         } catch {
             throw PipelineError(.processFailed, "\(error)")
         }

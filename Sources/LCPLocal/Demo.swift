@@ -107,13 +107,15 @@ public final class Demo: Sendable {
             children.append(
                 try spawn("worker \(branch)") {
                     try launcher.start(
-                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + threads + model, errorOutput: $0)
+                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + threads + model,
+                        errorOutput: .descriptor($0))
                 })
         }
         children.append(
             try spawn("aggregator") {
                 try launcher.start(
-                    .aggregator, "aggregator", ["--deadline", "\(options.deadline)"] + model, errorOutput: $0)
+                    .aggregator, "aggregator", ["--deadline", "\(options.deadline)"] + model,
+                    errorOutput: .descriptor($0))
             })
         try await wait(for: "the workers and the aggregator", seconds: 30, children) { tracker in
             (0..<branches).allSatisfy { tracker.workers[$0]?.state == .ready }
@@ -125,7 +127,7 @@ public final class Demo: Sendable {
                 try launcher.start(
                     .sensor, "camera",
                     ["--source", options.source, "--count", "\(options.frames)", "--rate", "\(options.rate)"] + model,
-                    errorOutput: $0)
+                    errorOutput: .descriptor($0))
             })
 
         let complaint = try await followFrames(children, report)
@@ -192,7 +194,7 @@ public final class Demo: Sendable {
             let child = try spawn("broker") { [executable] log in
                 try ChildProcess(
                     executable: executable, arguments: ["broker", "--port", "\(port)", "--quiet", "--stop-at-eof"],
-                    errorOutput: log, hiding: Setting.environmentVariables)
+                    errorOutput: .descriptor(log), hiding: Setting.environmentVariables)
             }
             let deadline = ContinuousClock.now + .seconds(10)
             while ContinuousClock.now < deadline {

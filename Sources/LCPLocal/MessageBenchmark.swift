@@ -190,7 +190,7 @@ public final class MessageBenchmark: Sendable {
             guard pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             defer { close(ends[0]) }
-            children.append(try ChildProcess(executable: baseline, arguments: arguments, output: ends[1]))
+            children.append(try ChildProcess(executable: baseline, arguments: arguments, output: .descriptor(ends[1])))
             close(ends[1])
             var byte: UInt8 = 0
             guard read(ends[0], &byte, 1) == 1 else {
@@ -216,7 +216,7 @@ public final class MessageBenchmark: Sendable {
                 "\(test.input.elementCount)",
                 test.isBare ? "bare" : "tensor", "\(test.input.height)", "\(test.input.width)",
                 "\(test.input.channels)",
-            ], output: ends[1])
+            ], output: .descriptor(ends[1]))
         close(ends[1])
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 256)

@@ -151,7 +151,7 @@ public final class PairedBenchmark: Sendable {
                     computes: test.computes, listening: client, topics: sides[side].topics)
                 _ = try await FrameLoad.measure(client, topics: sides[side].topics, test, frames: frames)
                 for (role, startup) in [startup.worker, startup.aggregator].enumerated() {
-                    guard let resident = BenchmarkRoles.residentKiB(roles.children[role]) else {
+                    guard let resident = ProcessCosts.residentKiB(roles.children[role].processID) else {
                         throw PipelineError(
                             .processFailed, "a role of \(sides[side].executable) ended while it was measured")
                     }

@@ -14,9 +14,9 @@ struct ProcessCosts {
         for process in processes {
             let folder = "/proc/\(process)/task"
             for thread in (try? FileIO.list(folder)) ?? [] {
-                for line in text("\(folder)/\(thread)/status").split(separator: "\n")
-                where line.hasPrefix("voluntary_ctxt_switches") || line.hasPrefix("nonvoluntary_ctxt_switches") {
-                    total.contextSwitches += line.split(whereSeparator: \.isWhitespace).last.flatMap { Double($0) } ?? 0
+                let status = status("\(folder)/\(thread)")
+                for name: Substring in ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"] {
+                    total.contextSwitches += status[name] ?? 0
                 }
                 // Nanoseconds on a processor come first.
                 let ran = text("\(folder)/\(thread)/schedstat").split(separator: " ").first.flatMap { Double($0) }
@@ -24,6 +24,20 @@ struct ProcessCosts {
             }
         }
         return total
+    }
+
+    /// What a process holds in memory, KiB; nil where it has ended.
+    static func residentKiB(_ process: Int32) -> Double? { status("/proc/\(process)")["VmRSS"] }
+
+    /// The process that traces this one; 0 where none does.
+    static func tracer(of process: Int32) -> Int32 { Int32(status("/proc/\(process)")["TracerPid"] ?? 0) }
+
+    /// The first numbers that a process's or a thread's `status` names (proc_pid_status(5)).
+    private static func status(_ folder: String) -> [Substring: Double] {
+        let lines = text("\(folder)/status").split(separator: "\n").map { $0.split { $0 == ":" || $0.isWhitespace } }
+        return Dictionary(
+            lines.compactMap { words in words.count > 1 ? Double(words[1]).map { (words[0], $0) } : nil },
+            uniquingKeysWith: { first, _ in first })
     }
 
     private static func text(_ path: String) -> String {
@@ -46,10 +60,8 @@ struct SystemCallCount {
         let report = "/tmp/lcp-bench-calls-\(getpid())"
         defer { unlink(report) }
         let arguments = ["-f", "-c", "-U", "name,calls", "-o", report] + processes.flatMap { ["-p", "\($0)"] }
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
         guard let tracer = ChildProcess.find("strace"),
-            let child = try? ChildProcess(executable: tracer, arguments: arguments, errorOutput: null)
+            let child = try? ChildProcess(executable: tracer, arguments: arguments, errorOutput: .discarded)
         else {
             try body()
             return nil
@@ -79,11 +91,7 @@ struct SystemCallCount {
     private static func waitUntilTraced(_ processes: [Int32], by child: ChildProcess) -> Bool {
         let deadline = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < deadline, child.poll() == nil {
-            let isTraced = processes.allSatisfy { process in
-                let status = (try? FileIO.read("/proc/\(process)/status", limit: 1 << 16)) ?? []
-                return String(decoding: status, as: UTF8.self).contains("TracerPid:\t\(child.processID)\n")
-            }
-            if isTraced { return true }
+            if processes.allSatisfy({ ProcessCosts.tracer(of: $0) == child.processID }) { return true }
             usleep(10_000)
         }
         return false

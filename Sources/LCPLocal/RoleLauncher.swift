@@ -23,18 +23,17 @@ package struct RoleLauncher: Sendable {
     /// - Parameters:
     ///   - arguments: options besides those of the connection, the pipeline and the name.
     ///   - url: where this role finds the broker, for example a proxy before it; nil for ``url``.
-    ///   - errorOutput: where its log goes; nil throws it away.
+    ///   - errorOutput: where its log goes.
     /// - Throws: ``ProcessError``.
     package func start(
-        _ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil, errorOutput: Int32? = nil
+        _ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil,
+        errorOutput: ChildProcess.Output = .discarded
     ) throws(ProcessError) -> ChildProcess {
-        let null = errorOutput == nil ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1
-        defer { if null >= 0 { close(null) } }
-        return try ChildProcess(
+        try ChildProcess(
             executable: executable,
             arguments: [
                 role.rawValue, "--broker", url ?? self.url, "--pipeline", pipeline, "--name", name, "--stop-at-eof",
-            ] + arguments, errorOutput: errorOutput ?? null, hiding: Setting.environmentVariables)
+            ] + arguments, errorOutput: errorOutput, hiding: Setting.environmentVariables)
     }
 
     /// Waits until so many roles have said that they are ready.

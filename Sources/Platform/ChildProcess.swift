@@ -4,6 +4,16 @@ import Glibc
 /// also where this process is killed.
 package final class ChildProcess: @unchecked Sendable {
     package let processID: Int32
+
+    /// Where what it writes goes.
+    package enum Output {
+        /// To where this process's own goes.
+        case inherited
+        case discarded
+        /// To a file, pipe or socket of this process.
+        case descriptor(Int32)
+    }
+
     private let inputPipe: Int32
     private var status: Int32?
     private var isAsked = false
@@ -13,13 +23,13 @@ package final class ChildProcess: @unchecked Sendable {
     /// - Parameters:
     ///   - executable: its path.
     ///   - inherited: a descriptor that the child gets as its number 3, −1 for none.
-    ///   - errorOutput: where its standard error goes; −1 for this process's own.
-    ///   - output: where its standard output goes; −1 throws it away.
+    ///   - output: where its standard output goes.
+    ///   - errorOutput: where its standard error goes.
     ///   - hiding: variables of this process's environment that the child does not get.
     /// - Throws: ``ProcessError``.
     package init(
-        executable: String, arguments: [String], inherited: Int32 = -1, output: Int32 = -1, errorOutput: Int32 = -1,
-        hiding: [String] = []
+        executable: String, arguments: [String], inherited: Int32 = -1, output: Output = .discarded,
+        errorOutput: Output = .inherited, hiding: [String] = []
     ) throws(ProcessError) {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw ProcessError("cannot make a pipe: \(String(cString: strerror(errno)))") }
@@ -29,12 +39,13 @@ package final class ChildProcess: @unchecked Sendable {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO)
-        if output >= 0 {
-            posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
-        } else {
-            posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        for (stream, place) in [(STDOUT_FILENO, output), (STDERR_FILENO, errorOutput)] {
+            switch place {
+            case .inherited: break
+            case .discarded: posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0)
+            case .descriptor(let descriptor): posix_spawn_file_actions_adddup2(&actions, descriptor, stream)
+            }
         }
-        if errorOutput >= 0 { posix_spawn_file_actions_adddup2(&actions, errorOutput, STDERR_FILENO) }
         if inherited >= 0 { posix_spawn_file_actions_adddup2(&actions, inherited, 3) }
 
         // A process group of its own: Ctrl-C reaches the parent only, which then stops the children in order.

@@ -17,7 +17,7 @@ import Testing
                 "chaos", "proxy", "--broker", broker.url, "--listen", "unix:\(path)", "--duplicate", "1", "--direction",
                 "in",
                 "--topics", "a/+", "b/#", "--partition", "500,1", "--bandwidth", "10MB", "--json",
-            ], output: output)
+            ], output: .descriptor(output))
         try await wait("the socket is there") { FileManager.default.fileExists(atPath: path) }
         let client = try await broker.connect { $0.address = .unix(path: path) }
         let messages = try await client.subscribe(to: "#")

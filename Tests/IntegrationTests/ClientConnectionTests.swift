@@ -83,11 +83,9 @@ import Testing
         let folder = "/tmp/lcp-test-\(UUID().uuidString.prefix(8))"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let port = try BrokerProcess.freePort(host: "127.0.0.1")
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
         let script = Repository.root.appendingPathComponent("Brokers/tls/start.sh").path
         let broker = try ChildProcess(
-            executable: "/bin/sh", arguments: [script, "--port", "\(port)", "--data", folder], errorOutput: null)
+            executable: "/bin/sh", arguments: [script, "--port", "\(port)", "--data", folder], errorOutput: .discarded)
         defer { broker.stop() }
         func configuration(user: String, password: String? = nil, trusts: Bool = true) throws -> MQTTConfiguration {
             var configuration = MQTTConfiguration(address: .tls(host: "localhost", port: port))

@@ -299,7 +299,7 @@ import Testing
         // As root mosquitto becomes another user, who may not write here.
         try "listener 0 \(path)\nallow_anonymous true\nuser root\n".write(
             toFile: file, atomically: true, encoding: .utf8)
-        let process = try ChildProcess(executable: mosquitto, arguments: ["-c", file], errorOutput: 2)
+        let process = try ChildProcess(executable: mosquitto, arguments: ["-c", file])
         defer {
             process.stop()
             for path in [path, file] { try? FileManager.default.removeItem(atPath: path) }

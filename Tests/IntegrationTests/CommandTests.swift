@@ -37,7 +37,7 @@ import Testing
             try FileManager.default.copyItem(
                 atPath: "\(images)/\(name)", toPath: "\(pictures)/\(label)/\(place)-\(name)")
         }
-        let words = ["demo", "--model", bundle, "--source", "dir:\(pictures)", "--rate", "50", "--deadline", "5000"]
+        let words = ["demo", "--model", bundle, "--source", "dir:\(pictures)", "--rate", "5", "--deadline", "5000"]
         let outcome = try await run(Repository.lcp, words + ["--json"])
         #expect(outcome.status == 0, "\(outcome.errors)")
         let summary = try JSONDecoder().decode(DemoSummary.self, from: Data(outcome.output.utf8))
@@ -55,7 +55,7 @@ import Testing
         let unfit = try await run(Repository.lcp, ["demo", "--model", bundle])
         #expect(unfit.status == 1 && unfit.errors.contains("28×28×1, and cifarnet-split2 takes 32×32×3"))
         let unknown = try await run(
-            Repository.lcp, ["demo", "--branches", "1", "--source", "dir:\(images)", "--rate", "50"])
+            Repository.lcp, ["demo", "--branches", "1", "--source", "dir:\(images)", "--rate", "5"])
         #expect(unknown.status == 0 && !unknown.output.contains("% right") && unknown.output.contains("7 predictions"))
     }
 
@@ -69,10 +69,9 @@ import Testing
 
     @Test(arguments: [SIGINT, SIGTERM, SIGKILL])
     func aDemoThatIsEndedTakesItsChildrenAlong(signal: Int32) async throws {
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
         let demo = try ChildProcess(
-            executable: Repository.lcp, arguments: ["demo", "--frames", "100000", "--rate", "50"], errorOutput: null)
+            executable: Repository.lcp, arguments: ["demo", "--frames", "100000", "--rate", "50"],
+            errorOutput: .discarded)
         func children() -> [Int32] {
             Self.processes(with: Repository.lcp).filter { pid in
                 let status = FileManager.default.contents(atPath: "/proc/\(pid)/status").map {

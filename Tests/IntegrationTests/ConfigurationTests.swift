@@ -39,12 +39,11 @@ import Testing
         let client = try await broker.connect()
         let statuses = try await client.subscribe(to: "\(root)/status/+/+")
         let predictions = try await client.subscribe(to: "\(root)/prediction/\(name)")
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
         let roles = try ["worker", "aggregator"].map { role in
             try ChildProcess(
                 executable: "/usr/bin/env",
-                arguments: environment.map { "\($0)=\($1)" } + [Repository.lcp, role] + arguments, errorOutput: null)
+                arguments: environment.map { "\($0)=\($1)" } + [Repository.lcp, role] + arguments,
+                errorOutput: .discarded)
         }
         defer { for role in roles { role.stop() } }
         var ready: Set<String> = []

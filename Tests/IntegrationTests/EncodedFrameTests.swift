@@ -25,10 +25,10 @@ import Testing
         deinit { try? FileManager.default.removeItem(atPath: path) }
     }
 
-    private static func sensor(_ pipeline: TestPipeline, _ arguments: [String]) throws -> Spawned {
+    private static func sensor(_ pipeline: TestPipeline, rate: Int = 100, _ arguments: [String]) throws -> Spawned {
         try Spawned(
             Repository.lcp,
-            ["sensor", "--broker", pipeline.broker.url, "--pipeline", "test", "--name", "cam", "--rate", "100"]
+            ["sensor", "--broker", pipeline.broker.url, "--pipeline", "test", "--name", "cam", "--rate", "\(rate)"]
                 + arguments)
     }
 
@@ -77,7 +77,8 @@ import Testing
             Repository.lcp,
             ["model", "push", "cifarnet-bn-split4-f75-m20", "--broker", pipeline.broker.url, "--pipeline", "test"])
         #expect(push.status == 0)
-        let sensor = try Self.sensor(pipeline, ["--source", "dir:\(folder.path)", "--encoding", "png"])
+        // For longer than all that comes takes.
+        let sensor = try Self.sensor(pipeline, rate: 10, ["--source", "dir:\(folder.path)", "--encoding", "png"])
         for _ in 0..<3 { #expect(try Self.header(try await next(inputs)).shape == [32, 32, 3]) }
         // Digits are 28 × 28, and the model takes another shape.
         let drawn = try await run(

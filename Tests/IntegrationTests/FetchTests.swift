@@ -45,8 +45,7 @@ import Testing
             }
             server = try ChildProcess(
                 executable: try #require(python, "no python3"),
-                arguments: [Repository.root.appendingPathComponent("Tests/Fixtures/file-server.py").path, served],
-                errorOutput: 2)
+                arguments: [Repository.root.appendingPathComponent("Tests/Fixtures/file-server.py").path, served])
             var port: String?
             for _ in 0..<1000 where port == nil {
                 port = try? String(contentsOfFile: "\(served)/port", encoding: .utf8)
@@ -271,11 +270,10 @@ import Testing
         let fixture = try await Fixture()
         let big = [UInt8](repeating: 1, count: 500_000)
         try Data(big).write(to: URL(fileURLWithPath: "\(fixture.served)/\(Self.images)"))
-        let null = open("/dev/null", O_WRONLY | O_CLOEXEC)
-        defer { close(null) }
         let part = "\(fixture.folder)/\(Self.images).part"
         let child = try ChildProcess(
-            executable: Repository.lcp, arguments: fetch(fixture, from: "\(fixture.address)/slow"), errorOutput: null)
+            executable: Repository.lcp, arguments: fetch(fixture, from: "\(fixture.address)/slow"),
+            errorOutput: .discarded)
         for _ in 0..<2000 where FileIO.size(part) == 0 { try await Task.sleep(for: .milliseconds(10)) }
         #expect(FileIO.size(part) > 0)
         let curls = CommandTests.processes(with: part).filter { $0 != child.processID }

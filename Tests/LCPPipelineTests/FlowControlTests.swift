@@ -33,10 +33,12 @@ private struct ControlBench {
 
     /// A sensor sends frames, of which those are computed that the plan admits, and is looked at after each.
     mutating func send(
-        _ frames: Range<UInt64>, session: UInt64 = 7, every milliseconds: Int
+        _ frames: Range<UInt64>, session: UInt64 = 7, every milliseconds: Int, queue: UInt32 = 50_000
     ) -> [(plan: FlowPlan, time: Duration)] {
         frames.compactMap { frame in
-            if FlowFilter(control.plan).admits("cam", session: session, frame: frame) { share(frame, session: session) }
+            if FlowFilter(control.plan).admits("cam", session: session, frame: frame) {
+                share(frame, session: session, queue: queue)
+            }
             let plan = look()
             let time = now - Self.start
             wait(milliseconds)
@@ -90,16 +92,30 @@ private struct ControlBench {
         }
     }
 
-    @Test("Inputs without a number of which shares are missing take nothing from the load of others")
-    func sharesMissing() {
-        var bench = ControlBench(branches: 4)
-        bench.share(1, of: "shell", session: 0)
-        bench.share(0)
-        bench.wait(60)
-        bench.share(2, of: "shell", session: 0)
-        bench.wait(20)
-        bench.share(1)
-        #expect(bench.look()?.sensors["cam"]?.rule.every == 2)
+    @Test("Inputs without a number are counted once, whichever branches send shares of them, and in whatever order")
+    func sharesOfBareInputs() {
+        var bench = ControlBench(branches: 2)
+        for (frame, branch) in [(1, 0), (2, 0), (1, 1), (3, 1), (2, 1), (3, 0)] as [(UInt64, Int)] {
+            bench.share(frame, session: 0, branch: branch)
+            bench.wait(80)
+        }
+        #expect(bench.look() == nil, "two in a quarter of a second, after the first")
+        for frame in 4...33 as ClosedRange<UInt64> { bench.share(frame, session: 0) }
+        #expect(bench.look() != nil, "thirty in a quarter of a second")
+    }
+
+    @Test("Inputs that come again after others are counted again")
+    func sameInputsAgain() {
+        var bench = ControlBench()
+        func plans(every milliseconds: Int) -> Int {
+            (0..<40 as Range<UInt64>).count { frame in
+                bench.wait(milliseconds)
+                bench.share(frame, session: 0)
+                return bench.look() != nil
+            }
+        }
+        #expect(plans(every: 200) == 0)
+        #expect(plans(every: 25) > 0)
     }
 
     @Test("A sensor that jumps to any number is one that sends fast, and stops nothing")
@@ -197,35 +213,77 @@ private struct ControlBench {
         bench.wait(200)
         bench.share(1, queue: 0)
         #expect(bench.look(12) == Array(repeating: nil, count: 12), "five a second are not too many")
+        for frame in 2..<20 as Range<UInt64> {
+            bench.wait(80)
+            bench.share(frame, queue: 0)
+            #expect(bench.look() == nil, "the other branch's shares are not lost")
+        }
         bench.wait(100)
-        bench.share(4, queue: 0)
-        #expect(bench.look() == nil, "nothing is seen to wait")
-        #expect(bench.look(9).last??.sensors["cam"] != nil, "it is for a while")
+        bench.share(24, queue: 0)
+        #expect(bench.look()?.sensors["cam"] != nil, "the served one's are")
     }
 
     // MARK: When a plan changes
 
-    @Test("Where nothing is seen to wait, ten looks in a row have to find an overload, also for the next plan")
+    @Test("Where nothing is seen to wait, ten looks in a row have to find frames lost, also for the next plan")
     func patience() {
         var bench = ControlBench()
         func none(_ count: Int) -> [FlowPlan?] { Array(repeating: nil, count: count) }
         bench.share(0, queue: 0)
-        bench.wait(80)
-        bench.share(1, queue: 0)
-        #expect(bench.look(9) == none(9))
-        // Slower for a moment.
-        bench.wait(200)
-        bench.share(2, queue: 0)
         #expect(bench.look() == nil)
+        bench.wait(80)
+        bench.share(3, queue: 0)
+        #expect(bench.look(5) == none(5))
+        // Slower for a while.
+        for frame in 4...7 as ClosedRange<UInt64> {
+            bench.wait(300)
+            bench.share(frame, queue: 0)
+            #expect(bench.look() == nil)
+        }
         bench.wait(100)
-        bench.share(4, queue: 0)
+        bench.share(11, queue: 0)
         #expect(bench.look(9) == none(9))
-        #expect(bench.look()?.sensors["cam"]?.rule.every == 2)
+        #expect(bench.look()?.sensors["cam"]?.rule.every == 3)
         // Faster still.
         bench.wait(250)
-        bench.share(104, queue: 0)
+        bench.share(111, queue: 0)
         #expect(bench.look(9) == none(9))
-        #expect(bench.look()?.sensors["cam"]?.before.every == 2)
+        #expect(bench.look()?.sensors["cam"]?.before.every == 3)
+    }
+
+    @Test("Whoever sends a frame when the last one is answered is no overload, also where a branch becomes faster")
+    func closedLoop() {
+        var bench = ControlBench(branches: 2)
+        for frame in 0..<40 as Range<UInt64> {
+            // The first branch is the faster one, so that a frame is known before the other sends its share.
+            let time: UInt32 = frame < 15 ? 200 : 100
+            bench.wait(10)
+            bench.share(frame, branch: 0, queue: 0, compute: 10_000)
+            #expect(bench.look(4) == [nil, nil, nil, nil], "frame \(frame)")
+            bench.wait(Int(time) - 10)
+            bench.share(frame, branch: 1, queue: 0, compute: time * 1000)
+            #expect(bench.look(4) == [nil, nil, nil, nil], "frame \(frame)")
+        }
+    }
+
+    @Test("Frames that the plan leaves out are not lost")
+    func leftOut() {
+        var bench = ControlBench()
+        #expect(bench.send(0..<10, every: 50).map(\.plan.sensors["cam"]?.rule.every) == [3])
+        // All are computed that the plan admits, of what is later more than ten a second.
+        #expect(bench.send(10..<60, every: 50, queue: 0).isEmpty)
+        #expect(bench.send(60..<200, every: 28, queue: 0).isEmpty)
+    }
+
+    @Test("A frame in twenty-five that is lost is no overload")
+    func fewLost() {
+        var bench = ControlBench()
+        for frame in 0..<200 as Range<UInt64> {
+            // Eleven are sent a second, where ten can be computed.
+            if frame % 25 != 24 { bench.share(frame, queue: 0) }
+            #expect(bench.look() == nil, "frame \(frame)")
+            bench.wait(90)
+        }
     }
 
     @Test("A second plan waits until the first one holds")

@@ -19,8 +19,9 @@ struct FlowControl {
         var measured: (frame: UInt64, arrival: ContinuousClock.Instant)
         /// Frames a second; nil until it is known.
         var rate: Double?
-        /// Shares of frames without numbers since the rate was last measured.
+        /// Frames without numbers since the rate was last measured, and the latest of them, of which more shares may come.
         var unnumbered = 0
+        var latest: [UInt64] = []
         var rule = FlowPlan.Rule()
         var before = FlowPlan.Rule()
         var from: UInt64 = 0
@@ -30,15 +31,25 @@ struct FlowControl {
         /// The latest compute times, seconds.
         var computeTimes = Latest()
         var queueTimes = Latest()
+        /// Shares that it sent.
+        var shares = 0.0
     }
 
-    private let branchCount: Int
+    /// Looks in a row that find more frames than can be computed, and what had been received before the first of them.
+    private struct Overload {
+        var looks = 0
+        var admitted: Double
+        var shares: [Double]
+    }
+
     /// The part of a frame's compute time that frames may wait, on the average, before there is too much to do.
     private let tolerance: Double
     private var sensors: [String: Sensor] = [:]
     private var branches: [Branch]
     private var lastChange: ContinuousClock.Instant?
-    private var overloads = 0
+    /// The frames that the sensors have sent, and that were not left out.
+    private var admitted = 0.0
+    private var overload: Overload
     private(set) var plan = FlowPlan()
 
     /// The load that is aimed at, of what the slowest branch can do.
@@ -55,17 +66,22 @@ struct FlowControl {
     private static let notice = 0.05
     /// A second plan waits until the first one holds.
     private static let changeInterval = Duration.milliseconds(200)
+    /// Where nothing is seen to wait: looks in a row, and the frames without a share of the slowest branch, as a number and as a
+    /// part of all.
+    private static let unseen = (looks: 10, frames: 2.0, part: 0.05)
+    /// Frames of one sensor that a branch may be ahead of another.
+    private static let latestFrames = 32
     /// How often a plan is looked at.
     static let interval = Duration.milliseconds(50)
 
     init(branchCount: Int, policy: FramePolicy, queueLimit: Int) {
-        self.branchCount = branchCount
         tolerance =
             switch policy {
             case .latest: 0.25
             case .all: 0.5 * Double(queueLimit)
             }
         branches = Array(repeating: Branch(), count: branchCount)
+        overload = Overload(admitted: 0, shares: Array(repeating: 0, count: branchCount))
     }
 
     /// Whether there is anything to look at.
@@ -78,21 +94,31 @@ struct FlowControl {
     ) {
         branches[branch].computeTimes.add(Double(compute) / 1e6)
         branches[branch].queueTimes.add(Double(queue) / 1e6)
+        branches[branch].shares += 1
         let arrival = now - .microseconds(Int64(queue) + Int64(compute))
         guard var known = sensors[sensor], known.session == session else {
             guard sensors.count < FlowPlan.maximumSensors || sensors[sensor] != nil else { return }
             var fresh = Sensor(session: session, newest: (frame, arrival), heard: now, measured: (frame, arrival))
-            // The other branches' shares of this frame are still to come, and the time is counted from it: it is none of those after.
-            fresh.unnumbered = 1 - branchCount
+            if session == 0 { fresh.latest = [frame] }
             // A sensor that began anew goes on under its rule.
             if let before = sensors[sensor] {
                 (fresh.rule, fresh.before, fresh.rate) = (before.rule, before.rule, before.rate)
             }
             sensors[sensor] = fresh
+            admitted += 1
             return
         }
-        guard session == 0 || frame > known.newest.frame else { return }
-        if session == 0 { known.unnumbered += 1 }
+        if session == 0 {
+            // Where branches leave frames out without a plan, each computes others.
+            guard !known.latest.contains(frame) else { return }
+            if known.latest.count == Self.latestFrames { known.latest.removeFirst() }
+            known.latest.append(frame)
+            known.unnumbered += 1
+            admitted += 1
+        } else {
+            guard frame > known.newest.frame else { return }
+            admitted += Double(frame - known.newest.frame) / Double(known.rule.every)
+        }
         known.newest = (frame, arrival)
         known.heard = now
         sensors[sensor] = known
@@ -108,19 +134,29 @@ struct FlowControl {
         measureRates()
         guard let capacity else { return nil }
         let demand = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) }
-        let admitted = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) / Double($1.rule.every) }
+        let load = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) / Double($1.rule.every) }
         if let lastChange, now - lastChange < Self.changeInterval { return nil }
-        // One that computes on the connection's thread reads no frame before it computes it, so that nothing is seen to wait.
-        overloads = admitted > capacity ? overloads + 1 : 0
-        if overloads >= (isWaiting(replicas) ? 1 : 10) {
-            overloads = 0
+        guard load > capacity else {
+            overload = Overload(admitted: admitted, shares: branches.map(\.shares))
+            return ease(capacity, demand, load, replicas, now)
+        }
+        overload.looks += 1
+        if isWaiting(replicas) || isLosing(replicas) {
+            overload = Overload(admitted: admitted, shares: branches.map(\.shares))
             return change(to: rules(share: capacity * Self.target, replicas, now), now)
         }
+        return ease(capacity, demand, load, replicas, now)
+    }
+
+    /// A plan that admits more, where that is possible.
+    private mutating func ease(
+        _ capacity: Double, _ demand: Double, _ load: Double, _ replicas: [Int], _ now: ContinuousClock.Instant
+    ) -> FlowPlan? {
         guard !plan.sensors.isEmpty, let lastChange, now - lastChange >= Self.easingInterval else { return nil }
         if demand <= capacity * Self.easing { return change(to: [:], now) }
         let eased = rules(share: capacity * Self.easing, replicas, now)
         let gained = sensors.reduce(0) { $0 + ($1.value.rate ?? 0) / Double(eased[$1.key]?.every ?? 1) }
-        return gained > 1.15 * admitted ? change(to: eased, now) : nil
+        return gained > 1.15 * load ? change(to: eased, now) : nil
     }
 
     private mutating func forgetSilent(_ now: ContinuousClock.Instant, _ capacity: Double?) {
@@ -136,7 +172,7 @@ struct FlowControl {
             guard seconds >= (sensor.rate == nil ? 0.05 : 0.1) else { continue }
             let frames =
                 sensor.session == 0
-                ? Double(max(0, sensor.unnumbered)) / Double(branchCount) * Double(sensor.rule.every)
+                ? Double(sensor.unnumbered) * Double(sensor.rule.every)
                 : Double(sensor.newest.frame - sensor.measured.frame)
             // One that jumps over numbers has not sent those in between.
             let rate = min(frames / seconds, 1e6)
@@ -160,6 +196,18 @@ struct FlowControl {
                 return false
             }
             return wait > tolerance * time
+        }
+    }
+
+    /// A branch that computes on the connection's thread reads no frame before it computes it, so that nothing is seen to wait: for a
+    /// while, more frames came than it sent shares. One that sends a frame when the last one is answered loses none.
+    private func isLosing(_ replicas: [Int]) -> Bool {
+        guard overload.looks >= Self.unseen.looks else { return false }
+        let frames = admitted - overload.admitted
+        return branches.indices.contains { branch in
+            guard replicas[branch] > 0 else { return false }
+            let lost = frames - (branches[branch].shares - overload.shares[branch])
+            return lost >= Self.unseen.frames && lost > Self.unseen.part * frames
         }
     }
 

@@ -4,6 +4,7 @@ Folders of pictures need Pillow.
 """
 
 import dataclasses
+import io
 import math
 import pathlib
 from collections.abc import Iterator
@@ -109,6 +110,35 @@ class FolderImages:
         return left, top, left + width, top + height
 
 
+class CompressedImages:
+    """Images as they come out of a JPEG, as lcp's sensors send them: of a quality that is another one in every epoch."""
+
+    def __init__(self, images: ImageSet, qualities: tuple[int, int], seed: int):
+        self.images, self.labels = images, images.labels
+        self.qualities, self.seed = qualities, seed
+
+    def __getitems__(self, keys: list[Key]) -> tuple[Tensor, Tensor]:
+        pixels, labels = self.images.__getitems__(keys)
+        for place, (epoch, index) in enumerate(keys):
+            # Images to validate with stay as they are.
+            if epoch >= 0:
+                random = numpy.random.default_rng((self.seed, epoch, index, 1))
+                quality = int(random.integers(self.qualities[0], self.qualities[1] + 1))
+                pixels[place] = torch.from_numpy(through_jpeg(pixels[place].numpy(), quality))
+        return pixels, labels
+
+
+def through_jpeg(pixels: numpy.ndarray, quality: int) -> numpy.ndarray:
+    """An image, uint8, [height, width, 1 or 3], in a JPEG with half the resolution of colours, and out of it."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    grey = pixels.shape[2] == 1
+    Image.fromarray(pixels[:, :, 0] if grey else pixels).save(file, "JPEG", quality=quality, subsampling=2)
+    with Image.open(file) as image:
+        return numpy.array(image).reshape(pixels.shape)
+
+
 def class_folders(folder: pathlib.Path) -> list[str]:
     try:
         names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -117,6 +147,13 @@ def class_folders(folder: pathlib.Path) -> list[str]:
     if len(names) < 2:
         raise DataError(f"{folder} needs a folder for each class, with its images, and has {len(names)}")
     return names
+
+
+def require_pillow(purpose: str) -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise DataError(f"{purpose} with Pillow, which is not there: pip install pillow") from None
 
 
 # MARK: Files
@@ -234,12 +271,20 @@ class Data:
         divided = self.folder / "train"
         return divided if divided.is_dir() and any(path.is_dir() for path in divided.iterdir()) else self.folder
 
-    def training(self, size: Size, crop: float, seed: int) -> ImageSet:
+    def training(self, size: Size, crop: float, seed: int, jpeg: tuple[int, int] | None = None) -> ImageSet:
         """The images to train on.
 
         - crop: the smallest part of a picture, by its area, that is trained on; the seed says which.
+        - jpeg: the lowest and the highest quality of JPEG that they go through; the seed says which.
         """
-        return self._pictures(self._classes, size, crop, seed) if self.kind == "folder" else self._fixed(True, size)
+        if jpeg:
+            require_pillow("images go through JPEG")
+            if size[2] not in (1, 3):
+                raise DataError(f"images of {size[2]} channels cannot go through JPEG: leave jpeg out of the recipe")
+        images: ImageSet = (
+            self._pictures(self._classes, size, crop, seed) if self.kind == "folder" else self._fixed(True, size)
+        )
+        return CompressedImages(images, jpeg, seed) if jpeg else images
 
     def test(self, size: Size) -> ImageSet | None:
         """The test set, where there is one."""
@@ -251,10 +296,7 @@ class Data:
         return next((self._pictures(folder, size, 1, 0) for folder in tests if folder.is_dir()), None)
 
     def _pictures(self, folder: pathlib.Path, size: Size, crop: float, seed: int) -> FolderImages:
-        try:
-            import PIL  # noqa: F401
-        except ImportError:
-            raise DataError("pictures are read with Pillow, which is not there: pip install pillow") from None
+        require_pillow("pictures are read")
         images = FolderImages(folder, size, crop, seed)
         if images.classes != self.labels():
             raise DataError(f"{folder} has other classes than {self._classes}: both need the same folders")

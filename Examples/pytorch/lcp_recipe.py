@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import typing
 from typing import Any
 
@@ -51,6 +52,8 @@ class Recipe:
     rotation: float = 0.0
     shear: float = 0.0
     scaling: float = 0.0
+    jpeg: str = "none"
+    """The qualities of JPEG that images go through, for example 60-95, as a sensor may send them; none for none."""
 
     branch_dropout: float = 0.0
     """The probability that a branch is missing for an image."""
@@ -86,8 +89,19 @@ class Recipe:
                 value = getattr(self, entry)
                 if not least <= value <= most or math.isinf(value):
                     raise RecipeError(f"{entry} cannot be {value}")
+        if self.jpeg != "none" and not self.jpeg_qualities:
+            raise RecipeError(f"jpeg is none, a quality from 1 to 100 or two, as 60-95, not {self.jpeg!r}")
         if self.mutual and not self.auxiliary_weight:
             raise RecipeError("branches learn from each other by heads of their own: give auxiliary_weight, too")
+
+    @property
+    def jpeg_qualities(self) -> tuple[int, int] | None:
+        """The lowest and the highest one."""
+        numbers = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", self.jpeg, re.ASCII)
+        if not numbers:
+            return None
+        low, high = int(numbers[1]), int(numbers[2] or numbers[1])
+        return (low, high) if 1 <= low <= high <= 100 else None
 
     def with_entries(self, entries: list[str]) -> "Recipe":
         """Changes as they are written on a command line: `entry=value`."""

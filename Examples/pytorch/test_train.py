@@ -23,7 +23,7 @@ from torch import nn
 
 import lcp_muon
 import lcp_torch
-from lcp_data import Data, DataError, Portions, Steps, divide
+from lcp_data import CompressedImages, Data, DataError, MemoryImages, Portions, Steps, divide, through_jpeg
 from lcp_recipe import PRESETS, Recipe, RecipeError, augment, preset
 from test_lcp_torch import ROOT, lcp
 from train import find_lcp, main
@@ -287,6 +287,25 @@ class DataTests(unittest.TestCase):
         self.assertEqual(labels[chosen].bincount().tolist(), [10, 6, 4])
         self.assertEqual(sorted(training.tolist() + chosen.tolist()), list(range(100)))
 
+    def test_images_go_through_jpeg_of_another_quality_in_every_epoch(self) -> None:
+        generator = torch.Generator().manual_seed(1)
+        images = MemoryImages(
+            torch.randint(0, 256, (2, 16, 24, 3), generator=generator, dtype=torch.uint8), torch.tensor([1, 0])
+        )
+        compressed = CompressedImages(images, (30, 95), 7)
+        first, labels = compressed.__getitems__([(0, 1), (0, 0)])
+        self.assertEqual(labels.tolist(), [0, 1])
+        self.assertEqual(tuple(first.shape), (2, 16, 24, 3))
+        again, _ = compressed.__getitems__([(0, 1), (0, 0)])
+        later, _ = compressed.__getitems__([(1, 1), (1, 0)])
+        self.assertTrue(torch.equal(first, again) and not torch.equal(first, later))
+        unchanged, _ = compressed.__getitems__([(-1, 1), (-1, 0)])
+        self.assertTrue(torch.equal(unchanged, images.pixels[[1, 0]]))
+        # What a JPEG changes: a grey ramp hardly, and less with more quality.
+        ramp = numpy.arange(16 * 16, dtype=numpy.uint8).reshape(16, 16, 1)
+        errors = [numpy.abs(through_jpeg(ramp, quality).astype(int) - ramp).mean() for quality in (20, 95)]
+        self.assertTrue(0 < errors[1] < errors[0] < 8, f"{errors}")
+
     def test_data_is_recognised(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder)
@@ -340,6 +359,13 @@ class RecipeTests(unittest.TestCase):
             for recipe, value in zip([Recipe(), *(PRESETS[name] for name in names)], [default, *values], strict=True):
                 wanted = recipe.with_entries([f"{entry}={value}"])
                 self.assertAlmostEqual(getattr(wanted, entry), getattr(recipe, entry), 6, f"{recipe.name} {entry}")
+
+    def test_qualities_of_jpeg_are_read_as_lcp_reads_them(self) -> None:
+        for text, qualities in (("none", None), ("80", (80, 80)), ("60-95", (60, 95)), ("1-100", (1, 100))):
+            self.assertEqual(Recipe(jpeg=text).jpeg_qualities, qualities)
+        for wrong in ("", "0", "101", "95-60", "60-", "-60", "60-95-99", "60–95", "٦٠", "good"):
+            with self.assertRaises(RecipeError):
+                Recipe(jpeg=wrong)
 
     def test_schedules(self) -> None:
         rates = [Recipe(epochs=2, learning_rate=1, warmup=0.2).rate(step, 10) for step in range(20)]

@@ -173,7 +173,7 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
                 f"the teachers have {features} pre-final activations, the branches together "
                 f"{model.merge.in_features}: features are only distilled from one teacher and where they are as many"
             )
-    images = data.training(model.input, recipe.crop, arguments.seed)
+    images = data.training(model.input, recipe.crop, arguments.seed, recipe.jpeg_qualities)
     test = data.test(model.input)
     indices, chosen = divide(images.labels, arguments.validation)
     trainer = Trainer(

@@ -15,8 +15,9 @@ struct BenchmarkRoles {
     /// - Parameters:
     ///   - executable: the program `lcp`.
     ///   - model: a bundle's folder.
-    init(_ executable: String, pipeline: String, model: String, broker: BrokerProcess) {
-        launcher = RoleLauncher(executable: executable, url: broker.url, pipeline: pipeline)
+    ///   - wrapper: as of ``RoleLauncher``.
+    init(_ executable: String, pipeline: String, model: String, broker: BrokerProcess, wrapper: [String] = []) {
+        launcher = RoleLauncher(executable: executable, url: broker.url, pipeline: pipeline, wrapper: wrapper)
         self.model = model
     }
 
@@ -61,7 +62,8 @@ struct BenchmarkRoles {
     /// Stops all of them: first they are asked, then waited for.
     func stop() {
         for child in children.reversed() { child.ask() }
-        for child in children.reversed() { child.stop() }
+        // One that is counted by callgrind writes a profile first.
+        for child in children.reversed() { child.stop(patience: .seconds(30)) }
     }
 
     private func wait(for children: ArraySlice<ChildProcess>, _ statuses: MQTTSubscription) async throws {

@@ -77,7 +77,7 @@ public final class MessageBenchmark: Sendable {
         }
     }
 
-    private struct Figures {
+    struct Figures {
         var latency: Double
         var frames: Double
         /// Of all roles together.
@@ -85,13 +85,13 @@ public final class MessageBenchmark: Sendable {
     }
 
     /// A side of the comparison.
-    private struct Side {
+    struct Side {
         var root: String
         var processes: [Int32]
     }
 
-    private let baseline: String
-    private let executable: String
+    let baseline: String
+    let executable: String
     private let rounds: Int
     private let frames: Int
 
@@ -119,6 +119,19 @@ public final class MessageBenchmark: Sendable {
     ///
     /// - Throws: ``PipelineError`` where a process fails.
     public func run(_ test: Case, progress: (Int) -> Void) async throws -> Result {
+        try await withSides(test, lcp: executable) { sides, broker in
+            try compare(sides[0], sides[1], test, broker, progress: progress)
+        }
+    }
+
+    /// Starts the roles of lcp and of the baseline, and stops them when `body` has ended.
+    ///
+    /// - Parameters:
+    ///   - lcp: the path of the program.
+    ///   - wrapper: as of ``RoleLauncher``, for all of them.
+    func withSides<Value>(
+        _ test: Case, lcp: String, wrapper: [String] = [], _ body: ([Side], BrokerProcess) throws -> Value
+    ) async throws -> Value {
         let broker = try BrokerProcess.start(through: executable)
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
@@ -127,21 +140,28 @@ public final class MessageBenchmark: Sendable {
         let answerBytes = TensorMessageHeader.minimumSize + (try bundle.network.outputCount(of: 0)) * 4
 
         var children: [ChildProcess] = []
-        defer { for child in children.reversed() { child.stop() } }
-        var roles = BenchmarkRoles(executable, pipeline: "bench", model: folder, broker: broker)
+        defer { for child in children.reversed() { child.stop(patience: .seconds(30)) } }
+        var roles = BenchmarkRoles(lcp, pipeline: "bench", model: folder, broker: broker, wrapper: wrapper)
         defer { roles.stop() }
         try await start(&roles, test, broker: broker)
-        try startBaseline(test, answerBytes: answerBytes, broker: broker, into: &children)
+        try startBaseline(test, answerBytes: answerBytes, broker: broker, wrapper: wrapper, into: &children)
+        let sides = [
+            Side(root: "lcp/bench", processes: roles.children.map(\.processID)),
+            Side(root: "bare/bench", processes: children.map(\.processID)),
+        ]
+        return try body(sides, broker)
+    }
 
-        let lcp = Side(root: "lcp/bench", processes: roles.children.map(\.processID))
-        let bare = Side(root: "bare/bench", processes: children.map(\.processID))
+    private func compare(
+        _ lcp: Side, _ bare: Side, _ test: Case, _ broker: BrokerProcess, progress: (Int) -> Void
+    ) throws -> Result {
         var (ours, theirs): ([Figures], [Figures]) = ([], [])
         // One round to warm both up, which does not count.
         for round in 0...rounds {
             try Task.checkCancellation()
             progress(round)
-            let first = try measure(round % 2 == 0 ? lcp : bare, test, broker)
-            let second = try measure(round % 2 == 0 ? bare : lcp, test, broker)
+            let first = try measure(round % 2 == 0 ? lcp : bare, test, broker, frames: frames)
+            let second = try measure(round % 2 == 0 ? bare : lcp, test, broker, frames: frames)
             guard round > 0 else { continue }
             ours.append(round % 2 == 0 ? first : second)
             theirs.append(round % 2 == 0 ? second : first)
@@ -165,7 +185,9 @@ public final class MessageBenchmark: Sendable {
     ) throws -> Costs {
         // Every worker receives a frame, and the aggregator one message from each.
         let messages = Double(2 * test.branches * frames)
-        let calls = try SystemCallCount.during(of: side.processes) { _ = try measure(side, test, broker) }
+        let calls = try SystemCallCount.during(of: side.processes) {
+            _ = try measure(side, test, broker, frames: frames)
+        }
         return Costs(
             systemCalls: calls.map { $0.total / messages },
             contextSwitches: Self.median(figures.map(\.costs.contextSwitches)) / messages,
@@ -183,15 +205,20 @@ public final class MessageBenchmark: Sendable {
     }
 
     private func startBaseline(
-        _ test: Case, answerBytes: Int, broker: BrokerProcess, into children: inout [ChildProcess]
+        _ test: Case, answerBytes: Int, broker: BrokerProcess, wrapper: [String], into children: inout [ChildProcess]
     ) throws {
         func start(_ arguments: [String]) throws {
             var ends: [Int32] = [-1, -1]
             guard pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             defer { close(ends[0]) }
-            children.append(try ChildProcess(executable: baseline, arguments: arguments, output: .descriptor(ends[1])))
-            close(ends[1])
+            do {
+                defer { close(ends[1]) }
+                let command = wrapper + [baseline] + arguments
+                children.append(
+                    try ChildProcess(
+                        executable: command[0], arguments: Array(command[1...]), output: .descriptor(ends[1])))
+            }
             var byte: UInt8 = 0
             guard read(ends[0], &byte, 1) == 1 else {
                 throw PipelineError(.processFailed, "bare-mqtt \(arguments[0]) did not start")
@@ -203,7 +230,7 @@ public final class MessageBenchmark: Sendable {
         try start(["aggregator"] + place + ["\(test.branches)", "256"])
     }
 
-    private func measure(_ side: Side, _ test: Case, _ broker: BrokerProcess) throws -> Figures {
+    func measure(_ side: Side, _ test: Case, _ broker: BrokerProcess, frames: Int) throws -> Figures {
         let before = ProcessCosts.total(of: side.processes)
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }

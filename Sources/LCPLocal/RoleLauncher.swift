@@ -11,11 +11,14 @@ package struct RoleLauncher: Sendable {
     /// The broker.
     package var url: String
     package var pipeline: String
+    /// A program that runs the other, and its arguments before those: empty where it runs by itself.
+    package var wrapper: [String]
 
-    package init(executable: String, url: String, pipeline: String) {
+    package init(executable: String, url: String, pipeline: String, wrapper: [String] = []) {
         self.executable = executable
         self.url = url
         self.pipeline = pipeline
+        self.wrapper = wrapper
     }
 
     /// Starts a role. It ends with this process, and is told nothing by this process's environment.
@@ -29,11 +32,14 @@ package struct RoleLauncher: Sendable {
         _ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil,
         errorOutput: ChildProcess.Output = .discarded
     ) throws(ProcessError) -> ChildProcess {
-        try ChildProcess(
-            executable: executable,
-            arguments: [
-                role.rawValue, "--broker", url ?? self.url, "--pipeline", pipeline, "--name", name, "--stop-at-eof",
-            ] + arguments, errorOutput: errorOutput, hiding: Setting.environmentVariables)
+        let command =
+            wrapper + [
+                executable, role.rawValue, "--broker", url ?? self.url, "--pipeline", pipeline, "--name", name,
+                "--stop-at-eof",
+            ] + arguments
+        return try ChildProcess(
+            executable: command[0], arguments: Array(command[1...]), errorOutput: errorOutput,
+            hiding: Setting.environmentVariables)
     }
 
     /// Waits until so many roles have said that they are ready.

@@ -62,7 +62,11 @@ struct BenchCommand: AsyncParsableCommand {
             }
         }
 
-        private struct Report: Encodable { var results: [MessageBenchmark.Result] }
+        private struct Report: Encodable {
+            var results: [MessageBenchmark.Result]
+            /// Of one branch and small inputs; nil where they cannot be counted.
+            var instructions_per_message: MessageBenchmark.Instructions?
+        }
 
         /// All cases, or those with the chosen numbers of branches.
         var cases: [MessageBenchmark.Case] {
@@ -123,13 +127,32 @@ struct BenchCommand: AsyncParsableCommand {
                         fixed(mine.runTimeMicroseconds, digits: 1), fixed(theirs.runTimeMicroseconds, digits: 1),
                     ])
                 }
+                line.show(1, "counting instructions")
+                report.instructions_per_message = try await benchmark.instructions(
+                    .init(branches: 1, input: Network.lenet.input, window: 1))
                 line.clear()
                 guard !json else { return writeLine(try jsonLine(report)) }
                 writeLine(table.text)
                 writeLine(
                     "\nWhat a role needs for a message that it receives: system calls (strace counts them, where it is "
                         + "installed), context switches, and the time that it runs.\n\n" + costs.text)
+                guard let counts = report.instructions_per_message else {
+                    return writeLine("\nInstructions are counted where valgrind and strip (binutils) are installed.")
+                }
+                writeLine(
+                    "\nInstructions for a message, one branch and 784 B, by callgrind:\n\n" + Self.table(counts).text)
             }
+        }
+
+        private static func table(_ counts: MessageBenchmark.Instructions) -> Table {
+            let columns = [counts.worker, counts.baselineWorker, counts.aggregator, counts.baselineAggregator]
+            var table = Table(["for", "worker", "C worker", "aggregator", "C aggregator"], rightAligned: [1, 2, 3, 4])
+            func add(_ name: String, _ number: (InstructionCount) -> Double) {
+                table.add([name] + columns.map { fixed(number($0), digits: 0) })
+            }
+            for cause in InstructionCount.Cause.allCases { add(cause.name) { $0.causes[cause] ?? 0 } }
+            add("in all", \.total)
+            return table
         }
     }
 
@@ -248,6 +271,19 @@ struct BenchCommand: AsyncParsableCommand {
                     ? try jsonLine(report)
                     : "branch \(branch) of \(report.model): \(fixed(report.median_us, digits: 1)) µs (median), \(fixed(report.fastest_us, digits: 1)) µs (fastest)"
             )
+        }
+    }
+}
+
+extension InstructionCount.Cause {
+    fileprivate var name: String {
+        switch self {
+        case .libmosquitto: "libmosquitto"
+        case .memory: "memory"
+        case .copying: "copying bytes"
+        case .swift: "Swift's library"
+        case .role: "the role itself"
+        case .system: "other libraries"
         }
     }
 }

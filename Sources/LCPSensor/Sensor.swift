@@ -351,7 +351,7 @@ public actor Sensor {
     }
 
     private func reconnected() {
-        presence.withLock { $0.reconnected(now: .now) }
+        presence.withLock { $0.reconnected(since: session.client.connectedSince, now: .now) }
         guard let holdEnd = outbox?.sendAgain(now: .now) else { return }
         isCatchingUp = true
         Task { [weak self] in

@@ -4,12 +4,16 @@ import Synchronization
 final class ConnectionStates: Sendable {
     private struct Values {
         var current: MQTTConnectionState?
+        var connectedSince: ContinuousClock.Instant?
         var observers: [AsyncStream<MQTTConnectionState>.Continuation] = []
     }
 
     private let values = Mutex(Values())
 
     var isConnected: Bool { values.withLock { $0.current == .connected } }
+
+    /// When the broker accepted the last connection, before anything came through it.
+    var connectedSince: ContinuousClock.Instant? { values.withLock(\.connectedSince) }
 
     /// The state now and every later one, the newest 16 for a slow reader.
     var stream: AsyncStream<MQTTConnectionState> {
@@ -25,6 +29,7 @@ final class ConnectionStates: Sendable {
     func report(_ state: MQTTConnectionState) {
         let observers = values.withLock { values in
             values.current = state
+            if state == .connected { values.connectedSince = .now }
             return values.observers
         }
         for observer in observers {

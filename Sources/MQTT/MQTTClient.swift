@@ -91,6 +91,9 @@ public final class MQTTClient: Sendable {
     /// Whether the broker can be reached at this moment, as far as is known.
     public var isConnected: Bool { connection.states.isConnected }
 
+    /// When the broker accepted the last connection: every message that came later came through it. Nil before the first one.
+    public var connectedSince: ContinuousClock.Instant? { connection.states.connectedSince }
+
     public var statistics: MQTTStatistics { connection.statistics.withLock { $0 } }
 
     /// Bytes of topics and payloads that wait to be written or acknowledged.

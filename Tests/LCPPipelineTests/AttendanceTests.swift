@@ -97,7 +97,7 @@ import Testing
         var attendance = Attendance(branchCount: 2, now: Self.start)
         for (id, branch) in [("a", 0), ("b", 1)] { attendance.heard(Self.worker(id, serves: [branch])) }
         #expect(attendance.missed(0b11, now: Self.start) == [.probe("a"), .probe("b")])
-        attendance.reconnected(now: Self.start)
+        attendance.reconnected(since: nil, now: Self.start)
         #expect(attendance.nextDue == nil, "what they answered may be lost")
         attendance.heard(Self.worker("a", serves: [0]))
         #expect(attendance.missed(0b01, now: Self.start) == [.probe("a")])

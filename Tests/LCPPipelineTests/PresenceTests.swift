@@ -13,13 +13,31 @@ import Testing
         #expect(!presence.isWhole)
         _ = presence.update(aggregator)
         #expect(presence.isWhole)
-        presence.reconnected(now: AttendanceTests.start)
+        presence.reconnected(since: nil, now: AttendanceTests.start)
         #expect(!presence.isWhole)
         for id in [0, 1] { _ = presence.update(AttendanceTests.worker("w\(id)", serves: [id])) }
         _ = presence.update(aggregator)
         #expect(presence.isWhole)
         _ = presence.update(AttendanceTests.worker("w1", serves: [1], state: .lost))
         #expect(!presence.isWhole)
+    }
+
+    @Test("Who was heard since the connection is back need not say so again, though it is told later that it is back")
+    func heardSinceTheReconnect() {
+        var presence = Presence()
+        let start = AttendanceTests.start
+        var aggregator = RoleStatus(state: .ready, role: .aggregator, id: "a", birth: "1")
+        aggregator.branches = 1
+        _ = presence.update(aggregator, now: start)
+        _ = presence.update(AttendanceTests.worker("gone", serves: [0]), now: start)
+        let connected = start + .seconds(1)
+        _ = presence.update(aggregator, now: connected)
+        _ = presence.update(AttendanceTests.worker("w", serves: [0]), now: connected + .milliseconds(1))
+        presence.reconnected(since: connected, now: connected + .milliseconds(2))
+        #expect(presence.isWhole)
+        let isChanged = presence.expire(now: connected + .seconds(10))
+        #expect(isChanged)
+        #expect(presence.all(.worker).map(\.id) == ["w"])
     }
 
     @Test("Endless names do not fill the memory, and those who are known are still heard")

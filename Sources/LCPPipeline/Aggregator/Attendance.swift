@@ -74,8 +74,9 @@ struct Attendance {
     /// As ``Presence/doubt(_:now:)``.
     mutating func doubt(_ topic: String, now: ContinuousClock.Instant) -> Bool { presence.doubt(topic, now: now) }
 
-    mutating func reconnected(now: ContinuousClock.Instant) {
-        presence.reconnected(now: now)
+    /// As ``Presence/reconnected(since:now:)``.
+    mutating func reconnected(since connected: ContinuousClock.Instant?, now: ContinuousClock.Instant) {
+        presence.reconnected(since: connected, now: now)
         probes = [:]
     }
 

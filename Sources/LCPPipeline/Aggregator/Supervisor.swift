@@ -75,7 +75,7 @@ actor Supervisor {
     }
 
     func reconnected() {
-        attendance.reconnected(now: .now)
+        attendance.reconnected(since: session.client.connectedSince, now: .now)
         // A restarted broker has forgotten it.
         publish(flow.plan)
         scheduleExpiry()

@@ -6,6 +6,8 @@ package struct Presence {
         var status: RoleStatus
         /// Whether it has been heard since the connection was made.
         var isConfirmed: Bool
+        /// When it was heard last.
+        var heard: ContinuousClock.Instant
     }
 
     private var entries: [String: Entry] = [:]
@@ -20,13 +22,13 @@ package struct Presence {
     /// Takes a status.
     ///
     /// - Returns: whether the table changed.
-    package mutating func update(_ status: RoleStatus) -> Bool {
+    package mutating func update(_ status: RoleStatus, now: ContinuousClock.Instant = .now) -> Bool {
         let key = "\(status.role.rawValue)/\(status.id)"
         switch status.state {
         case .starting, .ready:
             let known = entries[key]
             guard known != nil || entries.count < Self.maximumEntries else { return false }
-            entries[key] = Entry(status: status, isConfirmed: true)
+            entries[key] = Entry(status: status, isConfirmed: true, heard: now)
             return known?.status != status
         case .lost, .disconnected:
             // A death belongs to a birth: an old one must not bury who has come back.
@@ -37,8 +39,13 @@ package struct Presence {
     }
 
     /// The connection was lost and is back: the broker may have forgotten everybody, and everybody says so again.
-    package mutating func reconnected(now: ContinuousClock.Instant) {
-        for key in entries.keys { entries[key]!.isConfirmed = false }
+    ///
+    /// - Parameter connected: since when it is back. Who was heard since then has said so already: that the connection is back is
+    ///   told by another way than what comes through it, and may be told later.
+    package mutating func reconnected(since connected: ContinuousClock.Instant?, now: ContinuousClock.Instant) {
+        for (key, entry) in entries where connected.map({ entry.heard < $0 }) ?? true {
+            entries[key]!.isConfirmed = false
+        }
         graceEnds = now + Self.grace
     }
 

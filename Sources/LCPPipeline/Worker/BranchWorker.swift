@@ -159,7 +159,7 @@ public actor BranchWorker {
     }
 
     private func reconnected() async {
-        presence.reconnected(now: .now)
+        presence.reconnected(since: session.client.connectedSince, now: .now)
         await supply?.reconnected()
         scheduleExpiry()
     }

@@ -41,7 +41,7 @@ let package = Package(
     targets: [
         system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),
         system("CXNNPACK", package: "libxnnpack-dev libpthreadpool-dev"),
-        system("CJPEG", package: "libturbojpeg0-dev", pkgConfig: "libturbojpeg"),
+        system("CJPEG", package: "libjpeg-dev", pkgConfig: "libjpeg"),
         system("CPNG", package: "libpng-dev", pkgConfig: "libpng"),
         system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
@@ -61,7 +61,8 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
         room("YAML", ["CYAML"]),
-        room("Images", ["CJPEG", "CPNG"]),
+        .target(name: "CImageCodecs", dependencies: ["CJPEG", "CPNG"]),
+        room("Images", ["CImageCodecs", "CPNG"]),
         room(
             "ONNX", ["Platform", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-PICTURES = (".jpg", ".jpeg", ".png")
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
 # The fine labels, as CIFAR-100's own fine_label_names.txt has them.
 CIFAR100 = """
@@ -65,9 +65,14 @@ class FolderImages:
         self.files: list[pathlib.Path] = []
         labels: list[int] = []
         for label, name in enumerate(self.classes):
-            files = sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in PICTURES)
+            # Hidden ones are what a Mac leaves beside them.
+            files = sorted(
+                path
+                for path in (folder / name).iterdir()
+                if path.suffix.lower() in PICTURES and not path.name.startswith(".")
+            )
             if not files:
-                raise DataError(f"there is no .jpg, .jpeg or .png file in {folder / name}")
+                raise DataError(f"there is no {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file in {folder / name}")
             self.files += files
             labels += [label] * len(files)
         self.labels = torch.tensor(labels)
@@ -86,15 +91,25 @@ class FolderImages:
         left, top, right, bottom = self.part(epoch, index)
         try:
             with Image.open(self.files[index]) as file:
-                # A large JPEG is decoded at a fraction of its size that is still large enough.
-                file.draft(mode, (math.ceil(width / (right - left)), math.ceil(height / (bottom - top))))
-                image: Image.Image = file
-                if "A" in image.getbands() or "transparency" in image.info:
-                    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-                    image = Image.alpha_composite(black, image.convert("RGBA"))
-                (across, down), image = image.size, image.convert(mode)
-                box = (left * across, top * down, right * across, bottom * down)
-                image = image.resize((width, height), Image.Resampling.BILINEAR, box)
+                orientation = file.getexif().get(0x0112, 1)
+                # A large JPEG is decoded at a fraction of its size that is still much larger than what is wanted.
+                wanted = (math.ceil(3 * width / (right - left)), math.ceil(3 * height / (bottom - top)))
+                drafted = file.draft(mode, wanted[::-1] if orientation in range(5, 9) else wanted)
+                # What it stands for: its size is rounded up, and its last pixel reaches beyond the edge.
+                across, down = drafted[1][2:] if drafted else file.size
+                image = upright(file)
+                if orientation in range(5, 9):
+                    across, down = down, across
+                # Where the file begins at the other end, so does what is rounded.
+                beside = image.width - across if orientation in (2, 3, 6, 7) else 0
+                above = image.height - down if orientation in (3, 4, 7, 8) else 0
+                box = (
+                    beside + left * across,
+                    above + top * down,
+                    min(image.width, beside + right * across),
+                    min(image.height, above + bottom * down),
+                )
+                image = image.convert(mode).resize((width, height), Image.Resampling.BILINEAR, box)
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"cannot read {self.files[index]}: {error}") from None
         return numpy.asarray(image).reshape(height, width, channels)
@@ -108,6 +123,20 @@ class FolderImages:
         width, height = min(1, math.sqrt(area * shape)), min(1, math.sqrt(area / shape))
         left, top = random.uniform(0, 1 - width), random.uniform(0, 1 - height)
         return left, top, left + width, top + height
+
+
+def upright(file: "Image.Image") -> "Image.Image":
+    """A picture as lcp looks at it: 8 bits, on white, turned as its EXIF says."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(file)
+    if image.mode.startswith("I;16"):
+        # Pillow cuts off what is above 255.
+        image = Image.fromarray(numpy.rint(numpy.asarray(image).astype(numpy.float64) / 257).astype(numpy.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image
 
 
 class CompressedImages:

@@ -23,7 +23,18 @@ from torch import nn
 
 import lcp_muon
 import lcp_torch
-from lcp_data import CompressedImages, Data, DataError, MemoryImages, Portions, Steps, divide, through_jpeg
+from lcp_data import (
+    PICTURES,
+    CompressedImages,
+    Data,
+    DataError,
+    FolderImages,
+    MemoryImages,
+    Portions,
+    Steps,
+    divide,
+    through_jpeg,
+)
 from lcp_recipe import PRESETS, Recipe, RecipeError, augment, preset
 from test_lcp_torch import ROOT, lcp
 from train import find_lcp, main
@@ -305,6 +316,27 @@ class DataTests(unittest.TestCase):
         ramp = numpy.arange(16 * 16, dtype=numpy.uint8).reshape(16, 16, 1)
         errors = [numpy.abs(through_jpeg(ramp, quality).astype(int) - ramp).mean() for quality in (20, 95)]
         self.assertTrue(0 < errors[1] < errors[0] < 8, f"{errors}")
+
+    def test_pictures_become_what_lcp_makes_of_them(self) -> None:
+        """`Tests/Fixtures/make-pictures.py` says what that is."""
+        fixtures = ROOT / "Tests/Fixtures/pictures"
+        names = [path.name for path in fixtures.iterdir() if path.suffix in PICTURES and not path.name.startswith("bad")]
+        # Pillow refuses bytes between parts and a file without an end.
+        names = [name for name in names if not name.startswith(("no-end", "extraneous", "progressive-no-end", "fit"))]
+        self.assertGreater(len(names), 30)
+        for name in sorted(names):
+            expected = (fixtures / f"{name}.rgb").read_bytes()
+            height, width = int.from_bytes(expected[:2], "little"), int.from_bytes(expected[2:4], "little")
+            with tempfile.TemporaryDirectory() as folder:
+                for place in ("a", "b"):
+                    (pathlib.Path(folder) / place).mkdir()
+                    shutil.copy(fixtures / name, pathlib.Path(folder) / place / name)
+                (pathlib.Path(folder) / "a" / f"._{name}").write_bytes(b"what a Mac leaves behind")
+                images = FolderImages(pathlib.Path(folder), (height, width, 3), 1, 0)
+                self.assertEqual(len(images.files), 2)
+                pixels = images.read(-1, 0).astype(int)
+            wanted = numpy.frombuffer(expected[4:], numpy.uint8).reshape(height, width, 3)
+            self.assertLessEqual(numpy.abs(pixels - wanted).max(), 2, name)
 
     def test_data_is_recognised(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,3 @@
-#include <turbojpeg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <jpeglib.h>

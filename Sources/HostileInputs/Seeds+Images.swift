@@ -1,6 +1,16 @@
+import FoundationEssentials
+
 extension Seeds {
     package static func images(_ fixtures: Fixtures) -> [[UInt8]] {
         fixtures.files("images", ".jpg") + fixtures.files("images", ".png") + jpegs(fixtures) + pngs
+    }
+
+    /// Pictures as base64 and as data URLs.
+    package static func textPictures(_ fixtures: Fixtures) -> [[UInt8]] {
+        [".jpg", ".png", ".gif", ".bmp"].compactMap { fixtures.files("pictures", $0).first }.flatMap { picture in
+            let text = Array(Data(picture).base64EncodedString().utf8)
+            return [text, Array("data:image/png;base64,".utf8) + text]
+        }
     }
 
     /// Good files cut short, and with a frame that claims other sizes.

@@ -1,34 +1,58 @@
-import CJPEG
-import CPNG
 import Glibc
 
 /// The image formats that are read, told apart by their first bytes.
-public enum ImageFormat: String, Sendable, Hashable {
+public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
     case jpeg
     case png
+    case gif
+    case bmp
 
-    /// The format of `bytes`, or nil where the signature is neither's.
+    /// The format of `bytes`, or nil where the signature is nobody's.
     public init?(signatureOf bytes: UnsafeRawBufferPointer) {
-        if bytes.count >= 3, bytes[0] == 0xFF, bytes[1] == 0xD8, bytes[2] == 0xFF {
+        func begins(_ signature: [UInt8]) -> Bool { bytes.starts(with: signature) }
+        if begins([0xFF, 0xD8, 0xFF]) {
             self = .jpeg
-        } else if bytes.count >= 8, bytes.prefix(8).elementsEqual([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
+        } else if begins([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
             self = .png
+        } else if begins(Array("GIF87a".utf8)) || begins(Array("GIF89a".utf8)) {
+            self = .gif
+        } else if begins(Array("BM".utf8)), bytes.count >= 26,
+            // Two letters are no signature: the header's length has to be one that there is, too.
+            [12, 40, 52, 56, 108, 124].contains(bytes[14]), bytes[15..<18].allSatisfy({ $0 == 0 })
+        {
+            self = .bmp
         } else {
             return nil
         }
     }
+
+    /// The format of a picture, also of one that is base64 or a data URL; nil where the bytes are none.
+    public init?(of bytes: UnsafeRawBufferPointer) {
+        guard let format = ImageFormat(signatureOf: bytes) ?? TextPicture.format(of: bytes) else { return nil }
+        self = format
+    }
+
+    /// As people write it.
+    public var name: String { rawValue.uppercased() }
+    /// What files of it end with.
+    public static let endings = [".jpg", ".jpeg", ".png", ".gif", ".bmp"]
+    /// The same in a sentence.
+    public static let endingWords = endings.dropLast().joined(separator: ", ") + " or " + endings[endings.count - 1]
 }
 
 /// What is read of strangers' images.
 public struct ImageLimits: Sendable, Hashable {
-    /// The most pixels that the header may announce: an image of a few bytes can claim 30,000 × 30,000 of them.
+    /// The most pixels that the header may announce: an image of a few bytes can claim 30,000 × 30,000 of them, and each takes time.
     public var maximumPixels: Int
     /// The most bytes of the compressed image.
     public var maximumBytes: Int
+    /// The most bytes that decoding it may take besides those.
+    public var maximumMemory: Int
 
-    public init(maximumPixels: Int = 24_000_000, maximumBytes: Int = 32 << 20) {
+    public init(maximumPixels: Int = 250_000_000, maximumBytes: Int = 32 << 20, maximumMemory: Int = 64 << 20) {
         self.maximumPixels = maximumPixels
         self.maximumBytes = maximumBytes
+        self.maximumMemory = maximumMemory
     }
 }
 
@@ -36,66 +60,86 @@ public struct ImageLimits: Sendable, Hashable {
 public enum WantedImageSize: Sendable, Hashable {
     /// As large as the file says.
     case any
-    /// At least so many pixels high and wide, because it is made smaller afterwards; a larger JPEG is decoded at a fraction of its
-    /// size.
-    case atLeast(height: Int, width: Int)
+    /// Made to fit.
+    case fitted(ImageFit)
     /// A file that says anything else is refused before it is decoded.
     case exactly(height: Int, width: Int)
 }
 
-/// Why an image was not read: one sentence.
-public struct ImageError: Error, Hashable, CustomStringConvertible {
-    public let description: String
-    /// Whether the image has not the size that was asked for.
-    public let isOtherSize: Bool
+/// What an image has been read as, though it was not what it should be.
+public struct ImageNotes: OptionSet, Sendable, Hashable {
+    public let rawValue: UInt8
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    init(_ description: String, isOtherSize: Bool = false) {
-        self.description = description
-        self.isOtherSize = isOtherSize
-    }
+    /// It has pixels that are not opaque.
+    public static let transparent = ImageNotes(rawValue: 1)
+    /// It is damaged, though every pixel is there: it has no end, or bytes between its parts.
+    public static let odd = ImageNotes(rawValue: 2)
 }
 
-/// Pixels, row by row, channels innermost (HWC).
-public struct Image: Sendable, Hashable {
-    public var height: Int
-    public var width: Int
-    /// 1 is grey, 3 is red, green, blue.
-    public var channels: Int
-    /// height × width × channels bytes.
-    public var pixels: [UInt8]
-
-    public init(height: Int, width: Int, channels: Int, pixels: [UInt8]) {
-        precondition(pixels.count == height * width * channels, "an image has height × width × channels bytes")
-        self.height = height
-        self.width = width
-        self.channels = channels
-        self.pixels = pixels
-    }
-
-    /// Decodes a JPEG or PNG.
+extension Image {
+    /// Decodes a JPEG, PNG, GIF (its first frame) or BMP, upright; also one that is base64 or a data URL.
     ///
     /// - Parameters:
     ///   - channels: 1 for grey by Rec. 601, 3 for colour.
     ///   - size: what the result is needed for.
-    /// - Throws: ``ImageError`` for anything but a whole image within the limits.
+    ///   - background: what shines through where it is transparent, a grey.
+    /// - Throws: ``ImageError`` for anything but an image of which every pixel is there, within the limits.
     public init(
-        decoding bytes: UnsafeRawBufferPointer, channels: Int, size: WantedImageSize = .any,
+        decoding bytes: UnsafeRawBufferPointer, channels: Int, size: WantedImageSize = .any, background: UInt8 = 255,
         limits: ImageLimits = ImageLimits()
     ) throws(ImageError) {
+        self = try Self.decode(bytes, channels: channels, size: size, background: background, limits: limits).image
+    }
+
+    /// The same, with what was odd about it.
+    public static func decode(
+        _ bytes: UnsafeRawBufferPointer, channels: Int, size: WantedImageSize = .any, background: UInt8 = 255,
+        limits: ImageLimits = ImageLimits()
+    ) throws(ImageError) -> (image: Image, notes: ImageNotes) {
         precondition(channels == 1 || channels == 3, "an image has 1 or 3 channels")
         guard bytes.count <= limits.maximumBytes else {
             throw ImageError("the image has \(bytes.count) bytes, more than the \(limits.maximumBytes) that are read")
         }
-        switch ImageFormat(signatureOf: bytes) {
-        case .jpeg: self = try Self.jpeg(bytes, channels, size, limits)
-        case .png: self = try Self.png(bytes, channels, size, limits)
-        case nil: throw ImageError("the bytes are neither a JPEG nor a PNG")
+        let format = ImageFormat(signatureOf: bytes)
+        if format == nil, TextPicture.format(of: bytes) != nil, let picture = TextPicture.decoded(bytes) {
+            return try picture.withUnsafeBufferPointer { picture throws(ImageError) in
+                try decode(
+                    UnsafeRawBufferPointer(picture), channels: channels, size: size, background: background,
+                    limits: limits)
+            }
+        }
+        let orientation = format.map { Orientation(of: bytes, $0) } ?? .upright
+        let job = Job(channels: channels, size: size, background: background, limits: limits, orientation: orientation)
+        switch format {
+        case .jpeg: return try job.jpeg(bytes)
+        case .png: return try job.png(bytes)
+        case .gif:
+            var rows = try GIFRows(bytes)
+            return try job.image(&rows, kept: rows.keptBytes, kind: format!.name)
+        case .bmp:
+            var rows = try BMPRows(bytes)
+            return try job.image(&rows, kept: 0, kind: format!.name)
+        case nil: throw ImageError("the bytes are neither a JPEG nor a PNG, GIF or BMP")
         }
     }
+}
 
-    private static func check(
-        width: Int, height: Int, _ size: WantedImageSize, _ limits: ImageLimits
-    ) throws(ImageError) {
+/// The decoding of one image.
+private struct Job {
+    let channels: Int
+    let size: WantedImageSize
+    let background: UInt8
+    let limits: ImageLimits
+    let orientation: Orientation
+
+    /// How many times as many pixels as are needed a JPEG is decoded to on each side: what the inverse DCT leaves out of the rest is
+    /// then too little to see (Documentation/inputs.md).
+    private static let surplus = 3
+    /// The work of a JPEG of several scans, each of which passes over all pixels: as many as encoders make for 24 million.
+    private static let maximumPasses = 16 * 24_000_000
+
+    private func check(height: Int, width: Int) throws(ImageError) {
         guard width > 0, height > 0 else {
             throw ImageError("the image is damaged or cut short: it says that it has \(width) × \(height) pixels")
         }
@@ -104,6 +148,7 @@ public struct Image: Sendable, Hashable {
                 "the image has \(width) × \(height) pixels, more than the \(limits.maximumPixels) that are read")
         }
         if case .exactly(let wantedHeight, let wantedWidth) = size {
+            let (height, width) = orientation.isSideways ? (width, height) : (height, width)
             guard (height, width) == (wantedHeight, wantedWidth) else {
                 throw ImageError(
                     "the image has \(width) × \(height) pixels where \(wantedWidth) × \(wantedHeight) are said",
@@ -112,52 +157,105 @@ public struct Image: Sendable, Hashable {
         }
     }
 
-    private static func jpeg(
-        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ size: WantedImageSize, _ limits: ImageLimits
-    ) throws(ImageError) -> Image {
-        guard let decoder = tjInitDecompress() else { throw ImageError("the JPEG decoder cannot be started") }
-        defer { tjDestroy(decoder) }
-        func failure() -> ImageError { ImageError("the JPEG is damaged: \(String(cString: tjGetErrorStr2(decoder)))") }
-        let source = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        var (width, height, subsampling, colorspace) = (Int32(0), Int32(0), Int32(0), Int32(0))
-        guard
-            tjDecompressHeader3(decoder, source, UInt(bytes.count), &width, &height, &subsampling, &colorspace) == 0
-        else { throw failure() }
-        guard colorspace != Int32(TJCS_CMYK.rawValue), colorspace != Int32(TJCS_YCCK.rawValue) else {
-            throw ImageError("the JPEG has the colours of a printer (CMYK): convert it to RGB")
+    private func checkMemory(_ bytes: Int, _ kind: String, height: Int, width: Int) throws(ImageError) {
+        guard bytes <= limits.maximumMemory else {
+            throw ImageError(
+                "a \(kind) of \(width) × \(height) pixels takes \((bytes + 1 << 20 - 1) >> 20) MiB to decode, more than the "
+                    + "\(limits.maximumMemory >> 20) that are given")
         }
-        try check(width: Int(width), height: Int(height), size, limits)
-        // Every scan of a progressive image passes over all of it, though it may have but a few bytes.
-        let scans = scanCount(bytes)
-        guard scans <= maximumPasses * limits.maximumPixels / (Int(width) * Int(height)) else {
-            throw ImageError("the JPEG has \(scans) scans of \(width) × \(height) pixels, which is no camera's")
-        }
-
-        // The inverse DCT yields any multiple of an eighth; less than what is needed would blur.
-        if case .atLeast(let neededHeight, let neededWidth) = size {
-            var eighths: Int32 = 8
-            while eighths > 1, Int((width * (eighths - 1) + 7) / 8) >= neededWidth,
-                Int((height * (eighths - 1) + 7) / 8) >= neededHeight
-            {
-                eighths -= 1
-            }
-            width = (width * eighths + 7) / 8
-            height = (height * eighths + 7) / 8
-        }
-        var pixels = [UInt8](repeating: 0, count: Int(width) * Int(height) * channels)
-        let format = channels == 1 ? Int32(TJPF_GRAY.rawValue) : Int32(TJPF_RGB.rawValue)
-        // A progressive image may have more scans than any camera makes, each as dear as an image.
-        let flags = Int32(TJFLAG_LIMITSCANS) | Int32(TJFLAG_STOPONWARNING)
-        let result = tjDecompress2(decoder, source, UInt(bytes.count), &pixels, width, 0, height, format, flags)
-        guard result == 0 else { throw failure() }
-        return Image(height: Int(height), width: Int(width), channels: channels, pixels: pixels)
     }
 
-    /// Passes over the largest image that is read; encoders make about ten.
-    private static let maximumPasses = 16
+    func jpeg(_ bytes: UnsafeRawBufferPointer) throws(ImageError) -> (image: Image, notes: ImageNotes) {
+        var rows = try JPEGRows(bytes)
+        let (height, width) = (rows.height, rows.width)
+        try check(height: height, width: width)
+        // Every scan of a progressive image passes over all of it, though it may have but a few bytes.
+        let scans = scanCount(bytes)
+        guard scans <= 1 || scans <= Self.maximumPasses / (width * height) else {
+            throw ImageError("the JPEG has \(scans) scans of \(width) × \(height) pixels, which is no camera's")
+        }
+        try checkMemory(rows.keptBytes, rows.kind, height: height, width: width)
+        var needed: (height: Int, width: Int)?
+        if case .fitted(let fit) = size {
+            let sides = self.sides(fit, height: height, width: width)
+            needed = (sides.vertical.scaled * Self.surplus, sides.horizontal.scaled * Self.surplus)
+        }
+        try rows.start(channels: channels, needed: needed)
+        return try image(&rows, kept: rows.keptBytes, kind: "JPEG")
+    }
+
+    func png(_ bytes: UnsafeRawBufferPointer) throws(ImageError) -> (image: Image, notes: ImageNotes) {
+        var rows = try PNGRows(bytes)
+        try check(height: rows.height, width: rows.width)
+        guard Self.pngRowBytes(bytes, rows.width) <= Self.maximumExpansion * bytes.count / rows.height else {
+            throw ImageError(
+                "the PNG is damaged: \(bytes.count) bytes cannot hold \(rows.width) × \(rows.height) pixels")
+        }
+        return try image(&rows, kept: rows.keptBytes, kind: "interlaced PNG")
+    }
+
+    /// What becomes of the file's rows and columns: those of the image that is looked at may be columns and rows.
+    private func sides(_ fit: ImageFit, height: Int, width: Int) -> (vertical: ImageFit.Side, horizontal: ImageFit.Side)
+    {
+        var sides =
+            orientation.isSideways ? fit.sides(height: width, width: height) : fit.sides(height: height, width: width)
+        // Where the file begins at the other end, so does what is cut out.
+        func turned(_ side: inout ImageFit.Side) {
+            side.window = side.scaled - side.window.upperBound..<side.scaled - side.window.lowerBound
+        }
+        if orientation.isSideways { sides = (sides.horizontal, sides.vertical) }
+        if orientation.isFromBottom { turned(&sides.vertical) }
+        if orientation.isFromRight { turned(&sides.horizontal) }
+        return sides
+    }
+
+    /// Reads rows, and makes of them what is wanted.
+    func image(
+        _ rows: inout some PixelRows, kept: Int, kind: String
+    ) throws(ImageError) -> (image: Image, notes: ImageNotes) {
+        let (height, width, extent) = (rows.height, rows.width, rows.extent)
+        try check(height: height, width: width)
+        try checkMemory(kept, kind, height: height, width: width)
+        var conversion = RowConversion(from: rows.channels, to: channels, background: background)
+        let read = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: width * rows.channels)
+        let converted = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: conversion.isNone ? 1 : width * channels)
+        defer {
+            read.deallocate()
+            converted.deallocate()
+        }
+        func next() throws(ImageError) -> UnsafeBufferPointer<UInt8> {
+            try rows.read(read)
+            guard !conversion.isNone else { return UnsafeBufferPointer(read) }
+            conversion.convert(UnsafeBufferPointer(read), converted, width: width)
+            return UnsafeBufferPointer(converted)
+        }
+
+        var result: Image
+        if case .fitted(let fit) = size {
+            let sides = self.sides(fit, height: height, width: width)
+            var resampler = Resampler(
+                vertical: .init(
+                    size: height, extent: extent.height, scaled: sides.vertical.scaled, window: sides.vertical.window),
+                horizontal: .init(
+                    size: width, extent: extent.width, scaled: sides.horizontal.scaled, window: sides.horizontal.window),
+                channels: channels)
+            // Also those that count for nothing: where one is missing, the image is damaged.
+            for _ in 0..<height { resampler.add(try next()) }
+            result = orientation.applied(to: resampler.image()).padded(for: fit)
+        } else {
+            try checkMemory(kept + height * width * channels, kind, height: height, width: width)
+            var pixels: [UInt8] = []
+            pixels.reserveCapacity(height * width * channels)
+            for _ in 0..<height { pixels.append(contentsOf: try next()) }
+            result = orientation.applied(to: Image(height: height, width: width, channels: channels, pixels: pixels))
+        }
+        var notes: ImageNotes = conversion.isTransparent ? .transparent : []
+        if rows.oddity != nil { notes.insert(.odd) }
+        return (result, notes)
+    }
 
     /// The marks that begin a scan. No scan's data can hold one; a thumbnail's are counted, too.
-    private static func scanCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+    private func scanCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         var (position, count) = (0, 0)
         while position + 1 < bytes.count,
             let mark = memchr(bytes.baseAddress! + position, 0xFF, bytes.count - 1 - position)
@@ -168,38 +266,6 @@ public struct Image: Sendable, Hashable {
         return count
     }
 
-    private static func png(
-        _ bytes: UnsafeRawBufferPointer, _ channels: Int, _ size: WantedImageSize, _ limits: ImageLimits
-    ) throws(ImageError) -> Image {
-        var image = png_image()
-        image.version = UInt32(PNG_IMAGE_VERSION)
-        defer { png_image_free(&image) }
-        func failure(_ image: png_image) -> ImageError {
-            let text = withUnsafeBytes(of: image.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            return ImageError("the PNG is damaged: \(text)")
-        }
-        guard png_image_begin_read_from_memory(&image, bytes.baseAddress, bytes.count) != 0 else {
-            throw failure(image)
-        }
-        let (width, height) = (Int(image.width), Int(image.height))
-        try check(width: width, height: height, size, limits)
-        guard pngRowBytes(bytes, width) <= maximumExpansion * bytes.count / height else {
-            throw ImageError("the PNG is damaged: \(bytes.count) bytes cannot hold \(width) × \(height) pixels")
-        }
-        image.format = UInt32(PNG_FORMAT_FLAG_COLOR)
-        var black = png_color(red: 0, green: 0, blue: 0)
-        // Not filled before: of an image that ends early, only what there is costs memory and time.
-        var isWhole = false
-        let count = width * height * 3
-        let pixels = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            isWhole = png_image_finish_read(&image, &black, buffer.baseAddress, 0, nil) != 0
-            filled = isWhole ? count : 0
-        }
-        guard isWhole else { throw failure(image) }
-        let colour = Image(height: height, width: width, channels: 3, pixels: pixels)
-        return channels == 3 ? colour : colour.grey()
-    }
-
     /// What deflate can make of a byte at most (RFC 1951: 258 bytes in two bits).
     private static let maximumExpansion = 1032
 
@@ -208,68 +274,5 @@ public struct Image: Sendable, Hashable {
         guard bytes.count > 25 else { return 0 }
         let samples = [0: 1, 2: 3, 3: 1, 4: 2, 6: 4][bytes[25]] ?? 1
         return (width * samples * Int(bytes[24]) + 7) / 8
-    }
-
-    /// Luma by Rec. 601: 0.299 R + 0.587 G + 0.114 B.
-    public func grey() -> Image {
-        guard channels == 3 else { return self }
-        var result = [UInt8](repeating: 0, count: height * width)
-        for index in result.indices {
-            let red = UInt32(pixels[3 * index]), green = UInt32(pixels[3 * index + 1]),
-                blue = UInt32(pixels[3 * index + 2])
-            result[index] = UInt8((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
-        }
-        return Image(height: height, width: width, channels: 1, pixels: result)
-    }
-
-    /// The image at another size, bilinear; shrinking, the triangle widens so that every pixel counts (as in Pillow).
-    public func resized(height newHeight: Int, width newWidth: Int) -> Image {
-        guard newHeight != height || newWidth != width else { return self }
-        // First what leaves less: across, a stripe a million pixels high and one wide would become many times as large.
-        let isAcrossFirst = height * newWidth <= newHeight * width
-        let values: [Float]
-        if isAcrossFirst {
-            let rows = Self.resampled(pixels, blocks: height, from: width, to: newWidth, step: channels, Float.init)
-            values = Self.resampled(rows, blocks: 1, from: height, to: newHeight, step: newWidth * channels, \.self)
-        } else {
-            let rows = Self.resampled(
-                pixels, blocks: 1, from: height, to: newHeight, step: width * channels, Float.init)
-            values = Self.resampled(rows, blocks: newHeight, from: width, to: newWidth, step: channels, \.self)
-        }
-        return Image(
-            height: newHeight, width: newWidth, channels: channels,
-            pixels: values.map { UInt8(max(0, min(255, $0.rounded()))) })
-    }
-
-    /// Resamples one dimension: of [blocks, old, step] values become [blocks, new, step].
-    private static func resampled<Value>(
-        _ values: [Value], blocks: Int, from old: Int, to new: Int, step: Int, _ float: (Value) -> Float
-    ) -> [Float] {
-        let weights = weights(from: old, to: new)
-        var result = [Float](repeating: 0, count: blocks * new * step)
-        for block in 0..<blocks {
-            for (index, (start, weights)) in weights.enumerated() {
-                let target = (block * new + index) * step
-                for (offset, weight) in weights.enumerated() {
-                    let source = (block * old + start + offset) * step
-                    for place in 0..<step { result[target + place] += weight * float(values[source + place]) }
-                }
-            }
-        }
-        return result
-    }
-
-    private static func weights(from old: Int, to new: Int) -> [(start: Int, weights: [Float])] {
-        let scale = Float(old) / Float(new)
-        let support = max(scale, 1)
-        return (0..<new).map { index in
-            let center = (Float(index) + 0.5) * scale
-            let start = max(0, Int(center - support + 0.5))
-            let end = max(start + 1, min(old, Int(center + support + 0.5)))
-            var weights = (start..<end).map { max(0, 1 - abs((Float($0) - center + 0.5) / support)) }
-            let sum = weights.reduce(0, +)
-            if sum > 0 { for index in weights.indices { weights[index] /= sum } } else { weights[0] = 1 }
-            return (start, weights)
-        }
     }
 }

@@ -1,5 +1,6 @@
-import CJPEG
+import CImageCodecs
 import CPNG
+import Glibc
 
 extension Image {
     /// The image as a PNG file: every pixel stays as it is.
@@ -29,25 +30,14 @@ extension Image {
     /// - Parameter quality: 1 to 100.
     /// - Throws: ``ImageError`` where there is no memory for it.
     public func jpeg(quality: Int) throws(ImageError) -> [UInt8] {
-        guard let encoder = tjInitCompress() else { throw ImageError("the JPEG encoder cannot be started") }
-        defer { tjDestroy(encoder) }
-        let subsampling = Int32(channels == 1 ? TJSAMP_GRAY.rawValue : TJSAMP_420.rawValue)
-        let format = Int32(channels == 1 ? TJPF_GRAY.rawValue : TJPF_RGB.rawValue)
-        let capacity = Int(tjBufSize(Int32(width), Int32(height), subsampling))
-        guard capacity > 0, capacity < 1 << 40 else {
-            throw ImageError("an image of \(width) × \(height) cannot become a JPEG")
-        }
-        var reason = ""
-        let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, filled in
-            var (target, size) = (buffer.baseAddress, UInt(capacity))
-            let result = tjCompress2(
-                encoder, pixels, Int32(width), 0, Int32(height), format, &target, &size, subsampling,
-                Int32(max(1, min(100, quality))), Int32(TJFLAG_NOREALLOC))
-            filled = result == 0 ? Int(size) : 0
-            if result != 0 { reason = String(cString: tjGetErrorStr2(encoder)) }
-        }
-        guard !bytes.isEmpty else { throw ImageError("the image cannot become a JPEG: \(reason)") }
-        return bytes
+        var (count, reason) = (0, Reason())
+        guard
+            let bytes = lcp_jpeg_encode(
+                pixels, UInt32(height), UInt32(width), UInt32(channels), Int32(max(1, min(100, quality))), &count,
+                &reason.text)
+        else { throw ImageError("an image of \(width) × \(height) cannot become a JPEG: \(reason)") }
+        defer { free(bytes) }
+        return Array(UnsafeBufferPointer(start: bytes, count: count))
     }
 
     /// The image as whoever gets it as a JPEG sees it.

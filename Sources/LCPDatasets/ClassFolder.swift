@@ -1,6 +1,6 @@
 import Platform
 
-/// Labelled images as folders: one folder for each class, named like it, with JPEG and PNG files in it.
+/// Labelled images as folders: one folder for each class, named like it, with pictures in it.
 public struct ClassFolder: Sendable {
     /// The folder's path.
     public let path: String

@@ -8,7 +8,7 @@ public enum DataSpecification: Sendable, Hashable {
     case cifar10(folder: String)
     /// `cifar100:FOLDER`: the two files of the binary version, with the fine labels.
     case cifar100(folder: String)
-    /// `folder:FOLDER`: JPEG and PNG files in a folder for each class, see ``ClassFolder``.
+    /// `folder:FOLDER`: pictures in a folder for each class, see ``ClassFolder``.
     case folder(String)
     /// `idx:IMAGES,LABELS`.
     case idx(images: String, labels: String)

@@ -1,7 +1,7 @@
 public import Images
 import Platform
 
-/// A folder of JPEG and PNG files, in the order of their names.
+/// A folder of pictures, in the order of their names.
 public struct ImageFolder: Sendable {
     /// The paths of the files.
     public let files: [String]
@@ -13,12 +13,12 @@ public struct ImageFolder: Sendable {
         let names: [String]
         do {
             names = try FileIO.list(path).filter { name in
-                [".jpg", ".jpeg", ".png"].contains(where: name.lowercased().hasSuffix)
+                ImageFormat.endings.contains(where: name.lowercased().hasSuffix)
             }
         } catch {
             throw DatasetError("\(error)")
         }
-        guard !names.isEmpty else { throw DatasetError("there is no .jpg, .jpeg or .png file in \(path)") }
+        guard !names.isEmpty else { throw DatasetError("there is no \(ImageFormat.endingWords) file in \(path)") }
         files = names.map { "\(path)/\($0)" }
     }
 
@@ -33,9 +33,9 @@ public struct ImageFolder: Sendable {
         do {
             return try bytes.withUnsafeBytes {
                 try Image(
-                    decoding: $0, channels: channels, size: .atLeast(height: height, width: width), limits: limits
+                    decoding: $0, channels: channels, size: .fitted(.init(height: height, width: width)), limits: limits
                 )
-                .resized(height: height, width: width).pixels
+                .pixels
             }
         } catch {
             throw DatasetError("cannot read \(file): \(error)")

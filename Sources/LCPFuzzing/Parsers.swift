@@ -21,8 +21,14 @@ extension Parser {
         .json("role-status", { _ in Seeds.statuses }) { RoleStatus($0) },
         .json("flow-plan", { _ in Seeds.flowPlans }) { FlowPlan($0) },
         .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },
-        Parser("jpeg", .plain, seeds: { $0.files("images", ".jpg") + Seeds.jpegs($0) }, read: image),
-        Parser("png", .png, seeds: { $0.files("images", ".png") + Seeds.pngs }, read: image),
+        Parser(
+            "jpeg", .plain,
+            seeds: { $0.files("images", ".jpg") + $0.files("pictures", ".jpg") + Seeds.jpegs($0) }, read: image),
+        Parser(
+            "png", .png, seeds: { $0.files("images", ".png") + $0.files("pictures", ".png") + Seeds.pngs }, read: image),
+        Parser("gif", .plain, seeds: { $0.files("pictures", ".gif") }, read: image),
+        Parser("bmp", .plain, seeds: { $0.files("pictures", ".bmp") }, read: image),
+        Parser("text-picture", .text, seeds: { Seeds.textPictures($0) }, read: image),
         Parser("idx", .plain, seeds: { _ in Seeds.idx }, read: idx),
         Parser("cifar", .plain, seeds: { _ in Seeds.cifar }, read: cifar),
         Parser("tar", .tar, seeds: { _ in Seeds.tar }, read: tar),
@@ -93,7 +99,7 @@ extension Parser {
                     switch input {
                     case .pixels(let range): (range.count, shape.elementCount)
                     case .normalized(let range): (range.count, 4 * shape.elementCount)
-                    case .decoded(let pixels): (pixels.count, shape.elementCount)
+                    case .decoded(let pixels, _): (pixels.count, shape.elementCount)
                     }
                 guard size == expected else {
                     throw Violation("an input of \(size) bytes came out where \(expected) are due")
@@ -123,7 +129,10 @@ extension Parser {
 
     private static func image(_ bytes: [UInt8]) throws -> Outcome {
         let limits = ImageLimits(maximumPixels: 1 << 14, maximumBytes: 1 << 20)
-        for (channels, size) in [(1, .atLeast(height: 28, width: 28)), (3, .any)] as [(Int, WantedImageSize)] {
+        let fits = [.stretch, .crop(shorter: 40), .letterbox(grey: 114)].map { (mode: ImageFit.Mode) in
+            WantedImageSize.fitted(.init(height: 28, width: 28, mode: mode))
+        }
+        for (channels, size) in [(1, fits[0]), (3, fits[1]), (1, fits[2]), (3, .any)] {
             let image = try bytes.withUnsafeBytes {
                 try Image(decoding: $0, channels: channels, size: size, limits: limits)
             }

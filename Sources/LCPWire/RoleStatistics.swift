@@ -8,6 +8,8 @@ public struct RoleStatistics: Sendable, Hashable, Codable {
     public var frames: UInt64
     /// What was dropped, by reason.
     public var dropped: [String: UInt64]
+    /// What was computed though it was not as it should be, by reason.
+    public var warnings: [String: UInt64]?
     public var computeP50: Double?
     public var computeP99: Double?
     public var queueP50: Double?
@@ -22,7 +24,7 @@ public struct RoleStatistics: Sendable, Hashable, Codable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case frames, dropped, incomplete
+        case frames, dropped, warnings, incomplete
         case uptime = "uptime_s"
         case computeP50 = "compute_p50_ms"
         case computeP99 = "compute_p99_ms"

@@ -13,7 +13,7 @@ import Testing
 
     static func decode(_ bytes: [UInt8], limits: ImageLimits = ImageLimits()) throws -> Image {
         try bytes.withUnsafeBytes {
-            try Image(decoding: $0, channels: 1, size: .atLeast(height: 28, width: 28), limits: limits)
+            try Image(decoding: $0, channels: 1, size: .fitted(.init(height: 28, width: 28)), limits: limits)
         }
     }
 
@@ -21,18 +21,12 @@ import Testing
         "colour.png", "grey.png", "palette.png", "alpha.png", "colour.jpg", "grey.jpg", "progressive.jpg",
     ])
     func imagesBecomeWhatPillowMakesOfThem(name: String) throws {
-        let image = try Self.decode(Self.bytes(name)).resized(height: 28, width: 28)
+        let image = try Self.decode(Self.bytes(name))
         let expected = try Self.bytes(name + ".grey28")
         #expect(image.pixels.count == 784)
         let differences = zip(image.pixels, expected).map { abs(Int($0) - Int($1)) }
-        // A JPEG is decoded at a fraction of its size, which averages a little differently.
-        #expect(differences.reduce(0, +) <= 784 * (name.hasSuffix("png") ? 1 : 3), "\(differences.max() ?? 0)")
-        #expect(differences.max() ?? 0 <= (name.hasSuffix("png") ? 2 : 40))
-    }
-
-    @Test func thePrintersColoursAreNamed() throws {
-        let error = try #require(throws: ImageError.self) { try Self.decode(Self.bytes("../printer.jpg")) }
-        #expect(error.description.contains("CMYK"))
+        #expect(differences.reduce(0, +) <= 784, "\(differences.max() ?? 0)")
+        #expect(differences.max() ?? 0 <= 2)
     }
 
     @Test(arguments: ["colour.png", "colour.jpg", "progressive.jpg"])
@@ -155,7 +149,7 @@ import Testing
         let bytes = try Self.bytes("colour.png")
         #expect(throws: ImageError.self) { try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120 - 1)) }
         #expect(throws: ImageError.self) { try Self.decode(bytes, limits: .init(maximumBytes: bytes.count - 1)) }
-        #expect(try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120, maximumBytes: bytes.count)).width == 120)
+        #expect(try Self.decode(bytes, limits: .init(maximumPixels: 90 * 120, maximumBytes: bytes.count)).width == 28)
     }
 
     @Test func whatIsNoImageIsSaidToBeNone() {

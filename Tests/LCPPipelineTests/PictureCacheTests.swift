@@ -25,10 +25,12 @@ import Testing
         let cache = PictureCache(maximumCount: 4)
         for round in 0..<20 as Range<UInt8> {
             let bytes = try Self.png(round / 2)
-            let pixels = try bytes.withUnsafeBytes { try cache.pixels(of: $0, Self.request()) }
+            let pixels = try bytes.withUnsafeBytes { try cache.pixels(of: $0, Self.request()).pixels }
             #expect(pixels == [UInt8](repeating: round / 2, count: 64))
             let small = FeatureMapShape(height: 4, width: 4, channels: 1)
-            let resized = try bytes.withUnsafeBytes { try cache.pixels(of: $0, Self.request(small, isExact: false)) }
+            let resized = try bytes.withUnsafeBytes {
+                try cache.pixels(of: $0, Self.request(small, isExact: false)).pixels
+            }
             #expect(resized == [UInt8](repeating: round / 2, count: 16))
         }
         #expect(cache.decodedCount == 20, "each of ten pictures, at two sizes, once")
@@ -42,7 +44,7 @@ import Testing
         let large = FeatureMapShape(height: 512, width: 512, channels: 1)
         let threads = (0..<8).compactMap { _ in
             JoinedThread {
-                let pixels = bytes.withUnsafeBytes { try? cache.pixels(of: $0, Self.request(large)) }
+                let pixels = bytes.withUnsafeBytes { try? cache.pixels(of: $0, Self.request(large)).pixels }
                 if pixels == [UInt8](repeating: 9, count: 512 * 512) { right.add(1, ordering: .relaxed) }
             }
         }
@@ -55,7 +57,7 @@ import Testing
         let cache = PictureCache(maximumCount: 3, maximumBytes: 400)
         for value in 0..<9 as Range<UInt8> {
             let bytes = try Self.png(value)
-            _ = try bytes.withUnsafeBytes { try cache.pixels(of: $0, Self.request()) }
+            _ = try bytes.withUnsafeBytes { try cache.pixels(of: $0, Self.request()).pixels }
             #expect(cache.count <= 3 && cache.byteCount <= 400)
         }
         #expect(cache.count > 1)

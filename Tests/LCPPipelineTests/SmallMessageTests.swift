@@ -17,7 +17,7 @@ import Testing
             do throws(InputError) {
                 let (identity, input) = try decoder.decode(bytes)
                 #expect(identity == FrameIdentity(session: 9, frame: 8, captureTime: 7, label: 6))
-                guard case .decoded(let pixels) = input else { return .success([]) }
+                guard case .decoded(let pixels, _) = input else { return .success([]) }
                 return .success(pixels)
             } catch {
                 return .failure(error)

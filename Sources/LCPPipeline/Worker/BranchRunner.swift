@@ -1,3 +1,4 @@
+import Images
 import LCPInference
 import LCPModels
 import LCPWire
@@ -89,12 +90,14 @@ actor BranchRunner {
     struct Counts {
         var frames: UInt64 = 0
         var drops: [String: UInt64] = [:]
+        var warnings: [String: UInt64] = [:]
         var computeTimes = LatencyWindow()
         var queueTimes = LatencyWindow()
 
         mutating func add(_ other: Self) {
             frames += other.frames
             drops.merge(other.drops, uniquingKeysWith: +)
+            warnings.merge(other.warnings, uniquingKeysWith: +)
             computeTimes.add(other.computeTimes)
             queueTimes.add(other.queueTimes)
         }
@@ -102,6 +105,7 @@ actor BranchRunner {
         /// What is published of it.
         func statistics(uptime: Duration) -> RoleStatistics {
             var result = RoleStatistics(uptime: uptime.milliseconds / 1000, frames: frames, dropped: drops)
+            if !warnings.isEmpty { result.warnings = warnings }
             if let times = computeTimes.percentiles([50, 99]) {
                 (result.computeP50, result.computeP99) = (times[0], times[1])
             }
@@ -123,6 +127,8 @@ actor BranchRunner {
     private var topics: [String: String] = [:]
     private var counts = Counts()
     private var drops = Drops()
+    /// What was computed though it was not as it should be, in the same way.
+    private var warnings = Drops()
     /// Answers what comes.
     private var work: Task<Void, any Error>?
     private nonisolated let shared: WorkerResources
@@ -234,6 +240,7 @@ actor BranchRunner {
     func statistics() -> Counts {
         var result = counts
         result.drops = drops.counts
+        result.warnings = warnings.counts
         if let dropped = inputs?.droppedCount, dropped > 0 { result.drops["buffer_overflow"] = dropped }
         let shed = shed.load(ordering: .relaxed)
         if shed > 0 { result.drops["overload"] = shed }
@@ -259,6 +266,7 @@ actor BranchRunner {
             do throws(InputError) {
                 let (identity, data) = try version.decoder.decode(payload)
                 let decode = (index == 0 ? decode : .zero) + (ContinuousClock.now - start)
+                if case .decoded(_, let notes) = data, !notes.isEmpty, index == 0 { note(notes, topic) }
                 if computes { try run(version, data, payload) }
                 frame = Frame(
                     identity: identity, received: received, queue: begin - received, decode: decode,
@@ -279,7 +287,7 @@ actor BranchRunner {
             switch input {
             case .pixels(let range): try engine.run(pixels: UnsafeRawBufferPointer(rebasing: payload[range]))
             case .normalized(let range): try engine.run(normalized: UnsafeRawBufferPointer(rebasing: payload[range]))
-            case .decoded(let pixels): try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
+            case .decoded(let pixels, _): try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
             }
         } catch {
             throw InputError(reason: "engine", description: "\(error)")
@@ -313,6 +321,22 @@ actor BranchRunner {
         let topic = session.topics.features(branch: branch, sensor: Topics.sensor(of: input))
         topics[input] = topic
         return topic
+    }
+
+    private func note(_ notes: ImageNotes, _ topic: String) {
+        if notes.contains(.odd),
+            let line = warnings.add(
+                "damaged_picture", "\(topic): a picture is damaged, though all of its pixels are there")
+        {
+            session.log(line)
+        }
+        // Every frame of a sensor has it, or none.
+        if notes.contains(.transparent),
+            let line = warnings.add("transparent_picture", "\(topic): a picture is transparent, and put on white"),
+            warnings.counts["transparent_picture"] == 1
+        {
+            session.log(line)
+        }
     }
 
     private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {

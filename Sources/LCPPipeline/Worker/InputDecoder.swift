@@ -22,8 +22,8 @@ public struct InputError: Error, Hashable, CustomStringConvertible {
 
 /// Tells what an input payload is, and turns it into what a branch runs on.
 ///
-/// In this order: the magic of a tensor message, the signature of a JPEG or PNG, exactly the model's input bytes; everything
-/// else is dropped and counted.
+/// In this order: the magic of a tensor message, the signature of a picture (or that in base64), exactly the model's input bytes;
+/// everything else is dropped and counted.
 public struct InputDecoder: Sendable {
     /// What a branch runs on.
     public enum Input {
@@ -32,7 +32,7 @@ public struct InputDecoder: Sendable {
         /// FP32, HWC, normalised: part of the payload itself.
         case normalized(Range<Int>)
         /// UINT8, HWC, decoded from an image.
-        case decoded([UInt8])
+        case decoded([UInt8], ImageNotes)
     }
 
     public let shape: FeatureMapShape
@@ -50,9 +50,10 @@ public struct InputDecoder: Sendable {
         self.pictures = pictures
     }
 
-    /// Whether a payload holds a picture, which takes long to decode: a JPEG or PNG file, or a tensor message with one inside.
+    /// Whether a payload holds a picture, which takes long to decode: a file, or a tensor message with one inside.
     static func isPicture(_ payload: UnsafeRawBufferPointer) -> Bool {
-        TensorMessage.isPicture(payload) || ImageFormat(signatureOf: payload) != nil
+        TensorMessage.isPicture(payload)
+            || !TensorMessage.isTensorMessage(payload) && ImageFormat(of: payload) != nil
     }
 
     /// Reads a payload.
@@ -60,14 +61,14 @@ public struct InputDecoder: Sendable {
     /// - Throws: ``InputError``.
     public func decode(_ payload: UnsafeRawBufferPointer) throws(InputError) -> (FrameIdentity, Input) {
         if TensorMessage.isTensorMessage(payload) { return try decodeMessage(payload) }
-        if let format = ImageFormat(signatureOf: payload) {
-            return (bareIdentity(payload), .decoded(try pixels(payload, format, isExact: false)))
+        if let format = ImageFormat(of: payload) {
+            return (bareIdentity(payload), try pixels(payload, format, isExact: false))
         }
         guard payload.count == shape.elementCount else {
             throw InputError(
                 reason: "wrong_size",
                 description:
-                    "\(payload.count) bytes are neither a tensor message, a JPEG, a PNG nor the \(shape.elementCount) bytes of \(shape)"
+                    "\(payload.count) bytes are neither a tensor message, a picture nor the \(shape.elementCount) bytes of \(shape)"
             )
         }
         return (bareIdentity(payload), .pixels(0..<payload.count))
@@ -75,13 +76,15 @@ public struct InputDecoder: Sendable {
 
     private func pixels(
         _ picture: UnsafeRawBufferPointer, _ format: ImageFormat, isExact: Bool
-    ) throws(InputError) -> [UInt8] {
+    ) throws(InputError) -> Input {
         guard shape.channels == 1 || shape.channels == 3 else {
             throw InputError(
                 reason: "wrong_shape", description: "an image cannot become an input of \(shape.channels) channels")
         }
         do {
-            return try pictures.pixels(of: picture, .init(shape: shape, isExact: isExact, limits: imageLimits))
+            let (pixels, notes) = try pictures.pixels(
+                of: picture, .init(shape: shape, isExact: isExact, limits: imageLimits))
+            return .decoded(pixels, notes)
         } catch {
             throw InputError(
                 reason: error.isOtherSize ? "wrong_shape" : "bad_\(format.rawValue)", description: error.description)
@@ -109,8 +112,8 @@ public struct InputDecoder: Sendable {
         let data = header.size..<payload.count
         switch header.encoding {
         case .raw: break
-        case .jpeg: return (identity, .decoded(try picture(payload, data, .jpeg)))
-        case .png: return (identity, .decoded(try picture(payload, data, .png)))
+        case .jpeg: return (identity, try picture(payload, data, .jpeg))
+        case .png: return (identity, try picture(payload, data, .png))
         }
         switch header.dtype {
         case .uint8: return (identity, .pixels(data))
@@ -132,7 +135,7 @@ public struct InputDecoder: Sendable {
     /// The pixels of a picture inside a message; it has to be what the header says.
     private func picture(
         _ payload: UnsafeRawBufferPointer, _ range: Range<Int>, _ format: ImageFormat
-    ) throws(InputError) -> [UInt8] {
+    ) throws(InputError) -> Input {
         let data = UnsafeRawBufferPointer(rebasing: payload[range])
         guard ImageFormat(signatureOf: data) == format else {
             throw InputError(

@@ -7,6 +7,9 @@ import Synchronization
 ///
 /// Any number of threads may ask; who asks for a picture that another thread is decoding waits for it.
 final class PictureCache: Sendable {
+    /// The pixels, UINT8, HWC, and what is odd about the file.
+    typealias Picture = (pixels: [UInt8], notes: ImageNotes)
+
     /// What becomes of a picture.
     struct Request: Hashable {
         var shape: FeatureMapShape
@@ -18,7 +21,7 @@ final class PictureCache: Sendable {
     private final class Entry: Sendable {
         let bytes: [UInt8]
         let request: Request
-        private let pixels = Mutex<Result<[UInt8], ImageError>?>(nil)
+        private let pixels = Mutex<Result<Picture, ImageError>?>(nil)
 
         init(_ bytes: [UInt8], _ request: Request) {
             (self.bytes, self.request) = (bytes, request)
@@ -32,7 +35,7 @@ final class PictureCache: Sendable {
             return bytes.withUnsafeBytes { memcmp($0.baseAddress!, other.baseAddress!, other.count) == 0 }
         }
 
-        func decoded(_ decode: () -> Result<[UInt8], ImageError>) throws(ImageError) -> [UInt8] {
+        func decoded(_ decode: () -> Result<Picture, ImageError>) throws(ImageError) -> Picture {
             try pixels.withLock { pixels in
                 let result = pixels ?? decode()
                 pixels = result
@@ -60,8 +63,8 @@ final class PictureCache: Sendable {
 
     /// The pixels of a picture, UINT8, HWC.
     ///
-    /// - Parameter bytes: a JPEG or PNG file, not empty; it is copied.
-    func pixels(of bytes: UnsafeRawBufferPointer, _ request: Request) throws(ImageError) -> [UInt8] {
+    /// - Parameter bytes: a file, not empty; it is copied.
+    func pixels(of bytes: UnsafeRawBufferPointer, _ request: Request) throws(ImageError) -> Picture {
         let entry = entries.withLock { entries -> Entry in
             if let known = entries.first(where: { $0.isOf(bytes, request) }) { return known }
             let entry = Entry(Array(bytes), request)
@@ -80,14 +83,15 @@ final class PictureCache: Sendable {
 
     private static func decode(
         _ bytes: UnsafeRawBufferPointer, _ request: Request
-    ) -> Result<[UInt8], ImageError> {
+    ) -> Result<Picture, ImageError> {
         let (height, width) = (request.shape.height, request.shape.width)
         do throws(ImageError) {
-            let image = try Image(
-                decoding: bytes, channels: request.shape.channels,
-                size: request.isExact ? .exactly(height: height, width: width) : .atLeast(height: height, width: width),
+            let (image, notes) = try Image.decode(
+                bytes, channels: request.shape.channels,
+                size: request.isExact
+                    ? .exactly(height: height, width: width) : .fitted(.init(height: height, width: width)),
                 limits: request.limits)
-            return .success(image.resized(height: height, width: width).pixels)
+            return .success((image.pixels, notes))
         } catch {
             return .failure(error)
         }

@@ -125,10 +125,18 @@ struct StatusCommand: AsyncParsableCommand {
                 status.role == .aggregator ? statistics.map { count($0.dropped["late"] ?? 0) } ?? "" : "",
                 lost.map { count($0.total) } ?? "",
             ])
-            let reasons = (lost?.reasons ?? []).prefix(4)
-                .map { "\(count($0.count)) \(Log.printable(String($0.reason.prefix(32))))" }
-            guard !reasons.isEmpty else { continue }
-            drops += "\n  \(status.role.rawValue) \(name) dropped \(reasons.joined(separator: ", "))"
+            func list(_ reasons: some Sequence<(reason: String, count: UInt64)>) -> String {
+                reasons.prefix(4).map { "\(count($0.count)) \(Log.printable(String($0.reason.prefix(32))))" }
+                    .joined(separator: ", ")
+            }
+            if let reasons = lost?.reasons, !reasons.isEmpty {
+                drops += "\n  \(status.role.rawValue) \(name) dropped \(list(reasons))"
+            }
+            let warnings = (statistics?.warnings ?? [:]).sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            if !warnings.isEmpty {
+                let counted = warnings.lazy.map { (reason: $0.key, count: $0.value) }
+                drops += "\n  \(status.role.rawValue) \(name) computed in spite of \(list(counted))"
+            }
         }
         var text = table.text + drops
         if let missing = overview.missingBranches, !missing.isEmpty {

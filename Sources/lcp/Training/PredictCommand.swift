@@ -25,7 +25,7 @@ struct PredictCommand: AsyncParsableCommand {
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model: String
 
-    @Argument(help: ArgumentHelp("JPEG, PNG or raw pixels.", valueName: "file"))
+    @Argument(help: ArgumentHelp("Pictures (JPEG, PNG, GIF, BMP) or raw pixels.", valueName: "file"))
     var files: [String]
 
     @Option(
@@ -119,10 +119,14 @@ struct PredictCommand: AsyncParsableCommand {
                 case .pixels(let range):
                     let pixels = UnsafeRawBufferPointer(rebasing: bytes[range])
                     return try evaluator.logits(pixels: pixels, missing: missing)
-                case .decoded(let pixels):
+                case .decoded(let pixels, let notes):
+                    if notes.contains(.odd) {
+                        writeErrorLine("note: \(file) is damaged, though all of its pixels are there")
+                    }
+                    if notes.contains(.transparent) { writeErrorLine("note: \(file) is transparent, and put on white") }
                     return try pixels.withUnsafeBytes { try evaluator.logits(pixels: $0, missing: missing) }
                 case .normalized:
-                    throw CommandError("\(file) holds normalised numbers: give raw pixels, a JPEG or a PNG")
+                    throw CommandError("\(file) holds normalised numbers: give raw pixels or a picture")
                 }
             } catch let error as InputError {
                 throw CommandError("cannot read \(file): \(error)")

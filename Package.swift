@@ -71,23 +71,31 @@ let package = Package(
         .target(name: "CBranchKernels"),
         room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels"]),
         room("LCPDatasets", ["CZlib", "Images", "Platform"]),
+        room("LCPPictures", ["Images", "LCPModels"]),
         room("LCPWire", ["CZlib", "Platform", "Tensors"]),
         room("LCPEvaluation", ["Images", "LCPInference", "LCPModels", "LCPWire", "Platform"]),
         .target(name: "CTrainingKernels"),
         room(
             "LCPTraining",
-            ["CTrainingKernels", "Images", "LCPDatasets", "LCPEvaluation", "LCPModels", "Platform", "Tensors"]),
+            [
+                "CTrainingKernels", "Images", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPPictures", "Platform",
+                "Tensors",
+            ]),
 
         room(
             "LCPPipeline",
             [
-                "CXXHash", "Images", "LCPInference", "LCPModels", "LCPWire", "MQTT", "Platform", "Tensors",
+                "CXXHash", "Images", "LCPInference", "LCPModels", "LCPPictures", "LCPWire", "MQTT", "Platform",
+                "Tensors",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]
         ),
         room(
             "LCPSensor",
-            ["Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            [
+                "Images", "LCPDatasets", "LCPModels", "LCPPictures", "LCPPipeline", "LCPWire", "MQTT", "Platform",
+                "Tensors",
+            ]),
         room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
         room(
             "LCPLocal",
@@ -147,7 +155,8 @@ let package = Package(
         .testTarget(
             name: "LCPPipelineTests",
             dependencies: [
-                "Images", "LCPInference", "LCPModels", "LCPPipeline", "LCPWire", "MQTT", "Platform", "Tensors",
+                "Images", "LCPInference", "LCPModels", "LCPPictures", "LCPPipeline", "LCPWire", "MQTT", "Platform",
+                "Tensors",
             ]),
         .testTarget(
             name: "LCPSensorTests",

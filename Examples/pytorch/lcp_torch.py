@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-FORMAT = 1
+FORMATS = (1, 2)
 MAXIMUM_BRANCHES = 64
 
 Layer = dict[str, Any]
@@ -270,8 +270,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise BundleError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
         raise BundleError(f"{path} is not JSON: it may be truncated; copy the bundle again") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BundleError(f"{path} is no model bundle of format version {FORMAT}")
+    if not isinstance(manifest, dict) or manifest.get("format") not in FORMATS:
+        raise BundleError(f"{path} is no model bundle of format version {FORMATS[0]} or {FORMATS[-1]}")
     return manifest
 
 

@@ -82,11 +82,13 @@ def prepare(arguments: argparse.Namespace, data: Data) -> Model:
         advice = "another bundle" if arguments.bundle else f"--classes {len(names)}, or none"
         raise TrainingError(f"{data.kind} has {len(names)} classes and {model.name} {len(model.labels)}: give {advice}")
     manifest = {**model.manifest, "name": pathlib.Path(arguments.out).resolve().name}
+    if manifest["preprocessing"].get("resize") and data.kind == "folder":
+        raise TrainingError(f"{model.name} has pictures cut or put into a box, and train.py only stretches: use lcp train")
     if not (manifest.get("training") or {}).get("epochs"):
         manifest["labels"] = names
         # Shares of a teacher expect what it saw.
         if initialization != "teacher":
-            manifest["preprocessing"] = data.preprocessing(model.input[2])
+            manifest["preprocessing"] = {**manifest["preprocessing"], **data.preprocessing(model.input[2])}
     elif model.labels == [str(label) for label in range(len(names))]:
         # It learned from data whose classes had no names.
         manifest["labels"] = names

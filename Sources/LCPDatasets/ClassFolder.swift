@@ -57,8 +57,7 @@ public struct ClassFolder: Sendable {
         for (label, files) in files.enumerated() {
             for file in files {
                 try Task.checkCancellation()
-                result.pixels += try ImageFolder.read(
-                    file, height: size.height, width: size.width, channels: size.channels)
+                result.pixels += try ImageFolder.read(file, size: size)
                 result.labels.append(UInt16(label))
             }
         }

@@ -161,7 +161,7 @@ public enum DataSpecification: Sendable, Hashable {
     }
 
     private func checked(_ images: LabeledImages, _ size: ImageSize?) throws(DatasetError) -> LabeledImages {
-        if let size, images.size != size {
+        if let size, !images.size.hasDimensions(of: size) {
             throw DatasetError(
                 "the images of \(name) are \(images.size), and \(size) is needed: name other --data, or a network that takes these"
             )

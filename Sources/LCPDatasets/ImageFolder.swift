@@ -26,16 +26,13 @@ public struct ImageFolder: Sendable {
     ///
     /// - Throws: ``DatasetError`` with the file and the reason.
     public static func read(
-        _ file: String, height: Int, width: Int, channels: Int, limits: ImageLimits = ImageLimits()
+        _ file: String, size: ImageSize, limits: ImageLimits = ImageLimits()
     ) throws(DatasetError) -> [UInt8] {
         let bytes: [UInt8]
         do { bytes = try FileIO.read(file, limit: limits.maximumBytes) } catch { throw DatasetError("\(error)") }
         do {
             return try bytes.withUnsafeBytes {
-                try Image(
-                    decoding: $0, channels: channels, size: .fitted(.init(height: height, width: width)), limits: limits
-                )
-                .pixels
+                try Image.decode($0, to: size, limits: limits).image.pixels
             }
         } catch {
             throw DatasetError("cannot read \(file): \(error)")

@@ -1,23 +1,7 @@
+public import Images
 import Platform
 
-/// The size of an image.
-public struct ImageSize: Sendable, Hashable, CustomStringConvertible {
-    public var height: Int
-    public var width: Int
-    /// 1 is grey, 3 is red, green, blue.
-    public var channels: Int
-
-    public init(height: Int, width: Int, channels: Int) {
-        self.height = height
-        self.width = width
-        self.channels = channels
-    }
-
-    /// Bytes of one image.
-    public var byteCount: Int { height * width * channels }
-
-    public var description: String { "\(height)×\(width)×\(channels)" }
-}
+public typealias ImageSize = Images.ImageSize
 
 /// Images of one size, and their true classes where they are known.
 public struct LabeledImages: Sendable {

@@ -25,6 +25,13 @@ public struct ONNXImport {
         public var mean: [Double]?
         /// Per channel, or one for all: what the difference is divided by.
         public var standardDeviation: [Double]?
+        /// Whether the network takes blue, green, red: its first layer is turned round, so that what comes of it takes red, green,
+        /// blue like all others. ``mean`` and ``standardDeviation`` are in the network's order.
+        public var isBlueFirst = false
+        /// How pictures of other sizes become inputs.
+        public var resize: PictureResize?
+        /// The grey that shows where they are transparent.
+        public var background: UInt8?
 
         public init(name: String) { self.name = name }
     }
@@ -56,14 +63,48 @@ public struct ONNXImport {
             name: options.name, input: importer.input.shape, layers: end.layers, classes: end.classes,
             merge: options.merge)
         do { try network.split(into: 1).validate() } catch { throw ONNXError("\(model.name): \(error)") }
-        weights = ModelWeights(branches: [end.weights], merge: end.classification)
+        var layers = end.weights
+        if options.isBlueFirst { layers = try Self.turnedRound(end.layers, layers, network.input, model.name) }
+        weights = ModelWeights(branches: [layers], merge: end.classification)
         let metadata = ExportMetadata(model.proto)
-        (preprocessing, pixelsFrom) = try Self.preprocessing(
+        var (preprocessing, pixelsFrom) = try Self.preprocessing(
             importer.normalization, options, metadata, network.input, model.name)
+        if options.isBlueFirst {
+            preprocessing.mean.reverse()
+            preprocessing.standardDeviation.reverse()
+        }
+        preprocessing.resize = options.resize ?? preprocessing.resize
+        preprocessing.background = options.background ?? preprocessing.background
+        (self.preprocessing, self.pixelsFrom) = (preprocessing, pixelsFrom)
         labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil }
         let maker = [model.proto.producerName, model.proto.producerVersion].filter { !$0.isEmpty }.joined(
             separator: " ")
         producer = "\(maker.isEmpty ? "" : String(maker.printable.prefix(64)) + ", ")operator set \(model.operatorSet)"
+    }
+
+    /// A network's weights, where its first layer takes the colours in the other order.
+    private static func turnedRound(
+        _ layers: [Layer], _ weights: [LayerWeights?], _ input: FeatureMapShape, _ file: String
+    ) throws(ONNXError) -> [LayerWeights?] {
+        guard input.channels == 3 else {
+            throw ONNXError("\(file) takes images of \(input.channels) channels, which have no blue first")
+        }
+        guard case .convolution(_, let kernel, _, _, 1, _) = layers.first, var first = weights[0] else {
+            throw ONNXError(
+                "the first layer of \(file) is no convolution of all colours, so that blue first cannot be made red first: "
+                    + "export the network with red, green, blue")
+        }
+        // [outputs, colours, height, width]
+        let before = first.weight
+        first.weight = WeightStream(count: before.count) { piece in
+            var values = try before.values()
+            let area = kernel * kernel
+            for output in stride(from: 0, to: values.count, by: 3 * area) {
+                for place in output..<output + area { values.swapAt(place, place + 2 * area) }
+            }
+            try values.withUnsafeBufferPointer(piece)
+        }
+        return [first] + weights.dropFirst()
     }
 
     /// How pixels become what the first layer reads: what the options say of the graph's input, and what the graph does to it.

@@ -1,6 +1,7 @@
 import Glibc
 import LCPDatasets
 import LCPModels
+import LCPPictures
 import LCPWire
 
 /// One frame: raw pixels and the true class, −1 where unknown.
@@ -15,6 +16,8 @@ struct FrameReader {
     let source: FrameSource
     /// Of the frames to come.
     var shape: FeatureMapShape
+    /// How the model wants pictures resized; nil where none is known.
+    var preprocessing: ModelManifest.Preprocessing?
     /// What the model calls its classes, so that those of the source are told by their names; nil where they are the same.
     var labels: [String]? { didSet { if labels != oldValue { truths = Self.truths(source, labels) } } }
     /// The model's class of each of the source's; −1 where it has none.
@@ -51,18 +54,20 @@ struct FrameReader {
             return SensorFrame(pixels: Array(images[Int(next)]), label: label, shape: shape)
         case .folder(let folder):
             guard next < UInt64(folder.files.count) else { return nil }
-            let pixels = try ImageFolder.read(
-                folder.files[Int(next)], height: shape.height, width: shape.width, channels: shape.channels)
+            let pixels = try ImageFolder.read(folder.files[Int(next)], size: size)
             return SensorFrame(pixels: pixels, label: -1, shape: shape)
         case .classes:
             guard next < UInt64(files.count) else { return nil }
             let file = files[Int(next)]
-            let pixels = try ImageFolder.read(
-                file.path, height: shape.height, width: shape.width, channels: shape.channels)
+            let pixels = try ImageFolder.read(file.path, size: size)
             return SensorFrame(pixels: pixels, label: truth(file.label), shape: shape)
         case .standardInput:
             return try readStandardInput()
         }
+    }
+
+    private var size: ImageSize {
+        ImageSize(shape, preprocessing)
     }
 
     private func truth(_ label: Int) -> Int32 {

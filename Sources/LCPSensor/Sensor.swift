@@ -303,6 +303,7 @@ public actor Sensor {
     private func adoptPlan() {
         reader.shape = plan.shape
         reader.labels = plan.model?.labels
+        reader.preprocessing = plan.model?.preprocessing
     }
 
     private func watchStatuses() async throws {

@@ -1,6 +1,7 @@
 public import LCPDatasets
 public import LCPEvaluation
 public import LCPModels
+import LCPPictures
 import Platform
 
 /// A training from data to bundle: what `lcp train` and `lcp experiment` do.
@@ -16,6 +17,8 @@ public struct TrainingRun: Sendable {
     public var seed: UInt64 = 1
     /// Bundles to distil the mean of their answers from; weights that are inherited are the first one's.
     public var teachers: [ModelBundle] = []
+    /// A model that pictures are resized for as it wants them; nil where both sides are scaled.
+    public var pictures: ModelManifest.Preprocessing?
     public var threads: Int?
     /// The folder of the bundle.
     public var folder: String
@@ -53,7 +56,7 @@ public struct TrainingRun: Sendable {
     /// The file in the folder that an unfinished training goes on from.
     private var checkpoint: String { "\(folder)/checkpoint.safetensors" }
 
-    private var size: ImageSize { network.input.imageSize }
+    private var size: ImageSize { network.input.imageSize(pictures) }
 
     /// Trains, evaluates on the test sets, and writes the bundle.
     ///
@@ -98,7 +101,8 @@ public struct TrainingRun: Sendable {
         // Weights that come from a teacher expect what it saw.
         let taught = teachers.first?.manifest.preprocessing
         let inherited = recipe.initialization == .teacher ? taught : nil
-        let preprocessing = try inherited ?? normalization(fixed)
+        var preprocessing = try inherited ?? normalization(fixed)
+        (preprocessing.resize, preprocessing.background) = (pictures?.resize, pictures?.background)
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
             teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
@@ -285,6 +289,8 @@ public struct TrainingRun: Sendable {
 }
 
 extension FeatureMapShape {
-    /// The shape as data sets have it.
-    public var imageSize: ImageSize { ImageSize(height: height, width: width, channels: channels) }
+    /// The shape as data sets have it, and how a model wants pictures to get it.
+    public func imageSize(_ preprocessing: ModelManifest.Preprocessing?) -> ImageSize {
+        ImageSize(self, preprocessing)
+    }
 }

@@ -5,6 +5,71 @@ import Testing
 @Suite struct ONNXCommandTests {
     static let fixtures = Repository.root.appendingPathComponent("Tests/Fixtures/onnx").path
 
+    /// The numbers that a bundle gives for each file.
+    private static func logits(_ bundle: String, _ files: [String]) async throws -> [[Double]] {
+        struct Report: Decodable { let logits: [Double] }
+        let outcome = try await run(Repository.lcp, ["predict", bundle] + files + ["--json"])
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        return try outcome.output.split(separator: "\n").map {
+            try JSONDecoder().decode(Report.self, from: Data($0.utf8)).logits
+        }
+    }
+
+    @Test("A network that takes blue first becomes one that takes red first, and gives the same numbers")
+    func blueFirst() async throws {
+        let folder = ModelCommandTests.Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let numbers = ["--mean", "0.1,0.2,0.3", "--std", "0.2,0.3,0.4"]
+        let (plain, turned) = ("\(folder.path)/plain", "\(folder.path)/turned")
+        _ = try await ModelCommandTests.json(["import", "\(Self.fixtures)/cifarnet.onnx", "--out", plain] + numbers)
+        _ = try await ModelCommandTests.json(
+            ["import", "\(Self.fixtures)/cifarnet.onnx", "--channels", "bgr", "--out", turned] + numbers)
+        #expect(try ModelBundle(path: turned).manifest.preprocessing.mean == [0.3, 0.2, 0.1])
+        #expect(try ModelBundle(path: turned).manifest.training?.command.contains("--channels bgr") == true)
+        let pixels = (0..<3072).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 9) }
+        let swapped = stride(from: 0, to: 3072, by: 3).flatMap { [pixels[$0 + 2], pixels[$0 + 1], pixels[$0]] }
+        try Data(pixels).write(to: URL(fileURLWithPath: "\(folder.path)/red.bin"))
+        try Data(swapped).write(to: URL(fileURLWithPath: "\(folder.path)/blue.bin"))
+        let wanted = try await Self.logits(plain, ["\(folder.path)/blue.bin"])[0]
+        let found = try await Self.logits(turned, ["\(folder.path)/red.bin"])[0]
+        #expect(zip(wanted, found).allSatisfy { abs($0 - $1) < 1e-4 } && wanted.count == 10, "\(wanted) \(found)")
+        let grey = try await ModelCommandTests.model(["import", "\(Self.fixtures)/lenet.onnx", "--channels", "bgr"])
+        #expect(grey.status == 1 && grey.errors.contains("1 channels"))
+    }
+
+    @Test("A network that was trained on the middle of pictures gets that, also in its branches and what they teach")
+    func middle() async throws {
+        let folder = ModelCommandTests.Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let net = "\(folder.path)/net"
+        _ = try await ModelCommandTests.json(
+            ["import", "\(Self.fixtures)/cifarnet.onnx", "--resize", "40", "--crop", "32", "--out", net])
+        let manifest = try ModelBundle(path: net).manifest
+        #expect(manifest.format == 2 && manifest.preprocessing.resize == .crop(shorter: 40))
+        let shown = try await ModelCommandTests.model(["show", net])
+        #expect(shown.output.contains("the shorter side becomes 40 pixels"), "\(shown.output)")
+        // What Pillow cuts out of the same picture.
+        let pictures = Repository.root.appendingPathComponent("Tests/Fixtures/pictures").path
+        let cut = "\(folder.path)/cut.bin"
+        try FileManager.default.copyItem(atPath: "\(pictures)/fit-wide.crop", toPath: cut)
+        let split = "\(folder.path)/split"
+        _ = try await ModelCommandTests.json(["split", net, "--branches", "2", "--out", split])
+        for bundle in [net, split] {
+            #expect(try ModelBundle(path: bundle).manifest.preprocessing.resize == .crop(shorter: 40))
+            let logits = try await Self.logits(bundle, ["\(pictures)/fit-wide.png", cut])
+            #expect(zip(logits[0], logits[1]).allSatisfy { abs($0 - $1) < 0.02 }, "\(logits)")
+        }
+        for arguments in [
+            ["--resize", "20"], ["--resize", "40", "--crop", "30"], ["--resize", "40", "--letterbox"],
+            ["--crop", "32"],
+        ] {
+            let refused = try await ModelCommandTests.model(["import", "\(Self.fixtures)/cifarnet.onnx"] + arguments)
+            #expect(
+                refused.status != 0 && refused.errors.contains(arguments.last { $0.hasPrefix("--") }!),
+                "\(arguments): \(refused.errors)")
+        }
+    }
+
     /// From a file to a bundle, through every command that takes a network, and out again.
     @Test func aNetworkGoesInAndOut() async throws {
         let folder = ModelCommandTests.Folder()

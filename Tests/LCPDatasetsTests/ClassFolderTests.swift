@@ -30,7 +30,8 @@ import Testing
         #expect(images.size == Self.size && images.pixels.count == 4 * 12 * 20 * 3)
         #expect(
             Array(images[2])
-                == (try ImageFolder.read("\(folder.path)/dog/a.JPG", height: 12, width: 20, channels: 3)))
+                == (try ImageFolder.read(
+                    "\(folder.path)/dog/a.JPG", size: ImageSize(height: 12, width: 20, channels: 3))))
         #expect(try data.evaluationSet(seed: 1, size: Self.size).pixels == images.pixels)
         let grey = try data.trainingSet(seed: 1, size: ImageSize(height: 8, width: 8, channels: 1))
         #expect(grey.pixels.count == 4 * 64)

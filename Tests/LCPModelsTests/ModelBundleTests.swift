@@ -31,6 +31,42 @@ import Testing
         #expect(try read.parameters() == parameters)
     }
 
+    @Test("A bundle that says how pictures are resized has a version that programs before it refuse; others have not")
+    func pictures() throws {
+        #expect(try write(Folder()).0.manifest.format == 1)
+        let folder = Folder()
+        var random = SeededGenerator(seed: 1)
+        let network = try Network.lenet.split(into: 2)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        func written(_ resize: PictureResize?, _ background: UInt8?) throws -> ModelManifest {
+            var preprocessing = ModelManifest.Preprocessing(mean: [0.1], standardDeviation: [0.3])
+            (preprocessing.resize, preprocessing.background) = (resize, background)
+            return try ModelBundle.write(
+                name: "test", network: network, parameters: parameters, preprocessing: preprocessing,
+                labels: (0..<10).map { "\($0)" }, to: folder.path
+            ).manifest
+        }
+        for (resize, background) in [(.crop(shorter: 32), nil), (.letterbox(grey: 114), 0), (nil, 7)]
+            as [(PictureResize?, UInt8?)]
+        {
+            let manifest = try written(resize, background)
+            #expect(manifest.format == 2)
+            #expect(manifest.preprocessing.resize == resize && manifest.preprocessing.background == background)
+        }
+        #expect(throws: ModelBundleError.self, "less than is cut out") { try written(.crop(shorter: 27), nil) }
+        _ = try written(.letterbox(grey: 114), nil)
+        let file = "\(folder.path)/model.json"
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        try text.replacingOccurrences(of: "letterbox", with: "tilt").write(
+            toFile: file, atomically: true, encoding: .utf8)
+        let error = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
+        #expect(error?.description.contains("preprocessing.resize.mode") == true)
+        try text.replacingOccurrences(of: "\"format\" : 2", with: "\"format\" : 3").write(
+            toFile: file, atomically: true, encoding: .utf8)
+        let newer = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
+        #expect(newer?.description.contains("update lcp") == true)
+    }
+
     @Test func theHashIsTheManifests() throws {
         let (first, second) = (Folder(), Folder())
         #expect(try write(first).0.hash != write(second, seed: 2).0.hash)
@@ -70,7 +106,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\"format\":1", "\"format\":2", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
+        ("\"format\":1", "\"format\":3", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
         ("\"outputs\":30", "\"outputs\":99999999", "usable"),
         ("branch-0.safetensors", "../../etc/passwd", "files"),
     ])

@@ -1,5 +1,6 @@
 import Images
 import LCPModels
+import LCPPictures
 import LCPWire
 import Platform
 import Synchronization
@@ -12,7 +13,7 @@ import Testing
     static let shape = FeatureMapShape(height: 8, width: 8, channels: 1)
 
     static func request(_ shape: FeatureMapShape = shape, isExact: Bool = true) -> PictureCache.Request {
-        .init(shape: shape, isExact: isExact, limits: .init())
+        .init(size: ImageSize(shape, nil), isExact: isExact, limits: .init())
     }
 
     /// A PNG whose pixels all have a value.

@@ -1,5 +1,6 @@
 import Foundation
 import LCPModels
+import LCPPipeline
 import LCPWire
 import Testing
 
@@ -69,6 +70,33 @@ import Testing
         let second = try #require(try reader.read())
         #expect(first.shape == Self.shape && first.pixels.count == 48)
         #expect(second.shape == reader.shape && second.pixels.count == 30)
+    }
+
+    @Test("Pictures are cut or put into a box as the model wants them, by sensors and workers alike")
+    func modelPictures() throws {
+        let pictures = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../Fixtures/pictures").path
+        let folder = try Folder()
+        try FileManager.default.copyItem(atPath: "\(pictures)/fit-tall.png", toPath: "\(folder.path)/tall.png")
+        let file = Array(try Data(contentsOf: URL(fileURLWithPath: "\(pictures)/fit-tall.png")))
+        let shape = FeatureMapShape(height: 32, width: 32, channels: 3)
+        for (ending, resize) in [("crop", .crop(shorter: 40)), ("letterbox", .letterbox(grey: 114)), ("stretch", nil)]
+            as [(String, PictureResize?)]
+        {
+            let wanted = Array(try Data(contentsOf: URL(fileURLWithPath: "\(pictures)/fit-tall.\(ending)")))
+            var preprocessing = ModelManifest.Preprocessing(mean: [0, 0, 0], standardDeviation: [1, 1, 1])
+            preprocessing.resize = resize
+            var reader = FrameReader(try FrameSource("dir:\(folder.path)", seed: 1), shape: shape)
+            reader.preprocessing = preprocessing
+            let frame = try #require(try reader.read())
+            #expect(zip(frame.pixels, wanted).allSatisfy { abs(Int($0) - Int($1)) <= 1 }, "\(ending)")
+            let decoder = InputDecoder(shape: shape, preprocessing: preprocessing)
+            guard case .decoded(let pixels, _) = try file.withUnsafeBytes({ try decoder.decode($0) }).1 else {
+                Issue.record("a picture was taken for something else")
+                continue
+            }
+            #expect(pixels == frame.pixels, "\(ending)")
+        }
     }
 
     @Test func dataSetsShowTheirTestImages() throws {

@@ -44,9 +44,9 @@ public struct ModelBundle: Sendable {
             throw ModelBundleError(
                 "\(file) is not the JSON of a model bundle: it may be truncated; copy the bundle again")
         }
-        guard version.format == ModelManifest.formatVersion else {
+        guard ModelManifest.formatVersions.contains(version.format) else {
             throw ModelBundleError(
-                "\(file) has format version \(version.format), this program reads version \(ModelManifest.formatVersion)"
+                "\(file) has format version \(version.format), this program reads up to \(ModelManifest.formatVersions.upperBound): update lcp"
             )
         }
         do {
@@ -145,7 +145,7 @@ public struct ModelBundle: Sendable {
     ) throws(ModelBundleError) -> ModelBundle {
         do {
             var manifest = ModelManifest(
-                format: ModelManifest.formatVersion, name: name, network: network, outputs: [],
+                format: ModelManifest.formatVersion(for: preprocessing), name: name, network: network, outputs: [],
                 preprocessing: preprocessing, labels: labels, training: training,
                 missingScale: missingScale, files: [])
             try FileIO.makeFolder(path)
@@ -211,6 +211,13 @@ public struct ModelBundle: Sendable {
             }
         }
         let preprocessing = manifest.preprocessing
+        if case .crop(let shorter) = preprocessing.resize {
+            guard (max(network.input.height, network.input.width)...65_536).contains(shorter) else {
+                throw NetworkError(
+                    "it cuts \(network.input.height) × \(network.input.width) pixels out of pictures whose shorter side is \(shorter)"
+                )
+            }
+        }
         guard preprocessing.mean.count == network.input.channels,
             preprocessing.standardDeviation.count == network.input.channels,
             preprocessing.mean.allSatisfy(\.isFinite),

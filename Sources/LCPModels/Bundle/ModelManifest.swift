@@ -1,19 +1,29 @@
 /// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
 public struct ModelManifest: Sendable, Hashable, Codable {
-    /// The version of the bundle's format; this program writes and reads 1.
-    public static let formatVersion = 1
+    /// The versions of the bundle's format that this program reads.
+    public static let formatVersions = 1...2
 
-    /// How UINT8 pixels become the network's input: (pixel / 255 − mean) / standard deviation, per channel.
+    /// The version that a bundle needs: 2 where it says how pictures are resized, so that a program which would do it otherwise
+    /// refuses it; 1 in all other cases.
+    static func formatVersion(for preprocessing: Preprocessing) -> Int {
+        preprocessing.resize == nil && preprocessing.background == nil ? 1 : 2
+    }
+
+    /// How pictures become pixels, and UINT8 pixels the network's input: (pixel / 255 − mean) / standard deviation, per channel.
     public struct Preprocessing: Sendable, Hashable, Codable {
         public var mean: [Float]
         public var standardDeviation: [Float]
+        /// How a picture of another size becomes one of the network's; nil where both sides are scaled.
+        public var resize: PictureResize?
+        /// The grey, 0 to 255, that shows where a picture is transparent; nil for white.
+        public var background: UInt8?
 
         public init(mean: [Float], standardDeviation: [Float]) {
             self.mean = mean
             self.standardDeviation = standardDeviation
         }
         enum CodingKeys: String, CodingKey {
-            case mean
+            case mean, resize, background
             case standardDeviation = "standard_deviation"
         }
     }

@@ -30,7 +30,8 @@ actor BranchRunner {
             guard let shape = Shape([engine.outputCount]) else {
                 throw PipelineError(.modelMismatch, "the branch's output is too large to send")
             }
-            decoder = InputDecoder(shape: bundle.network.input, pictures: shared.pictures)
+            decoder = InputDecoder(
+                shape: bundle.network.input, preprocessing: bundle.manifest.preprocessing, pictures: shared.pictures)
             model = bundle.hash
             header = TensorMessageHeader(
                 kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape,

@@ -1,6 +1,7 @@
 import CXXHash
 public import Images
 public import LCPModels
+import LCPPictures
 import LCPWire
 
 /// What identifies a frame, and what travels with it through the pipeline.
@@ -37,15 +38,24 @@ public struct InputDecoder: Sendable {
 
     public let shape: FeatureMapShape
     public let imageLimits: ImageLimits
+    private let size: ImageSize
     private let pictures: PictureCache
 
-    public init(shape: FeatureMapShape, imageLimits: ImageLimits = ImageLimits()) {
-        self.init(shape: shape, imageLimits: imageLimits, pictures: PictureCache())
+    /// - Parameter preprocessing: how the model wants pictures resized.
+    public init(
+        shape: FeatureMapShape, preprocessing: ModelManifest.Preprocessing? = nil,
+        imageLimits: ImageLimits = ImageLimits()
+    ) {
+        self.init(shape: shape, preprocessing: preprocessing, imageLimits: imageLimits, pictures: PictureCache())
     }
 
     /// - Parameter pictures: shared by all who may get the same picture.
-    init(shape: FeatureMapShape, imageLimits: ImageLimits = ImageLimits(), pictures: PictureCache) {
+    init(
+        shape: FeatureMapShape, preprocessing: ModelManifest.Preprocessing? = nil,
+        imageLimits: ImageLimits = ImageLimits(), pictures: PictureCache
+    ) {
         self.shape = shape
+        size = ImageSize(shape, preprocessing)
         self.imageLimits = imageLimits
         self.pictures = pictures
     }
@@ -83,7 +93,7 @@ public struct InputDecoder: Sendable {
         }
         do {
             let (pixels, notes) = try pictures.pixels(
-                of: picture, .init(shape: shape, isExact: isExact, limits: imageLimits))
+                of: picture, .init(size: size, isExact: isExact, limits: imageLimits))
             return .decoded(pixels, notes)
         } catch {
             throw InputError(

@@ -1,6 +1,5 @@
 import Glibc
 import Images
-import LCPModels
 import Synchronization
 
 /// The pictures that a worker has decoded last: each of its branches gets the same frame, and one of them decodes it.
@@ -12,7 +11,7 @@ final class PictureCache: Sendable {
 
     /// What becomes of a picture.
     struct Request: Hashable {
-        var shape: FeatureMapShape
+        var size: ImageSize
         /// Whether the picture has to have that size; otherwise it is resized.
         var isExact: Bool
         var limits: ImageLimits
@@ -28,7 +27,7 @@ final class PictureCache: Sendable {
         }
 
         /// What the file and its pixels take.
-        var size: Int { bytes.count + request.shape.elementCount }
+        var size: Int { bytes.count + request.size.byteCount }
 
         func isOf(_ other: UnsafeRawBufferPointer, _ request: Request) -> Bool {
             guard bytes.count == other.count, self.request == request else { return false }
@@ -84,13 +83,14 @@ final class PictureCache: Sendable {
     private static func decode(
         _ bytes: UnsafeRawBufferPointer, _ request: Request
     ) -> Result<Picture, ImageError> {
-        let (height, width) = (request.shape.height, request.shape.width)
+        let size = request.size
         do throws(ImageError) {
-            let (image, notes) = try Image.decode(
-                bytes, channels: request.shape.channels,
-                size: request.isExact
-                    ? .exactly(height: height, width: width) : .fitted(.init(height: height, width: width)),
-                limits: request.limits)
+            let (image, notes) =
+                request.isExact
+                ? try Image.decode(
+                    bytes, channels: size.channels, size: .exactly(height: size.height, width: size.width),
+                    background: size.background, limits: request.limits)
+                : try Image.decode(bytes, to: size, limits: request.limits)
             return .success((image.pixels, notes))
         } catch {
             return .failure(error)

@@ -20,13 +20,19 @@ struct ModelImportCommand: AsyncParsableCommand {
             A pixel from 0 to 255 goes into the network as (pixel × scale − mean) / std. Without these options a file that lcp \
             exported says it itself; otherwise the scale is 1/255, or 1 where the graph divides its input by more than 16, the \
             mean is 0 and std 1. What comes of it is printed; check it, because wrong pixels make wrong answers. Grey images are \
-            one channel; channels are red, green, blue.
+            one channel. A network that takes blue, green, red (--channels bgr; --mean and --std in that order) becomes one that \
+            takes red, green, blue.
+
+            A picture of another size is squashed or stretched to the network's. Most networks for photographs were trained on \
+            the middle of the picture: --resize 256 --crop 224 scales the shorter side to 256 and cuts 224 x 224 out. Detectors \
+            take all of it with grey around: --letterbox.
 
             Examples:
               lcp model import net.onnx
               lcp model import net.onnx --out my-net --labels names.txt
               lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
               lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
+              lcp model import net.onnx --resize 256 --crop 224 --channels bgr
               lcp model cost my-net --branches 4
               lcp train my-net --branches 4 --data folder:photos --out my-net4
             """)
@@ -53,6 +59,34 @@ struct ModelImportCommand: AsyncParsableCommand {
         help: ArgumentHelp("The divisor then: a number per channel, or one.", valueName: "numbers"),
         transform: parseNumbers)
     var std: [Double]?
+
+    @Option(
+        help: ArgumentHelp("The order of colours that the network takes: rgb (default) or bgr.", valueName: "order"),
+        transform: { text in
+            guard ["rgb", "bgr"].contains(text) else { throw ValidationError("--channels is rgb or bgr") }
+            return text
+        })
+    var channels: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Of a picture, the shorter side is scaled to so many pixels, and the middle is cut out.",
+            valueName: "pixels"))
+    var resize: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --resize: what is cut out; the network's input by default.", valueName: "pixels"))
+    var crop: Int?
+
+    @Flag(help: "A picture is scaled by one factor, and what is left is filled with grey.")
+    var letterbox = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The grey, 0 to 255, behind what is transparent, 255 by default, and around --letterbox, 114 by default.",
+            valueName: "grey"))
+    var background: UInt8?
 
     @Option(help: ArgumentHelp("A text file with the name of a class in each line.", valueName: "file"))
     var labels: String?
@@ -100,6 +134,13 @@ struct ModelImportCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let name, name.isEmpty || name.contains("/") { throw ValidationError("--name is a word without /") }
+        guard resize == nil || !letterbox else {
+            throw ValidationError("--resize cuts pictures and --letterbox does not: give one of them")
+        }
+        guard crop == nil || resize != nil else { throw ValidationError("--crop needs --resize") }
+        guard (1...65_536).contains(resize ?? 1), (1...(resize ?? 1)).contains(crop ?? 1) else {
+            throw ValidationError("--resize is 1 to 65,536 pixels, and --crop not more than that")
+        }
     }
 
     func run() async throws {
@@ -118,7 +159,19 @@ struct ModelImportCommand: AsyncParsableCommand {
             name: name ?? (source.hasSuffix(".onnx") ? String(source.dropLast(5)) : source))
         (options.input, options.output, options.merge) = (input, output, merge)
         (options.scale, options.mean, options.standardDeviation) = (scale, mean, std)
+        options.resize = letterbox ? .letterbox(grey: background ?? 114) : resize.map { .crop(shorter: $0) }
+        options.background = background
+        options.isBlueFirst = channels == "bgr"
         let found = try ONNXImport(ONNXModel(path: file), options: options)
+        let shape = found.network.input
+        if let crop, (shape.height, shape.width) != (crop, crop) {
+            throw CommandError("--crop \(crop): \(source) takes images of \(shape)")
+        }
+        if let resize, resize < max(shape.height, shape.width) {
+            throw CommandError(
+                "--resize \(resize): \(source) takes images of \(shape), which are larger: give \(max(shape.height, shape.width)) or more"
+            )
+        }
         let names = try labels.map { try Self.labels($0, classes: found.network.classes) }
         let cost = try NetworkCost(found.network.split(into: 1), original: nil)
         var report = Report(
@@ -153,7 +206,8 @@ struct ModelImportCommand: AsyncParsableCommand {
             "  pixels       (pixel / 255 − \(list(report.preprocessing.mean))) / "
             + list(report.preprocessing.standardDeviation)
             + from
-        var parts = [head, layerTable(report.layers, merge: cost.merge, classes: report.classes), pixels]
+        let pictures = report.preprocessing.resize.map { "\n  pictures     \($0)" } ?? ""
+        var parts = [head, layerTable(report.layers, merge: cost.merge, classes: report.classes), pixels + pictures]
         if let path = report.path, let hash = report.model_hash { parts.append("wrote \(path), model \(hash)") }
         return parts.joined(separator: "\n\n")
     }
@@ -166,6 +220,11 @@ struct ModelImportCommand: AsyncParsableCommand {
         if let scale { words.append("--scale \(scale)") }
         if let mean { words.append("--mean \(list(mean))") }
         if let std { words.append("--std \(list(std))") }
+        if let channels { words.append("--channels \(channels)") }
+        if let resize { words.append("--resize \(resize)") }
+        if let crop { words.append("--crop \(crop)") }
+        if letterbox { words.append("--letterbox") }
+        if let background { words.append("--background \(background)") }
         if let output { words.append("--output \(output.printable)") }
         if merge != .concat { words.append("--merge \(merge.rawValue)") }
         return words.joined(separator: " ")

@@ -174,6 +174,8 @@ private struct BundleReport: Encodable {
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
         lines.append(
             "  pixels       (pixel / 255 − \(list(preprocessing.mean))) / \(list(preprocessing.standardDeviation))")
+        if let resize = preprocessing.resize { lines.append("  pictures     \(resize)") }
+        if let background = preprocessing.background { lines.append("  background   grey \(background)") }
         let shown = labels.prefix(12).joined(separator: ", ")
         lines.append("  labels       \(shown)\(labels.count > 12 ? ", … (\(labels.count))" : "")")
         if let training, let source = training.importedFrom {

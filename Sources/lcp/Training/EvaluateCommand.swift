@@ -131,7 +131,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             model: name, model_hash: bundle.hash.description, encoding: options.encoding.description,
             features: features, results: [])
         for specification in specifications {
-            let images = try specification.evaluationSet(seed: seed, size: bundle.network.input.imageSize)
+            let images = try specification.evaluationSet(
+                seed: seed, size: bundle.network.input.imageSize(bundle.manifest.preprocessing))
             let line = ProgressLine()
             defer { line.clear() }
             let result = try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: options) {

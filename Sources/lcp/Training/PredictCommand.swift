@@ -74,7 +74,7 @@ struct PredictCommand: AsyncParsableCommand {
             throw CommandError("--missing leaves no branch of \(name): leave out fewer")
         }
         let evaluator = try BundleEvaluator(bundle: bundle)
-        let decoder = InputDecoder(shape: bundle.network.input)
+        let decoder = InputDecoder(shape: bundle.network.input, preprocessing: bundle.manifest.preprocessing)
         var unread = 0
         for file in files {
             try Task.checkCancellation()

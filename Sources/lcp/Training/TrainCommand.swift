@@ -95,7 +95,7 @@ struct TrainCommand: AsyncParsableCommand {
     }
 
     private func train() throws {
-        let (base, _) = try options.whole()
+        let (base, origin) = try options.whole()
         let network = try splitting.split(base)
         // The bundle is called like its folder.
         let folder = out ?? splitting.name(base.name)
@@ -106,6 +106,7 @@ struct TrainCommand: AsyncParsableCommand {
         run.validation = validation
         run.seed = seed
         run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
+        run.pictures = (origin ?? run.teachers.first)?.manifest.preprocessing
         run.threads = threads
         run.command = words(name, run.data)
         let count = network.branches.count

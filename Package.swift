@@ -42,6 +42,7 @@ let package = Package(
         system("CMosquitto", package: "libmosquitto-dev", pkgConfig: "libmosquitto"),
         system("CXNNPACK", package: "libxnnpack-dev libpthreadpool-dev"),
         system("CJPEG", package: "libjpeg-dev", pkgConfig: "libjpeg"),
+        system("CWebP", package: "libwebp-dev", pkgConfig: "libwebp"),
         system("CPNG", package: "libpng-dev", pkgConfig: "libpng"),
         system("CXXHash", package: "libxxhash-dev", pkgConfig: "libxxhash"),
         system("CZlib", package: "zlib1g-dev", pkgConfig: "zlib"),
@@ -61,7 +62,7 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
         room("YAML", ["CYAML"]),
-        .target(name: "CImageCodecs", dependencies: ["CJPEG", "CPNG"]),
+        .target(name: "CImageCodecs", dependencies: ["CJPEG", "CPNG", "CWebP"]),
         room("Images", ["CImageCodecs", "CPNG"]),
         room(
             "ONNX", ["Platform", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),

@@ -24,7 +24,7 @@ check_root_maker
 open_work_folder "$cache"
 
 # The libraries themselves, without what only building needs.
-make_root trixie "$roots/lcp-debian-trixie" mosquitto libmosquitto1 libjpeg62-turbo libpng16-16t64 libxxhash0 libyaml-0-2 libssl3t64 \
+make_root trixie "$roots/lcp-debian-trixie" mosquitto libmosquitto1 libjpeg62-turbo libpng16-16t64 libwebp7 libxxhash0 libyaml-0-2 libssl3t64 \
     zlib1g libstdc++6
 
 bound=$work/program

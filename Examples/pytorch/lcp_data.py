@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
 # The fine labels, as CIFAR-100's own fine_label_names.txt has them.
 CIFAR100 = """

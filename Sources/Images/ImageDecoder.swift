@@ -4,6 +4,7 @@ import Glibc
 public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
     case jpeg
     case png
+    case webp
     case gif
     case bmp
 
@@ -14,6 +15,8 @@ public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
             self = .jpeg
         } else if begins([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
             self = .png
+        } else if begins(Array("RIFF".utf8)), bytes.count >= 12, bytes[8..<12].elementsEqual("WEBP".utf8) {
+            self = .webp
         } else if begins(Array("GIF87a".utf8)) || begins(Array("GIF89a".utf8)) {
             self = .gif
         } else if begins(Array("BM".utf8)), bytes.count >= 26,
@@ -33,9 +36,9 @@ public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
     }
 
     /// As people write it.
-    public var name: String { rawValue.uppercased() }
+    public var name: String { self == .webp ? "WebP" : rawValue.uppercased() }
     /// What files of it end with.
-    public static let endings = [".jpg", ".jpeg", ".png", ".gif", ".bmp"]
+    public static let endings = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"]
     /// The same in a sentence.
     public static let endingWords = endings.dropLast().joined(separator: ", ") + " or " + endings[endings.count - 1]
 }
@@ -78,7 +81,7 @@ public struct ImageNotes: OptionSet, Sendable, Hashable {
 }
 
 extension Image {
-    /// Decodes a JPEG, PNG, GIF (its first frame) or BMP, upright; also one that is base64 or a data URL.
+    /// Decodes a JPEG, PNG, WebP, GIF (its first frame) or BMP, upright; also one that is base64 or a data URL.
     ///
     /// - Parameters:
     ///   - channels: 1 for grey by Rec. 601, 3 for colour.
@@ -90,6 +93,26 @@ extension Image {
         limits: ImageLimits = ImageLimits()
     ) throws(ImageError) {
         self = try Self.decode(bytes, channels: channels, size: size, background: background, limits: limits).image
+    }
+
+    /// What a picture's header says about its size, upright.
+    ///
+    /// - Throws: ``ImageError`` where it is none.
+    public static func dimensions(
+        of bytes: UnsafeRawBufferPointer
+    ) throws(ImageError) -> (height: Int, width: Int) {
+        guard let format = ImageFormat(signatureOf: bytes) else {
+            throw ImageError("the bytes are neither a JPEG nor a PNG, WebP, GIF or BMP")
+        }
+        let rows: any PixelRows =
+            switch format {
+            case .jpeg: try JPEGRows(bytes)
+            case .png: try PNGRows(bytes)
+            case .webp: try WebPRows(bytes)
+            case .gif: try GIFRows(bytes)
+            case .bmp: try BMPRows(bytes)
+            }
+        return Orientation(of: bytes, format).isSideways ? (rows.width, rows.height) : (rows.height, rows.width)
     }
 
     /// The same, with what was odd about it.
@@ -114,13 +137,14 @@ extension Image {
         switch format {
         case .jpeg: return try job.jpeg(bytes)
         case .png: return try job.png(bytes)
+        case .webp: return try job.webp(bytes)
         case .gif:
             var rows = try GIFRows(bytes)
             return try job.image(&rows, kept: rows.keptBytes, kind: format!.name)
         case .bmp:
             var rows = try BMPRows(bytes)
             return try job.image(&rows, kept: 0, kind: format!.name)
-        case nil: throw ImageError("the bytes are neither a JPEG nor a PNG, GIF or BMP")
+        case nil: throw ImageError("the bytes are neither a JPEG nor a PNG, WebP, GIF or BMP")
         }
     }
 }
@@ -182,6 +206,18 @@ private struct Job {
         }
         try rows.start(channels: channels, needed: needed)
         return try image(&rows, kept: rows.keptBytes, kind: "JPEG")
+    }
+
+    func webp(_ bytes: UnsafeRawBufferPointer) throws(ImageError) -> (image: Image, notes: ImageNotes) {
+        var rows = try WebPRows(bytes)
+        try check(height: rows.height, width: rows.width)
+        if case .fitted(let fit) = size {
+            let sides = self.sides(fit, height: rows.height, width: rows.width)
+            rows.reduce(to: (sides.vertical.scaled * Self.surplus, sides.horizontal.scaled * Self.surplus))
+        }
+        try checkMemory(rows.keptBytes, rows.kind, height: rows.height, width: rows.width)
+        try rows.start()
+        return try image(&rows, kept: rows.keptBytes, kind: rows.kind)
     }
 
     func png(_ bytes: UnsafeRawBufferPointer) throws(ImageError) -> (image: Image, notes: ImageNotes) {

@@ -23,6 +23,7 @@ enum Orientation: Int {
             switch format {
             case .jpeg: Self.inJPEG(bytes)
             case .png: Self.inPNG(bytes)
+            case .webp: Self.inWebP(bytes)
             case .gif, .bmp: nil
             }
         self = found.flatMap(Orientation.init) ?? .upright
@@ -65,6 +66,22 @@ enum Orientation: Int {
                 return inTIFF(UnsafeRawBufferPointer(rebasing: bytes[position + 8..<position + 8 + length]))
             }
             position += 12 + length
+        }
+        return nil
+    }
+
+    /// In the chunk EXIF (WebP Container Specification), which some programs begin as JPEG does.
+    private static func inWebP(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        var position = 12
+        while position + 8 <= bytes.count {
+            let length = (0..<4).reduce(0) { $0 | Int(bytes[position + 4 + $1]) << (8 * $1) }
+            guard length <= bytes.count - position - 8 else { return nil }
+            let chunk = UnsafeRawBufferPointer(rebasing: bytes[position + 8..<position + 8 + length])
+            if bytes[position...].starts(with: [0x45, 0x58, 0x49, 0x46]) {
+                let hasMark = chunk.starts(with: [0x45, 0x78, 0x69, 0x66, 0, 0])
+                return inTIFF(hasMark ? UnsafeRawBufferPointer(rebasing: chunk[6...]) : chunk)
+            }
+            position += 8 + length + length % 2
         }
         return nil
     }

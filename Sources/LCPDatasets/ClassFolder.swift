@@ -12,7 +12,8 @@ public struct ClassFolder: Sendable {
     /// The most bytes of pixels that ``read(size:)`` puts into memory.
     static let maximumBytes = 8 << 30
 
-    /// Lists a folder without reading its images. Hidden folders, and files beside the classes, are left alone.
+    /// Lists a folder without reading its images. Folders in a class's folder belong to the class. Hidden files and folders, those
+    /// called __MACOSX, and files beside the classes are left alone.
     ///
     /// - Throws: ``DatasetError`` where there are not 2 to 65,536 classes, or one has no image.
     public init(path: String) throws(DatasetError) {
@@ -28,8 +29,23 @@ public struct ClassFolder: Sendable {
         self.path = path
         self.classes = classes
         var files: [[String]] = []
-        for name in classes { files.append(try ImageFolder(path: "\(path)/\(name)").files) }
+        for name in classes {
+            let found = try Self.pictures("\(path)/\(name)")
+            // Names none, and says so.
+            files.append(found.isEmpty ? try ImageFolder(path: "\(path)/\(name)").files : found)
+        }
         self.files = files
+    }
+
+    /// How deep folders are entered: more than people have, and less than a circle of links.
+    private static let deepest = 8
+
+    /// The pictures in a folder and in those in it.
+    private static func pictures(_ path: String, depth: Int = 0) throws(DatasetError) -> [String] {
+        var result = (try? ImageFolder(path: path).files) ?? []
+        guard depth < deepest else { return result }
+        for name in try subfolders(path) { result += try pictures("\(path)/\(name)", depth: depth + 1) }
+        return result
     }
 
     /// The number of images of each class.
@@ -42,9 +58,9 @@ public struct ClassFolder: Sendable {
         }
     }
 
-    /// Reads all images at one size, class after class.
+    /// Reads all images at one size, class after class. Files that cannot be read are left out and named.
     ///
-    /// - Throws: ``DatasetError`` with the file and the reason; `CancellationError` where the task is cancelled.
+    /// - Throws: ``DatasetError`` where no file of a class can be read; `CancellationError` where the task is cancelled.
     public func read(size: ImageSize) throws -> LabeledImages {
         let total = imagesPerClass.reduce(0, +)
         guard total <= Self.maximumBytes / size.byteCount else {
@@ -55,10 +71,19 @@ public struct ClassFolder: Sendable {
         var result = LabeledImages(height: size.height, width: size.width, channels: size.channels)
         result.pixels.reserveCapacity(total * size.byteCount)
         for (label, files) in files.enumerated() {
+            let before = (result.labels.count, result.leftOut.count)
             for file in files {
                 try Task.checkCancellation()
-                result.pixels += try ImageFolder.read(file, size: size)
-                result.labels.append(UInt16(label))
+                do throws(DatasetError) {
+                    result.pixels += try ImageFolder.read(file, size: size)
+                    result.labels.append(UInt16(label))
+                } catch {
+                    result.leftOut.append(error.description)
+                }
+            }
+            guard result.labels.count > before.0 else {
+                throw DatasetError(
+                    "no picture of the class \(classes[label]) can be read; the first: \(result.leftOut[before.1])")
             }
         }
         return result
@@ -105,7 +130,9 @@ public struct ClassFolder: Sendable {
 
     private static func subfolders(_ path: String) throws(DatasetError) -> [String] {
         do {
-            return try FileIO.list(path).filter { !$0.hasPrefix(".") && FileIO.isFolder("\(path)/\($0)") }
+            return try FileIO.list(path).filter {
+                !$0.hasPrefix(".") && $0 != "__MACOSX" && FileIO.isFolder("\(path)/\($0)")
+            }
         } catch {
             throw DatasetError("\(error)")
         }

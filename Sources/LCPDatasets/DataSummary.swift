@@ -1,24 +1,46 @@
 /// What is in a data set: for people who look before they train.
 public struct DataSummary: Sendable, Hashable, Encodable {
     public var data: String
-    /// Height, width and channels; nil where the images have many sizes.
+    /// Height, width and channels, of a folder's pictures without these; nil where the images have many sizes.
     public var size: [Int]?
     public var classes: [String]
     /// The number of images of each class to train on.
     public var training: [Int]
     /// And those of the test set; nil where there is none, or as many as one likes.
     public var test: [Int]?
+    /// Pictures that cannot be read, a sentence for each: training leaves them out.
+    public var leftOut: [String] = []
 
-    /// Reads a data set, and of an image folder only the names.
+    enum CodingKeys: String, CodingKey {
+        case data, size, classes, training, test
+        case leftOut = "left_out"
+    }
+
+    /// Reads a data set, every picture of it.
     ///
+    /// - Parameter progress: called with the part that is done, 0 to 1.
     /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled.
-    public init(_ specification: DataSpecification) throws {
+    public init(_ specification: DataSpecification, progress: (Double) -> Void = { _ in }) throws {
         data = specification.name
         if case .folder(let folder) = specification {
             let images = try ClassFolder.training(folder)
             classes = images.classes
             training = images.imagesPerClass
-            test = specification.hasTestSet ? try ClassFolder.evaluation(folder).imagesPerClass : nil
+            let others = specification.hasTestSet ? try ClassFolder.evaluation(folder) : nil
+            test = others?.imagesPerClass
+            let files = (images.files + (others?.files ?? [])).flatMap(\.self)
+            var sizes: Set<[Int]> = []
+            for (index, file) in files.enumerated() {
+                try Task.checkCancellation()
+                progress(Double(index) / Double(files.count))
+                do throws(DatasetError) {
+                    let (height, width) = try ImageFolder.check(file)
+                    sizes.insert([height, width])
+                } catch {
+                    leftOut.append(error.description)
+                }
+            }
+            size = sizes.count == 1 ? sizes.first : nil
             return
         }
         let images = try specification.trainingSet(seed: 1)

@@ -12,6 +12,8 @@ public struct LabeledImages: Sendable {
     public var pixels: [UInt8]
     /// As many as images, or empty.
     public var labels: [UInt16]
+    /// Files that could not be read and were left out: a sentence for each.
+    public var leftOut: [String] = []
 
     public init(height: Int, width: Int, channels: Int, pixels: [UInt8] = [], labels: [UInt16] = []) {
         self.height = height
@@ -45,6 +47,7 @@ public struct LabeledImages: Sendable {
         precondition(size == other.size, "images of different sizes cannot be joined")
         pixels += other.pixels
         labels += other.labels
+        leftOut += other.leftOut
     }
 
     /// The first images only.

@@ -26,6 +26,7 @@ extension Parser {
             seeds: { $0.files("images", ".jpg") + $0.files("pictures", ".jpg") + Seeds.jpegs($0) }, read: image),
         Parser(
             "png", .png, seeds: { $0.files("images", ".png") + $0.files("pictures", ".png") + Seeds.pngs }, read: image),
+        Parser("webp", .plain, seeds: { $0.files("pictures", ".webp") }, read: image),
         Parser("gif", .plain, seeds: { $0.files("pictures", ".gif") }, read: image),
         Parser("bmp", .plain, seeds: { $0.files("pictures", ".bmp") }, read: image),
         Parser("text-picture", .text, seeds: { Seeds.textPictures($0) }, read: image),

@@ -19,6 +19,8 @@ public struct TrainingRun: Sendable {
     public var teachers: [ModelBundle] = []
     /// A model that pictures are resized for as it wants them; nil where both sides are scaled.
     public var pictures: ModelManifest.Preprocessing?
+    /// Whether a picture that cannot be read ends the training before it begins.
+    public var isStrict = false
     public var threads: Int?
     /// The folder of the bundle.
     public var folder: String
@@ -48,6 +50,8 @@ public struct TrainingRun: Sendable {
     /// How far it is.
     public enum Event: Sendable {
         case resumed(epoch: Int)
+        /// Pictures that cannot be read, a sentence for each; training goes on without them.
+        case leftOut(data: String, files: [String])
         case progress(TrainingProgress)
         /// The test set of one of the data, touched once, at the end.
         case tested(data: String, Evaluation)
@@ -95,8 +99,14 @@ public struct TrainingRun: Sendable {
         defer { FileIO.removeEmptyFolder(folder) }
         FileIO.removeHalfWritten(in: folder)
         // What does not change is read before anything else, so that a wrong path is told at once.
-        let (fixed, validationSet) = try fixedSets()
         let labels = try classNames()
+        let (fixed, validationSet) = try fixedSets(labels)
+        let tests = try testSets(labels)
+        for (specification, images) in zip(data, fixed) + tests.map({ ($0.data, $0.images) }) {
+            guard let files = images?.leftOut, !files.isEmpty else { continue }
+            if isStrict { throw TrainingError("\(files.count) pictures cannot be read; the first: \(files[0])") }
+            guard report(.leftOut(data: specification.name, files: files)) else { throw CancellationError() }
+        }
         try checkTeachers(labels)
         // Weights that come from a teacher expect what it saw.
         let taught = teachers.first?.manifest.preprocessing
@@ -137,10 +147,7 @@ public struct TrainingRun: Sendable {
                 .missingScale(pixels: images.pixels, labels: images.labels)
         }
         let evaluator = try BundleEvaluator(bundle: try write(missingScale: missingScale))
-        for specification in data where specification.hasTestSet {
-            var tested = specification
-            if case .drawn = specification { tested = .drawn(count: 10_000) }
-            let set = try tested.evaluationSet(seed: 1, size: size)
+        for (specification, set) in tests {
             let result = try evaluator.evaluate(
                 pixels: set.pixels, labels: set.labels, maximumMissing: min(1, network.branches.count - 1)
             ) { _ in true }
@@ -213,14 +220,25 @@ public struct TrainingRun: Sendable {
     /// Whether images have the size that the network takes, as far as that is known before they are read.
     func checkSizes() throws(TrainingError) {
         for specification in data {
-            guard let own = specification.size, own != size else { continue }
+            guard let own = specification.size, !own.hasDimensions(of: size) else { continue }
             throw TrainingError(
                 "the images of \(specification.name) are \(own), and \(network.base) takes \(size): "
                     + "choose other data, or with lcp train another --input")
         }
     }
 
-    private func fixedSets() throws -> (training: [LabeledImages?], validation: TrainingSet?) {
+    /// The images that nobody trains on, read before the first epoch: what is wrong with them is not told after the last.
+    private func testSets(_ labels: [String]) throws -> [(data: DataSpecification, images: LabeledImages)] {
+        try data.filter(\.hasTestSet).map { specification in
+            var tested = specification
+            if case .drawn = specification { tested = .drawn(count: 10_000) }
+            var images = try tested.evaluationSet(seed: 1, size: size)
+            try images.match(specification.classNames(), to: labels, data: specification.name, model: name)
+            return (specification, images)
+        }
+    }
+
+    private func fixedSets(_ labels: [String]) throws -> (training: [LabeledImages?], validation: TrainingSet?) {
         var held = TrainingSet(pixels: [], labels: [])
         var sets: [LabeledImages?] = []
         try checkSizes()
@@ -235,14 +253,16 @@ public struct TrainingRun: Sendable {
                 held.labels += drawn.labels
                 continue
             }
-            let set = try specification.trainingSet(seed: seed, size: size)
+            var set = try specification.trainingSet(seed: seed, size: size)
+            try set.match(specification.classNames(), to: labels, data: specification.name, model: name)
             let number = Int(Double(set.count) * validation)
             guard number > 0 else {
                 sets.append(set)
                 continue
             }
             // Always the same images, so that runs with different seeds choose by the same ones.
-            let (training, kept) = try set.split(validation: number, seed: 1)
+            var (training, kept) = try set.split(validation: number, seed: 1)
+            training.leftOut = set.leftOut
             sets.append(training)
             held.pixels += kept.pixels
             held.labels += kept.labels

@@ -134,6 +134,13 @@ write("noise.gif", saved(noise, "GIF"))
 write("bad-cut.gif", saved(noise, "GIF")[:3000])
 write("bad-cut.bmp", saved(Image.fromarray(colour), "BMP")[:-100])
 
+write("lossy.webp", saved(Image.fromarray(colour), "WEBP", quality=95))
+write("lossless.webp", saved(Image.fromarray(colour), "WEBP", lossless=True))
+write("transparent.webp", saved(Image.fromarray(numpy.dstack([colour, opacity])), "WEBP", lossless=True, exact=True))
+exif[0x0112] = 8
+write("orientation-8.webp", saved(Image.fromarray(colour), "WEBP", lossless=True, exif=exif))
+write("bad-cut.webp", saved(Image.fromarray(colour), "WEBP", lossless=True)[:-20])
+
 # Fits: of a picture that is wider than high, and of one that is higher than wide.
 large = numpy.random.default_rng(2).integers(0, 256, (9, 13, 3), numpy.uint8)
 large = numpy.asarray(Image.fromarray(large).resize((201, 133), Image.Resampling.BICUBIC))

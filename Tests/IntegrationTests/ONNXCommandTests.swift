@@ -70,6 +70,50 @@ import Testing
         }
     }
 
+    @Test("A folder with some of a model's classes is judged by their names, and one with others is refused by name")
+    func classesByName() async throws {
+        let folder = ModelCommandTests.Folder()
+        let photos = "\(folder.path)/photos"
+        let pictures = Repository.root.appendingPathComponent("Tests/Fixtures/images").path
+        let outcome = try await run(Repository.lcp, ["predict", "lenet-split4", "\(pictures)/grey.png", "--json"])
+        struct Report: Decodable { let label: String }
+        let label = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8)).label
+        // The model's own answer is the truth of one class; of the other it is none.
+        for name in [label, label == "9" ? "8" : "9"] {
+            try FileManager.default.createDirectory(atPath: "\(photos)/\(name)", withIntermediateDirectories: true)
+            try FileManager.default.copyItem(atPath: "\(pictures)/grey.png", toPath: "\(photos)/\(name)/1.png")
+        }
+        try Data([1, 2]).write(to: URL(fileURLWithPath: "\(photos)/\(label)/damaged.png"))
+        let judged = try await run(
+            Repository.lcp, ["evaluate", "lenet-split4", "--data", "folder:\(photos)", "--json"])
+        #expect(judged.status == 0 && judged.output.contains("\"accuracy\":0.5,"), "\(judged.output)\(judged.errors)")
+        #expect(judged.errors.contains("1 picture cannot be read") && judged.errors.contains("damaged.png"))
+        let shown = try await run(Repository.lcp, ["data", "show", "folder:\(photos)"])
+        #expect(shown.status == 0 && shown.output.contains("90×120") && shown.output.contains("damaged.png"))
+        try FileManager.default.moveItem(atPath: "\(photos)/\(label)", toPath: "\(photos)/zebra")
+        let refused = try await run(Repository.lcp, ["evaluate", "lenet-split4", "--data", "folder:\(photos)"])
+        #expect(refused.status == 1 && refused.errors.contains("the class zebra"), "\(refused.errors)")
+    }
+
+    @Test("A file of labels may have a byte-order mark, Windows' line ends, numbers before the names and a background")
+    func labelFiles() async throws {
+        let folder = ModelCommandTests.Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let names = ["cat", "7 of 9", "dog", "ant", "bee", "cow", "elk", "fox", "gnu", "hen"]
+        let numbered = names.enumerated().map { "\($0) \($1)" }
+        for (lines, wanted) in [
+            (names, names), (numbered, names), (names.enumerated().map { "\($0 + 1): \($1)" }, names),
+            (["background"] + names, names), (["0 background"] + names.enumerated().map { "\($0 + 1) \($1)" }, names),
+            // Digits are names.
+            ((0..<10).map { "\($0)" }, (0..<10).map { "\($0)" }),
+        ] {
+            let file = "\(folder.path)/labels.txt"
+            try Data(("\u{FEFF}" + lines.joined(separator: "\r\n") + "\r\n").utf8).write(to: URL(fileURLWithPath: file))
+            let report = try await ModelCommandTests.json(["import", "\(Self.fixtures)/lenet.onnx", "--labels", file])
+            #expect(report["labels"] as? [String] == wanted, "\(lines)")
+        }
+    }
+
     /// From a file to a bundle, through every command that takes a network, and out again.
     @Test func aNetworkGoesInAndOut() async throws {
         let folder = ModelCommandTests.Folder()

@@ -89,13 +89,50 @@ import Testing
         #expect(error?.description.contains(folder.path) == true)
     }
 
-    @Test func aDamagedImageIsNamed() throws {
-        let folder = try Self.folder(["a/1.png", "b/1.jpg"])
-        try folder.write("b/2.jpg", [0xFF, 0xD8, 0xFF, 0xE0, 0, 1])
-        let error = #expect(throws: DatasetError.self) {
-            try DataSpecification.folder(folder.path).trainingSet(seed: 1, size: Self.size)
+    @Test("A picture that cannot be read is named and left out, and a class without any is an error")
+    func damagedPictures() throws {
+        let folder = try Self.folder(["a/1.png", "a/2.png", "b/1.png"])
+        try folder.write("b/2.jpg", [0xFF, 0xD8, 0xFF, 0])
+        try folder.write("a/3.png", [])
+        let data = DataSpecification.folder(folder.path)
+        let images = try data.trainingSet(seed: 1, size: Self.size)
+        #expect(images.labels == [0, 0, 1] && images.count == 3)
+        #expect(images.leftOut.count == 2 && images.leftOut[1].contains("\(folder.path)/b/2.jpg"), "\(images.leftOut)")
+        let summary = try DataSummary(data)
+        #expect(summary.leftOut == images.leftOut && summary.size == [90, 120])
+        try folder.write("b/1.png", [1, 2, 3])
+        let error = #expect(throws: DatasetError.self) { try data.trainingSet(seed: 1, size: Self.size) }
+        #expect(error?.description.contains("class b") == true, "\(String(describing: error))")
+    }
+
+    @Test("What a Mac leaves behind is no picture and no class, and folders in a class belong to it")
+    func whatPeopleHave() throws {
+        let folder = try Self.folder([
+            "cat/1.png", "cat/._1.png", "cat/.hidden/2.png", "cat/kittens/3.png", "cat/kittens/young/4.png",
+            "dog/1.png",
+            "__MACOSX/cat/1.png", "dog/__MACOSX/1.png",
+        ])
+        try folder.write("cat/.DS_Store", [1])
+        let data = DataSpecification.folder(folder.path)
+        #expect(try data.classNames() == ["cat", "dog"])
+        let images = try data.trainingSet(seed: 1, size: Self.size)
+        #expect(images.labels == [0, 0, 0, 1] && images.leftOut.isEmpty)
+    }
+
+    @Test("Classes are matched by their names, in whatever order and however many there are")
+    func matching() throws {
+        func matched(_ names: [String]?, _ classes: [String]) throws -> [UInt16] {
+            var images = LabeledImages(height: 1, width: 1, channels: 1, pixels: [1, 2, 3], labels: [0, 1, 1])
+            try images.match(names, to: classes, data: "folder:x", model: "net")
+            return images.labels
         }
-        #expect(error?.description.contains("\(folder.path)/b/2.jpg") == true)
+        #expect(try matched(["cat", "dog"], ["ant", "Dog", "cat"]) == [2, 1, 1])
+        #expect(try matched(["cat", "dog"], ["0", "1"]) == [0, 1, 1], "a model without names")
+        #expect(try matched(["0", "1"], ["cat", "dog"]) == [0, 1, 1], "data without names")
+        #expect(try matched(nil, ["cat"]) == [0, 1, 1])
+        #expect(try matched(["8", "3"], (0..<10).map { "\($0)" }) == [8, 3, 3], "digits are names, too")
+        let error = #expect(throws: DatasetError.self) { try matched(["cat", "wolf"], ["cat", "dog"]) }
+        #expect(error?.description.contains("wolf") == true && error?.description.contains("cat, dog") == true)
     }
 
     @Test func aMissingFolderAndAMissingSizeAreTold() throws {

@@ -1,6 +1,6 @@
 #pragma once
 
-/* JPEG and PNG row by row: what libjpeg and libpng do by setjmp stays on this side. */
+/* JPEG, PNG and WebP row by row: what libjpeg and libpng do by setjmp stays on this side. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,6 +47,16 @@ lcp_png *lcp_png_open(const uint8_t *bytes, size_t count, lcp_image_header *head
 bool lcp_png_read(lcp_png *png, uint8_t *row);
 const char *lcp_png_reason(const lcp_png *png);
 void lcp_png_close(lcp_png *png);
+
+typedef struct lcp_webp lcp_webp;
+
+/* is_interlaced tells that it is lossless. */
+lcp_webp *lcp_webp_open(const uint8_t *bytes, size_t count, lcp_image_header *header, char *reason);
+/* Decodes all of it at a size; false where it is damaged, or there is no memory. */
+bool lcp_webp_start(lcp_webp *webp, uint32_t width, uint32_t height);
+/* The next row, of which there are as many as that size has. */
+void lcp_webp_read(lcp_webp *webp, uint8_t *row);
+void lcp_webp_close(lcp_webp *webp);
 
 /* How a row becomes shorter, or longer: each of `count` pixels is the sum of some that lie side by side. */
 typedef struct {

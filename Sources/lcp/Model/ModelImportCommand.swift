@@ -231,12 +231,24 @@ struct ModelImportCommand: AsyncParsableCommand {
     }
 
     /// The lines of a text file, one for each class.
-    private static func labels(_ path: String, classes: Int) throws -> [String] {
-        let text = String(decoding: try FileIO.read(path, limit: 64 << 20), as: UTF8.self)
+    static func labels(_ path: String, classes: Int) throws -> [String] {
+        var text = String(decoding: try FileIO.read(path, limit: 64 << 20), as: UTF8.self)
+        // A byte-order mark, as Windows writes it.
+        if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
         var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map {
             String($0).printable
         }
         while lines.last?.isEmpty == true { lines.removeLast() }
+        if lines.count == classes + 1, ["background", "__background__"].contains(withoutNumber(lines[0]).lowercased()) {
+            lines.removeFirst()
+        }
+        // "0 cat", "1: dog": numbers that count the lines are no part of the names.
+        let numbers = lines.map { Int($0.prefix { $0.isASCII && $0.isNumber }) }
+        if let first = numbers.first, let first, numbers.indices.allSatisfy({ numbers[$0] == first + $0 }),
+            lines.allSatisfy({ !withoutNumber($0).isEmpty })
+        {
+            lines = lines.map(withoutNumber)
+        }
         guard lines.count == classes else {
             throw CommandError(
                 "\(path) has \(lines.count) lines, and the network has \(classes) classes: give a line for each")
@@ -246,6 +258,13 @@ struct ModelImportCommand: AsyncParsableCommand {
         }
         return lines
     }
+}
+
+/// A line behind a number and what parts it from the name: a space, a tab, a colon, a comma, a full stop and a space.
+private func withoutNumber(_ line: String) -> String {
+    let rest = line.drop { $0.isASCII && $0.isNumber }
+    guard rest.count < line.count, let first = rest.first, " \t:,;.)".contains(first) else { return line }
+    return String(rest.drop { " \t:,;.)".contains($0) })
 }
 
 /// Reads `1/255` or a number.

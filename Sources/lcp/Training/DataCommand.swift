@@ -67,7 +67,7 @@ struct DataCommand: AsyncParsableCommand {
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "show",
-            abstract: "What is in a data set: images, their size, the classes.",
+            abstract: "What is in a data set: images, their size, the classes, and what cannot be read.",
             discussion: """
                 Examples:
                   lcp data show mnist:data/mnist
@@ -84,7 +84,9 @@ struct DataCommand: AsyncParsableCommand {
             let specification = try DataSpecification(data, defaultDrawnCount: 10_000)
             let json = json
             try await untilStopped {
-                let summary = try DataSummary(specification)
+                let line = ProgressLine()
+                let summary = try DataSummary(specification) { line.show($0, "reading all pictures") }
+                line.clear()
                 writeLine(json ? try jsonLine(summary) : Self.text(summary))
             }
         }
@@ -102,7 +104,12 @@ struct DataCommand: AsyncParsableCommand {
                 let test = summary.test.map { ["\($0[index])"] } ?? []
                 table.add([Log.printable(name), "\(summary.training[index])"] + test)
             }
-            return "\(summary.data): \(count), \(size), \(summary.classes.count) classes\n\(table.text)"
+            let leftOut =
+                summary.leftOut.isEmpty
+                ? ""
+                : "\n\n\(summary.leftOut.count) cannot be read, and training leaves them out:\n"
+                    + summary.leftOut.map { "  \(Log.printable($0))" }.joined(separator: "\n")
+            return "\(summary.data): \(count), \(size), \(summary.classes.count) classes\n\(table.text)" + leftOut
         }
     }
 }

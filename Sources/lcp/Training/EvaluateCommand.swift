@@ -131,8 +131,11 @@ struct EvaluateCommand: AsyncParsableCommand {
             model: name, model_hash: bundle.hash.description, encoding: options.encoding.description,
             features: features, results: [])
         for specification in specifications {
-            let images = try specification.evaluationSet(
+            var images = try specification.evaluationSet(
                 seed: seed, size: bundle.network.input.imageSize(bundle.manifest.preprocessing))
+            try images.match(
+                specification.classNames(), to: bundle.manifest.labels, data: specification.name, model: name)
+            LeftOut.tell(images.leftOut, of: specification.name)
             let line = ProgressLine()
             defer { line.clear() }
             let result = try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: options) {

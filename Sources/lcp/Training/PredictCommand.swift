@@ -25,7 +25,7 @@ struct PredictCommand: AsyncParsableCommand {
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model: String
 
-    @Argument(help: ArgumentHelp("Pictures (JPEG, PNG, GIF, BMP) or raw pixels.", valueName: "file"))
+    @Argument(help: ArgumentHelp("Pictures (JPEG, PNG, WebP, GIF, BMP) or raw pixels.", valueName: "file"))
     var files: [String]
 
     @Option(

@@ -72,6 +72,9 @@ struct TrainCommand: AsyncParsableCommand {
     @Flag(help: "Begin anew, over what is in the folder.")
     var force = false
 
+    @Flag(help: "Do not train where a picture cannot be read; otherwise it is named and left out.")
+    var strict = false
+
     @Flag(help: "Print the recipes and everything that can be in one.")
     var helpRecipe = false
 
@@ -107,6 +110,7 @@ struct TrainCommand: AsyncParsableCommand {
         run.seed = seed
         run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
         run.pictures = (origin ?? run.teachers.first)?.manifest.preprocessing
+        run.isStrict = strict
         run.threads = threads
         run.command = words(name, run.data)
         let count = network.branches.count
@@ -161,6 +165,7 @@ final class TrainingReporter {
     func show(_ event: TrainingRun.Event) {
         switch event {
         case .resumed(let epoch): writeLine("\(prefix)going on after epoch \(epoch)")
+        case .leftOut(let data, let files): LeftOut.tell(files, of: data)
         case .progress(let progress):
             var state =
                 "\(prefix)epoch \(progress.epoch)/\(progress.epochs)  loss \(fixed(progress.loss, digits: 4))  "

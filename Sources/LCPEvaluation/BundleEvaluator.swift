@@ -38,11 +38,20 @@ public final class BundleEvaluator {
 
     /// The logits of one image, [classes], with the shares of the branches that are not missing.
     public func logits(pixels: UnsafeRawBufferPointer, missing: Set<Int> = []) throws -> [Float] {
-        let mask = missing.filter { (0..<join.branches).contains($0) }.reduce(UInt64(0)) {
-            $0 | UInt64(1) << UInt64($1)
-        }
+        let mask = mask(missing)
         try lanes[0].run(pixels, missing: mask)
         return Array(lanes[0].logits(missing: mask))
+    }
+
+    /// The same of numbers that are normalised already: FP32, HWC.
+    public func logits(normalized: UnsafeRawBufferPointer, missing: Set<Int> = []) throws -> [Float] {
+        let mask = mask(missing)
+        try lanes[0].run(normalized: normalized, missing: mask)
+        return Array(lanes[0].logits(missing: mask))
+    }
+
+    private func mask(_ missing: Set<Int>) -> UInt64 {
+        missing.filter { (0..<join.branches).contains($0) }.reduce(UInt64(0)) { $0 | UInt64(1) << UInt64($1) }
     }
 
     /// Evaluates with the usual options.

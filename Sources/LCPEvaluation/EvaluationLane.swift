@@ -29,15 +29,26 @@ final class EvaluationLane: @unchecked Sendable {
         _ pixels: UnsafeRawBufferPointer, missing: UInt64 = 0, encoding: FrameEncoding = .raw,
         features: FeatureEncoding = .fp32
     ) throws {
-        guard case .jpeg(let quality) = encoding else { return try run(pixels, missing, features) }
+        guard case .jpeg(let quality) = encoding else {
+            return try run(missing, features) { try $0.run(pixels: pixels) }
+        }
         let input = engines[0].input
         let image = Image(height: input.height, width: input.width, channels: input.channels, pixels: Array(pixels))
-        try image.throughJPEG(quality: quality).pixels.withUnsafeBytes { try run($0, missing, features) }
+        try image.throughJPEG(quality: quality).pixels.withUnsafeBytes { pixels in
+            try run(missing, features) { try $0.run(pixels: pixels) }
+        }
     }
 
-    private func run(_ pixels: UnsafeRawBufferPointer, _ missing: UInt64, _ features: FeatureEncoding) throws {
+    /// The same on FP32 numbers that are normalised already, HWC.
+    func run(normalized: UnsafeRawBufferPointer, missing: UInt64) throws {
+        try run(missing, .fp32) { try $0.run(normalized: normalized) }
+    }
+
+    private func run(
+        _ missing: UInt64, _ features: FeatureEncoding, _ compute: (BranchEngine) throws -> Void
+    ) throws {
         for (branch, engine) in engines.enumerated() where missing & UInt64(1) << UInt64(branch) == 0 {
-            try engine.run(pixels: pixels)
+            try compute(engine)
             let start = branch * join.classes
             let share = UnsafeMutableBufferPointer(rebasing: shares[start..<start + join.classes])
             guard features != .fp32 else {

@@ -205,6 +205,14 @@ public struct TrainingRun: Sendable {
                     "\(teacher.path) and \(teachers[0].path) normalise pixels in different ways, and teachers are asked "
                         + "together: name only one")
             }
+            guard teacher.manifest.preprocessing.resize == pictures?.resize else {
+                let ways = [teacher.manifest.preprocessing.resize, pictures?.resize].map {
+                    $0?.description ?? "both sides are scaled"
+                }
+                throw TrainingError(
+                    "for the teacher \(teacher.path) pictures are resized in another way (\(ways[0])) than for this training "
+                        + "(\(ways[1])): learn from one that sees the same pictures")
+            }
             let names = teacher.manifest.labels
             // Numbers are what a model has that was told no names.
             guard names.count == labels.count, names != numbers, labels != numbers else { continue }

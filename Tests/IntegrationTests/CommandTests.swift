@@ -1,8 +1,10 @@
 import Foundation
 import LCPDatasets
 import LCPLocal
+import LCPModels
 import LCPWire
 import Platform
+import Tensors
 import Testing
 
 @Suite struct CommandTests {
@@ -256,6 +258,19 @@ import Testing
         let told = try await run(Repository.lcp, ["predict", "lenet-split4", "\(images)/grey.png", raw, "--top", "2"])
         #expect(told.status == 0 && told.output.contains("\(raw): \(seven.label) ("), "\(told.output)\(told.errors)")
         #expect(told.output.split(separator: "\n").allSatisfy { $0.split(separator: ",").count == 2 })
+        // The same as numbers that are normalised already, in a tensor message.
+        let model = Repository.root.appendingPathComponent("Models/lenet-split4").path
+        let usual = try ModelBundle(path: model).manifest.preprocessing
+        let numbers = seven.pixels.map { (Float($0) / 255 - usual.mean[0]) / usual.standardDeviation[0] }
+        let shape = try #require(Shape([28, 28, 1]))
+        let header = TensorMessageHeader(kind: .input, dtype: .fp32, shape: shape, session: 1, frame: 1)
+        let data = numbers.flatMap { number in withUnsafeBytes(of: number.bitPattern.littleEndian) { Array($0) } }
+        let message = raw + ".lcpt"
+        defer { try? FileManager.default.removeItem(atPath: message) }
+        try FileIO.write(TensorMessage.encode(header, data: data), to: message)
+        let same = try await run(Repository.lcp, ["predict", "lenet-split4", raw, message])
+        let lines = same.output.split(separator: "\n").map { $0.split(separator: " ").dropFirst() }
+        #expect(same.status == 0 && lines.count == 2 && lines[0] == lines[1], "\(same.output)\(same.errors)")
         let rest = try await run(Repository.lcp, ["predict", "lenet-split4", "/etc/passwd", raw])
         #expect(rest.status == 1 && rest.output.hasPrefix("\(raw): \(seven.label) ("), "\(rest.output)")
         #expect(rest.errors.hasPrefix("Error: cannot read /etc/passwd: "), "\(rest.errors)")

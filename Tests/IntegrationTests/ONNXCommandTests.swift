@@ -33,6 +33,9 @@ import Testing
         let wanted = try await Self.logits(plain, ["\(folder.path)/blue.bin"])[0]
         let found = try await Self.logits(turned, ["\(folder.path)/red.bin"])[0]
         #expect(zip(wanted, found).allSatisfy { abs($0 - $1) < 1e-4 } && wanted.count == 10, "\(wanted) \(found)")
+        let told = ["import", "\(Self.fixtures)/cifarnet.onnx", "--mean", "123.7,116.3,103.5", "--std", "58"]
+        #expect(try await ModelCommandTests.model(told).errors.contains("--scale 1"))
+        #expect(try await ModelCommandTests.model(told + ["--scale", "1"]).errors.isEmpty)
         let grey = try await ModelCommandTests.model(["import", "\(Self.fixtures)/lenet.onnx", "--channels", "bgr"])
         #expect(grey.status == 1 && grey.errors.contains("1 channels"))
     }

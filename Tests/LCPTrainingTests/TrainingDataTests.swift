@@ -5,6 +5,26 @@ import Platform
 import Testing
 
 @Suite("What training does with data as people have them") struct TrainingDataTests {
+    @Test("A teacher that sees pictures cut in another way is refused, and one that sees the same is not")
+    func teacherOfOtherPictures() throws {
+        let folder = try TemporaryFolder()
+        let network = try Network.lenet.split(into: 1)
+        var random = SeededGenerator(seed: 1)
+        var preprocessing = ModelManifest.Preprocessing(mean: [0.5], standardDeviation: [0.2])
+        preprocessing.resize = .crop(shorter: 32)
+        let teacher = try ModelBundle.write(
+            name: "cut", network: network, parameters: try .random(for: network, using: &random),
+            preprocessing: preprocessing, labels: (0..<10).map { "\($0)" }, to: "\(folder.path)/cut")
+        var run = TrainingRun(
+            network: try Network.lenet.split(into: 2), name: "test", recipe: TrainingRecipe(),
+            data: [.drawn(count: 64)], folder: "\(folder.path)/net")
+        (run.recipe.epochs, run.recipe.batchSize, run.recipe.distillation, run.teachers) = (1, 32, 0.5, [teacher])
+        let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
+        #expect(error?.description.contains("the middle is cut out") == true, "\(String(describing: error))")
+        run.pictures = teacher.manifest.preprocessing
+        #expect(try run.run { _ in true }.manifest.preprocessing.resize == .crop(shorter: 32))
+    }
+
     @Test(
         "A damaged picture is named before the first epoch and left out, in test data too; strict training does not begin"
     )

@@ -186,8 +186,19 @@ struct ModelImportCommand: AsyncParsableCommand {
         } else {
             try found.weights.check()
         }
+        if let channel = Self.nearlyConstant(found.preprocessing) {
+            let mean = found.preprocessing.mean[channel]
+            writeErrorLine(
+                "note: with these numbers all pixels are nearly alike to the network (from 0 to 1, less \(mean)): are --mean and "
+                    + "--std of pixels from 0 to 255? Then give --scale 1, too")
+        }
         if json { return writeLine(try jsonLine(report)) }
         writeLine(Self.text(report, cost))
+    }
+
+    /// A channel whose mean lies so far from all pixels, which are from 0 to 1, that they hardly differ beside it.
+    private static func nearlyConstant(_ preprocessing: ModelManifest.Preprocessing) -> Int? {
+        preprocessing.mean.firstIndex { !(-4...5).contains($0) }
     }
 
     private static func text(_ report: Report, _ cost: NetworkCost) -> String {

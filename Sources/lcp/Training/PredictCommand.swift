@@ -125,8 +125,9 @@ struct PredictCommand: AsyncParsableCommand {
                     }
                     if notes.contains(.transparent) { writeErrorLine("note: \(file) is transparent, and put on white") }
                     return try pixels.withUnsafeBytes { try evaluator.logits(pixels: $0, missing: missing) }
-                case .normalized:
-                    throw CommandError("\(file) holds normalised numbers: give raw pixels or a picture")
+                case .normalized(let range):
+                    let numbers = UnsafeRawBufferPointer(rebasing: bytes[range])
+                    return try evaluator.logits(normalized: numbers, missing: missing)
                 }
             } catch let error as InputError {
                 throw CommandError("cannot read \(file): \(error)")

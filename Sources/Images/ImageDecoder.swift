@@ -193,12 +193,12 @@ private struct Job {
         var rows = try JPEGRows(bytes)
         let (height, width) = (rows.height, rows.width)
         try check(height: height, width: width)
+        try checkMemory(rows.keptBytes, rows.kind, height: height, width: width)
         // Every scan of a progressive image passes over all of it, though it may have but a few bytes.
         let scans = scanCount(bytes)
         guard scans <= 1 || scans <= Self.maximumPasses / (width * height) else {
             throw ImageError("the JPEG has \(scans) scans of \(width) × \(height) pixels, which is no camera's")
         }
-        try checkMemory(rows.keptBytes, rows.kind, height: height, width: width)
         var needed: (height: Int, width: Int)?
         if case .fitted(let fit) = size {
             let sides = self.sides(fit, height: height, width: width)

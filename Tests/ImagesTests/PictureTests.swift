@@ -152,6 +152,12 @@ import Testing
             }
             #expect(error.description.contains(kind) && error.description.contains("MiB"), "\(error)")
         }
+        // Before anything else is asked of it: a phone's 64 megapixels, progressive, have ten scans.
+        let large = try #require(throws: ImageError.self) {
+            try Self.decode(
+                ImageTests.manyScans(side: 8000, scans: 9), channels: 1, size: .fitted(.init(height: 8, width: 8)))
+        }
+        #expect(large.description.contains("progressive JPEG of 8000 × 8000 pixels takes 12"), "\(large)")
         // Those that are read row by row take none.
         for name in ["orientation-1.jpg", "depth16-colour.png", "colour.bmp"] {
             _ = try Self.decode(Self.bytes(name), size: .fitted(.init(height: 2, width: 2)), limits: limits)

@@ -61,7 +61,6 @@ lcp_png *lcp_png_open(const uint8_t *bytes, size_t count, lcp_image_header *head
         png->reader, PNG_HANDLE_CHUNK_NEVER,
         (png_const_bytep) "bKGD\0cHRM\0eXIf\0gAMA\0hIST\0iCCP\0iTXt\0oFFs\0pCAL\0pHYs\0sBIT\0sCAL\0sPLT\0sRGB\0sTER\0tEXt\0tIME\0zTXt",
         18);
-    png_set_user_limits(png->reader, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_read_info(png->reader, png->info);
     png_byte type = png_get_color_type(png->reader, png->info);
     bool has_transparency = (type & PNG_COLOR_MASK_ALPHA) || png_get_valid(png->reader, png->info, PNG_INFO_tRNS);

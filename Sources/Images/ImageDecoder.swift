@@ -10,16 +10,20 @@ public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
 
     /// The format of `bytes`, or nil where the signature is nobody's.
     public init?(signatureOf bytes: UnsafeRawBufferPointer) {
-        func begins(_ signature: [UInt8]) -> Bool { bytes.starts(with: signature) }
-        if begins([0xFF, 0xD8, 0xFF]) {
+        // Most bytes that come are no picture, and most of those differ in the first.
+        if bytes.first == 0xFF, bytes.starts(with: [0xFF, 0xD8, 0xFF]) {
             self = .jpeg
-        } else if begins([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
+        } else if bytes.first == 0x89, bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) {
             self = .png
-        } else if begins(Array("RIFF".utf8)), bytes.count >= 12, bytes[8..<12].elementsEqual("WEBP".utf8) {
+        } else if bytes.first == UInt8(ascii: "R"), bytes.count >= 12, bytes.starts(with: "RIFF".utf8),
+            bytes[8..<12].elementsEqual("WEBP".utf8)
+        {
             self = .webp
-        } else if begins(Array("GIF87a".utf8)) || begins(Array("GIF89a".utf8)) {
+        } else if bytes.first == UInt8(ascii: "G"),
+            bytes.starts(with: "GIF87a".utf8) || bytes.starts(with: "GIF89a".utf8)
+        {
             self = .gif
-        } else if begins(Array("BM".utf8)), bytes.count >= 26,
+        } else if bytes.first == UInt8(ascii: "B"), bytes.count >= 26, bytes[1] == UInt8(ascii: "M"),
             // Two letters are no signature: the header's length has to be one that there is, too.
             [12, 40, 52, 56, 108, 124].contains(bytes[14]), bytes[15..<18].allSatisfy({ $0 == 0 })
         {
@@ -140,10 +144,12 @@ extension Image {
         case .webp: return try job.webp(bytes)
         case .gif:
             var rows = try GIFRows(bytes)
-            return try job.image(&rows, kept: rows.keptBytes, kind: format!.name)
+            try job.check(height: rows.height, width: rows.width)
+            return try job.image(&rows, kept: rows.keptBytes, kind: "GIF")
         case .bmp:
             var rows = try BMPRows(bytes)
-            return try job.image(&rows, kept: 0, kind: format!.name)
+            try job.check(height: rows.height, width: rows.width)
+            return try job.image(&rows, kept: 0, kind: "BMP")
         case nil: throw ImageError("the bytes are neither a JPEG nor a PNG, WebP, GIF or BMP")
         }
     }
@@ -163,7 +169,7 @@ private struct Job {
     /// The work of a JPEG of several scans, each of which passes over all pixels: as many as encoders make for 24 million.
     private static let maximumPasses = 16 * 24_000_000
 
-    private func check(height: Int, width: Int) throws(ImageError) {
+    func check(height: Int, width: Int) throws(ImageError) {
         guard width > 0, height > 0 else {
             throw ImageError("the image is damaged or cut short: it says that it has \(width) × \(height) pixels")
         }
@@ -250,8 +256,9 @@ private struct Job {
         _ rows: inout some PixelRows, kept: Int, kind: String
     ) throws(ImageError) -> (image: Image, notes: ImageNotes) {
         let (height, width, extent) = (rows.height, rows.width, rows.extent)
-        try check(height: height, width: width)
-        try checkMemory(kept, kind, height: height, width: width)
+        // A row as it is read, as it is wanted, and in floating point.
+        let rowBytes = width * (rows.channels + channels + channels * MemoryLayout<Float>.size)
+        try checkMemory(kept + rowBytes, kind, height: height, width: width)
         var conversion = RowConversion(from: rows.channels, to: channels, background: background)
         let read = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: width * rows.channels)
         let converted = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: conversion.isNone ? 1 : width * channels)

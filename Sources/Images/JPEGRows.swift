@@ -15,13 +15,7 @@ final class JPEGRows: PixelRows {
     ///
     /// - Parameter bytes: they have to stay where they are.
     init(_ bytes: UnsafeRawBufferPointer) throws(ImageError) {
-        var (header, reason) = (lcp_image_header(), Reason())
-        guard
-            let decoder = lcp_jpeg_open(
-                bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, &header, &reason.text)
-        else { throw ImageError("the JPEG is damaged: \(reason)") }
-        self.decoder = decoder
-        self.header = header
+        (decoder, header) = try Reason.opened(.jpeg, bytes, lcp_jpeg_open)
         (height, width, channels) = (Int(header.height), Int(header.width), 3)
         extent = (Double(height), Double(width))
     }
@@ -84,5 +78,24 @@ final class JPEGRows: PixelRows {
 /// Room for a decoder's reason.
 struct Reason: CustomStringConvertible {
     var text = [CChar](repeating: 0, count: Int(LCP_IMAGE_REASON))
+
+    /// Opens a decoder.
+    ///
+    /// - Parameter open: `lcp_jpeg_open` and its like.
+    /// - Throws: ``ImageError`` with the reason.
+    static func opened(
+        _ format: ImageFormat, _ bytes: UnsafeRawBufferPointer,
+        _ open: (
+            UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<lcp_image_header>?, UnsafeMutablePointer<CChar>?
+        ) -> OpaquePointer?
+    ) throws(ImageError) -> (decoder: OpaquePointer, header: lcp_image_header) {
+        var (header, reason) = (lcp_image_header(), Reason())
+        let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard let decoder = open(start, bytes.count, &header, &reason.text) else {
+            throw ImageError("the \(format.name) is damaged: \(reason)")
+        }
+        return (decoder, header)
+    }
+
     var description: String { String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) }
 }

@@ -13,12 +13,8 @@ final class PNGRows: PixelRows {
     ///
     /// - Parameter bytes: they have to stay where they are.
     init(_ bytes: UnsafeRawBufferPointer) throws(ImageError) {
-        var (header, reason) = (lcp_image_header(), Reason())
-        guard
-            let decoder = lcp_png_open(
-                bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, &header, &reason.text)
-        else { throw ImageError("the PNG is damaged: \(reason)") }
-        self.decoder = decoder
+        let header: lcp_image_header
+        (decoder, header) = try Reason.opened(.png, bytes, lcp_png_open)
         (height, width, channels) = (Int(header.height), Int(header.width), Int(header.channels))
         keptBytes = header.kept
     }

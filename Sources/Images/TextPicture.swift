@@ -16,7 +16,10 @@ enum TextPicture {
 
     /// The format of the picture that a text holds; nil where it holds none.
     static func format(of text: UnsafeRawBufferPointer) -> ImageFormat? {
-        guard let start = start(of: text) else { return nil }
+        // What a data URL, base64 of any of the signatures, or white space before it begins with: frames of pixels are asked, too.
+        guard let first = text.first, "d/_iURQ \r\n".utf8.contains(first), let start = start(of: text) else {
+            return nil
+        }
         let beginning = decoded(UnsafeRawBufferPointer(rebasing: text[start...].prefix(signature)), isWhole: false)
         return beginning?.withUnsafeBytes { ImageFormat(signatureOf: $0) }
     }
@@ -29,7 +32,7 @@ enum TextPicture {
 
     /// Where the base64 begins: behind the comma of a data URL.
     private static func start(of text: UnsafeRawBufferPointer) -> Int? {
-        guard text.starts(with: Array("data:image/".utf8)) else { return 0 }
+        guard text.starts(with: "data:image/".utf8) else { return 0 }
         guard let comma = text.prefix(longestHeader).firstIndex(of: UInt8(ascii: ",")) else { return nil }
         let marker = Array(";base64".utf8)
         guard comma > marker.count, text[(comma - marker.count)..<comma].elementsEqual(marker) else { return nil }

@@ -13,12 +13,8 @@ final class WebPRows: PixelRows {
     ///
     /// - Parameter bytes: they have to stay where they are.
     init(_ bytes: UnsafeRawBufferPointer) throws(ImageError) {
-        var (header, reason) = (lcp_image_header(), Reason())
-        guard
-            let decoder = lcp_webp_open(
-                bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, &header, &reason.text)
-        else { throw ImageError("the WebP is damaged: \(reason)") }
-        self.decoder = decoder
+        let header: lcp_image_header
+        (decoder, header) = try Reason.opened(.webp, bytes, lcp_webp_open)
         (height, width, channels) = (Int(header.height), Int(header.width), Int(header.channels))
         unpackedBytes = header.kept
     }

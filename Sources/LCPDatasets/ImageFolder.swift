@@ -27,10 +27,21 @@ public struct ImageFolder: Sendable {
     /// - Returns: its size, upright.
     /// - Throws: ``DatasetError`` with the file and the reason.
     static func check(_ file: String) throws(DatasetError) -> (height: Int, width: Int) {
-        _ = try read(file, size: ImageSize(height: 8, width: 8, channels: 3))
-        do {
-            let bytes = try FileIO.read(file, limit: ImageLimits().maximumBytes)
-            return try bytes.withUnsafeBytes { try Image.dimensions(of: $0) }
+        try with(file, ImageLimits()) { bytes throws(ImageError) in
+            _ = try Image.decode(bytes, to: ImageSize(height: 8, width: 8, channels: 3))
+            return try Image.dimensions(of: bytes)
+        }
+    }
+
+    private static func with<Value>(
+        _ file: String, _ limits: ImageLimits, _ body: (UnsafeRawBufferPointer) throws(ImageError) -> Value
+    ) throws(DatasetError) -> Value {
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(file, limit: limits.maximumBytes) } catch { throw DatasetError("\(error)") }
+        do throws(ImageError) {
+            return try bytes.withUnsafeBufferPointer { bytes throws(ImageError) in
+                try body(UnsafeRawBufferPointer(bytes))
+            }
         } catch {
             throw DatasetError("cannot read \(file): \(error)")
         }
@@ -42,14 +53,8 @@ public struct ImageFolder: Sendable {
     public static func read(
         _ file: String, size: ImageSize, limits: ImageLimits = ImageLimits()
     ) throws(DatasetError) -> [UInt8] {
-        let bytes: [UInt8]
-        do { bytes = try FileIO.read(file, limit: limits.maximumBytes) } catch { throw DatasetError("\(error)") }
-        do {
-            return try bytes.withUnsafeBytes {
-                try Image.decode($0, to: size, limits: limits).image.pixels
-            }
-        } catch {
-            throw DatasetError("cannot read \(file): \(error)")
+        try with(file, limits) { bytes throws(ImageError) in
+            try Image.decode(bytes, to: size, limits: limits).image.pixels
         }
     }
 }

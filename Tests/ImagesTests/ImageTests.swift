@@ -61,6 +61,13 @@ import Testing
     @Test func anImageOf30000By30000IsRefusedByItsHeader() throws {
         let error = #expect(throws: ImageError.self) { try Self.decode(Self.bomb(width: 30_000, height: 30_000)) }
         #expect(error?.description.contains("30000 × 30000") == true)
+        // A single row of two thousand million pixels is refused before there is room for one.
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        let before = usage.ru_maxrss
+        #expect(throws: ImageError.self) { try Self.decode(Self.bomb(width: 0x7FFF_FFFF, height: 1)) }
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        #expect(usage.ru_maxrss - before < 256 << 10, "KiB")
         // The same in a JPEG's frame header.
         var jpeg = try Self.bytes("colour.jpg")
         let start = try #require((0..<jpeg.count - 9).first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })

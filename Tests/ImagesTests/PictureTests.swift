@@ -158,6 +158,18 @@ import Testing
                 ImageTests.manyScans(side: 8000, scans: 9), channels: 1, size: .fitted(.init(height: 8, width: 8)))
         }
         #expect(large.description.contains("progressive JPEG of 8000 × 8000 pixels takes 12"), "\(large)")
+        // A row may be all of it: five million pixels in 625 kB.
+        let wide = try #require(throws: ImageError.self) {
+            var bitmap = [UInt8]("BM".utf8) + [UInt8](repeating: 0, count: 60)
+            for (place, value) in [(10, 62), (14, 40), (18, 5_000_000), (22, 1), (26, 1), (28, 1)] {
+                for byte in 0..<(place == 26 || place == 28 ? 2 : 4) {
+                    bitmap[place + byte] = UInt8(truncatingIfNeeded: value >> (8 * byte))
+                }
+            }
+            bitmap += [UInt8](repeating: 0, count: 625_000)
+            _ = try Self.decode(bitmap, size: .fitted(.init(height: 8, width: 8)))
+        }
+        #expect(wide.description.contains("BMP of 5000000 × 1 pixels takes"), "\(wide)")
         // Those that are read row by row take none.
         for name in ["orientation-1.jpg", "depth16-colour.png", "colour.bmp"] {
             _ = try Self.decode(Self.bytes(name), size: .fitted(.init(height: 2, width: 2)), limits: limits)

@@ -115,7 +115,9 @@ struct ExperimentCommand: AsyncParsableCommand {
         return try experiment.specifications(data).filter(\.hasTestSet).map { specification in
             var tested = specification
             if case .drawn = specification { tested = .drawn(count: 10_000) }
-            let set = try tested.evaluationSet(seed: 1, size: input.imageSize(bundles[0].manifest.preprocessing))
+            var set = try tested.evaluationSet(seed: 1, size: input.imageSize(bundles[0].manifest.preprocessing))
+            try set.match(
+                specification.classNames(), to: bundles[0].manifest.labels, data: specification.name, model: run.name)
             var options = EvaluationOptions()
             options.maximumSubsets = 64
             options.threads = threads

@@ -178,9 +178,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "FaultInjection", "Images", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline", "LCPSensor",
-                "LCPSettings",
-                "LCPWire",
+                "CLinux", "FaultInjection", "Images", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline",
+                "LCPSensor",
+                "LCPSettings", "LCPWire",
                 "MQTT", "Platform", "ResilienceTrials", "Tensors", "lcp",
             ]),
     ]

@@ -2,6 +2,7 @@
 #pragma once
 #include <malloc.h>
 #include <pthread.h>
+#include <pty.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>

@@ -1,5 +1,5 @@
-/// What the labels of the well-known data sets mean.
-enum ClassNames {
+/// What the labels of the well-known data sets mean, and of those that a file names.
+public enum ClassNames {
     static let digits = (0..<10).map(String.init)
 
     static let fashionMNIST = [

@@ -10,14 +10,14 @@ public enum DataSpecification: Sendable, Hashable {
     case cifar100(folder: String)
     /// `folder:FOLDER`: pictures in a folder for each class, see ``ClassFolder``.
     case folder(String)
-    /// `idx:IMAGES,LABELS`.
-    case idx(images: String, labels: String)
+    /// `idx:IMAGES,LABELS`, see ``IDX/Files``.
+    case idx(IDX.Files)
     /// `drawn` or `drawn:COUNT`: digits that the program draws.
     case drawn(count: Int)
 
     /// What can be written, for help texts.
     public static let forms =
-        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:IMAGES,LABELS or drawn[:COUNT]"
+        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:\(IDX.Files.form) or drawn[:COUNT]"
 
     /// - Throws: ``DatasetError`` for anything else.
     public init(_ text: String, defaultDrawnCount: Int) throws(DatasetError) {
@@ -38,11 +38,11 @@ public enum DataSpecification: Sendable, Hashable {
             }
             self = .drawn(count: count)
         case ("idx", 2):
-            let files = parts[1].split(separator: ",", maxSplits: 1).map(String.init)
-            guard files.count == 2 else {
-                throw DatasetError("\(text.debugDescription) needs two files: idx:IMAGES,LABELS")
+            let files = try IDX.Files(parts[1])
+            guard files.labels != nil else {
+                throw DatasetError("\(text.debugDescription) needs two files: idx:\(IDX.Files.form)")
             }
-            self = .idx(images: files[0], labels: files[1])
+            self = .idx(files)
         default: throw DatasetError("\(text.debugDescription) is no data: write \(Self.forms)")
         }
     }
@@ -64,7 +64,7 @@ public enum DataSpecification: Sendable, Hashable {
     public var form: String {
         switch self {
         case .mnist, .fashionMNIST, .cifar10, .cifar100, .folder: "\(name):FOLDER"
-        case .idx: "idx:IMAGES,LABELS"
+        case .idx(let files): "idx:IMAGES,LABELS\(files.options)"
         case .drawn(let count): "drawn:\(count)"
         }
     }
@@ -148,7 +148,7 @@ public enum DataSpecification: Sendable, Hashable {
         case .fashionMNIST(let folder): try IDX.mnist(folder: folder, training: training)
         case .cifar10(let folder): try CIFAR.ten(folder: folder, training: training)
         case .cifar100(let folder): try CIFAR.hundred(folder: folder, training: training)
-        case .idx(let images, let labels): try IDX.read(images: images, labels: labels)
+        case .idx(let files): try IDX.read(files)
         case .folder, .drawn: preconditionFailure("\(name) is no file of images")
         }
     }

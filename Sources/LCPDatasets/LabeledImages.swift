@@ -67,6 +67,21 @@ public struct LabeledImages: Sendable {
         return result
     }
 
+    /// The images with rows and columns swapped.
+    func transposed() -> Self {
+        var result = Self(height: width, width: height, channels: channels, labels: labels)
+        result.pixels.reserveCapacity(pixels.count)
+        for image in stride(from: 0, to: pixels.count, by: imageSize) {
+            for column in 0..<width {
+                for row in 0..<height {
+                    let place = image + (row * width + column) * channels
+                    result.pixels += pixels[place..<place + channels]
+                }
+            }
+        }
+        return result
+    }
+
     /// The number of images of each class, from class 0 to the highest that is there, and at least `classes` of them.
     public func imagesPerClass(classes: Int = 0) -> [Int] {
         var result = [Int](repeating: 0, count: max(classes, labels.max().map { Int($0) + 1 } ?? 0))

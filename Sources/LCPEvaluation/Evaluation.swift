@@ -58,6 +58,21 @@ public struct Evaluation: Sendable, Hashable, Codable {
         case byMissing = "by_missing"
     }
 
+    /// Whether that many right answers come about by chance, too, from one who gives the same answers in another order: they are
+    /// no more than three standard deviations above what is expected of it (Cohen 1960). False where all images have one class,
+    /// and where ``confusion`` was not kept.
+    public var isGuess: Bool {
+        guard images > 0, !confusion.isEmpty else { return false }
+        let total = Double(images)
+        let chance = confusion.indices.reduce(0) { sum, label in
+            let truths = Double(confusion[label].reduce(0, +))
+            let answers = Double(confusion.reduce(0) { $0 + $1[label] })
+            return sum + truths / total * answers / total
+        }
+        guard confusion.filter({ $0.contains { $0 > 0 } }).count > 1 else { return false }
+        return top1 <= chance + 3 * (chance * (1 - chance) / total).squareRoot()
+    }
+
     /// A truth and a wrong prediction for it.
     public struct Confusion: Sendable, Hashable {
         public var truth: Int

@@ -242,6 +242,8 @@ struct GraphImporter {
         var weights: [LayerWeights?]
         var classification: LayerWeights
         var classes: Int
+        /// Whether the graph has one output, which became two classes.
+        var isYesNo: Bool
     }
 
     func ending() throws(ONNXError) -> Ending {
@@ -283,12 +285,23 @@ struct GraphImporter {
             throw ONNXError("\(model.name): its last layer has no weights")
         }
         classification.bias = classification.bias ?? .zeros(classes)
+        let isYesNo = classes == 1
+        if isYesNo {
+            guard self.layers.last != .softmax else {
+                throw ONNXError(
+                    "\(model.name) ends with a softmax over one number, which is always 1: a network that says yes or no ends with "
+                        + "one output, with or without a sigmoid")
+            }
+            classification = classification.yesNo()
+        }
         drop()
         if layers.isEmpty {
             // A branch has at least one layer.
             layers = [.dropout(rate: 0)]
             weights = [nil]
         }
-        return Ending(layers: layers, weights: weights, classification: classification, classes: classes)
+        return Ending(
+            layers: layers, weights: weights, classification: classification, classes: isYesNo ? 2 : classes,
+            isYesNo: isYesNo)
     }
 }

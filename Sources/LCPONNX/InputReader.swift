@@ -51,10 +51,8 @@ struct InputReader {
                 "\(model.name): its input \(input.name.quoted) has \(dimensions.count) dimensions, and an image has 4: batch, channels, "
                     + "height, width")
         }
-        let isChannelsLast = try isChannelsLast(input.name)
-        let fixed =
-            isChannelsLast
-            ? [dimensions[1], dimensions[2], dimensions[3]] : [dimensions[2], dimensions[3], dimensions[1]]
+        let isChannelsLast = try isChannelsLast(input.name, dimensions, given: given)
+        let fixed = Self.image(dimensions, isChannelsLast: isChannelsLast)
         let wanted = given.map { [$0.height, $0.width, $0.channels] }
         let found = (0..<3).compactMap { fixed[$0] ?? wanted?[$0] }
         guard found.count == 3 else {
@@ -65,7 +63,13 @@ struct InputReader {
         let shape = FeatureMapShape(height: found[0], width: found[1], channels: found[2])
         try check(shape)
         if let given, given != shape { throw mismatch(input.name, "\(shape)", given) }
-        return (input.name, Feature(layer: -1, shape: shape, isFlat: false))
+        return (input.name, Feature(layer: -1, shape: shape, isFlat: false, isChannelsLast: isChannelsLast))
+    }
+
+    /// Height, width and channels out of a batch's dimensions.
+    private static func image(_ dimensions: [Int?], isChannelsLast: Bool) -> [Int?] {
+        isChannelsLast
+            ? [dimensions[1], dimensions[2], dimensions[3]] : [dimensions[2], dimensions[3], dimensions[1]]
     }
 
     private func check(_ shape: FeatureMapShape) throws(ONNXError) {
@@ -80,17 +84,36 @@ struct InputReader {
         )
     }
 
-    /// Whether the graph begins by turning images with their channels last into images with their channels first.
-    private func isChannelsLast(_ name: String) throws(ONNXError) -> Bool {
-        let turning = graph.nodes.filter {
-            $0.opType == "Transpose" && $0.input.first == name
-                && $0.attribute.contains { $0.name == "perm" && $0.ints == [0, 3, 1, 2] }
+    /// Whether the graph's images have their channels last: it turns them before its first layer, or flattens them, so that nothing
+    /// but their size tells.
+    private func isChannelsLast(
+        _ name: String, _ dimensions: [Int?], given: FeatureMapShape?
+    ) throws(ONNXError) -> Bool {
+        var names: Set = [name]
+        var (isTurned, isFlattened, isRead) = (false, false, false)
+        for node in graph.nodes where node.input.contains(where: names.contains) {
+            switch node.opType {
+            case "Transpose" where node.attribute.contains { $0.name == "perm" && $0.ints == [0, 3, 1, 2] }:
+                isTurned = true
+            case "Flatten", "Reshape": isFlattened = true
+            case "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Relu", "Clip", "Dropout":
+                names.formUnion(node.output.prefix(1))
+            case "Shape": break
+            default: isRead = true
+            }
         }
-        guard !turning.isEmpty else { return false }
-        guard turning.count == graph.uses[name] else {
+        guard !isTurned || !isRead else {
             throw ONNXError(
                 "\(model.name) reads its input \(name.quoted) both with channels first and last, which is not known")
         }
-        return true
+        guard !isTurned, !isRead, isFlattened else { return isTurned }
+        // Which of both ways the user means, and otherwise which gives an image.
+        let ways = [false, true].map { Self.image(dimensions, isChannelsLast: $0) }
+        if let given {
+            let wanted = [given.height, given.width, given.channels]
+            let fits = ways.map { way in zip(way, wanted).allSatisfy { $0 == nil || $0 == $1 } }
+            if fits[0] != fits[1] { return fits[1] }
+        }
+        return [1, 3].contains(ways[1][2]) && ![1, 3].contains(ways[0][2])
     }
 }

@@ -49,8 +49,10 @@ public struct ONNXImport {
     public let preprocessing: ModelManifest.Preprocessing
     /// Where ``preprocessing`` comes from.
     public let pixelsFrom: PixelsFrom
-    /// The names of the classes, where the file has them.
+    /// The names of the classes, where the file has them; no and yes where ``isYesNo``.
     public let labels: [String]?
+    /// Whether the graph has one output: the logit of yes, beside which no has 0.
+    public let isYesNo: Bool
     /// Who made the file, for people: `pytorch 2.13, operator set 17`.
     public let producer: String
 
@@ -76,7 +78,8 @@ public struct ONNXImport {
         preprocessing.resize = options.resize ?? preprocessing.resize
         preprocessing.background = options.background ?? preprocessing.background
         (self.preprocessing, self.pixelsFrom) = (preprocessing, pixelsFrom)
-        labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil }
+        isYesNo = end.isYesNo
+        labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil } ?? (isYesNo ? ["no", "yes"] : nil)
         let maker = [model.proto.producerName, model.proto.producerVersion].filter { !$0.isEmpty }.joined(
             separator: " ")
         producer = "\(maker.isEmpty ? "" : String(maker.printable.prefix(64)) + ", ")operator set \(model.operatorSet)"

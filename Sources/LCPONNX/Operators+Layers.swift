@@ -82,9 +82,9 @@ extension GraphImporter {
 
     /// Whether a constant has a number for every channel of a feature, in a shape that means that.
     private func isPerChannel(_ constant: Constant, _ feature: Feature) -> Bool {
-        let channels = feature.dimensions[0]
+        let channels = feature.isFlat ? feature.shape.elementCount : feature.shape.channels
         let dimensions = constant.dimensions.drop { $0 == 1 }
-        let wanted = (feature.isFlat ? [channels] : [channels, 1, 1]).drop { $0 == 1 }
+        let wanted = (feature.isFlat || feature.isChannelsLast ? [channels] : [channels, 1, 1]).drop { $0 == 1 }
         return constant.count == channels && dimensions.elementsEqual(wanted)
     }
 
@@ -113,7 +113,21 @@ extension GraphImporter {
         let rate =
             has(node, 1)
             ? try constant(node, 1, "a rate").floats(limit: 1).first ?? 0.5 : attributes.float("ratio", 0.5)
+        let isTraining = has(node, 2) ? try constant(node, 2, "a mode").tensor.integers() != [0] : false
+        guard !isTraining || rate == 0 else {
+            throw Problem("drops numbers at random, in the mode for training: export the network for inference")
+        }
         return .feature(try append(.dropout(rate: rate), on: feature(node, inAnyOrder: true)))
+    }
+
+    /// The last operator of a network with one output: the probability of yes.
+    func sigmoid(_ node: ONNXNodeProto) throws -> Value {
+        let feature = try feature(node)
+        guard node.output.first == graph.output, feature.shape.elementCount == 1 else {
+            throw Problem(
+                "is possible at the end of a network with one output only, where it makes the probability of yes")
+        }
+        return .feature(feature)
     }
 
     mutating func softmax(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
@@ -191,9 +205,11 @@ extension GraphImporter {
         if isSwapped, case .feature? = try? value(node, 0) {
             throw Problem("joins two feature maps, and only sums (Add) and concatenations (Concat) are possible")
         }
-        let feature = try feature(node, isSwapped ? 1 : 0)
         let constant = try constant(node, isSwapped ? 0 : 1, "numbers")
-        if feature.layer < 0 { return try normalizeInput(node, feature, constant, isSwapped: isSwapped) }
+        if case .feature(let input)? = try? value(node, isSwapped ? 1 : 0), input.layer < 0 {
+            return try normalizeInput(node, input, constant, isSwapped: isSwapped)
+        }
+        let feature = try feature(node, isSwapped ? 1 : 0)
         guard node.opType == "Add", isPerChannel(constant, feature), constant.tensor.isFloatingPoint,
             let biased = setBias(constant.stream(file: model.name), of: feature)
         else {
@@ -209,8 +225,8 @@ extension GraphImporter {
     ) throws -> Value {
         let channels = feature.shape.channels
         let isOneForAll = constant.count == 1
-        guard isOneForAll || isPerChannel(constant, Feature(layer: -1, shape: feature.shape, isFlat: feature.isFlat)),
-            isOneForAll || constant.count == channels, !isSwapped || ["Add", "Mul"].contains(node.opType)
+        guard isOneForAll || isPerChannel(constant, feature), isOneForAll || constant.count == channels,
+            !isSwapped || ["Add", "Mul"].contains(node.opType)
         else {
             throw Problem("normalises the network's input in another way than by channels, which is not possible")
         }

@@ -40,8 +40,11 @@ extension GraphImporter {
         let shape = feature.shape
         if dimensions == [shape.elementCount] {
             result.isFlat = true
-        } else if dimensions == [shape.channels, shape.height, shape.width], !feature.isChannelsLast {
-            result.isFlat = false
+        } else if dimensions == [shape.channels, shape.height, shape.width],
+            !feature.isChannelsLast || shape.channels == 1
+        {
+            // The order of a single channel is one.
+            (result.isFlat, result.isChannelsLast) = (false, false)
         } else if feature.layer < 0, dimensions.count == 3, feature.normalization == nil, !feature.isChannelsLast,
             let image = reshapeInput(
                 FeatureMapShape(height: dimensions[1], width: dimensions[2], channels: dimensions[0]))
@@ -49,8 +52,8 @@ extension GraphImporter {
             result = image
         } else {
             throw Problem(
-                "makes \(dimensions.map(String.init).joined(separator: "×")) of \(shape.channels)×\(shape.height)×\(shape.width), and "
-                    + "only flattening is possible")
+                "makes \(dimensions.map(String.init).joined(separator: "×")) of "
+                    + "\(feature.dimensions.map(String.init).joined(separator: "×")), and only flattening is possible")
         }
         return result
     }
@@ -122,7 +125,7 @@ extension GraphImporter {
             guard feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == [2, 3] else {
                 throw Problem("adds other dimensions than a height and width of 1, which is not possible")
             }
-            feature.isFlat = false
+            (feature.isFlat, feature.isChannelsLast) = (false, false)
             return .feature(feature)
         }
     }
@@ -137,9 +140,6 @@ extension GraphImporter {
             constant.dimensions.reverse()
             constant.isTransposed.toggle()
             return .constant(constant)
-        case .feature(let feature) where feature.layer < 0 && order == [0, 3, 1, 2] && !feature.isFlat:
-            // The input was taken for one with its channels last.
-            return .feature(feature)
         case .feature(var feature)
         where !feature.isFlat && order == (feature.isChannelsLast ? [0, 3, 1, 2] : [0, 2, 3, 1]):
             feature.isChannelsLast.toggle()

@@ -38,6 +38,7 @@ extension GraphImporter {
         "Clip": Reader(["min", "max"]) { try $0.clip($1, $2) },
         "Dropout": Reader(["ratio", "seed"]) { try $0.dropout($1, $2) },
         "Softmax": Reader(["axis"]) { try $0.softmax($1, $2) },
+        "Sigmoid": Reader { importer, node, _ in try importer.sigmoid(node) },
         "LogSoftmax": Reader(["axis"]) { try $0.logSoftmax($1, $2) },
         "Sum": Reader { importer, node, _ in try importer.sum(node) },
         "Concat": Reader(["axis"]) { try $0.concatenate($1, $2) },

@@ -19,7 +19,7 @@ public enum FrameSource: Sendable {
 
     /// What can be written, for help texts.
     public static let forms =
-        "drawn, dir:FOLDER, idx:FILE[,LABELS], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
+        "drawn, dir:FOLDER, idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
 
     /// The forms of data sets, of which a sensor takes the test images.
     package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]
@@ -33,11 +33,7 @@ public enum FrameSource: Sendable {
         } else if text == "stdin" {
             self = .standardInput
         } else if text.hasPrefix("idx:") {
-            let parts = text.dropFirst(4).split(separator: ",", maxSplits: 1).map(String.init)
-            guard let images = parts.first else {
-                throw PipelineError(.invalidConfiguration, "idx: needs a file: idx:FILE or idx:FILE,LABELS")
-            }
-            self = .images(try IDX.read(images: images, labels: parts.count > 1 ? parts[1] : nil))
+            self = .images(try IDX.read(IDX.Files(text.dropFirst(4))))
         } else if text.hasPrefix("dir:") {
             self = try Self.pictures(String(text.dropFirst(4)))
         } else if Self.dataSets.contains(where: text.hasPrefix) {

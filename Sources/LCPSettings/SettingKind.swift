@@ -127,7 +127,11 @@ package enum SettingKind {
             case "dir:": return scheme + below(rest)
             case _ where Self.dataSets.contains(String(scheme)): return scheme + below(rest)
             case "idx:":
-                return scheme + rest.split(separator: ",", maxSplits: 1).map { below($0) }.joined(separator: ",")
+                // Options stand behind the files.
+                return scheme
+                    + rest.split(separator: ",").map {
+                        $0 == "transposed" || $0.hasPrefix("first=") ? String($0) : below($0)
+                    }.joined(separator: ",")
             default: return text
             }
         default: return text

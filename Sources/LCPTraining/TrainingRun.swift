@@ -17,6 +17,8 @@ public struct TrainingRun: Sendable {
     public var seed: UInt64 = 1
     /// Bundles to distil the mean of their answers from; weights that are inherited are the first one's.
     public var teachers: [ModelBundle] = []
+    /// The classes' names, in their order; nil for those of the first data that has some.
+    public var classNames: [String]?
     /// A model that pictures are resized for as it wants them; nil where both sides are scaled.
     public var pictures: ModelManifest.Preprocessing?
     /// Whether a picture that cannot be read ends the training before it begins.
@@ -99,7 +101,7 @@ public struct TrainingRun: Sendable {
         defer { FileIO.removeEmptyFolder(folder) }
         FileIO.removeHalfWritten(in: folder)
         // What does not change is read before anything else, so that a wrong path is told at once.
-        let labels = try classNames()
+        let labels = try wantedClassNames()
         let (fixed, validationSet) = try fixedSets(labels)
         let tests = try testSets(labels)
         for (specification, images) in zip(data, fixed) + tests.map({ ($0.data, $0.images) }) {
@@ -107,7 +109,7 @@ public struct TrainingRun: Sendable {
             if isStrict { throw TrainingError("\(files.count) pictures cannot be read; the first: \(files[0])") }
             guard report(.leftOut(data: specification.name, files: files)) else { throw CancellationError() }
         }
-        try checkTeachers(labels)
+        try checkTeachers(labels) { try sample(fixed, count: $0) }
         // Weights that come from a teacher expect what it saw.
         let taught = teachers.first?.manifest.preprocessing
         let inherited = recipe.initialization == .teacher ? taught : nil
@@ -195,36 +197,6 @@ public struct TrainingRun: Sendable {
 
     private var teacherHashes: [String] { teachers.map(\.hash.description) }
 
-    /// Answers are learned together, and by their places: of two orders of the classes one would teach nonsense.
-    private func checkTeachers(_ labels: [String]) throws(TrainingError) {
-        guard recipe.distils else { return }
-        let numbers = labels.indices.map(String.init)
-        for teacher in teachers {
-            guard teacher.manifest.preprocessing == teachers[0].manifest.preprocessing else {
-                throw TrainingError(
-                    "\(teacher.path) and \(teachers[0].path) normalise pixels in different ways, and teachers are asked "
-                        + "together: name only one")
-            }
-            guard teacher.manifest.preprocessing.resize == pictures?.resize else {
-                let ways = [teacher.manifest.preprocessing.resize, pictures?.resize].map {
-                    $0?.description ?? "both sides are scaled"
-                }
-                throw TrainingError(
-                    "for the teacher \(teacher.path) pictures are resized in another way (\(ways[0])) than for this training "
-                        + "(\(ways[1])): learn from one that sees the same pictures")
-            }
-            let names = teacher.manifest.labels
-            // Numbers are what a model has that was told no names.
-            guard names.count == labels.count, names != numbers, labels != numbers else { continue }
-            for (index, (name, label)) in zip(names, labels).enumerated() where name.lowercased() != label.lowercased()
-            {
-                throw TrainingError(
-                    "class \(index) of the teacher \(teacher.path) is \(name.quoted), and of the data \(label.quoted): "
-                        + "learn from a network that was trained on the same classes")
-            }
-        }
-    }
-
     /// Whether images have the size that the network takes, as far as that is known before they are read.
     func checkSizes() throws(TrainingError) {
         for specification in data {
@@ -296,13 +268,32 @@ public struct TrainingRun: Sendable {
         return set
     }
 
+    /// Some of the training images of the first epoch, chosen at random.
+    private func sample(_ fixed: [LabeledImages?], count: Int) throws -> TrainingSet {
+        var set = TrainingSet(pixels: [], labels: [])
+        for (index, fixed) in fixed.enumerated() {
+            let number = count / data.count
+            let images: LabeledImages
+            if let all = fixed {
+                var random = SeededGenerator(seed: seed, stream: UInt64(index))
+                images = all.selecting((0..<min(number, all.count)).map { _ in random.index(all.count) })
+            } else {
+                images = DrawnDigits(trainingSeed: seed, epoch: 0).images(number)
+            }
+            set.pixels += images.pixels
+            set.labels += images.labels
+        }
+        return set
+    }
+
     private func normalization(_ fixed: [LabeledImages?]) throws -> ModelManifest.Preprocessing {
         let usual = data[0].normalization(channels: network.input.channels) ?? fixed[0]?.measuredNormalization()
         guard let usual else { throw TrainingError("\(data[0].name) has no normalisation") }
         return .init(mean: usual.mean, standardDeviation: usual.standardDeviation)
     }
 
-    private func classNames() throws -> [String] {
+    private func wantedClassNames() throws -> [String] {
+        if let classNames { return classNames }
         for specification in data {
             guard let names = try specification.classNames() else { continue }
             guard names.count == network.classes else {

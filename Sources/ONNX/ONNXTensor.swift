@@ -72,19 +72,21 @@ public struct ONNXTensor {
         return values
     }
 
-    /// The elements of a short tensor of whole numbers, for example of a shape.
+    /// The elements of a short tensor of whole numbers, for example of a shape; a truth is 1 or 0.
     ///
     /// - Throws: ``ONNXError``, also for other types and more than 64 elements.
     public func integers() throws(ONNXError) -> [Int] {
-        guard type == .int64 || type == .int32, count <= 64 else {
+        guard [.int64, .int32, .bool].contains(type), count <= 64 else {
             throw ONNXError("the tensor \(name.quoted) is not a list of at most 64 whole numbers")
         }
         let bytes = try source.read(offset..<offset + count * type.size)
         return bytes.withUnsafeBytes { bytes in
             (0..<count).map { index in
-                type == .int64
-                    ? Int(Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 8, as: Int64.self)))
-                    : Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 4, as: Int32.self)))
+                switch type {
+                case .bool: bytes[index] == 0 ? 0 : 1
+                case .int32: Int(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 4, as: Int32.self)))
+                default: Int(Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: index * 8, as: Int64.self)))
+                }
             }
         }
     }

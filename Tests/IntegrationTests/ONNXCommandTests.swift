@@ -136,8 +136,8 @@ import Testing
             ["bench", "branch", "--network", net, "--branches", "2", "--runs", "3"],
             ["bench", "branch", "--model", net, "--runs", "3"],
             [
-                "train", net, "--branches", "2", "--data", "drawn:200", "--teacher", net, "--set", "distillation=0.5",
-                "--set", "epochs=1", "--out", "\(folder.path)/taught",
+                "train", net, "--branches", "2", "--data", "drawn:200", "--teacher", net, "--set",
+                "initialization=teacher", "--set", "epochs=1", "--out", "\(folder.path)/taught",
             ],
             ["evaluate", net, "--data", "drawn:50"], ["evaluate", "\(folder.path)/taught", "--data", "drawn:50"],
         ] {

@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 import LCPLocal
@@ -105,14 +106,25 @@ final class Spawned: Sendable {
     let output: FileHandle
     let errors: FileHandle
 
-    init(_ executable: String, _ arguments: [String], environment: [String: String] = [:]) throws {
+    /// - Parameter columns: those of the terminal that standard error goes to; nil for a pipe.
+    init(
+        _ executable: String, _ arguments: [String], environment: [String: String] = [:], columns: UInt16? = nil
+    ) throws {
         func pipe() throws -> (read: Int32, write: Int32) {
             var ends: [Int32] = [-1, -1]
             try #require(Glibc.pipe(&ends) == 0)
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             return (ends[0], ends[1])
         }
-        let (standardInput, standardOutput, standardError) = (try pipe(), try pipe(), try pipe())
+        func terminal(_ columns: UInt16) throws -> (read: Int32, write: Int32) {
+            var (end, other): (Int32, Int32) = (-1, -1)
+            var size = winsize(ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0)
+            try #require(openpty(&end, &other, nil, nil, &size) == 0)
+            for end in [end, other] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            return (end, other)
+        }
+        let (standardInput, standardOutput) = (try pipe(), try pipe())
+        let standardError = try columns.map(terminal) ?? pipe()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -156,15 +168,19 @@ final class Spawned: Sendable {
     func waitForOutput(_ words: String) throws { try wait(for: words, in: output) }
 
     /// Reads its messages on standard error until some words have come.
-    func waitForErrors(_ words: String) throws { try wait(for: words, in: errors) }
+    @discardableResult func waitForErrors(_ words: String) throws -> String { try wait(for: words, in: errors) }
 
-    private func wait(for words: String, in stream: FileHandle) throws {
-        var said = ""
-        while !said.contains(words) {
-            let data = stream.availableData
-            try #require(!data.isEmpty, "it ended before it said \(words.debugDescription): \(said)")
-            said += String(decoding: data, as: UTF8.self)
+    @discardableResult private func wait(for words: String, in stream: FileHandle) throws -> String {
+        var (said, buffer) = ([UInt8](), [UInt8](repeating: 0, count: 65_536))
+        while !String(decoding: said, as: UTF8.self).contains(words) {
+            let count = read(stream.fileDescriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            try #require(
+                count > 0, "it ended before it said \(words.debugDescription): \(String(decoding: said, as: UTF8.self))"
+            )
+            said += buffer[..<count]
         }
+        return String(decoding: said, as: UTF8.self)
     }
 }
 

@@ -75,21 +75,25 @@ import Testing
     /// The branches learn from the teacher, and the bundle says how it came about.
     @Test func branchesAreTaughtByOneOption() async throws {
         let folder = try Folder()
-        let out = "\(folder.path)/taught"
-        let taught = try await run(
-            Repository.lcp,
-            [
-                "train", "lenet", "--branches", "4", "--data", try folder.bars(training: 320), "--epochs", "1",
-                "--batch", "32",
-                "--distill", "lenet-split1", "--distill", "lenet-split4", "--out", out,
-            ])
+        let (out, whole, split) = ("\(folder.path)/taught", "\(folder.path)/whole", "\(folder.path)/split")
+        let words = ["--data", try folder.bars(training: 640), "--batch", "32"]
+        for (branches, teacher) in [("1", whole), ("4", split)] {
+            let trained = try await run(
+                Repository.lcp, ["train", "lenet", "--branches", branches, "--epochs", "4", "--out", teacher] + words)
+            #expect(trained.status == 0, "\(trained.errors)")
+        }
+        let learn = ["train", "lenet", "--branches", "4", "--epochs", "1", "--out", out] + words
+        let taught = try await run(Repository.lcp, learn + ["--distill", whole, "--distill", split])
         #expect(taught.status == 0, "\(taught.errors)")
         #expect(taught.output.contains("recipe digits taught"))
         let record = try #require(try ModelBundle(path: out).manifest.training)
-        #expect(record.command.contains("--distill lenet-split1 --distill lenet-split4"))
+        #expect(record.command.contains("--distill whole --distill split"))
         // Shares of a network without normalisation are out of scale.
         #expect(record.recipe?.initialization == .he && (record.recipe?.distillation ?? 0) > 0)
         #expect(try ModelBundle(path: out).manifest.name == "taught")
+        // It knows digits, and these are bars.
+        let refused = try await run(Repository.lcp, learn + ["--force", "--distill", "lenet-split1"])
+        #expect(refused.status == 1 && refused.errors.contains("no better than chance"), "\(refused.errors)")
     }
 
     @Test func aTrainingThatIsStoppedIsNoSuccess() async throws {
@@ -102,6 +106,39 @@ import Testing
         #expect(await process.wait() == 128 + SIGTERM)
         #expect(rest.contains("--resume"))
         #expect(FileIO.exists("\(folder.path)/cut/checkpoint.safetensors"))
+    }
+
+    @Test("Ctrl-C ends training with status 130, and its progress fits the terminal", arguments: [40, 80] as [UInt16])
+    func progressFits(columns: UInt16) async throws {
+        let folder = try Folder()
+        let words = Self.words(try folder.bars(training: 6400)) + ["--epochs", "1000", "--out", "\(folder.path)/cut"]
+        let process = try Spawned(Repository.lcp, words, environment: ["TERM": "xterm"], columns: columns)
+        let said = try process.waitForErrors("left")
+        kill(process.identifier, SIGINT)
+        #expect(await process.wait() == 128 + SIGINT)
+        let line = try #require(said.split(separator: "\u{1B}[K").first { $0.contains("left") })
+        let shown = line.filter { $0 != "\r" }
+        #expect(shown.count < columns && (shown.contains("█") || shown.contains("·")), "\(shown)")
+        #expect(shown.contains("epoch 1/1000  "), "\(shown)")
+        #expect(shown.contains("accuracy") == (columns == 80), "\(shown)")
+    }
+
+    @Test("--labels names the classes of data that knows them by numbers only")
+    func labels() async throws {
+        let folder = try Folder()
+        let data = try folder.bars(training: 64)
+        let names = (0..<10).map { "bar \($0)" }
+        let file = "\(folder.path)/names.txt"
+        try FileIO.write(Array(names.joined(separator: "\n").utf8), to: file)
+        let words = ["train", "lenet", "--data", data, "--epochs", "1", "--batch", "32", "--labels", file, "--out"]
+        let trained = try await run(Repository.lcp, words + ["\(folder.path)/named"])
+        #expect(trained.status == 0, "\(trained.errors)")
+        let manifest = try ModelBundle(path: "\(folder.path)/named").manifest
+        #expect(manifest.labels == names)
+        #expect(manifest.training?.command.contains("--labels names.txt") == true)
+        try FileIO.write(Array("one\ntwo\n".utf8), to: file)
+        let refused = try await run(Repository.lcp, words + ["\(folder.path)/other"])
+        #expect(refused.status == 1 && refused.errors.contains("has 2 lines"), "\(refused.errors)")
     }
 
     @Test func anExperimentIsATableAndGoesOnWhereItWas() async throws {

@@ -129,7 +129,9 @@ import Testing
         #expect(try matched(["cat", "dog"], ["ant", "Dog", "cat"]) == [2, 1, 1])
         #expect(try matched(["cat", "dog"], ["0", "1"]) == [0, 1, 1], "a model without names")
         #expect(try matched(["0", "1"], ["cat", "dog"]) == [0, 1, 1], "data without names")
-        #expect(try matched(nil, ["cat"]) == [0, 1, 1])
+        #expect(try matched(nil, ["cat", "dog"]) == [0, 1, 1])
+        let beyond = #expect(throws: DatasetError.self) { try matched(nil, ["cat"]) }
+        #expect(beyond?.description.contains("the label 1, and net has the classes 0 to 0") == true)
         #expect(try matched(["8", "3"], (0..<10).map { "\($0)" }) == [8, 3, 3], "digits are names, too")
         let error = #expect(throws: DatasetError.self) { try matched(["cat", "wolf"], ["cat", "dog"]) }
         #expect(error?.description.contains("wolf") == true && error?.description.contains("cat, dog") == true)

@@ -2,6 +2,13 @@ import LCPDatasets
 import Testing
 
 @Suite struct DataSpecificationTests {
+    /// As EMNIST's letters are written.
+    static let emnist: IDX.Files = {
+        var files = IDX.Files(images: "i", labels: "l")
+        (files.firstLabel, files.isTransposed) = (1, true)
+        return files
+    }()
+
     @Test(
         arguments: [
             ("mnist:a", .mnist(folder: "a"), "mnist:FOLDER"),
@@ -9,7 +16,8 @@ import Testing
             ("cifar10:a:b", .cifar10(folder: "a:b"), "cifar10:FOLDER"),
             ("cifar100:.", .cifar100(folder: "."), "cifar100:FOLDER"),
             ("folder:x", .folder("x"), "folder:FOLDER"),
-            ("idx:i,l", .idx(images: "i", labels: "l"), "idx:IMAGES,LABELS"),
+            ("idx:i,l", .idx(.init(images: "i", labels: "l")), "idx:IMAGES,LABELS"),
+            ("idx:i,l,first=1,transposed", .idx(emnist), "idx:IMAGES,LABELS,first=1,transposed"),
             ("drawn", .drawn(count: 7), "drawn:7"),
             ("drawn:12", .drawn(count: 12), "drawn:12"),
         ] as [(String, DataSpecification, String)])
@@ -19,7 +27,10 @@ import Testing
         #expect(text.hasPrefix(data.name))
     }
 
-    @Test(arguments: ["", "mnist", "mnist:", "cifar:x", "drawn:0", "drawn:x", "idx:a", "drawn:99999999999", "MNIST:x"])
+    @Test(arguments: [
+        "", "mnist", "mnist:", "cifar:x", "drawn:0", "drawn:x", "idx:a", "idx:a,first=1", "idx:a,l,first=-1",
+        "idx:a,l,first=256", "idx:a,l,upside-down", "idx:,l", "drawn:99999999999", "MNIST:x",
+    ])
     func anythingElseIsRefused(text: String) {
         #expect(throws: DatasetError.self) { try DataSpecification(text, defaultDrawnCount: 7) }
     }

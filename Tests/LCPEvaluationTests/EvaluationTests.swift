@@ -31,6 +31,30 @@ import Testing
         #expect(Self.isNear(together.error, 0.45))
     }
 
+    /// Truths in rows, answers in columns.
+    @Test(
+        "Answers no better than chance are told from weak ones",
+        arguments: [
+            // One answer for everything, also where most images are of that class.
+            ([[90, 0], [10, 0]], true), ([[50, 0], [50, 0]], true),
+            // As many of each, whatever the truth: 25 of 50 right.
+            ([[12, 13], [12, 13]], true), ([[14, 11], [11, 14]], true),
+            ([[25, 0], [0, 25]], false), ([[20, 5], [5, 20]], false),
+            // A third of ten classes.
+            ((0..<10).map { truth in (0..<10).map { $0 == truth ? 9 : 2 } }, false),
+            ((0..<10).map { truth in (0..<10).map { $0 == truth ? 3 : 2 } }, true),
+            // All of one class, or none kept: nobody can tell.
+            ([[30, 0], [0, 0]], false), ([], false),
+        ] as [([[Int]], Bool)])
+    func guesses(confusion: [[Int]], isGuess: Bool) {
+        let images = max(1, confusion.joined().reduce(0, +))
+        let right = Double(confusion.indices.reduce(0) { $0 + confusion[$1][$1] }) / Double(images)
+        let evaluation = Evaluation(
+            images: images, accuracy: right, top1: right, top5: 1, calibrationError: 0, nll: 0, confusion: confusion,
+            reliability: [], byMissing: [])
+        #expect(evaluation.isGuess == isGuess)
+    }
+
     @Test func theBinsAreOpenBelowAndClosedAbove() {
         func bin(_ confidence: Float) -> Int? {
             var bins = CalibrationBins()

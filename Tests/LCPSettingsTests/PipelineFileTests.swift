@@ -64,13 +64,13 @@ import Testing
         let text = """
             broker: {user: u, password_file: pw, cafile: /abs/ca, cert: ../c, key: d/k}
             model: mine
-            sensor: {source: "idx:images,labels"}
+            sensor: {source: "idx:images,labels,first=1,transposed"}
             """
         let file = try Self.file(text)
         #expect(
             Self.text(file, .passwordFile) == "folder/pw" && Self.text(file, .certificateAuthorityFile) == "/abs/ca")
         #expect(Self.text(file, .certificate) == "folder/../c" && Self.text(file, .certificateKey) == "folder/d/k")
-        #expect(Self.text(file, .sensorSource) == "idx:folder/images,folder/labels")
+        #expect(Self.text(file, .sensorSource) == "idx:folder/images,folder/labels,first=1,transposed")
         // A name alone is a shipped model, unless a bundle lies beside the file.
         #expect(Self.text(file, .model) == "mine")
         let beside = try Self.file(text, exists: { $0 == "folder/mine/model.json" })

@@ -8,13 +8,13 @@ import Testing
     @Test("A teacher that sees pictures cut in another way is refused, and one that sees the same is not")
     func teacherOfOtherPictures() throws {
         let folder = try TemporaryFolder()
-        let network = try Network.lenet.split(into: 1)
-        var random = SeededGenerator(seed: 1)
-        var preprocessing = ModelManifest.Preprocessing(mean: [0.5], standardDeviation: [0.2])
+        // It knows the digits that are drawn.
+        let shipped = try ModelBundle.find("lenet-split1")
+        var preprocessing = shipped.manifest.preprocessing
         preprocessing.resize = .crop(shorter: 32)
         let teacher = try ModelBundle.write(
-            name: "cut", network: network, parameters: try .random(for: network, using: &random),
-            preprocessing: preprocessing, labels: (0..<10).map { "\($0)" }, to: "\(folder.path)/cut")
+            name: "cut", network: shipped.network, parameters: try shipped.parameters(), preprocessing: preprocessing,
+            labels: shipped.manifest.labels, to: "\(folder.path)/cut")
         var run = TrainingRun(
             network: try Network.lenet.split(into: 2), name: "test", recipe: TrainingRecipe(),
             data: [.drawn(count: 64)], folder: "\(folder.path)/net")
@@ -23,6 +23,46 @@ import Testing
         #expect(error?.description.contains("the middle is cut out") == true, "\(String(describing: error))")
         run.pictures = teacher.manifest.preprocessing
         #expect(try run.run { _ in true }.manifest.preprocessing.resize == .crop(shorter: 32))
+    }
+
+    @Test("A teacher that answers no better than chance is refused before the first epoch")
+    func teacherOfOtherThings() throws {
+        let folder = try TemporaryFolder()
+        let network = try Network.lenet.split(into: 1)
+        var random = SeededGenerator(seed: 1)
+        let teacher = try ModelBundle.write(
+            name: "untrained", network: network, parameters: try .random(for: network, using: &random),
+            preprocessing: ModelBundle.find("lenet-split1").manifest.preprocessing,
+            labels: (0..<10).map { "\($0)" }, to: "\(folder.path)/untrained")
+        var run = TrainingRun(
+            network: try Network.lenet.split(into: 2), name: "test", recipe: TrainingRecipe(),
+            data: [.drawn(count: 640)], folder: "\(folder.path)/net")
+        (run.recipe.epochs, run.recipe.distillation) = (1, 0.5)
+        run.teachers = [try ModelBundle.find("lenet-split1"), teacher]
+        let error = #expect(throws: TrainingError.self) { try run.run { _ in true } }
+        #expect(error?.description.contains("untrained is right on") == true, "\(String(describing: error))")
+        #expect(error?.description.contains("of 256 training images, no better than chance") == true)
+        // Weights alone may come from anywhere.
+        (run.recipe.distillation, run.recipe.initialization, run.teachers) = (0, .teacher, [teacher])
+        _ = try run.run { _ in true }
+    }
+
+    @Test("Labels that begin at 1 are noticed where they are one too many") func firstLabel() throws {
+        let folder = try TemporaryFolder()
+        let (images, labels) = ("\(folder.path)/images", "\(folder.path)/labels")
+        try FileIO.write(
+            [0, 0, 8, 3, 0, 0, 0, 64, 0, 0, 0, 28, 0, 0, 0, 28] + Array(repeating: 7, count: 64 * 784), to: images)
+        try FileIO.write([0, 0, 8, 1, 0, 0, 0, 64] + (0..<64).map { $0 % 10 + 1 }, to: labels)
+        var run = TrainingRun(
+            network: try Network.lenet.split(into: 1), name: "test", recipe: TrainingRecipe(),
+            data: [try DataSpecification("idx:\(images),\(labels)", defaultDrawnCount: 1)],
+            folder: "\(folder.path)/net")
+        (run.recipe.epochs, run.recipe.batchSize) = (1, 32)
+        let error = #expect(throws: DatasetError.self) { try run.run { _ in true } }
+        #expect(error?.description.contains("the label 10") == true && error?.description.contains("first=1") == true)
+        run.data = [try DataSpecification("idx:\(images),\(labels),first=1", defaultDrawnCount: 1)]
+        run.classNames = (0..<10).map { "letter \($0)" }
+        #expect(try run.run { _ in true }.manifest.labels == run.classNames)
     }
 
     @Test(

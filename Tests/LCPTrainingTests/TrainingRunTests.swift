@@ -97,21 +97,23 @@ import Testing
     /// What a teacher calls cat is not learned as dog; a teacher that was told no names is taken at its places.
     @Test func aTeacherKnowsTheSameClasses() throws {
         let folder = try TemporaryFolder()
-        let picture = try FileIO.read(ExperimentTests.shipped.path + "/../../Tests/Fixtures/images/grey.png")
-        for name in ["cat", "dog"] {
-            try FileManager.default.createDirectory(
-                atPath: "\(folder.path)/photos/\(name)", withIntermediateDirectories: true)
+        for (name, file) in [("cat", "grey"), ("dog", "palette")] {
+            let picture = try FileIO.read(ExperimentTests.shipped.path + "/../../Tests/Fixtures/images/\(file).png")
+            try FileIO.makeFolder("\(folder.path)/photos/\(name)")
             for index in 0..<16 { try FileIO.write(picture, to: "\(folder.path)/photos/\(name)/\(index).png") }
         }
         let network = Network.lenet.with(classes: 2)
-        var random = SeededGenerator(seed: 1, stream: 1)
         let whole = try network.split(into: 1)
-        let weights = try ModelParameters.random(for: whole, using: &random)
+        var first = TrainingRun(
+            network: whole, name: "inner", recipe: TrainingRecipe(), data: [.folder("\(folder.path)/photos")],
+            folder: "\(folder.path)/inner")
+        (first.recipe.epochs, first.recipe.batchSize) = (8, 16)
+        let inner = try first.run { _ in true }
         for (labels, mistake) in [(["dog", "cat"], "\"dog\""), (["Cat", "Dog"], nil), (["0", "1"], nil)] {
             let teacher = try ModelBundle.write(
-                name: "inner", network: whole, parameters: weights,
-                preprocessing: .init(mean: [0.5], standardDeviation: [0.2]), labels: labels, training: nil,
-                missingScale: nil, to: "\(folder.path)/teacher-\(labels[0])")
+                name: "inner", network: whole, parameters: try inner.parameters(),
+                preprocessing: inner.manifest.preprocessing, labels: labels, training: nil, missingScale: nil,
+                to: "\(folder.path)/teacher-\(labels[0])")
             var run = TrainingRun(
                 network: try network.split(into: 2), name: "test", recipe: TrainingRecipe(),
                 data: [.folder("\(folder.path)/photos")], folder: "\(folder.path)/\(labels[0])")
@@ -173,7 +175,7 @@ import Testing
             try FileIO.write([0, 0, 8, 1, 0, 0, 0, UInt8(count)] + classes, to: labels)
         }
         var run = try Self.run("\(folder.path)/bundle", branches: 1)
-        (run.data, run.validation) = ([.idx(images: images, labels: labels)], 0.25)
+        (run.data, run.validation) = ([.idx(.init(images: images, labels: labels))], 0.25)
         func refusal() -> String {
             #expect(throws: TrainingError.self) { try run.run(existing: .resume) { _ in true } }?.description ?? ""
         }

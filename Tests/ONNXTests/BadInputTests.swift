@@ -45,6 +45,19 @@ import Testing
         return sentence
     }
 
+    @Test(
+        "A dropout that is said to be for inference, or drops nothing, is none",
+        arguments: [(63, 0), (0, 1)] as [(UInt8, UInt8)])
+    func harmlessDropout(rate: UInt8, training: UInt8) throws {
+        let proto = try Self.model { proto in
+            proto.graph.initializer.append(Self.constant("rate", 1, [0, 0, 0, rate]))
+            proto.graph.initializer.append(Self.constant("training", 9, [training]))
+            Self.inserted(Self.node("Dropout", ["c", "rate", "training"], "d"), &proto)
+        }
+        let layers = try ONNXImport(proto.opened(), options: .init(name: "net")).network.layers
+        #expect(layers.contains(.dropout(rate: rate == 0 ? 0 : 0.5)))
+    }
+
     @Test func theGoodOneIsGood() throws {
         #expect(try ONNXImport(Self.model().opened(), options: .init(name: "net")).network.classes == 5)
     }
@@ -70,6 +83,13 @@ import Testing
         var node = ONNXNodeProto()
         (node.opType, node.input, node.output) = (operation, inputs, [output])
         return node
+    }
+
+    /// A number of an ONNX type, as its bytes.
+    static func constant(_ name: String, _ type: Int32, _ bytes: [UInt8]) -> ONNXTensorProto {
+        var tensor = ONNXTensorProto()
+        (tensor.name, tensor.dataType, tensor.rawData) = (name, type, Data(bytes))
+        return tensor
     }
 
     /// Puts a node between the convolution and the flattening.
@@ -131,6 +151,18 @@ import Testing
             clip.attribute = [attribute("min"), attribute("max")]
             (clip.attribute[0].f, clip.attribute[1].f) = (-1, 1)
             inserted(clip, &proto)
+        },
+        Case("(Dropout) drops numbers at random") { proto in
+            proto.graph.initializer.append(constant("rate", 1, [0, 0, 0, 63]))
+            proto.graph.initializer.append(constant("training", 9, [1]))
+            inserted(node("Dropout", ["c", "rate", "training"], "d"), &proto)
+        },
+        Case("(Sigmoid) is possible at the end of a network with one output only") {
+            inserted(node("Sigmoid", ["c"], "s"), &$0)
+        },
+        Case("(Sigmoid) is possible at the end of a network with one output only") {
+            $0.graph.node.append(node("Sigmoid", ["y"], "s"))
+            $0.graph.output[0].name = "s"
         },
         Case("joins two feature maps") { inserted(node("Mul", ["c", "c"], "m"), &$0) },
         Case("computes with a constant") { inserted(node("Mul", ["c", "b1"], "m"), &$0) },

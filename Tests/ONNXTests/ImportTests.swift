@@ -5,7 +5,7 @@ import Platform
 import Testing
 
 @Suite struct ImportTests {
-    @Test func allFixturesAreThere() { #expect(Golden.all.count == 18) }
+    @Test func allFixturesAreThere() { #expect(Golden.all.count == 22) }
 
     @Test(arguments: Golden.all) func aNetworkComputesWhatONNXRuntimeDoes(_ golden: Golden) throws {
         try withFolder { folder in
@@ -15,8 +15,50 @@ import Testing
             let isSoftmax = golden.content.options.contains("softmax")
             // Half precision is ONNX Runtime's, not ours.
             let tolerance: Float = golden.name == "half" ? 5e-3 : 1e-4
-            #expect(largestDifference(isSoftmax ? softmax(ours) : ours, golden.content.logits) < tolerance)
+            var computed = isSoftmax ? softmax(ours) : ours
+            // Its one output is the probability of the second class.
+            if golden.content.options.contains("yes-no") { computed = [softmax(ours)[1]] }
+            #expect(largestDifference(computed, golden.content.logits) < tolerance)
         }
+    }
+
+    @Test("A network with one output says no or yes") func yesOrNo() throws {
+        let golden = try #require(Golden.named("yes-no"))
+        let imported = try golden.imported()
+        #expect(imported.network.classes == 2 && imported.labels == ["no", "yes"] && imported.isYesNo)
+        // Without a sigmoid the output is the logit.
+        var proto = try golden.proto()
+        proto.graph.node.removeLast()
+        proto.graph.output[0].name = "z"
+        let logit = try ONNXImport(proto.opened(), options: .init(name: "net"))
+        #expect(try logit.weights.merge.parameters() == imported.weights.merge.parameters() && logit.isYesNo)
+        // A softmax over one number is always 1.
+        proto.graph.node.append(BadInputTests.node("Softmax", ["z"], "y"))
+        proto.graph.output[0].name = "y"
+        let error = #expect(throws: ONNXError.self) { try ONNXImport(proto.opened(), options: .init(name: "net")) }
+        #expect(error?.description.contains("softmax over one number") == true, "\(String(describing: error))")
+    }
+
+    @Test("Where nothing but its size tells the order of a flattened image, --input does")
+    func orderOfAFlattenedImage() throws {
+        var proto = try #require(Golden.named("channels-last-dense")).proto()
+        func shape(_ dimensions: [Int64], _ given: FeatureMapShape? = nil) throws -> FeatureMapShape {
+            for (index, dimension) in dimensions.enumerated() {
+                proto.graph.input[0].type.tensorType.shape.dim[index + 1].dimValue = dimension
+            }
+            var options = ONNXImport.Options(name: "net")
+            options.input = given
+            return try ONNXImport(proto.opened(), options: options).network.input
+        }
+        let image = FeatureMapShape(height: 6, width: 7, channels: 3)
+        #expect(try shape([6, 7, 3]) == image && shape([3, 6, 7]) == image)
+        #expect(try shape([6, 7, 3], image) == image && shape([3, 6, 7], image) == image)
+        // 3 at both ends: channels first, unless it is told.
+        #expect(try shape([3, 14, 3]) == FeatureMapShape(height: 14, width: 3, channels: 3))
+        let other = FeatureMapShape(height: 3, width: 14, channels: 3)
+        #expect(try shape([3, 14, 3], other) == other)
+        #expect(try shape([2, 21, 3], .init(height: 21, width: 3, channels: 2)).channels == 2)
+        #expect(throws: ONNXError.self) { try shape([6, 7, 3], .init(height: 7, width: 6, channels: 3)) }
     }
 
     @Test func layersAreTheGraphs() throws {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPDatasets
 import LCPModels
 import LCPONNX
 import LCPWire
@@ -13,8 +14,8 @@ struct ModelImportCommand: AsyncParsableCommand {
         usage: "lcp model import <net.onnx> [<options>]",
         discussion: """
             The network is one of convolutions, pooling, normalisations, fully connected layers, activations, sums and \
-            concatenations that ends with a fully connected layer, with or without a softmax; what lcp does not know of a file it \
-            tells by node and operator. The bundle has one branch: it runs as it is, and every command that takes a network takes \
+            concatenations that ends with a fully connected layer, with or without a softmax; one output says no or yes, with or \
+            without a sigmoid. What lcp does not know of a file it tells by node and operator. The bundle has one branch: it runs as it is, and every command that takes a network takes \
             it, to split it, to train its branches, and as their teacher.
 
             A pixel from 0 to 255 goes into the network as (pixel × scale − mean) / std. Without these options a file that lcp \
@@ -172,7 +173,7 @@ struct ModelImportCommand: AsyncParsableCommand {
                 "--resize \(resize): \(source) takes images of \(shape), which are larger: give \(max(shape.height, shape.width)) or more"
             )
         }
-        let names = try labels.map { try Self.labels($0, classes: found.network.classes) }
+        let names = try labels.map { try ClassNames.read($0, classes: found.network.classes) }
         let cost = try NetworkCost(found.network.split(into: 1), original: nil)
         var report = Report(
             name: found.network.name, source: source, producer: found.producer,
@@ -191,6 +192,10 @@ struct ModelImportCommand: AsyncParsableCommand {
             writeErrorLine(
                 "note: with these numbers all pixels are nearly alike to the network (from 0 to 1, less \(mean)): are --mean and "
                     + "--std of pixels from 0 to 255? Then give --scale 1, too")
+        }
+        if found.isYesNo {
+            let names = (report.labels ?? []).map(\.quoted).joined(separator: " or ")
+            writeErrorLine("note: the network has one output, so it says \(names), the second above a sigmoid of 0.5")
         }
         if json { return writeLine(try jsonLine(report)) }
         writeLine(Self.text(report, cost))
@@ -240,42 +245,6 @@ struct ModelImportCommand: AsyncParsableCommand {
         if merge != .concat { words.append("--merge \(merge.rawValue)") }
         return words.joined(separator: " ")
     }
-
-    /// The lines of a text file, one for each class.
-    static func labels(_ path: String, classes: Int) throws -> [String] {
-        var text = String(decoding: try FileIO.read(path, limit: 64 << 20), as: UTF8.self)
-        // A byte-order mark, as Windows writes it.
-        if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
-        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map {
-            String($0).printable
-        }
-        while lines.last?.isEmpty == true { lines.removeLast() }
-        if lines.count == classes + 1, ["background", "__background__"].contains(withoutNumber(lines[0]).lowercased()) {
-            lines.removeFirst()
-        }
-        // "0 cat", "1: dog": numbers that count the lines are no part of the names.
-        let numbers = lines.map { Int($0.prefix { $0.isASCII && $0.isNumber }) }
-        if let first = numbers.first, let first, numbers.indices.allSatisfy({ numbers[$0] == first + $0 }),
-            lines.allSatisfy({ !withoutNumber($0).isEmpty })
-        {
-            lines = lines.map(withoutNumber)
-        }
-        guard lines.count == classes else {
-            throw CommandError(
-                "\(path) has \(lines.count) lines, and the network has \(classes) classes: give a line for each")
-        }
-        if let empty = lines.firstIndex(where: \.isEmpty) {
-            throw CommandError("\(path) has no name in line \(empty + 1): every class has one")
-        }
-        return lines
-    }
-}
-
-/// A line behind a number and what parts it from the name: a space, a tab, a colon, a comma, a full stop and a space.
-private func withoutNumber(_ line: String) -> String {
-    let rest = line.drop { $0.isASCII && $0.isNumber }
-    guard rest.count < line.count, let first = rest.first, " \t:,;.)".contains(first) else { return line }
-    return String(rest.drop { " \t:,;.)".contains($0) })
 }
 
 /// Reads `1/255` or a number.

@@ -73,7 +73,7 @@ struct DemoCommand: AsyncParsableCommand {
         options.deadline = deadline
         let demo = try Demo(options: options)
         let json = json
-        let view = Mutex(DemoView(demo.model, isLive: !json && isTerminal(STDOUT_FILENO), isQuiet: json))
+        let view = Mutex(DemoView(demo.model, isLive: !json && takesColours(STDOUT_FILENO), isQuiet: json))
         try await untilStopped(.usual) {
             defer { view.withLock { $0.end() } }
             let summary = try await demo.run { event in view.withLock { $0.show(event) } }

@@ -62,7 +62,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if json {
             writeLine(try jsonLine(Report(checks: checks)))
         } else {
-            let colours = isTerminal(STDOUT_FILENO)
+            let colours = takesColours(STDOUT_FILENO)
             for check in checks {
                 let (mark, colour) =
                     switch check.result {

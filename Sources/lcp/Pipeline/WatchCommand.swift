@@ -48,7 +48,7 @@ struct WatchCommand: AsyncParsableCommand {
             }
             defer { hint.cancel() }
             var seen = 0
-            let colours = isTerminal(1)
+            let colours = takesColours(1)
             for try await message in predictions {
                 if json {
                     writeLine(Log.printable(String(decoding: message.payload, as: UTF8.self)))

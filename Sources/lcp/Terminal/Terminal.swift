@@ -2,12 +2,15 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// Whether a descriptor is a terminal that takes colours and cursor movements.
+/// Whether a descriptor is a terminal whose cursor moves.
 func isTerminal(_ descriptor: Int32) -> Bool {
     guard isatty(descriptor) == 1 else { return false }
     let kind = getenv("TERM").map { String(cString: $0) } ?? ""
-    return kind != "dumb" && !kind.isEmpty && getenv("NO_COLOR") == nil
+    return kind != "dumb" && !kind.isEmpty
 }
+
+/// Whether it takes colours, too, and nobody forbade them (no-color.org).
+func takesColours(_ descriptor: Int32) -> Bool { isTerminal(descriptor) && getenv("NO_COLOR") == nil }
 
 /// Opens /dev/null for what a shell closed (`lcp worker >&-`): the next socket or file would get its number, and with it every
 /// line that is printed.
@@ -53,7 +56,7 @@ func jsonLine(_ value: some Encodable) throws -> String {
 /// Writes to standard error at once.
 func writeErrorLine(_ text: String) { writeErrorText(text + "\n") }
 
-private func writeErrorText(_ text: String) {
+func writeErrorText(_ text: String) {
     var text = text
     text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
@@ -93,26 +96,6 @@ private func failOutput(_ number: Int32) {
     writeErrorLine("Error: standard output cannot be written: \(String(cString: strerror(number)))")
     // What runs until a signal comes ends as cleanly as ever.
     if !requestStop() { exit(EXIT_FAILURE) }
-}
-
-/// A line on standard error that is written over and over; nothing where that is no terminal.
-final class ProgressLine {
-    private let isLive = isTerminal(STDERR_FILENO)
-    private var isShown = false
-
-    func show(_ fraction: Double, _ text: String) {
-        guard isLive else { return }
-        let width = 24
-        let filled = Int((max(0, min(1, fraction)) * Double(width)).rounded())
-        let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: width - filled)
-        writeErrorText("\r\u{1B}[K\(bar) \(text)")
-        isShown = true
-    }
-
-    func clear() {
-        if isShown { writeErrorText("\r\u{1B}[K") }
-        isShown = false
-    }
 }
 
 /// Columns that line up.

@@ -47,10 +47,9 @@ struct DataCommand: AsyncParsableCommand {
                 do {
                     summary = try await fetcher.run { progress in
                         line.show(
-                            progress.fraction,
-                            "\(progress.archive)  \(megabytes(progress.received)) of \(megabytes(progress.total)) MB  "
-                                + "\(fixed(progress.bytesPerSecond / 1e6, digits: 1)) MB/s  "
-                                + "\(duration(progress.remaining)) left")
+                            progress.fraction, "\(duration(progress.remaining)) left",
+                            "\(megabytes(progress.received)) of \(megabytes(progress.total)) MB",
+                            "\(fixed(progress.bytesPerSecond / 1e6, digits: 1)) MB/s", progress.archive)
                     }
                 } catch let stop as CancellationError {
                     line.clear()

@@ -37,6 +37,12 @@ struct TrainCommand: AsyncParsableCommand {
         help: ArgumentHelp("\(DataSpecification.forms); may be given several times.", valueName: "data"))
     var data: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "A text file with the name of a class in each line, in the order of the labels; folders are matched by name.",
+            valueName: "file"))
+    var labels: String?
+
     @OptionGroup var recipeOptions: RecipeOptions
 
     @Option(
@@ -110,6 +116,7 @@ struct TrainCommand: AsyncParsableCommand {
         run.seed = seed
         run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
         run.pictures = (origin ?? run.teachers.first)?.manifest.preprocessing
+        run.classNames = try labels.map { try ClassNames.read($0, classes: network.classes) }
         run.isStrict = strict
         run.threads = threads
         run.command = words(name, run.data)
@@ -147,6 +154,7 @@ struct TrainCommand: AsyncParsableCommand {
             words.append("--branches \(splitting.branches ?? 1)")
         }
         words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        if let labels { words.append("--labels \(labels.split(separator: "/").last ?? "FILE")") }
         if validation > 0 { words.append("--validation \(validation)") }
         for (option, bundles) in [("--distill", distill), ("--teacher", teacher)] {
             words += bundles.map { "\(option) \($0.split(separator: "/").last ?? "BUNDLE")" }
@@ -167,18 +175,16 @@ final class TrainingReporter {
         case .resumed(let epoch): writeLine("\(prefix)going on after epoch \(epoch)")
         case .leftOut(let data, let files): LeftOut.tell(files, of: data)
         case .progress(let progress):
-            var state =
-                "\(prefix)epoch \(progress.epoch)/\(progress.epochs)  loss \(fixed(progress.loss, digits: 4))  "
-                + "accuracy \(percent(progress.accuracy))"
+            let epoch = "\(prefix)epoch \(progress.epoch)/\(progress.epochs)"
+            let loss = "loss \(fixed(progress.loss, digits: 4))"
+            let accuracy = "accuracy \(percent(progress.accuracy))"
+            let speed = "\(fixed(progress.imagesPerSecond, digits: 0)) images/s"
             if let record = progress.record {
-                if let accuracy = record.validationAccuracy { state += "  validation \(percent(accuracy))" }
+                let validation = record.validationAccuracy.map { ["validation \(percent($0))"] } ?? []
                 line.clear()
-                writeLine("\(state)  \(fixed(progress.imagesPerSecond, digits: 0)) images/s")
+                writeLine(([epoch, loss, accuracy] + validation + [speed]).joined(separator: "  "))
             }
-            line.show(
-                progress.fraction,
-                "\(state)  \(fixed(progress.imagesPerSecond, digits: 0)) images/s  \(duration(progress.remaining)) left"
-            )
+            line.show(progress.fraction, epoch, "\(duration(progress.remaining)) left", loss, accuracy, speed)
         case .tested(let data, let result):
             line.clear()
             writeLine(

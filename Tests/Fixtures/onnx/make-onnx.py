@@ -346,4 +346,42 @@ build("channels-last-gemm", [
     node("Gemm", ["f1", "w2", "b2"], ["y"], transB=1),
 ], [tensor("w2", (4, 27)), tensor("b2", (4,))], (9, 10, 3), channels_last=True)
 
+# Flattened with its channels last, with nothing but its size to tell; grey, where both orders are one; and normalised before it is
+# turned.
+build("channels-last-dense", [
+    node("Flatten", ["x"], ["f"]),
+    node("MatMul", ["f", "w1"], ["m1"]),
+    node("Add", ["m1", "b1"], ["y"]),
+], [tensor("w1", (126, 4)), tensor("b1", (4,))], (6, 7, 3), channels_last=True)
+build("channels-last-grey", [
+    node("Constant", [], ["shape"], value_ints=[-1, 1, 6, 7]),
+    node("Reshape", ["x", "shape"], ["i"]),
+    node("Conv", ["i", "w1", "b1"], ["c1"]),
+    node("Flatten", ["c1"], ["f"]),
+    node("Gemm", ["f", "w2", "b2"], ["y"], transB=1),
+], [tensor("w1", (5, 1, 3, 3)), tensor("b1", (5,)), tensor("w2", (4, 100)), tensor("b2", (4,))],
+    (6, 7, 1), channels_last=True)
+build("channels-last-scaled", [
+    node("Div", ["x", "deviation"], ["d"]),
+    node("Sub", ["d", "mean"], ["s"]),
+    node("Transpose", ["s"], ["t"], perm=[0, 3, 1, 2]),
+    node("Conv", ["t", "w1", "b1"], ["c1"], strides=[2, 2]),
+    node("GlobalAveragePool", ["c1"], ["p1"]),
+    node("Flatten", ["p1"], ["f"]),
+    node("Gemm", ["f", "w2", "b2"], ["y"], transB=1),
+], [numpy_helper.from_array(np.float32([58.4, 57.1, 57.4]), "deviation"),
+    numpy_helper.from_array(np.float32([2.1, 2.0, 1.8]), "mean"), tensor("w1", (6, 3, 3, 3)), tensor("b1", (6,)),
+    tensor("w2", (4, 6)), tensor("b2", (4,))], (9, 9, 3), channels_last=True, scale=1)
+
+# One output: the probability of yes.
+build("yes-no", [
+    node("Conv", ["x", "w1", "b1"], ["c1"], strides=[2, 2]),
+    node("Relu", ["c1"], ["r1"]),
+    node("Flatten", ["r1"], ["f"]),
+    node("MatMul", ["f", "w2"], ["m2"]),
+    node("Add", ["m2", "b2"], ["z"]),
+    node("Sigmoid", ["z"], ["y"]),
+], [tensor("w1", (4, 3, 3, 3)), tensor("b1", (4,)), tensor("w2", (64, 1), 0.1), tensor("b2", (1,))], (9, 9, 3),
+    options=["yes-no"])
+
 (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import math
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -29,6 +30,8 @@ CIFAR100 = """
 """.split()
 FASHION = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag".split() + ["Ankle boot"]
 
+Preprocessing = dict[str, Any]
+"""What model.json says about how pictures become pixels, and pixels the network's input."""
 Size = tuple[int, int, int]
 """Height, width, channels."""
 Key = tuple[int, int]
@@ -60,16 +63,23 @@ class MemoryImages:
 class FolderImages:
     """Pictures that are read when they are needed: a folder for each class, sorted, in a folder."""
 
-    def __init__(self, folder: pathlib.Path, size: Size, crop: float, seed: int):
+    def __init__(
+        self, folder: pathlib.Path, size: Size, crop: float, seed: int, preprocessing: Preprocessing | None = None
+    ):
+        """
+        - crop: the smallest part of a picture, by its area, that is trained on.
+        - preprocessing: a model's, which says how pictures get its size.
+        """
+        self.resize, self.background = (preprocessing or {}).get("resize"), (preprocessing or {}).get("background", 255)
+        self.told: set[int] = set()
         self.classes = class_folders(folder)
         self.files: list[pathlib.Path] = []
         labels: list[int] = []
         for label, name in enumerate(self.classes):
-            # Hidden ones are what a Mac leaves beside them.
             files = sorted(
                 path
-                for path in (folder / name).iterdir()
-                if path.suffix.lower() in PICTURES and not path.name.startswith(".")
+                for path in (folder / name).rglob("*")
+                if path.suffix.lower() in PICTURES and not is_left_behind(path.relative_to(folder))
             )
             if not files:
                 raise DataError(f"there is no {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file in {folder / name}")
@@ -79,8 +89,23 @@ class FolderImages:
         self.size, self.crop, self.seed = size, crop, seed
 
     def __getitems__(self, keys: list[Key]) -> tuple[Tensor, Tensor]:
-        pixels = numpy.stack([self.read(epoch, index) for epoch, index in keys])
-        return torch.from_numpy(pixels), self.labels[[index for _, index in keys]]
+        indices: list[int] = []
+        pixels: list[numpy.ndarray] = []
+        for epoch, index in keys:
+            # In the place of one that cannot be read stands the next that can.
+            for place in [*range(index, len(self.files)), *range(index)]:
+                try:
+                    pixels.append(self.read(epoch, place))
+                except DataError as error:
+                    if place not in self.told:
+                        print(f"{error}: left out", file=sys.stderr, flush=True)
+                    self.told.add(place)
+                    continue
+                indices.append(place)
+                break
+            else:
+                raise DataError(f"not one of {len(self.files)} pictures can be read")
+        return torch.from_numpy(numpy.stack(pixels)), self.labels[indices]
 
     def read(self, epoch: int, index: int) -> numpy.ndarray:
         """A picture at the wanted size: all of it, as lcp resizes it, or in training a part."""
@@ -89,16 +114,21 @@ class FolderImages:
         height, width, channels = self.size
         mode = "L" if channels == 1 else "RGB"
         left, top, right, bottom = self.part(epoch, index)
+        # A part of a picture is stretched, as torchvision's RandomResizedCrop does.
+        resize = self.resize if (left, top, right, bottom) == (0, 0, 1, 1) else None
         try:
             with Image.open(self.files[index]) as file:
                 orientation = file.getexif().get(0x0112, 1)
                 # A large JPEG is decoded at a fraction of its size that is still much larger than what is wanted.
-                wanted = (math.ceil(3 * width / (right - left)), math.ceil(3 * height / (bottom - top)))
-                drafted = file.draft(mode, wanted[::-1] if orientation in range(5, 9) else wanted)
+                turned = orientation in range(5, 9)
+                whole = file.size[::-1] if turned else file.size
+                scaled = scaled_size(*whole, width, height, resize)
+                wanted = (math.ceil(3 * scaled[0] / (right - left)), math.ceil(3 * scaled[1] / (bottom - top)))
+                drafted = file.draft(mode, wanted[::-1] if turned else wanted)
                 # What it stands for: its size is rounded up, and its last pixel reaches beyond the edge.
                 across, down = drafted[1][2:] if drafted else file.size
-                image = upright(file)
-                if orientation in range(5, 9):
+                image = upright(file, self.background)
+                if turned:
                     across, down = down, across
                 # Where the file begins at the other end, so does what is rounded.
                 beside = image.width - across if orientation in (2, 3, 6, 7) else 0
@@ -109,7 +139,8 @@ class FolderImages:
                     min(image.width, beside + right * across),
                     min(image.height, above + bottom * down),
                 )
-                image = image.convert(mode).resize((width, height), Image.Resampling.BILINEAR, box)
+                image = image.convert(mode).resize(scaled, Image.Resampling.BILINEAR, box)
+                image = fitted(image, width, height, resize)
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"cannot read {self.files[index]}: {error}") from None
         return numpy.asarray(image).reshape(height, width, channels)
@@ -125,8 +156,37 @@ class FolderImages:
         return left, top, left + width, top + height
 
 
-def upright(file: "Image.Image") -> "Image.Image":
-    """A picture as lcp looks at it: 8 bits, on white, turned as its EXIF says."""
+def scaled_size(across: int, down: int, width: int, height: int, resize: dict[str, Any] | None) -> tuple[int, int]:
+    """What the sides of a picture are scaled to before the model's size is cut out of them, or put around them."""
+    match resize:
+        case {"mode": "crop", "shorter": shorter}:
+            return (shorter * across // down, shorter) if down <= across else (shorter, shorter * down // across)
+        case {"mode": "letterbox"}:
+            factor = min(width / across, height / down)
+            return tuple(max(1, min(most, int(side * factor + 0.5))) for side, most in ((across, width), (down, height)))
+        case None:
+            return width, height
+    raise DataError(f"the model has pictures resized in a way that is not known: {resize}")
+
+
+def fitted(image: "Image.Image", width: int, height: int, resize: dict[str, Any] | None) -> "Image.Image":
+    """The middle of a picture that is larger, or one that is smaller in the middle of a grey."""
+    from PIL import Image
+
+    if image.size == (width, height):
+        return image
+    if resize and resize["mode"] == "crop":
+        # Halves go to the even number.
+        left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+        return image.crop((left, top, left + width, top + height))
+    grey = (resize or {}).get("grey", 0)
+    result = Image.new(image.mode, (width, height), grey if image.mode == "L" else (grey,) * 3)
+    result.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    return result
+
+
+def upright(file: "Image.Image", background: int = 255) -> "Image.Image":
+    """A picture as lcp looks at it: 8 bits, on a grey, which is white, turned as its EXIF says."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(file)
@@ -134,8 +194,8 @@ def upright(file: "Image.Image") -> "Image.Image":
         # Pillow cuts off what is above 255.
         image = Image.fromarray(numpy.rint(numpy.asarray(image).astype(numpy.float64) / 257).astype(numpy.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        ground = Image.new("RGBA", image.size, (background, background, background, 255))
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
     return image
 
 
@@ -168,9 +228,16 @@ def through_jpeg(pixels: numpy.ndarray, quality: int) -> numpy.ndarray:
         return numpy.array(image).reshape(pixels.shape)
 
 
+def is_left_behind(path: pathlib.Path) -> bool:
+    """What a Mac leaves beside pictures: hidden files, and a folder with their shadows."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
 def class_folders(folder: pathlib.Path) -> list[str]:
     try:
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        names = sorted(
+            path.name for path in folder.iterdir() if path.is_dir() and not is_left_behind(path.relative_to(folder))
+        )
     except OSError as error:
         raise DataError(f"cannot read the folder {folder}: {error.strerror}") from None
     if len(names) < 2:
@@ -300,33 +367,46 @@ class Data:
         divided = self.folder / "train"
         return divided if divided.is_dir() and any(path.is_dir() for path in divided.iterdir()) else self.folder
 
-    def training(self, size: Size, crop: float, seed: int, jpeg: tuple[int, int] | None = None) -> ImageSet:
+    def training(
+        self,
+        size: Size,
+        crop: float,
+        seed: int,
+        jpeg: tuple[int, int] | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> ImageSet:
         """The images to train on.
 
         - crop: the smallest part of a picture, by its area, that is trained on; the seed says which.
         - jpeg: the lowest and the highest quality of JPEG that they go through; the seed says which.
+        - preprocessing: a model's, which says how pictures get its size.
         """
         if jpeg:
             require_pillow("images go through JPEG")
             if size[2] not in (1, 3):
                 raise DataError(f"images of {size[2]} channels cannot go through JPEG: leave jpeg out of the recipe")
         images: ImageSet = (
-            self._pictures(self._classes, size, crop, seed) if self.kind == "folder" else self._fixed(True, size)
+            self._pictures(self._classes, size, crop, seed, preprocessing)
+            if self.kind == "folder"
+            else self._fixed(True, size)
         )
         return CompressedImages(images, jpeg, seed) if jpeg else images
 
-    def test(self, size: Size) -> ImageSet | None:
+    def test(self, size: Size, preprocessing: Preprocessing | None = None) -> ImageSet | None:
         """The test set, where there is one."""
         if self.kind != "folder":
             return self._fixed(False, size)
         if self._classes == self.folder:
             return None
         tests = (self.folder / name for name in ("test", "val"))
-        return next((self._pictures(folder, size, 1, 0) for folder in tests if folder.is_dir()), None)
+        found = (folder for folder in tests if folder.is_dir())
+        return next((self._pictures(folder, size, 1, 0, preprocessing) for folder in found), None)
 
-    def _pictures(self, folder: pathlib.Path, size: Size, crop: float, seed: int) -> FolderImages:
+    def _pictures(
+        self, folder: pathlib.Path, size: Size, crop: float, seed: int, preprocessing: Preprocessing | None
+    ) -> FolderImages:
         require_pillow("pictures are read")
-        images = FolderImages(folder, size, crop, seed)
+        images = FolderImages(folder, size, crop, seed, preprocessing)
         if images.classes != self.labels():
             raise DataError(f"{folder} has other classes than {self._classes}: both need the same folders")
         return images

@@ -338,6 +338,44 @@ class DataTests(unittest.TestCase):
             wanted = numpy.frombuffer(expected[4:], numpy.uint8).reshape(height, width, 3)
             self.assertLessEqual(numpy.abs(pixels - wanted).max(), 2, name)
 
+    def test_pictures_are_cut_or_put_into_a_box_as_the_model_says(self) -> None:
+        fixtures = ROOT / "Tests/Fixtures/pictures"
+        for name in ("fit-tall", "fit-wide"):
+            for ending, resize in (
+                ("crop", {"mode": "crop", "shorter": 40}),
+                ("letterbox", {"mode": "letterbox", "grey": 114}),
+                ("stretch", None),
+            ):
+                expected = (fixtures / f"{name}.{ending}").read_bytes()
+                wanted = numpy.frombuffer(expected, numpy.uint8).reshape(32, 32, 3)
+                with tempfile.TemporaryDirectory() as folder:
+                    for place in ("a", "b"):
+                        (pathlib.Path(folder) / place).mkdir()
+                        shutil.copy(fixtures / f"{name}.png", pathlib.Path(folder) / place)
+                    images = FolderImages(pathlib.Path(folder), (32, 32, 3), 1, 0, {"resize": resize})
+                    pixels = images.read(-1, 0).astype(int)
+                self.assertLessEqual(numpy.abs(pixels - wanted).max(), 2, f"{name}.{ending}")
+
+    def test_a_picture_that_cannot_be_read_ends_no_training(self) -> None:
+        fixtures = ROOT / "Tests/Fixtures/pictures"
+        with tempfile.TemporaryDirectory() as folder:
+            for place in ("a", "b"):
+                (pathlib.Path(folder) / place / "deeper").mkdir(parents=True)
+                shutil.copy(fixtures / "fit-tall.png", pathlib.Path(folder) / place / "deeper" / "2.png")
+            (pathlib.Path(folder) / "a" / "1.png").write_bytes(b"damaged")
+            (pathlib.Path(folder) / "__MACOSX").mkdir()
+            images = FolderImages(pathlib.Path(folder), (8, 8, 3), 1, 0)
+            self.assertEqual((images.classes, len(images.files)), (["a", "b"], 3))
+            with contextlib.redirect_stderr(io.StringIO()) as said:
+                for _ in range(2):
+                    pixels, labels = images.__getitems__([(-1, 0), (-1, 2)])
+            self.assertEqual(said.getvalue().count("left out"), 1)
+            self.assertEqual((labels.tolist(), tuple(pixels.shape)), ([0, 1], (2, 8, 8, 3)))
+            for path in pathlib.Path(folder).rglob("2.png"):
+                path.write_bytes(b"damaged, too")
+            with self.assertRaises(DataError), contextlib.redirect_stderr(io.StringIO()):
+                images.__getitems__([(-1, 0)])
+
     def test_data_is_recognised(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder)

@@ -82,8 +82,6 @@ def prepare(arguments: argparse.Namespace, data: Data) -> Model:
         advice = "another bundle" if arguments.bundle else f"--classes {len(names)}, or none"
         raise TrainingError(f"{data.kind} has {len(names)} classes and {model.name} {len(model.labels)}: give {advice}")
     manifest = {**model.manifest, "name": pathlib.Path(arguments.out).resolve().name}
-    if manifest["preprocessing"].get("resize") and data.kind == "folder":
-        raise TrainingError(f"{model.name} has pictures cut or put into a box, and train.py only stretches: use lcp train")
     if not (manifest.get("training") or {}).get("epochs"):
         manifest["labels"] = names
         # Shares of a teacher expect what it saw.
@@ -175,8 +173,9 @@ def train(arguments: argparse.Namespace, processes: Processes) -> None:
                 f"the teachers have {features} pre-final activations, the branches together "
                 f"{model.merge.in_features}: features are only distilled from one teacher and where they are as many"
             )
-    images = data.training(model.input, recipe.crop, arguments.seed, recipe.jpeg_qualities)
-    test = data.test(model.input)
+    preprocessing = model.manifest["preprocessing"]
+    images = data.training(model.input, recipe.crop, arguments.seed, recipe.jpeg_qualities, preprocessing)
+    test = data.test(model.input, preprocessing)
     indices, chosen = divide(images.labels, arguments.validation)
     trainer = Trainer(
         model,

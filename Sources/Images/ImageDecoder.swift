@@ -82,6 +82,17 @@ public struct ImageNotes: OptionSet, Sendable, Hashable {
     public static let transparent = ImageNotes(rawValue: 1)
     /// It is damaged, though every pixel is there: it has no end, or bytes between its parts.
     public static let odd = ImageNotes(rawValue: 2)
+
+    public static let all: [ImageNotes] = [.transparent, .odd]
+
+    /// What a picture is that has this one note, for people: "transparent, and put on white".
+    ///
+    /// - Parameter background: what it was put on.
+    public func words(background: UInt8) -> String {
+        self == .odd
+            ? "damaged, though no pixel is missing"
+            : "transparent, and put on \(background == 255 ? "white" : "grey \(background)")"
+    }
 }
 
 extension Image {

@@ -70,12 +70,15 @@ public struct ClassFolder: Sendable {
         }
         var result = LabeledImages(height: size.height, width: size.width, channels: size.channels)
         result.pixels.reserveCapacity(total * size.byteCount)
+        var noted = PictureNotes()
         for (label, files) in files.enumerated() {
             let before = (result.labels.count, result.leftOut.count)
             for file in files {
                 try Task.checkCancellation()
                 do throws(DatasetError) {
-                    result.pixels += try ImageFolder.read(file, size: size)
+                    let (pixels, notes) = try ImageFolder.read(file, size: size)
+                    noted.add(notes, file)
+                    result.pixels += pixels
                     result.labels.append(UInt16(label))
                 } catch {
                     result.leftOut.append(error.description)
@@ -86,6 +89,7 @@ public struct ClassFolder: Sendable {
                     "no picture of the class \(classes[label]) can be read; the first: \(result.leftOut[before.1])")
             }
         }
+        result.notes = noted.sentences(background: size.background)
         return result
     }
 

@@ -10,9 +10,11 @@ public struct DataSummary: Sendable, Hashable, Encodable {
     public var test: [Int]?
     /// Pictures that cannot be read, a sentence for each: training leaves them out.
     public var leftOut: [String] = []
+    /// What is odd about the others, a sentence for each kind.
+    public var notes: [String] = []
 
     enum CodingKeys: String, CodingKey {
-        case data, size, classes, training, test
+        case data, size, classes, training, test, notes
         case leftOut = "left_out"
     }
 
@@ -29,18 +31,20 @@ public struct DataSummary: Sendable, Hashable, Encodable {
             let others = specification.hasTestSet ? try ClassFolder.evaluation(folder) : nil
             test = others?.imagesPerClass
             let files = (images.files + (others?.files ?? [])).flatMap(\.self)
-            var sizes: Set<[Int]> = []
+            var (sizes, noted) = (Set<[Int]>(), PictureNotes())
             for (index, file) in files.enumerated() {
                 try Task.checkCancellation()
                 progress(Double(index) / Double(files.count))
                 do throws(DatasetError) {
-                    let (height, width) = try ImageFolder.check(file)
-                    sizes.insert([height, width])
+                    let (size, notes) = try ImageFolder.check(file)
+                    sizes.insert([size.height, size.width])
+                    noted.add(notes, file)
                 } catch {
                     leftOut.append(error.description)
                 }
             }
             size = sizes.count == 1 ? sizes.first : nil
+            notes = noted.sentences(background: 255)
             return
         }
         let images = try specification.trainingSet(seed: 1)

@@ -24,12 +24,14 @@ public struct ImageFolder: Sendable {
 
     /// Reads one image, to see whether that is possible.
     ///
-    /// - Returns: its size, upright.
+    /// - Returns: its size, upright, and what is odd about it.
     /// - Throws: ``DatasetError`` with the file and the reason.
-    static func check(_ file: String) throws(DatasetError) -> (height: Int, width: Int) {
+    static func check(_ file: String) throws(DatasetError) -> (
+        size: (height: Int, width: Int), notes: ImageNotes
+    ) {
         try with(file, ImageLimits()) { bytes throws(ImageError) in
-            _ = try Image.decode(bytes, to: ImageSize(height: 8, width: 8, channels: 3))
-            return try Image.dimensions(of: bytes)
+            let notes = try Image.decode(bytes, to: ImageSize(height: 8, width: 8, channels: 3)).notes
+            return (try Image.dimensions(of: bytes), notes)
         }
     }
 
@@ -52,9 +54,10 @@ public struct ImageFolder: Sendable {
     /// - Throws: ``DatasetError`` with the file and the reason.
     public static func read(
         _ file: String, size: ImageSize, limits: ImageLimits = ImageLimits()
-    ) throws(DatasetError) -> [UInt8] {
+    ) throws(DatasetError) -> (pixels: [UInt8], notes: ImageNotes) {
         try with(file, limits) { bytes throws(ImageError) in
-            try Image.decode(bytes, to: size, limits: limits).image.pixels
+            let (image, notes) = try Image.decode(bytes, to: size, limits: limits)
+            return (image.pixels, notes)
         }
     }
 }

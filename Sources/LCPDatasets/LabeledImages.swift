@@ -14,6 +14,8 @@ public struct LabeledImages: Sendable {
     public var labels: [UInt16]
     /// Files that could not be read and were left out: a sentence for each.
     public var leftOut: [String] = []
+    /// What is odd about those that were read: a sentence for each kind.
+    public var notes: [String] = []
 
     public init(height: Int, width: Int, channels: Int, pixels: [UInt8] = [], labels: [UInt16] = []) {
         self.height = height
@@ -48,6 +50,7 @@ public struct LabeledImages: Sendable {
         pixels += other.pixels
         labels += other.labels
         leftOut += other.leftOut
+        notes += other.notes
     }
 
     /// The first images only.

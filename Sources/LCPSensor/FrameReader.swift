@@ -1,4 +1,5 @@
 import Glibc
+import Images
 import LCPDatasets
 import LCPModels
 import LCPPictures
@@ -9,6 +10,8 @@ struct SensorFrame {
     var pixels: [UInt8]
     var label: Int32
     var shape: FeatureMapShape
+    /// What is odd about the picture that it comes from.
+    var notes: ImageNotes = []
 }
 
 /// Takes frames from a source, one after the other. It may block, so it has a thread of its own.
@@ -54,20 +57,19 @@ struct FrameReader {
             return SensorFrame(pixels: Array(images[Int(next)]), label: label, shape: shape)
         case .folder(let folder):
             guard next < UInt64(folder.files.count) else { return nil }
-            let pixels = try ImageFolder.read(folder.files[Int(next)], size: size)
-            return SensorFrame(pixels: pixels, label: -1, shape: shape)
+            return try picture(folder.files[Int(next)], label: -1)
         case .classes:
             guard next < UInt64(files.count) else { return nil }
             let file = files[Int(next)]
-            let pixels = try ImageFolder.read(file.path, size: size)
-            return SensorFrame(pixels: pixels, label: truth(file.label), shape: shape)
+            return try picture(file.path, label: truth(file.label))
         case .standardInput:
             return try readStandardInput()
         }
     }
 
-    private var size: ImageSize {
-        ImageSize(shape, preprocessing)
+    private func picture(_ file: String, label: Int32) throws(DatasetError) -> SensorFrame {
+        let (pixels, notes) = try ImageFolder.read(file, size: ImageSize(shape, preprocessing))
+        return SensorFrame(pixels: pixels, label: label, shape: shape, notes: notes)
     }
 
     private func truth(_ label: Int) -> Int32 {

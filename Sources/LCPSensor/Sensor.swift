@@ -45,6 +45,8 @@ public actor Sensor {
     private var drops = Drops()
     /// Pictures of the source that were left out.
     private var unreadable: UInt64 = 0
+    /// What was odd about pictures so far.
+    private var noted: Set<ImageNotes> = []
     /// What was wrong with the first of them.
     private var complaint = ""
     /// The frames without an answer, where answers are promised.
@@ -152,7 +154,15 @@ public actor Sensor {
     /// The next frame; pictures that cannot be read are told and left out.
     private func nextFrame() throws -> SensorFrame? {
         while !Task.isCancelled {
-            do { return try reader.read() } catch let error as DatasetError {
+            do {
+                let frame = try reader.read()
+                for note in ImageNotes.all where frame?.notes.contains(note) == true {
+                    // The first of each kind.
+                    guard noted.insert(note).inserted else { continue }
+                    session.log("a picture is \(note.words(background: reader.preprocessing?.background ?? 255))")
+                }
+                return frame
+            } catch let error as DatasetError {
                 if unreadable == 0 { complaint = error.description }
                 unreadable += 1
                 session.log("left out: \(error)")

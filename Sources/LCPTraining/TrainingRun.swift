@@ -54,6 +54,8 @@ public struct TrainingRun: Sendable {
         case resumed(epoch: Int)
         /// Pictures that cannot be read, a sentence for each; training goes on without them.
         case leftOut(data: String, files: [String])
+        /// What is odd about pictures that are trained on, a sentence for each kind.
+        case noted(data: String, notes: [String])
         case progress(TrainingProgress)
         /// The test set of one of the data, touched once, at the end.
         case tested(data: String, Evaluation)
@@ -105,9 +107,13 @@ public struct TrainingRun: Sendable {
         let (fixed, validationSet) = try fixedSets(labels)
         let tests = try testSets(labels)
         for (specification, images) in zip(data, fixed) + tests.map({ ($0.data, $0.images) }) {
+            let name = specification.name
+            if let notes = images?.notes, !notes.isEmpty {
+                guard report(.noted(data: name, notes: notes)) else { throw CancellationError() }
+            }
             guard let files = images?.leftOut, !files.isEmpty else { continue }
             if isStrict { throw TrainingError("\(files.count) pictures cannot be read; the first: \(files[0])") }
-            guard report(.leftOut(data: specification.name, files: files)) else { throw CancellationError() }
+            guard report(.leftOut(data: name, files: files)) else { throw CancellationError() }
         }
         try checkTeachers(labels) { try sample(fixed, count: $0) }
         // Weights that come from a teacher expect what it saw.
@@ -242,7 +248,7 @@ public struct TrainingRun: Sendable {
             }
             // Always the same images, so that runs with different seeds choose by the same ones.
             var (training, kept) = try set.split(validation: number, seed: 1)
-            training.leftOut = set.leftOut
+            (training.leftOut, training.notes) = (set.leftOut, set.notes)
             sets.append(training)
             held.pixels += kept.pixels
             held.labels += kept.labels

@@ -31,7 +31,7 @@ import Testing
         #expect(
             Array(images[2])
                 == (try ImageFolder.read(
-                    "\(folder.path)/dog/a.JPG", size: ImageSize(height: 12, width: 20, channels: 3))))
+                    "\(folder.path)/dog/a.JPG", size: ImageSize(height: 12, width: 20, channels: 3))).pixels)
         #expect(try data.evaluationSet(seed: 1, size: Self.size).pixels == images.pixels)
         let grey = try data.trainingSet(seed: 1, size: ImageSize(height: 8, width: 8, channels: 1))
         #expect(grey.pixels.count == 4 * 64)

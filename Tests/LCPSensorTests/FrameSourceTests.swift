@@ -60,16 +60,21 @@ import Testing
         #expect(source.count == 2 && source.classNames == ["cat", "dog"])
     }
 
-    @Test("A frame keeps the shape in which it was read, also when the frames after it have another")
+    @Test("A frame keeps the shape in which it was read, and what is odd about its picture")
     func framesKeepTheirShape() throws {
         let folder = try Folder()
         for name in ["1.png", "2.png"] { try folder.add(name) }
+        let clear = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../Fixtures/pictures/depth16-colour-transparent.png").path
+        try FileManager.default.copyItem(atPath: clear, toPath: "\(folder.path)/3.png")
         var reader = FrameReader(try FrameSource("dir:\(folder.path)", seed: 1), shape: Self.shape)
         let first = try #require(try reader.read())
         reader.shape = FeatureMapShape(height: 6, width: 5, channels: 1)
         let second = try #require(try reader.read())
         #expect(first.shape == Self.shape && first.pixels.count == 48)
         #expect(second.shape == reader.shape && second.pixels.count == 30)
+        #expect(first.notes.isEmpty)
+        #expect(try reader.read()?.notes == .transparent)
     }
 
     @Test("Pictures are cut or put into a box as the model wants them, by sensors and workers alike")

@@ -78,6 +78,9 @@ import Testing
         }
         try FileIO.write(Array(picture.prefix(100)), to: "\(photos)/train/cat/damaged.png")
         try FileIO.write([], to: "\(photos)/test/dog/empty.png")
+        let clear = try FileIO.read(
+            ExperimentTests.shipped.path + "/../../Tests/Fixtures/pictures/depth16-colour-transparent.png")
+        for index in 0..<2 { try FileIO.write(clear, to: "\(photos)/train/dog/clear\(index).png") }
         var run = TrainingRun(
             network: try Network.lenet.with(classes: 2).split(into: 2), name: "test", recipe: TrainingRecipe(),
             data: [.folder(photos)], folder: "\(folder.path)/net")
@@ -91,11 +94,13 @@ import Testing
             case .leftOut(_, let files): events += files.map { $0.contains("damaged.png") ? "damaged" : "empty" }
             case .progress(let progress): if progress.record != nil { events.append("epoch") }
             case .tested(_, let result): events.append("tested \(result.images)")
+            case .noted(_, let notes): events += notes.map { $0.replacing("\(photos)/train/", with: "") }
             case .resumed: break
             }
             return true
         }
-        #expect(events == ["damaged", "empty", "epoch", "tested 32"])
+        let note = "dog/clear0.png and 1 more are transparent, and put on white"
+        #expect(events == [note, "damaged", "empty", "epoch", "tested 32"], "\(events)")
         #expect(bundle.manifest.labels == ["cat", "dog"])
     }
 }

@@ -267,7 +267,9 @@ actor BranchRunner {
             do throws(InputError) {
                 let (identity, data) = try version.decoder.decode(payload)
                 let decode = (index == 0 ? decode : .zero) + (ContinuousClock.now - start)
-                if case .decoded(_, let notes) = data, !notes.isEmpty, index == 0 { note(notes, topic) }
+                if case .decoded(_, let notes) = data, !notes.isEmpty, index == 0 {
+                    note(notes, topic, background: version.decoder.background)
+                }
                 if computes { try run(version, data, payload) }
                 frame = Frame(
                     identity: identity, received: received, queue: begin - received, decode: decode,
@@ -324,16 +326,18 @@ actor BranchRunner {
         return topic
     }
 
-    private func note(_ notes: ImageNotes, _ topic: String) {
+    private func note(_ notes: ImageNotes, _ topic: String, background: UInt8) {
+        func sentence(_ note: ImageNotes) -> String {
+            "\(topic): a picture is \(note.words(background: background))"
+        }
         if notes.contains(.odd),
-            let line = warnings.add(
-                "damaged_picture", "\(topic): a picture is damaged, though all of its pixels are there")
+            let line = warnings.add("damaged_picture", sentence(.odd))
         {
             session.log(line)
         }
         // Every frame of a sensor has it, or none.
         if notes.contains(.transparent),
-            let line = warnings.add("transparent_picture", "\(topic): a picture is transparent, and put on white"),
+            let line = warnings.add("transparent_picture", sentence(.transparent)),
             warnings.counts["transparent_picture"] == 1
         {
             session.log(line)

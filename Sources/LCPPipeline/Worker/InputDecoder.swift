@@ -40,6 +40,8 @@ public struct InputDecoder: Sendable {
     public let imageLimits: ImageLimits
     private let size: ImageSize
     private let pictures: PictureCache
+    /// What shows where pictures are transparent, a grey.
+    public var background: UInt8 { size.background }
 
     /// - Parameter preprocessing: how the model wants pictures resized.
     public init(

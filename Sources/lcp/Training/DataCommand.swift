@@ -109,6 +109,7 @@ struct DataCommand: AsyncParsableCommand {
                 : "\n\n\(summary.leftOut.count) cannot be read, and training leaves them out:\n"
                     + summary.leftOut.map { "  \(Log.printable($0))" }.joined(separator: "\n")
             return "\(summary.data): \(count), \(size), \(summary.classes.count) classes\n\(table.text)" + leftOut
+                + summary.notes.map { "\n\n\(Log.printable($0))" }.joined()
         }
     }
 }

@@ -136,6 +136,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             try images.match(
                 specification.classNames(), to: bundle.manifest.labels, data: specification.name, model: name)
             LeftOut.tell(images.leftOut, of: specification.name)
+            LeftOut.tell(notes: images.notes, of: specification.name)
             let line = ProgressLine()
             defer { line.clear() }
             let result = try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: options) {

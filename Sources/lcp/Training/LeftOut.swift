@@ -1,7 +1,11 @@
-/// Tells of pictures that cannot be read, and are left out.
+/// Tells of pictures that cannot be read and are left out, and of those that are odd.
 enum LeftOut {
     /// Files that are named.
     private static let most = 5
+
+    static func tell(notes: [String], of data: String) {
+        for note in notes { writeErrorLine("\(data): \(note.printable)") }
+    }
 
     static func tell(_ files: [String], of data: String) {
         guard !files.isEmpty else { return }

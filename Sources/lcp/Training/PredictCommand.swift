@@ -1,4 +1,5 @@
 import ArgumentParser
+import Images
 import LCPEvaluation
 import LCPInference
 import LCPModels
@@ -120,10 +121,9 @@ struct PredictCommand: AsyncParsableCommand {
                     let pixels = UnsafeRawBufferPointer(rebasing: bytes[range])
                     return try evaluator.logits(pixels: pixels, missing: missing)
                 case .decoded(let pixels, let notes):
-                    if notes.contains(.odd) {
-                        writeErrorLine("note: \(file) is damaged, though all of its pixels are there")
+                    for note in ImageNotes.all where notes.contains(note) {
+                        writeErrorLine("note: \(file) is \(note.words(background: decoder.background))")
                     }
-                    if notes.contains(.transparent) { writeErrorLine("note: \(file) is transparent, and put on white") }
                     return try pixels.withUnsafeBytes { try evaluator.logits(pixels: $0, missing: missing) }
                 case .normalized(let range):
                     let numbers = UnsafeRawBufferPointer(rebasing: bytes[range])

@@ -174,6 +174,7 @@ final class TrainingReporter {
         switch event {
         case .resumed(let epoch): writeLine("\(prefix)going on after epoch \(epoch)")
         case .leftOut(let data, let files): LeftOut.tell(files, of: data)
+        case .noted(let data, let notes): LeftOut.tell(notes: notes, of: data)
         case .progress(let progress):
             let epoch = "\(prefix)epoch \(progress.epoch)/\(progress.epochs)"
             let loss = "loss \(fixed(progress.loss, digits: 4))"

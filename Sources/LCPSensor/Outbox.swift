@@ -1,14 +1,18 @@
 /// The frames of a sensor that promises an answer to each (QoS 1) and has none yet: a pure queue with time passed in.
 ///
 /// A broker that was killed has forgotten its clients: it takes a frame, acknowledges it, and gives it to nobody, because the
-/// workers are not back yet. So frames are kept until they are answered; after a reconnect they wait until the pipeline is whole
-/// again, and then go out anew, in order. The aggregator answers each once, however often it comes.
+/// workers are not back yet; so does one that hangs, and an aggregator that was killed has forgotten what it waited for. So frames
+/// are kept until they are answered. After a reconnect they wait until the pipeline is whole again, and then go out anew, in order;
+/// one that has no answer within ``patience`` goes out again, a few times. The aggregator answers each once, however often it
+/// comes.
 struct Outbox {
     private struct Entry {
         var number: UInt64
         var message: [UInt8]
         /// Nil while it waits.
         var sent: ContinuousClock.Instant?
+        /// How often it was sent, but for what a lost connection took.
+        var attempts = 0
 
         func isGivenUp(_ now: ContinuousClock.Instant, after patience: Duration) -> Bool {
             sent.map { now - $0 > patience } ?? false
@@ -19,6 +23,8 @@ struct Outbox {
     private var bytes = 0
     /// Frames that were given up because newer ones needed the room.
     private(set) var overflows: UInt64 = 0
+    /// Frames that were given up because they were sent often enough.
+    private(set) var unanswered: UInt64 = 0
     /// Whether everything waits, because the connection is gone or the pipeline is not whole.
     private(set) var isHeld = false
     /// When the last hold is over, whoever is missing.
@@ -28,6 +34,8 @@ struct Outbox {
     let maximumBytes: Int
     /// How long an answer may take.
     let patience: Duration
+    /// How often a frame is sent.
+    static let maximumAttempts = 4
     /// After a reconnect: where somebody does not come back, the others answer without it.
     let longestHold: Duration
     static let defaultLongestHold = Duration.seconds(5)
@@ -62,13 +70,29 @@ struct Outbox {
         }
     }
 
-    /// A frame was answered. What was sent long before it never will be: it was shed, or lost with a worker.
-    mutating func answered(_ number: UInt64, now: ContinuousClock.Instant) {
-        let patience = patience
-        entries.removeAll {
-            $0.number == number || $0.number < number && $0.isGivenUp(now, after: patience)
+    /// A frame was answered.
+    mutating func answered(_ number: UInt64) {
+        guard let index = entries.firstIndex(where: { $0.number == number }) else { return }
+        bytes -= entries.remove(at: index).message.count
+    }
+
+    /// Has frames wait again that were sent long ago, the oldest first, and gives up those that were sent often enough.
+    ///
+    /// - Parameter most: how many of them.
+    /// - Returns: how many.
+    mutating func sendOverdue(most: Int, now: ContinuousClock.Instant) -> Int {
+        guard !isHeld else { return 0 }
+        var found = 0
+        for index in entries.indices where found < most && entries[index].isGivenUp(now, after: patience) {
+            found += 1
+            if entries[index].attempts < Self.maximumAttempts { entries[index].sent = nil }
         }
+        let before = entries.count
+        let patience = patience
+        entries.removeAll { $0.attempts >= Self.maximumAttempts && $0.isGivenUp(now, after: patience) }
+        unanswered += UInt64(before - entries.count)
         bytes = entries.reduce(0) { $0 + $1.message.count }
+        return found
     }
 
     /// There is no connection: everything waits.
@@ -78,7 +102,7 @@ struct Outbox {
     ///
     /// - Returns: when the hold is over.
     mutating func sendAgain(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        for index in entries.indices { entries[index].sent = nil }
+        for index in entries.indices { (entries[index].sent, entries[index].attempts) = (nil, 0) }
         isHeld = true
         let end = now + longestHold
         holdEnd = end
@@ -103,6 +127,7 @@ struct Outbox {
             entries[..<index].count(where: { !$0.isGivenUp(now, after: patience) }) < window
         else { return nil }
         entries[index].sent = now
+        entries[index].attempts += 1
         return entries[index].message
     }
 }

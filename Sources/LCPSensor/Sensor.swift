@@ -12,7 +12,7 @@ import Tensors
 public actor Sensor {
     /// How a sensor is set up.
     public struct Options: Sendable {
-        /// The sensor's name, and the last level of its topics; the machine's name and the process's number where nil.
+        /// The sensor's name, and the last level of its topics; one of the machine's where nil (``DefaultName``).
         public var id: String?
         /// Frames per second.
         public var rate = 10.0
@@ -35,7 +35,7 @@ public actor Sensor {
     private nonisolated let executor: EventLoop
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private let options: Options
+    let options: Options
     private var reader: FrameReader
     private var plan: FramePlan
     /// The pipeline's model, where nobody named one.
@@ -49,18 +49,22 @@ public actor Sensor {
     private var noted: Set<ImageNotes> = []
     /// What was wrong with the first of them.
     private var complaint = ""
+    /// Why the broker takes no frame of that size.
+    private var refusal = ""
     /// The frames without an answer, where answers are promised.
-    private var outbox: Outbox?
+    var outbox: Outbox?
     /// Whether the outbox is ahead of what the source gives.
-    private var isCatchingUp = false
+    var isCatchingUp = false
+    /// When somebody for all branches was seen last.
+    var lastWhole = ContinuousClock.now
     /// Kept by the client's thread.
-    private nonisolated let presence = Mutex(Presence())
-    private var subscriptions: [MQTTSubscription] = []
+    nonisolated let presence = Mutex(Presence())
+    var subscriptions: [MQTTSubscription] = []
     /// What the client's thread heard, for this actor.
-    private nonisolated let inbox = Inbox<Event>(limit: 1024)
+    nonisolated let inbox = Inbox<Event>(limit: 1024)
 
     /// What becomes of the frames, and of those who compute them.
-    private enum Event {
+    enum Event {
         /// Somebody said who is there.
         case presence
         case offer
@@ -68,7 +72,7 @@ public actor Sensor {
     }
 
     /// Of the latest predictions, milliseconds.
-    private var computeTimes = Latest()
+    var computeTimes = Latest()
 
     /// Prepares the source; nothing is sent yet.
     ///
@@ -126,6 +130,8 @@ public actor Sensor {
         while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try nextFrame() {
             if due > clock.now { try await clock.sleep(until: due) }
             publish(frame, number: number, topic: topic)
+            // Beside new frames only a part of the old, so that what is shed is not asked for all the time.
+            if number % 4 == 0 { sendOverdue(most: 1) }
             number += 1
             due += interval
             // After a pause, as on a laptop that slept, nobody wants the missed frames in one burst.
@@ -136,10 +142,22 @@ public actor Sensor {
                 session.publishStatistics(RoleStatistics(uptime: uptime, frames: frames, dropped: dropped).json)
             }
         }
-        // What was published while the connection was lost is still to be sent.
-        while !Task.isCancelled, (outbox?.waitingCount ?? 0) > 0 {
+        // What was published while the connection was lost is still to be sent, and what has no answer is waited for.
+        while !Task.isCancelled, (outbox?.count ?? 0) > 0 {
+            sendOverdue(most: .max)
             pump()
             try await clock.sleep(for: .milliseconds(5))
+        }
+        if let outbox, outbox.unanswered + outbox.overflows > 0, !Task.isCancelled {
+            let lost = outbox.unanswered + outbox.overflows
+            throw PipelineError(
+                .timedOut,
+                "\(lost) of \(number) frames were never answered: look with lcp status who is missing or overloaded")
+        }
+        if let refused = drops.counts["too_large"], !Task.isCancelled {
+            throw PipelineError(
+                .invalidConfiguration,
+                "\(refused) of \(number) frames were not sent: \(refusal), or give --encoding jpeg:80")
         }
         if unreadable > 0, !Task.isCancelled {
             let first = "\(complaint)\(unreadable > 1 ? ", and \(unreadable - 1) more" : "")"
@@ -226,7 +244,7 @@ public actor Sensor {
         }
     }
 
-    private func send(_ message: [UInt8], _ topic: String) {
+    func send(_ message: [UInt8], _ topic: String) {
         let failure = message.withUnsafeBytes { bytes -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(bytes, to: topic, qos: session.qos)
@@ -236,7 +254,8 @@ public actor Sensor {
             }
         }
         if let failure {
-            if let line = drops.add("buffer_full", "dropped a frame: \(failure)") { session.log(line) }
+            if failure.code == .tooLarge, refusal.isEmpty { refusal = failure.description }
+            if let line = drops.add(failure.dropReason, "dropped a frame: \(failure)") { session.log(line) }
         } else {
             frames += 1
         }
@@ -340,56 +359,4 @@ public actor Sensor {
             }
         }
     }
-
-    // MARK: Answers to all frames
-
-    /// Listens to what becomes of the frames, so that none is lost with a broker.
-    private func promiseAnswers() async throws {
-        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4), longestHold: options.longestHold)
-        subscriptions.append(
-            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) { [inbox] message in
-                guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
-                    return
-                }
-                inbox.put(.answer(frame: frame, computeMilliseconds: prediction.computeMilliseconds))
-            })
-    }
-
-    private func answered(_ frame: UInt64, _ computeMilliseconds: Double) {
-        computeTimes.add(computeMilliseconds)
-        outbox?.answered(frame, now: .now)
-        pump()
-    }
-
-    private func reconnected() {
-        presence.withLock { $0.reconnected(since: session.client.connectedSince, now: .now) }
-        guard let holdEnd = outbox?.sendAgain(now: .now) else { return }
-        isCatchingUp = true
-        Task { [weak self] in
-            try? await Task.sleep(until: holdEnd)
-            await self?.goOn()
-        }
-    }
-
-    /// Sends what waits where the pipeline is whole, or was waited for long enough.
-    private func goOn() {
-        guard let outbox, outbox.isHeld, session.client.isConnected else { return }
-        if presence.withLock(\.isWhole) { self.outbox?.release() } else { self.outbox?.releaseIfOver(.now) }
-        guard self.outbox?.isHeld == false else { return }
-        if outbox.waitingCount > 0 { session.log("sends the \(outbox.waitingCount) frames that waited") }
-        pump()
-    }
-
-    /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where branches compute for so
-    /// long that frames wait for them, of which only the newest is kept, one at a time.
-    private func pump() {
-        let topic = session.topics.input(session.status.id)
-        let keepsNewest = session.policy == .latest && computeTimes.median ?? 0 > Self.longestInline
-        let window = !isCatchingUp ? Int.max : keepsNewest ? 1 : min(32, session.queueLimit)
-        while let message = outbox?.next(window: window, now: .now) { send(message, topic) }
-        if outbox?.waitingCount == 0 { isCatchingUp = false }
-    }
-
-    /// Milliseconds: workers compute shorter branches as frames come (``BranchWorker/Options/longestInline``).
-    private static let longestInline = 2.0
 }

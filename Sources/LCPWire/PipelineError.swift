@@ -17,6 +17,8 @@ public struct PipelineError: Error, Hashable, CustomStringConvertible {
         public static let resources = Self(name: "resources")
         /// A broker or a role that was started here did not start, or ended early.
         public static let processFailed = Self(name: "process failed")
+        /// The broker lacks what a pipeline needs.
+        public static let unsuitableBroker = Self(name: "unsuitable broker")
         /// Something did not happen in time.
         public static let timedOut = Self(name: "timed out")
         public var description: String { name }

@@ -30,9 +30,40 @@ struct ConnectionErrors {
     /// Of a message at QoS 0 that was not written yet.
     var messageLost: MQTTError { MQTTError(.connectionLost, "the connection to \(address) went away first") }
 
+    /// A message is longer than the broker said that it takes.
+    func tooLarge(_ topic: String, bytes: Int, limit: Int) -> MQTTError {
+        MQTTError(
+            .tooLarge,
+            "\(address) takes packets of at most \(limit) bytes, and the message on \(topic) has \(bytes): raise the broker's "
+                + "limit (max_packet_size in mosquitto.conf)")
+    }
+
+    /// The broker ended the connection again and again for a message that was not longer than this one.
+    func tooLarge(_ topic: String, bytes: Int, refused: Int) -> MQTTError {
+        MQTTError(
+            .tooLarge,
+            "\(address) ends the connection for packets of \(refused) bytes, and the message on \(topic) has \(bytes): raise the "
+                + "broker's limit (max_packet_size in mosquitto.conf)")
+    }
+
+    /// The broker said that it keeps nothing.
+    func notRetained(_ topic: String) -> MQTTError {
+        MQTTError(
+            .unsupported,
+            "\(address) keeps no messages, and the one on \(topic) is to be kept: put `retain_available true` into mosquitto.conf"
+        )
+    }
+
+    /// The connection was lost whenever the broker was asked for something.
+    func lostWheneverAsked(_ what: String, _ times: Int) -> MQTTError {
+        MQTTError(
+            .unsupported,
+            "\(address) ended the connection \(times) times when it was asked to \(what): it may not support that, or limit "
+                + "packets to fewer bytes; its log tells")
+    }
+
     /// The broker's CONNACK said no.
-    func refused(_ code: Int32) -> MQTTError {
-        let isV5 = configuration.protocolVersion == .v5
+    func refused(_ code: Int32, isV5: Bool) -> MQTTError {
         let text = String(cString: isV5 ? mosquitto_reason_string(code) : mosquitto_connack_string(code))
         let credentials: Set<Int32> = isV5 ? [0x86, 0x87] : [4, 5]
         var advice = ""
@@ -42,6 +73,8 @@ struct ConnectionErrors {
                 ?? ": it asks for a user and a password"
         } else if isV5 ? code == 0x84 : code == 1 {
             advice = ": it does not speak \(isV5 ? "MQTT 5; try 3.1.1" : "MQTT 3.1.1; try 5")"
+        } else if isV5, code == 0x9A {
+            advice = ": it keeps no messages, and the last will is one; put `retain_available true` into mosquitto.conf"
         }
         var reason = text
         while reason.hasSuffix(".") { reason.removeLast() }
@@ -62,7 +95,8 @@ struct ConnectionErrors {
     func endedBeforeAnswer(_ result: Int32) -> MQTTError {
         MQTTError(
             .unreachable,
-            "\(address) ended the connection before it answered: is it a broker's port, and without TLS?",
+            "\(address) ended the connection before it answered: is it a broker's port, and without TLS?"
+                + (configuration.will?.retain == true ? " Does it keep messages (retain_available true)?" : ""),
             rawCode: result)
     }
 

@@ -6,6 +6,8 @@ struct ConnectionMachine {
         case opened
         /// The broker's CONNACK said yes.
         case accepted
+        /// The broker does not take this version of the protocol, and another one is to be tried.
+        case versionRefused
         /// The connection could not be made, was refused, or is gone.
         case failed(MQTTError)
         /// The wait before a new try, or for CONNACK, is over; or a connection has lasted.
@@ -78,6 +80,9 @@ struct ConnectionMachine {
             // at once, or two clients with one identifier, would otherwise go round without a pause.
             return [.cancelTimer, .startTimer(backoff.longest), .report(.connected), .resume]
                 + (first ? [.succeedConnect] : [])
+        case (.handshaking(let first), .versionRefused):
+            state = .opening(first: first)
+            return [.cancelTimer, .dropConnection, .startTimer(connectTimeout), .openConnection]
         case (.connected, .timerFired):
             backoff.reset()
             return []

@@ -5,6 +5,8 @@ final class ConnectionStates: Sendable {
     private struct Values {
         var current: MQTTConnectionState?
         var connectedSince: ContinuousClock.Instant?
+        var limits = MQTTBrokerLimits()
+        var refusedPacket: Int?
         var observers: [AsyncStream<MQTTConnectionState>.Continuation] = []
     }
 
@@ -14,6 +16,18 @@ final class ConnectionStates: Sendable {
 
     /// When the broker accepted the last connection, before anything came through it.
     var connectedSince: ContinuousClock.Instant? { values.withLock(\.connectedSince) }
+
+    /// What the broker said in its last CONNACK.
+    var limits: MQTTBrokerLimits {
+        get { values.withLock(\.limits) }
+        set { values.withLock { $0.limits = newValue } }
+    }
+
+    /// The length of a packet for which the broker ended the connection again and again.
+    var refusedPacket: Int? {
+        get { values.withLock(\.refusedPacket) }
+        set { values.withLock { $0.refusedPacket = newValue } }
+    }
 
     /// The state now and every later one, the newest 16 for a slow reader.
     var stream: AsyncStream<MQTTConnectionState> {

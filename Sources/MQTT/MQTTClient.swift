@@ -94,6 +94,12 @@ public final class MQTTClient: Sendable {
     /// When the broker accepted the last connection: every message that came later came through it. Nil before the first one.
     public var connectedSince: ContinuousClock.Instant? { connection.states.connectedSince }
 
+    /// The version that is spoken with the broker.
+    public var protocolVersion: MQTTConfiguration.ProtocolVersion { connection.isV5 ? .v5 : .v311 }
+
+    /// What the broker said in the last connection that it takes.
+    public var brokerLimits: MQTTBrokerLimits { connection.states.limits }
+
     public var statistics: MQTTStatistics { connection.statistics.withLock { $0 } }
 
     /// Bytes of topics and payloads that wait to be written or acknowledged.
@@ -106,12 +112,14 @@ public final class MQTTClient: Sendable {
     ///
     /// At QoS 1 and 2 it waits for a connection where there is none, and is acknowledged behind the scenes.
     ///
-    /// - Throws: ``MQTTError/Code/notConnected`` for a QoS 0 message while there is no connection (on the event loop only;
+    /// - Throws: ``MQTTError/Code/tooLarge`` or ``MQTTError/Code/unsupported`` where the broker said that it does not take such a
+    ///   message, ``MQTTError/Code/notConnected`` for a QoS 0 message while there is no connection (on the event loop only;
     ///   elsewhere the message is dropped), ``MQTTError/Code/bufferFull`` at the limit of bytes in flight.
     public func send(
         _ payload: UnsafeRawBufferPointer, to topic: String, qos: QoS = .atMostOnce, retain: Bool = false,
         properties: MQTTProperties? = nil
     ) throws(MQTTError) {
+        try connection.check(topic, payload.count, qos, retain, properties)
         guard connection.budget.reserve(OutgoingMessages.bytes(topic, payload.count)) else {
             throw connection.errors.bufferFull
         }
@@ -134,6 +142,7 @@ public final class MQTTClient: Sendable {
         _ payload: [UInt8], to topic: String, qos: QoS = .atMostOnce, retain: Bool = false,
         properties: MQTTProperties? = nil
     ) async throws {
+        try connection.check(topic, payload.count, qos, retain, properties)
         try await connection.budget.waitForRoom(OutgoingMessages.bytes(topic, payload.count))
         let waiter = Waiter()
         try await withTaskCancellationHandler {

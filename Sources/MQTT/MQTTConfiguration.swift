@@ -47,6 +47,8 @@ public struct MQTTConfiguration: Sendable {
     public var clientID: String?
     /// MQTT 5 by default.
     public var protocolVersion = ProtocolVersion.v5
+    /// Whether a broker that does not take MQTT 5 is asked once more, with 3.1.1.
+    public var triesOlderVersion = true
     public var user: String?
     public var password: String?
     /// Files for `mqtts://` addresses.

@@ -32,6 +32,8 @@ extension MQTTConnection {
         }
         socket.didPublish()
         if result == MOSQ_ERR_SUCCESS.int {
+            trial.sent(
+                OutgoingMessages.packetBytes(topic, payload.count, qos, properties, isV5: isV5), now: .now)
             statistics.withLock {
                 $0.messagesSent += 1
                 $0.bytesSent += UInt64(payload.count)
@@ -54,6 +56,20 @@ extension MQTTConnection {
             budget.release(bytes)
             completion?(nil)
         }
+    }
+
+    /// Whether the broker takes a message of this kind, as far as it said so. Called on any thread.
+    func check(
+        _ topic: String, _ payloadCount: Int, _ qos: QoS, _ retain: Bool, _ properties: MQTTProperties?
+    ) throws(MQTTError) {
+        let (limits, refused) = (states.limits, states.refusedPacket)
+        let bytes = OutgoingMessages.packetBytes(topic, payloadCount, qos, properties, isV5: isV5)
+        if let limit = limits.maximumPacketSize, bytes > limit {
+            throw errors.tooLarge(topic, bytes: bytes, limit: limit)
+        }
+        if let refused, bytes >= refused { throw errors.tooLarge(topic, bytes: bytes, refused: refused) }
+        // Taking one away does no harm.
+        guard !retain || limits.keepsRetained || payloadCount == 0 else { throw errors.notRetained(topic) }
     }
 
     private static let losses: [Int32] = [
@@ -89,10 +105,13 @@ extension MQTTConnection {
     /// The connection is gone, and with it what was not written, at QoS 0. QoS 1 and 2 are kept by libmosquitto and sent again.
     func loseUnwritten() {
         assertOnLoop()
-        for message in outgoing.takeLost() {
+        for message in outgoing.takeLost(attempts: Self.longestPatience) {
             budget.release(message.bytes)
-            statistics.withLock { $0.messagesLost += 1 }
-            message.completion?(errors.messageLost)
+            if message.qos == .atMostOnce { statistics.withLock { $0.messagesLost += 1 } }
+            message.completion?(
+                message.topic.map {
+                    errors.lostWheneverAsked("take \(message.bytes) bytes on \($0)", Self.longestPatience)
+                } ?? errors.messageLost)
         }
     }
 

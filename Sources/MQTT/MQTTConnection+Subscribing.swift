@@ -16,7 +16,8 @@ extension MQTTConnection {
     func sendSubscribe(_ entry: SubscriptionTable.Entry) {
         assertOnLoop()
         var number: Int32 = 0
-        let result = handle.subscribe(entry.filter, entry.options, identifier: entry.identifier, number: &number)
+        let identifier = states.limits.numbersSubscriptions ? entry.identifier : 0
+        let result = handle.subscribe(entry.filter, entry.options, identifier: identifier, number: &number)
         if result == MOSQ_ERR_SUCCESS.int {
             subscriptions.asked(number, for: entry)
         } else if let error = MQTTError.of(result, "cannot subscribe to \(entry.filter.debugDescription)") {
@@ -101,7 +102,8 @@ extension MQTTConnection {
         } else if let only = subscriptions.only {
             deliver(view, to: only)
         } else {
-            for entry in subscriptions.entries where entry.takes(unidentified: view.topic, isV5: isV5) {
+            let isNumbered = isV5 && states.limits.numbersSubscriptions
+            for entry in subscriptions.entries where entry.takes(unidentified: view.topic, isV5: isNumbered) {
                 deliver(view, to: entry)
             }
         }

@@ -14,7 +14,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     let handle: MosquittoHandle
     let socket: ConnectionSocket
     let errors: ConnectionErrors
-    let isV5: Bool
+    /// Told on any thread.
+    var isV5: Bool { handle.isV5 }
+    private let triesOlderVersion: Bool
     let loop: EventLoopCore
     private let closeTimeout: Duration
     let scheduler: Scheduler
@@ -33,6 +35,11 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     var outgoing = OutgoingMessages()
     var subscriptions = SubscriptionTable()
     var topics = TopicCache()
+    var trial = PacketTrial()
+
+    /// So often the connection is lost while the broker is asked for one thing, and then that thing is given up: a broker may end
+    /// the connection for a packet that it does not like.
+    static let longestPatience = 5
 
     // For every thread.
     let budget: ByteBudget
@@ -47,7 +54,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         self.loop = loop
         self.scheduler = scheduler
         errors = ConnectionErrors(configuration, clientID: clientID)
-        isV5 = configuration.protocolVersion == .v5
+        triesOlderVersion = configuration.protocolVersion == .v5 && configuration.triesOlderVersion
         closeTimeout = configuration.closeTimeout
         socket = ConnectionSocket(handle, keepalive: configuration.keepalive, loop: loop, scheduler: scheduler)
         budget = ByteBudget(limit: configuration.maximumInFlightBytes)
@@ -165,8 +172,15 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         maintenanceTimer?.cancel()
         maintenanceTimer = nil
         socket.close()
-        for ending in subscriptions.connectionLost() { ending.finish() }
+        let (endings, refused) = subscriptions.connectionLost(attempts: Self.longestPatience)
+        for ending in endings { ending.finish() }
+        for entry in refused {
+            let error = errors.lostWheneverAsked("subscribe to \(entry.filter)", Self.longestPatience)
+            entry.answer(error)
+            entry.finish(error)
+        }
         loseUnwritten()
+        if let bytes = trial.lost(attempts: Self.longestPatience, now: .now) { states.refusedPacket = bytes }
     }
 
     private func resume() {
@@ -181,6 +195,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     private func scheduleMaintenance() {
         maintenanceTimer = scheduler(.seconds(1)) { [weak self] in
             guard let self, isUp else { return }
+            trial.lasts(now: .now)
             let result = handle.maintain()
             if result != MOSQ_ERR_SUCCESS.int { lost(result) } else { scheduleMaintenance() }
         }
@@ -250,10 +265,16 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         let systemError = errno
         assertOnLoop()
         var error = lossReason
-        if error == nil, case .handshaking = machine.state, result == MOSQ_ERR_CONN_LOST.int {
-            error = errors.endedBeforeAnswer(result)
-        }
+        let isUnanswered = error == nil && result == MOSQ_ERR_CONN_LOST.int
+        if isUnanswered, case .handshaking = machine.state { error = errors.endedBeforeAnswer(result) }
         lossReason = nil
+        // Brokers that do not know MQTT 5 say so, in the one way or the other, or just end the connection.
+        let isVersionRefused = [1, 0x84].contains(error?.rawCode) && error?.code == .refused || isUnanswered
+        if machine.state == .handshaking(first: true), triesOlderVersion, isV5, isVersionRefused {
+            handle.useOlderVersion()
+            wasOpened = false
+            return step(.versionRefused)
+        }
         step(
             .failed(
                 error
@@ -264,12 +285,13 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     // MARK: Callbacks, made inside a call of ours, with libmosquitto's lock held
 
-    func onConnect(_ code: Int32) {
+    func onConnect(_ code: Int32, _ limits: MQTTBrokerLimits) {
         assertOnLoop()
         if code == 0 {
+            states.limits = limits
             loop.submit(.work { [self] in step(.accepted) })
         } else {
-            lossReason = errors.refused(code)
+            lossReason = errors.refused(code, isV5: isV5)
         }
     }
 

@@ -23,6 +23,10 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
         public static let bufferFull = Self(name: "buffer full")
         /// The broker refused a subscription or a message.
         public static let notAuthorized = Self(name: "not authorized")
+        /// A message is longer than the broker takes.
+        public static let tooLarge = Self(name: "too large")
+        /// The broker does not do what is asked of it: it said so, or it ends the connection whenever it is asked.
+        public static let unsupported = Self(name: "unsupported")
         /// The client was closed.
         public static let closed = Self(name: "closed")
         /// Anything else that libmosquitto reports.
@@ -91,9 +95,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
             case MOSQ_ERR_TLS.int, MOSQ_ERR_TLS_HANDSHAKE.int: .tls
             case MOSQ_ERR_ERRNO.int, MOSQ_ERR_EAI.int, MOSQ_ERR_LOOKUP.int: .unreachable
             case MOSQ_ERR_CONN_REFUSED.int, MOSQ_ERR_AUTH.int: .refused
-            case MOSQ_ERR_INVAL.int, MOSQ_ERR_MALFORMED_UTF8.int, MOSQ_ERR_PAYLOAD_SIZE.int,
-                MOSQ_ERR_OVERSIZE_PACKET.int:
-                .invalidConfiguration
+            case MOSQ_ERR_OVERSIZE_PACKET.int, MOSQ_ERR_PAYLOAD_SIZE.int: .tooLarge
+            case MOSQ_ERR_INVAL.int, MOSQ_ERR_MALFORMED_UTF8.int: .invalidConfiguration
             default: .library
             }
         return MQTTError(code, "\(action): \(reason)", rawCode: result)

@@ -11,6 +11,7 @@ final class MosquittoHandle: @unchecked Sendable {
     private let pointer: OpaquePointer
     private let configuration: MQTTConfiguration
     private let isOpening = Atomic<Bool>(false)
+    private let speaksV5: Atomic<Bool>
     /// Errors and TLS reasons that libmosquitto only logs; the last line explains a failure best.
     private let lastLog = Mutex<String?>(nil)
 
@@ -23,6 +24,7 @@ final class MosquittoHandle: @unchecked Sendable {
         }
         self.pointer = pointer
         self.configuration = configuration
+        speaksV5 = Atomic(configuration.protocolVersion == .v5)
         try configure()
     }
 
@@ -30,10 +32,19 @@ final class MosquittoHandle: @unchecked Sendable {
 
     private static let library: Void = { _ = mosquitto_lib_init() }()
 
+    /// Whether MQTT 5 is spoken, and 3.1.1 otherwise. Told on any thread.
+    var isV5: Bool { speaksV5.load(ordering: .relaxed) }
+
+    /// Speaks 3.1.1 from the next connection on.
+    func useOlderVersion() {
+        mosquitto_int_option(usable, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V311)
+        speaksV5.store(false, ordering: .relaxed)
+    }
+
     // MARK: Setting up
 
     private func configure() throws(MQTTError) {
-        let version = configuration.protocolVersion == .v5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311
+        let version = isV5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311
         try check(mosquitto_int_option(pointer, MOSQ_OPT_PROTOCOL_VERSION, version), "the protocol version")
         try check(mosquitto_int_option(pointer, MOSQ_OPT_TCP_NODELAY, 1), "TCP_NODELAY")
         let window = Int32(clamping: max(1, min(65535, configuration.maximumInFlightMessages)))
@@ -86,7 +97,9 @@ final class MosquittoHandle: @unchecked Sendable {
     /// Makes libmosquitto call `connection` from inside the calls below. The connection owns this handle, so it is there then.
     func setCallbacks(_ connection: MQTTConnection) {
         mosquitto_user_data_set(pointer, Unmanaged.passUnretained(connection).toOpaque())
-        mosquitto_connect_v5_callback_set(pointer) { _, user, code, _, _ in receiver(user)?.onConnect(code) }
+        mosquitto_connect_v5_callback_set(pointer) { _, user, code, _, properties in
+            receiver(user)?.onConnect(code, MQTTBrokerLimits(properties))
+        }
         mosquitto_disconnect_v5_callback_set(pointer) { _, user, code, _ in receiver(user)?.onDisconnect(code) }
         mosquitto_publish_v5_callback_set(pointer) { _, user, number, code, _ in
             receiver(user)?.onPublish(number, code)
@@ -137,7 +150,7 @@ final class MosquittoHandle: @unchecked Sendable {
     private func connect() -> Int32 {
         var properties: OpaquePointer?
         defer { mosquitto_property_free_all(&properties) }
-        if configuration.protocolVersion == .v5 {
+        if isV5 {
             mosquitto_property_add_int32(
                 &properties, Int32(MQTT_PROP_MAXIMUM_PACKET_SIZE.rawValue),
                 UInt32(clamping: max(1024, configuration.maximumPacketSize)))
@@ -189,7 +202,7 @@ final class MosquittoHandle: @unchecked Sendable {
         var properties: OpaquePointer?
         defer { mosquitto_property_free_all(&properties) }
         var flags: Int32 = 0
-        if configuration.protocolVersion == .v5 {
+        if isV5 {
             if identifier > 0 {
                 mosquitto_property_add_varint(
                     &properties, Int32(MQTT_PROP_SUBSCRIPTION_IDENTIFIER.rawValue), identifier)

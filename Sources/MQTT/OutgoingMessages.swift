@@ -25,6 +25,8 @@ struct OutgoingMessages {
         var completion: Completion?
         /// For QoS 1 and 2, which the broker may refuse.
         var topic: String?
+        /// How often the connection was lost meanwhile.
+        var losses = 0
     }
 
     private var inFlight: [Int32: InFlight] = [:]
@@ -108,10 +110,14 @@ struct OutgoingMessages {
 
     // MARK: The end of a connection
 
-    /// Takes what was not written and is gone with the connection. QoS 1 and 2 are kept: libmosquitto sends them again.
-    mutating func takeLost() -> [InFlight] {
+    /// Takes what was not written and is gone with the connection. QoS 1 and 2 are kept, for libmosquitto sends them again, but for
+    /// those that somebody waits for, and has waited for through so many connections.
+    mutating func takeLost(attempts: Int) -> [InFlight] {
         assertSumsAgree()
-        let lost = inFlight.filter { $0.value.qos == .atMostOnce }
+        for (number, message) in inFlight where message.completion != nil {
+            inFlight[number]!.losses = message.losses + 1
+        }
+        let lost = inFlight.filter { $0.value.qos == .atMostOnce || $0.value.losses >= attempts }
         for (number, message) in lost {
             inFlight[number] = nil
             bytes -= message.bytes

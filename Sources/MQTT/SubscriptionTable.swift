@@ -12,6 +12,8 @@ struct SubscriptionTable {
         let identifier: UInt32
         fileprivate(set) var options: MQTTSubscribeOptions
         fileprivate(set) var buffers: [MessageBuffer] = []
+        /// How often the connection was lost before the broker had answered.
+        fileprivate var losses = 0
         /// They hear the broker's answer, each for its consumer.
         fileprivate var waiters: [(buffer: MessageBuffer, completion: Completion)] = []
 
@@ -99,6 +101,7 @@ struct SubscriptionTable {
     /// The broker answered SUBSCRIBE. A subscription that it refused is forgotten.
     mutating func answered(_ number: Int32, isGranted: Bool) -> Entry? {
         guard let entry = subscribing.removeValue(forKey: number) else { return nil }
+        entry.losses = 0
         if !isGranted { forget(entry) }
         return entry
     }
@@ -143,19 +146,23 @@ struct SubscriptionTable {
     // MARK: The end of a connection
 
     /// The broker's answers will not come any more. Subscriptions are asked for again with the next connection, but for those
-    /// that were to end, which are returned.
-    mutating func connectionLost() -> [Ending] {
+    /// that were to end, and those that were without an answer through so many connections: both are returned.
+    mutating func connectionLost(attempts: Int) -> (endings: [Ending], refused: [Entry]) {
+        let unanswered = Array(subscribing.values)
         subscribing.removeAll(keepingCapacity: true)
+        for entry in unanswered { entry.losses += 1 }
+        let refused = unanswered.filter { $0.losses >= attempts }
+        for entry in refused { forget(entry) }
         let endings = unsubscribing.sorted { $0.key < $1.key }.map(\.value)
         unsubscribing.removeAll()
         for ending in endings { forget(ending.entry) }
-        return endings
+        return (endings, refused)
     }
 
     /// Takes everything, for the last time.
     mutating func takeAll() -> (entries: [Entry], endings: [Ending]) {
         defer { entries.removeAll() }
-        return (entries, connectionLost())
+        return (entries, connectionLost(attempts: .max).endings)
     }
 
     // MARK: Messages

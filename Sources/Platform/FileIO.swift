@@ -117,7 +117,7 @@ package enum FileIO {
 package struct FileError: Error, CustomStringConvertible {
     package let description: String
 
-    static func failed(_ action: String, _ path: String, _ code: Int32) -> Self {
+    package static func failed(_ action: String, _ path: String, _ code: Int32) -> Self {
         Self(description: "cannot \(action) \(path): \(String(cString: strerror(code)))")
     }
 }

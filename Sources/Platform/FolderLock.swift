@@ -4,7 +4,7 @@ import Glibc
 ///
 /// Whoever makes files in a folder that was named takes this first, and looks at, changes or removes the folder only then:
 /// an empty folder may be one in which another process has just begun.
-package final class FolderLock {
+package final class FolderLock: Sendable {
     /// A child process that gets it holds the lock, too.
     package let descriptor: Int32
 

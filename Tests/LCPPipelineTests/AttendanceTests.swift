@@ -47,6 +47,15 @@ import Testing
         #expect(attendance.missed(0b10, now: Self.start + .seconds(31)).contains(.probe("b")))
     }
 
+    @Test("After a restart of the broker only workers that are back are asked") func backAfterARestart() {
+        var attendance = Attendance(branchCount: 1, now: Self.start)
+        for id in ["a", "b"] { attendance.heard(Self.worker(id, serves: [0])) }
+        attendance.reconnected(since: nil, now: Self.start)
+        #expect(attendance.missed(1, now: Self.start) == [])
+        attendance.heard(Self.worker("b", serves: [0]))
+        #expect(attendance.missed(1, now: Self.start) == [.probe("b")])
+    }
+
     @Test func whoNeverSaidThatItAnswersIsNotAsked() {
         var attendance = Attendance(branchCount: 1, now: Self.start)
         attendance.heard(Self.worker("foreign", serves: [0], answersProbes: false))

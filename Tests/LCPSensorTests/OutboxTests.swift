@@ -16,13 +16,13 @@ import Testing
         var outbox = Outbox(patience: .seconds(2))
         for number in 0..<5 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
         #expect(Self.drain(&outbox) == [0, 1, 2, 3, 4])
-        for number in [0, 2] as [UInt64] { outbox.answered(number, now: Self.start) }
+        for number in [0, 2] as [UInt64] { outbox.answered(number) }
         outbox.add(5, [5])
         #expect(outbox.waitingCount == 1)
         _ = outbox.sendAgain(now: Self.start)
         outbox.release()
         #expect(Self.drain(&outbox) == [1, 3, 4, 5])
-        for number in [1, 3, 4, 5] as [UInt64] { outbox.answered(number, now: Self.start) }
+        for number in [1, 3, 4, 5] as [UInt64] { outbox.answered(number) }
         #expect(outbox.count == 0)
     }
 
@@ -30,22 +30,46 @@ import Testing
         var outbox = Outbox(patience: .seconds(2))
         for number in 0..<5 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
         #expect(Self.drain(&outbox, window: 2) == [0, 1])
-        outbox.answered(0, now: Self.start)
+        outbox.answered(0)
         #expect(Self.drain(&outbox, window: 2) == [2])
         // No answer within the patience: it does not hold up the others for ever.
         #expect(Self.drain(&outbox, window: 2, at: Self.start + .seconds(3)) == [3, 4])
     }
 
-    @Test func whatWasShedIsForgottenWithALaterAnswer() {
+    @Test("What has no answer in time is sent again, a few of them at once, and given up after four times")
+    func overdue() {
         var outbox = Outbox(patience: .seconds(2))
         for number in 0..<3 as Range<UInt64> { outbox.add(number, [UInt8(number)]) }
-        _ = Self.drain(&outbox)
-        outbox.answered(2, now: Self.start + .seconds(1))
-        #expect(outbox.count == 2, "a late answer may still come")
-        outbox.add(3, [3])
-        _ = Self.drain(&outbox, at: Self.start + .seconds(3))
-        outbox.answered(3, now: Self.start + .seconds(3))
-        #expect(outbox.count == 0)
+        #expect(Self.drain(&outbox) == [0, 1, 2])
+        outbox.answered(1)
+        #expect(outbox.sendOverdue(most: 9, now: Self.start + .seconds(2)) == 0, "a late answer may still come")
+        #expect(outbox.sendOverdue(most: 1, now: Self.start + .seconds(3)) == 1)
+        #expect(Self.drain(&outbox, at: Self.start + .seconds(3)) == [0])
+        #expect(outbox.sendOverdue(most: 9, now: Self.start + .seconds(4)) == 1)
+        #expect(Self.drain(&outbox, at: Self.start + .seconds(4)) == [2])
+        outbox.answered(2)
+        for time in [7, 11] {
+            #expect(outbox.sendOverdue(most: 9, now: Self.start + .seconds(time)) == 1 && outbox.unanswered == 0)
+            #expect(Self.drain(&outbox, at: Self.start + .seconds(time)) == [0])
+        }
+        outbox.hold()
+        #expect(outbox.sendOverdue(most: 9, now: Self.start + .seconds(15)) == 0)
+        outbox.release()
+        #expect(outbox.sendOverdue(most: 9, now: Self.start + .seconds(15)) == 1)
+        #expect(outbox.count == 0 && outbox.unanswered == 1 && Self.drain(&outbox) == [])
+    }
+
+    @Test("What a lost connection took does not count as sent")
+    func attemptsAreOfOneConnection() {
+        var outbox = Outbox(patience: .seconds(2))
+        outbox.add(0, [0])
+        for round in 0..<6 {
+            let now = Self.start + .seconds(10 * round)
+            #expect(Self.drain(&outbox, at: now) == [0])
+            _ = outbox.sendAgain(now: now)
+            outbox.release()
+        }
+        #expect(outbox.count == 1 && outbox.unanswered == 0)
     }
 
     @Test func itsRoomIsBounded() {

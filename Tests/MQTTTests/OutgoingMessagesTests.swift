@@ -99,10 +99,42 @@ import Testing
             _ = messages.handedOver(number, inFlight(Int(number), qos))
         }
         messages.wait(waiting([0]))
-        #expect(messages.takeLost().map(\.bytes) == [1, 3])
+        #expect(messages.takeLost(attempts: 1).map(\.bytes) == [1, 3])
         #expect(messages.bytes == 2 + 4 + 2)
-        #expect(messages.takeLost().isEmpty)
+        #expect(messages.takeLost(attempts: 1).isEmpty)
         #expect(messages.acknowledged(2) != nil && messages.acknowledged(4) != nil)
+    }
+
+    @Test("What somebody waits for is given up when the connection was lost often enough meanwhile")
+    func givenUp() {
+        var messages = OutgoingMessages()
+        for (number, isAwaited) in [(1, true), (2, false)] as [(Int32, Bool)] {
+            messages.beginHandingOver()
+            let told: OutgoingMessages.Completion = { _ in }
+            _ = messages.handedOver(number, inFlight(Int(number), .atLeastOnce, isAwaited ? told : nil))
+        }
+        for _ in 0..<2 { #expect(messages.takeLost(attempts: 3).isEmpty) }
+        #expect(messages.takeLost(attempts: 3).map(\.bytes) == [1])
+        #expect(messages.bytes == 2)
+        #expect(messages.takeLost(attempts: 3).isEmpty)
+    }
+
+    @Test("The length of a PUBLISH packet is that of the specification")
+    func packetLength() {
+        // MQTT 5, 3.3: a byte, the rest's length, the topic with its length, a number, the properties with theirs, the payload.
+        func bytes(
+            _ topic: String, _ count: Int, _ qos: QoS = .atMostOnce, _ properties: MQTTProperties? = nil, isV5: Bool
+        ) -> Int { OutgoingMessages.packetBytes(topic, count, qos, properties, isV5: isV5) }
+        #expect(bytes("a/b", 4, isV5: false) == 11)
+        #expect(bytes("a/b", 4, isV5: true) == 12)
+        #expect(bytes("a/b", 4, .atLeastOnce, isV5: true) == 14)
+        #expect(bytes("a", 124, isV5: false) == 129)
+        #expect(bytes("a", 125, isV5: false) == 131)
+        var properties = MQTTProperties()
+        (properties.contentType, properties.messageExpiry) = ("x/y", 7)
+        properties.userProperties = [.init(name: "k", value: "vw")]
+        // Three properties of 6, 5 and 8 bytes.
+        #expect(bytes("a", 1, .atMostOnce, properties, isV5: true) == 26)
     }
 
     @Test("At the end all are told, the oldest first")

@@ -170,11 +170,25 @@ import Testing
         let ending = add(&table, "ending")
         table.asked(1, for: kept)
         table.asked(2, toEnd: ending) { ended.add(1, ordering: .relaxed) }
-        for ending in table.connectionLost() { ending.finish() }
+        for ending in table.connectionLost(attempts: 2).endings { ending.finish() }
         #expect(table.entries.map(\.filter) == ["kept"])
         #expect(ended.load(ordering: .relaxed) == 1 && answers.count == 0)
         #expect(table.answered(1, isGranted: true) == nil, "that number belongs to the connection before")
-        #expect(table.connectionLost().isEmpty)
+        #expect(table.connectionLost(attempts: 2).endings.isEmpty)
+    }
+
+    @Test("A subscription for which the broker ends every connection is given up")
+    func refusedByLoss() {
+        var table = SubscriptionTable()
+        let (good, bad) = (add(&table, "good"), add(&table, "$share/g/bad"))
+        for number in 1...3 as ClosedRange<Int32> {
+            table.asked(number, for: good)
+            table.asked(10 + number, for: bad)
+            _ = table.answered(number, isGranted: true)
+            let refused = table.connectionLost(attempts: 3).refused
+            #expect(refused.map(\.filter) == (number == 3 ? ["$share/g/bad"] : []))
+        }
+        #expect(table.entries.map(\.filter) == ["good"])
     }
 
     @Test("At the end everything is handed out once")

@@ -10,7 +10,7 @@ import Tensors
 public actor Aggregator {
     /// How an aggregator is set up.
     public struct Options: Sendable {
-        /// The aggregator's name; the machine's name and the process's number where nil.
+        /// The aggregator's name; one of the machine's where nil (``DefaultName``).
         public var id: String?
 
         public init() {}
@@ -229,7 +229,7 @@ public actor Aggregator {
             }
         }
         if let failure {
-            return drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+            return drop(failure.dropReason, "\(topic): \(failure)")
         }
         frames += 1
         let missing = UInt64(allBranches: model.branchCount) & ~frame.branches

@@ -105,7 +105,8 @@ struct Attendance {
     /// - Returns: whom to ask.
     mutating func missed(_ branches: UInt64, now: ContinuousClock.Instant) -> [Action] {
         var actions: [Action] = []
-        for worker in presence.all(.worker)
+        // After a restart of the broker those who are not back yet are on their way, and are not to be taken for dead.
+        for worker in presence.confirmed(.worker)
         where worker.answersProbes == true && worker.state == .ready
             && worker.servedBranches.contains(where: { 0..<64 ~= $0 && branches & 1 << UInt64($0) != 0 })
         {

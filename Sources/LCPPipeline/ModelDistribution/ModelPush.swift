@@ -70,6 +70,12 @@ public enum ModelPush {
                 throw error
             }
             try await client.publish(offer.json, to: topics.modelManifest, qos: .atLeastOnce, retain: true)
+            guard try await current(client, topics) == offer else {
+                throw PipelineError(
+                    .modelUnavailable,
+                    "\(configuration.mqtt.address) did not keep the model: it keeps no messages (`retain_available true` in "
+                        + "mosquitto.conf), or \(topics.modelManifest) may not be read or written by this user")
+            }
             var removed = 0
             // An empty retained message takes the one before away.
             let kept = Set(offer.files.map(\.sha256))

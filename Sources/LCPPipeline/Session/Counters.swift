@@ -1,3 +1,5 @@
+import MQTT
+
 /// What a role dropped and why: a number for each reason, and now and then a line for people.
 ///
 /// A reason's first drop is logged at once, later ones at most every ten seconds, so that a flood of bad messages is not a flood
@@ -84,4 +86,15 @@ package struct Latest {
 
     package var median: Double? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
     package var mean: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
+}
+
+extension MQTTError {
+    /// What a message that could not be sent counts as.
+    package var dropReason: String {
+        switch code {
+        case .bufferFull: "buffer_full"
+        case .tooLarge: "too_large"
+        default: "not_connected"
+        }
+    }
 }

@@ -75,6 +75,11 @@ package struct Presence {
     /// Everybody of a role.
     package func all(_ role: Role) -> [RoleStatus] { entries.values.map(\.status).filter { $0.role == role } }
 
+    /// Those of a role that have said something since the last reconnect.
+    package func confirmed(_ role: Role) -> [RoleStatus] {
+        entries.values.filter { $0.isConfirmed && $0.status.role == role }.map(\.status)
+    }
+
     /// Whether, since the last reconnect, an aggregator has said that it is ready, and workers for all of its branches.
     package var isWhole: Bool {
         let ready = entries.values.filter { $0.isConfirmed && $0.status.state == .ready }.map(\.status)

@@ -18,6 +18,8 @@ public final class RoleSession: Sendable {
     /// What waits for a branch that computes for long, as the pipeline's policy says.
     let inputBuffer: MQTTBufferPolicy
     private let configuration: PipelineConfiguration
+    /// Held for as long as the session has it; nil where the name was given.
+    private let name: DefaultName?
     private let current: Mutex<RoleStatus>
     /// Others that this role has complained about; a few, so that endless strangers do not fill log and memory.
     private let strangers = Mutex<[String: Int]>([:])
@@ -37,6 +39,7 @@ public final class RoleSession: Sendable {
                 "the name \(status.id.debugDescription) cannot be part of a topic: use 1 to 128 bytes without spaces, /, + and #"
             )
         }
+        name = DefaultName.claim(status.id)
         MQTTClient.keepFreedMemory(upTo: 16 << 20)
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         self.configuration = configuration
@@ -62,29 +65,12 @@ public final class RoleSession: Sendable {
         client = try MQTTClient(mqtt)
     }
 
-    /// A name for a process that was given none: the machine's and the process's number.
-    static var defaultID: String {
-        let host = hostName
-        let valid = String(
-            String.UnicodeScalarView(
-                host.unicodeScalars.filter {
-                    $0.properties.isAlphabetic || $0.isASCII && "0123456789-_.".unicodeScalars.contains($0)
-                }))
-        return "\(valid.isEmpty ? "host" : valid.prefix(64).description)-\(getpid())"
-    }
-
-    static var hostName: String {
-        var buffer = [CChar](repeating: 0, count: 256)
-        guard gethostname(&buffer, 255) == 0 else { return "" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
     /// A status with everything that all roles say.
     package static func status(_ role: Role, id: String?) -> RoleStatus {
         var status = RoleStatus(
-            state: .starting, role: role, id: id ?? defaultID,
+            state: .starting, role: role, id: id ?? DefaultName.reserve(role),
             birth: String(UInt64.random(in: 1...UInt64.max), radix: 16))
-        status.host = hostName
+        status.host = DefaultName.hostName
         status.processID = getpid()
         status.version = LCPVersion.current
         status.tensorMessages = Int(TensorMessageHeader.newestVersion)
@@ -123,6 +109,7 @@ public final class RoleSession: Sendable {
         }
         let watcher = Task { await watch(states, reconnected) }
         do {
+            try checkBroker()
             try await publishStatus { $0.state = .starting }
             let own = try await client.subscribe(to: topics.status(status.role, status.id)) { [weak self] in
                 self?.heardOwn($0)

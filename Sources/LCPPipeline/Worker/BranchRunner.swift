@@ -165,7 +165,8 @@ actor BranchRunner {
 
     /// Asks for the branch's inputs, and returns when they come.
     func start() async throws {
-        let filter = session.topics.sharedInputs(branch: branch, of: branchCount)
+        let filter =
+            shared.sharesInputs ? session.topics.sharedInputs(branch: branch, of: branchCount) : session.topics.inputs
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
         // What runs on the connection's thread is answered as it comes, but for pictures: decoding one takes longer than the
         // branch. Those wait, and where they are many nothing more is read, as where the branch itself is slow.
@@ -310,7 +311,7 @@ actor BranchRunner {
         switch failure {
         case nil: drop("not_finite", "\(topic): the branch computed infinity or not-a-number")
         case .some(let failure?):
-            drop(failure.code == .bufferFull ? "buffer_full" : "not_connected", "\(topic): \(failure)")
+            drop(failure.dropReason, "\(topic): \(failure)")
         case .some(nil):
             counts.frames += 1
             counts.computeTimes.add(milliseconds: frame.compute.milliseconds)

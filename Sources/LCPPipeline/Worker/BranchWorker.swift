@@ -12,7 +12,7 @@ import Platform
 public actor BranchWorker {
     /// How a worker is set up.
     public struct Options: Sendable {
-        /// The worker's name; the machine's name and the process's number where nil.
+        /// The worker's name; one of the machine's where nil (``DefaultName``).
         public var id: String?
         /// The branches that it runs whatever the others do; nil to take those that are needed.
         public var branches: Set<Int>?
@@ -118,6 +118,7 @@ public actor BranchWorker {
         let plans = try await session.client.subscribe(
             to: session.topics.flow, options: .init(qos: .atLeastOnce)
         ) { [gate = shared.gate] message in gate.update(Array(message.payload)) }
+        shared.sharesInputs = try await session.triesSharing()
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
         handle(try await firstModel())

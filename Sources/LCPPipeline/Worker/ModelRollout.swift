@@ -22,8 +22,8 @@ import Platform
 ///     retiring        the last of those branches has answered what it had         → running
 ///     any             a branch of the model that is run fails, or the worker is asked to end → ended
 ///
-/// Whenever it is running and a model was offered after the last attempt, that is fetched; so a model that failed is not tried
-/// again until another one is offered. Between all of these, branches are taken and given up as other workers come and go.
+/// Whenever it is running and a model was offered after the last attempt, that is fetched; one whose files could not be had is
+/// fetched again after 10 s, while no other one is offered: a disk may have room by then. Between all of these, branches are taken and given up as other workers come and go.
 struct ModelRollout {
     typealias Instant = ContinuousClock.Instant
 
@@ -48,6 +48,8 @@ struct ModelRollout {
     static let longestChange = Duration.seconds(30)
     /// So long both models are computed after everybody is ready.
     static let overlap = Duration.milliseconds(500)
+    /// After so long a model is fetched again that could not be.
+    static let retryInterval = Duration.seconds(10)
     /// Changes that come together are answered together.
     static let settling = Duration.milliseconds(20)
 
@@ -57,6 +59,8 @@ struct ModelRollout {
     let inputs: String
     /// The model that was offered last, until it is tried.
     private var waiting: ModelOffer?
+    /// A model that could not be fetched, and when that is tried again.
+    private var retry: (offer: ModelOffer, at: Instant)?
     private(set) var presence = Presence()
     private var settleTime: Instant?
     private var announcement: WorkerAnnouncement?
@@ -79,6 +83,7 @@ struct ModelRollout {
             case .overlapping(_, _, .waiting(let time)), .overlapping(_, _, .handingOver(let time)),
                 .repartitioning(_, _, .waiting(let time)), .repartitioning(_, _, .handingOver(let time)):
                 time
+            case .running: retry?.at
             default: nil
             }
         return state == .ended ? nil : [settleTime, surplusTime, changeTime].compactMap(\.self).min()
@@ -95,6 +100,7 @@ struct ModelRollout {
             join(offer, &actions)
         case .offered(let offer):
             waiting = offer
+            retry = nil
             if case .running(let share) = state { goOn(share, &actions) } else { settle(now) }
         case .fetched(let offer, let model): fetched(offer, model, now, &actions)
         case .fetchFailed(let offer, let failure): fetchFailed(offer, failure, now, &actions)
@@ -182,7 +188,9 @@ struct ModelRollout {
             guard let newer = waiting else { return fail(failure, &actions) }
             waiting = nil
             join(newer, &actions)
-        case .fetching(offer, _): conclude(.failed(failure), now, &actions)
+        case .fetching(offer, _):
+            retry = (offer, now + Self.retryInterval)
+            conclude(.failed(failure), now, &actions)
         default: break
         }
     }
@@ -299,6 +307,10 @@ struct ModelRollout {
         if let time = [settleTime, surplusTime].compactMap(\.self).min(), now >= time {
             settleTime = nil
             deal(now, &actions)
+        }
+        if case .running(let share) = state, let (offer, time) = retry, now >= time {
+            (retry, waiting) = (nil, waiting ?? offer)
+            goOn(share, &actions)
         }
         advance(now, &actions)
     }

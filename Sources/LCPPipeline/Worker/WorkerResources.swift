@@ -9,6 +9,12 @@ final class WorkerResources: Sendable {
     let gate = FlowGate()
     let pictures = PictureCache()
     let features: FeatureFormat
+    /// Whether the broker deals inputs out to the replicas of a branch; otherwise each of them computes all.
+    var sharesInputs: Bool {
+        get { dealsInputs.load(ordering: .relaxed) }
+        set { dealsInputs.store(newValue, ordering: .relaxed) }
+    }
+    private let dealsInputs = Atomic<Bool>(true)
     private let decoder = Mutex<PictureDecoder?>(nil)
     private let threads: Int
     private let startedPool = Mutex<ThreadPool?>(nil)

@@ -28,7 +28,7 @@ struct DoctorCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
-    private struct Check: Encodable {
+    struct Check: Encodable {
         enum Result: String, Encodable { case good, warning, bad }
         var name: String
         var result: Result
@@ -47,8 +47,8 @@ struct DoctorCommand: AsyncParsableCommand {
         let settings = try connection.settings()
         var checks = Self.machine()
         if !offline {
-            do { checks += try await Self.broker(try settings.mqtt(), prefix: settings.prefix) } catch let error
-                as MQTTError
+            do { checks += try await BrokerExamination.run(try settings.mqtt(), prefix: settings.prefix) } catch let
+                error as MQTTError
             {
                 checks.append(
                     Check(
@@ -111,111 +111,5 @@ struct DoctorCommand: AsyncParsableCommand {
         checks.append(
             Check(name: "cores", result: .good, detail: "\(cores): that many branches can run here at the same time"))
         return checks
-    }
-
-    // MARK: The broker
-
-    private static func broker(_ base: MQTTConfiguration, prefix: String) async throws -> [Check] {
-        var configuration = base
-        let identifier = String(UInt32.random(in: 1...UInt32.max), radix: 36)
-        configuration.clientID = "lcp-doctor-\(identifier)"
-        let client = try MQTTClient(configuration)
-        try await client.connect()
-        var checks = [
-            Check(
-                name: "broker", result: .good,
-                detail: "\(configuration.address) speaks MQTT \(configuration.protocolVersion == .v5 ? "5" : "3.1.1")")
-        ]
-        let topics = try Topics(prefix: prefix, pipeline: "doctor-\(identifier)")
-        do {
-            checks.append(try await roundTrip(client, topics))
-            // Where nothing comes back, the rest would only say so again.
-            if checks.last?.result != .bad {
-                checks.append(try await sharing(client, topics))
-                checks.append(try await retaining(client, topics))
-            }
-        } catch let error as MQTTError {
-            checks.append(
-                Check(
-                    name: "topics", result: .bad, detail: error.description,
-                    advice: "let this user publish and subscribe below \(prefix)/; Brokers/tls/acl shows how"))
-        }
-        await client.close()
-        return checks
-    }
-
-    /// The time of a message there and back. Four in a row, as four branches send them: that shows a broker that waits for
-    /// acknowledgements before it sends the next small message.
-    private static func roundTrip(_ client: MQTTClient, _ topics: Topics) async throws -> Check {
-        let messages = try await client.subscribe(to: topics.allFeatures)
-        var times: [Double] = []
-        for _ in 0..<20 {
-            let start = ContinuousClock.now
-            for branch in 0..<4 {
-                try await client.publish(
-                    [UInt8](repeating: 0, count: 168), to: topics.features(branch: branch, sensor: "doctor"))
-            }
-            for _ in 0..<4 {
-                guard try await next(messages) != nil else {
-                    return Check(
-                        name: "messages", result: .bad,
-                        detail: "what is published on \(topics.root) does not come back",
-                        advice: "the broker may not let this user read or write there: see Brokers/tls/acl")
-                }
-            }
-            times.append((ContinuousClock.now - start).milliseconds)
-        }
-        let median = times.sorted()[times.count / 2]
-        guard median < 30 else {
-            return Check(
-                name: "messages", result: .warning,
-                detail: "four messages take \(fixed(median, digits: 1)) ms there and back",
-                advice:
-                    "about 40 ms mean that the broker delays small messages: put `set_tcp_nodelay true` into mosquitto.conf"
-            )
-        }
-        return Check(
-            name: "messages", result: .good, detail: "four messages take \(fixed(median, digits: 2)) ms there and back")
-    }
-
-    private static func sharing(_ client: MQTTClient, _ topics: Topics) async throws -> Check {
-        let first = try await client.subscribe(to: topics.sharedInputs(branch: 0, of: 1))
-        try await client.publish([1], to: topics.input("doctor"))
-        guard try await next(first) != nil else {
-            return Check(
-                name: "shared subscriptions", result: .bad, detail: "the broker does not deliver to $share/…",
-                advice: "workers need shared subscriptions: mosquitto has them since 1.6")
-        }
-        return Check(name: "shared subscriptions", result: .good, detail: "replicas of a branch share its frames")
-    }
-
-    private static func retaining(_ client: MQTTClient, _ topics: Topics) async throws -> Check {
-        let topic = topics.status(.worker, "doctor")
-        try await client.publish([1], to: topic, qos: .atLeastOnce, retain: true)
-        let messages = try await client.subscribe(to: topic)
-        let isKept = try await next(messages)?.retained == true
-        // An empty message takes it away again.
-        try await client.publish([], to: topic, qos: .atLeastOnce, retain: true)
-        return isKept
-            ? Check(name: "retained messages", result: .good, detail: "who comes later learns every role's state")
-            : Check(
-                name: "retained messages", result: .bad, detail: "the broker keeps none",
-                advice: "put `retain_available true` into mosquitto.conf")
-    }
-
-    /// The next message, or nil after two seconds.
-    private static func next(_ messages: MQTTSubscription) async throws -> MQTTMessage? {
-        try await withThrowingTaskGroup(of: MQTTMessage?.self) { group in
-            group.addTask {
-                var iterator = messages.makeAsyncIterator()
-                return try await iterator.next()
-            }
-            group.addTask {
-                try await Task.sleep(for: .seconds(2))
-                return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
-        }
     }
 }

@@ -27,7 +27,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "This worker's name; the machine's name and the process's number by default.", valueName: "id"))
+            "This worker's name; by default the machine's, a random part that it keeps, and a number.", valueName: "id")
+    )
     var name: String?
 
     @Flag(
@@ -86,7 +87,8 @@ struct AggregatorCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "This aggregator's name; the machine's name and the process's number by default.", valueName: "id"))
+            "This aggregator's name; by default the machine's, a random part that it keeps, and a number.",
+            valueName: "id"))
     var name: String?
 
     func run() async throws {
@@ -113,8 +115,8 @@ struct SensorCommand: AsyncParsableCommand {
             which, and why.
 
             With --qos 1 a broker that goes costs no frame: each is kept until its prediction comes, and sent again when a broker \
-            was gone. Up to 1,000 frames or 64 MB are kept; then the oldest are given up and counted. What a worker that is killed \
-            had taken alone, of one branch only, is not sent again.
+            was gone, or when there is no prediction for two seconds, three times. Up to 1,000 frames or 64 MB are kept; then the \
+            oldest are given up. How many frames were never answered is said in the end, with the exit status 1.
 
             Examples:
               lcp sensor --source drawn --rate 10
@@ -141,7 +143,7 @@ struct SensorCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "This sensor's name, the last level of its topics; the machine's name and the process's number by default.",
+            "This sensor's name, the last level of its topics; by default the machine's, a random part that it keeps, and a number.",
             valueName: "id"))
     var name: String?
 

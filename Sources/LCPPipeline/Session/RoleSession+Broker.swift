@@ -1,0 +1,61 @@
+import LCPWire
+import MQTT
+import Synchronization
+
+/// What the broker does not do, found out at the start and said in a sentence.
+extension RoleSession {
+    /// How long what a broker can do is waited for.
+    private static let trialTime = Duration.seconds(2)
+
+    /// Whether the broker does what no pipeline goes without.
+    ///
+    /// - Throws: ``PipelineError`` where it does not.
+    func checkBroker() throws(PipelineError) {
+        let limits = client.brokerLimits
+        for (isThere, what, advice) in [
+            (limits.keepsRetained, "retained messages", ": put `retain_available true` into mosquitto.conf"),
+            (limits.takesWildcards, "subscriptions with wildcards", ""),
+        ] where !isThere {
+            throw PipelineError(
+                .unsuitableBroker,
+                "\(client.configuration.address) has no \(what), which every pipeline needs\(advice.isEmpty ? ": take another broker" : advice)"
+            )
+        }
+    }
+
+    /// Whether the broker deals the messages of a shared subscription out. MQTT 5 says so; with 3.1.1 a message is sent through
+    /// one, on a topic that a worker may write and read anyway.
+    func triesSharing() async throws -> Bool {
+        let isShared: Bool
+        if client.protocolVersion == .v5 {
+            isShared = client.brokerLimits.sharesSubscriptions
+        } else {
+            isShared = try await passesThroughShare()
+        }
+        if !isShared {
+            log(
+                "\(client.configuration.address) has no shared subscriptions: every worker of a branch computes all frames, so that "
+                    + "more of them give safety and no speed")
+        }
+        return isShared
+    }
+
+    private func passesThroughShare() async throws -> Bool {
+        let topic = topics.modelBlob("try-\(status.birth)", chunk: 0)
+        let (arrivals, continuation) = AsyncStream.makeStream(of: Void.self)
+        let subscription: MQTTSubscription
+        do throws(MQTTError) {
+            subscription = try await client.subscribe(
+                to: "$share/try-\(status.birth)/\(topic)"
+            ) { _ in continuation.yield() }
+        } catch {
+            guard [.notAuthorized, .unsupported].contains(error.code) else { throw error }
+            return false
+        }
+        defer { subscription.unsubscribe() }
+        try await client.publish([1], to: topic, qos: .atLeastOnce)
+        let timer = client.eventLoop.schedule(after: Self.trialTime) { continuation.finish() }
+        defer { timer.cancel() }
+        return await arrivals.first { true } != nil
+    }
+}

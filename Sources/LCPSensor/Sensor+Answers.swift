@@ -1,0 +1,71 @@
+import LCPPipeline
+import LCPWire
+import MQTT
+
+/// An answer to every frame, where that is promised (QoS 1).
+extension Sensor {
+    /// Listens to what becomes of the frames, so that none is lost with a broker.
+    func promiseAnswers() async throws {
+        outbox = Outbox(patience: max(.seconds(2), session.deadline * 4), longestHold: options.longestHold)
+        subscriptions.append(
+            try await session.client.subscribe(to: session.topics.prediction(session.status.id)) { [inbox] message in
+                guard let prediction = Prediction(Array(message.payload)), let frame = UInt64(prediction.frame) else {
+                    return
+                }
+                inbox.put(.answer(frame: frame, computeMilliseconds: prediction.computeMilliseconds))
+            })
+    }
+
+    func answered(_ frame: UInt64, _ computeMilliseconds: Double) {
+        computeTimes.add(computeMilliseconds)
+        outbox?.answered(frame)
+        pump()
+    }
+
+    /// Sends frames again that have no answer, while there is somebody who could give one.
+    func sendOverdue(most: Int) {
+        guard outbox != nil, session.client.isConnected, mayBeAnswered(.now) else { return }
+        if outbox?.sendOverdue(most: most, now: .now) ?? 0 > 0 { pump() }
+    }
+
+    /// Whether there is somebody for all branches, or has been nobody for so long that nothing is waited for any more.
+    private func mayBeAnswered(_ now: ContinuousClock.Instant) -> Bool {
+        guard !presence.withLock(\.isWhole) else {
+            lastWhole = now
+            return true
+        }
+        return now - lastWhole > options.longestHold
+    }
+
+    func reconnected() {
+        presence.withLock { $0.reconnected(since: session.client.connectedSince, now: .now) }
+        guard let holdEnd = outbox?.sendAgain(now: .now) else { return }
+        isCatchingUp = true
+        Task { [weak self] in
+            try? await Task.sleep(until: holdEnd)
+            await self?.goOn()
+        }
+    }
+
+    /// Sends what waits where the pipeline is whole, or was waited for long enough.
+    func goOn() {
+        guard let outbox, outbox.isHeld, session.client.isConnected else { return }
+        if presence.withLock(\.isWhole) { self.outbox?.release() } else { self.outbox?.releaseIfOver(.now) }
+        guard self.outbox?.isHeld == false else { return }
+        if outbox.waitingCount > 0 { session.log("sends the \(outbox.waitingCount) frames that waited") }
+        pump()
+    }
+
+    /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where branches compute for so
+    /// long that frames wait for them, of which only the newest is kept, one at a time.
+    func pump() {
+        let topic = session.topics.input(session.status.id)
+        let keepsNewest = session.policy == .latest && computeTimes.median ?? 0 > Self.longestInline
+        let window = !isCatchingUp ? Int.max : keepsNewest ? 1 : min(32, session.queueLimit)
+        while let message = outbox?.next(window: window, now: .now) { send(message, topic) }
+        if outbox?.waitingCount == 0 { isCatchingUp = false }
+    }
+
+    /// Milliseconds: workers compute shorter branches as frames come (``BranchWorker/Options/longestInline``).
+    private static let longestInline = 2.0
+}

@@ -26,7 +26,7 @@ lcp_webp *lcp_webp_open(const uint8_t *bytes, size_t count, lcp_image_header *he
     if (WebPGetFeatures(bytes, count, &webp->config.input) != VP8_STATUS_OK) {
         problem = "its header is unknown";
     } else if (webp->config.input.has_animation) {
-        problem = "it is an animation, of which no frame is read";
+        problem = "it is an animation; save the frame that is wanted as a picture";
     }
     if (problem) {
         snprintf(reason, LCP_IMAGE_REASON, "%s", problem);

@@ -43,6 +43,43 @@ public enum ImageFormat: String, Sendable, Hashable, CaseIterable {
     public var name: String { self == .webp ? "WebP" : rawValue.uppercased() }
     /// What files of it end with.
     public static let endings = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"]
+    /// What files of pictures end with that are not read: they are named, where others are looked for.
+    public static let otherEndings = [
+        ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".jxl", ".svg", ".ico", ".ppm", ".pgm", ".dng", ".cr2",
+        ".nef",
+        ".arw",
+    ]
+
+    /// The name of a format of pictures that is not read, by its first bytes; nil where it is none that is known.
+    public static func otherName(of bytes: UnsafeRawBufferPointer) -> String? {
+        guard bytes.count >= 12 else { return nil }
+        func begins(_ signature: [UInt8], at place: Int = 0) -> Bool {
+            bytes[place...].starts(with: signature)
+        }
+        if begins([0x49, 0x49, 0x2A, 0]) || begins([0x4D, 0x4D, 0, 0x2A]) { return "TIFF or raw" }
+        if begins(Array("ftyp".utf8), at: 4) {
+            let brand = String(decoding: bytes[8..<12], as: UTF8.self)
+            if brand.hasPrefix("avi") { return "AVIF" }
+            return brand.hasPrefix("he") || brand.hasPrefix("mi") || brand.hasPrefix("ms") ? "HEIC" : nil
+        }
+        if begins([0, 0, 0, 0x0C, 0x6A, 0x50, 0x20, 0x20]) { return "JPEG 2000" }
+        if begins([0, 0, 0, 0x0C, 0x4A, 0x58, 0x4C, 0x20]) || begins([0xFF, 0x0A]) { return "JPEG XL" }
+        if begins(Array("<svg".utf8)) || begins(Array("<?xml".utf8)) { return "SVG" }
+        if bytes[0] == UInt8(ascii: "P"), (UInt8(ascii: "1")...UInt8(ascii: "6")).contains(bytes[1]),
+            [0x0A, 0x20].contains(bytes[2])
+        {
+            return "PNM"
+        }
+        return nil
+    }
+
+    /// Why bytes are no picture that is read, as the rest of a sentence that begins with them.
+    static func refusal(of bytes: UnsafeRawBufferPointer) -> String {
+        if bytes.isEmpty { return "the file is empty" }
+        return otherName(of: bytes).map { "it is a \($0) picture, which is not read: save it as JPEG or PNG" }
+            ?? "the bytes are neither a JPEG nor a PNG, WebP, GIF or BMP"
+    }
+
     /// The same in a sentence.
     public static let endingWords = endings.dropLast().joined(separator: ", ") + " or " + endings[endings.count - 1]
 }
@@ -117,7 +154,7 @@ extension Image {
         of bytes: UnsafeRawBufferPointer
     ) throws(ImageError) -> (height: Int, width: Int) {
         guard let format = ImageFormat(signatureOf: bytes) else {
-            throw ImageError("the bytes are neither a JPEG nor a PNG, WebP, GIF or BMP")
+            throw ImageError(ImageFormat.refusal(of: bytes))
         }
         let rows: any PixelRows =
             switch format {
@@ -161,7 +198,7 @@ extension Image {
             var rows = try BMPRows(bytes)
             try job.check(height: rows.height, width: rows.width)
             return try job.image(&rows, kept: 0, kind: "BMP")
-        case nil: throw ImageError("the bytes are neither a JPEG nor a PNG, WebP, GIF or BMP")
+        case nil: throw ImageError(ImageFormat.refusal(of: bytes))
         }
     }
 }

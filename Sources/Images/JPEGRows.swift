@@ -92,7 +92,11 @@ struct Reason: CustomStringConvertible {
         var (header, reason) = (lcp_image_header(), Reason())
         let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         guard let decoder = open(start, bytes.count, &header, &reason.text) else {
-            throw ImageError("the \(format.name) is damaged: \(reason)")
+            // Of what is whole the reason says all.
+            let said = "\(reason)"
+            throw ImageError(
+                said.hasPrefix("it ")
+                    ? "the \(format.name) is not read: \(said)" : "the \(format.name) is damaged: \(said)")
         }
         return (decoder, header)
     }

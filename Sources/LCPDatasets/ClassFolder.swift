@@ -1,3 +1,4 @@
+public import Images
 import Platform
 
 /// Labelled images as folders: one folder for each class, named like it, with pictures in it.
@@ -15,10 +16,11 @@ public struct ClassFolder: Sendable {
     /// Lists a folder without reading its images. Folders in a class's folder belong to the class. Hidden files and folders, those
     /// called __MACOSX, and files beside the classes are left alone.
     ///
-    /// - Throws: ``DatasetError`` where there are not 2 to 65,536 classes, or one has no image.
-    public init(path: String) throws(DatasetError) {
+    /// - Parameter minimum: how many classes there have to be.
+    /// - Throws: ``DatasetError`` where there are not so many to 65,536 classes, or one has no image.
+    public init(path: String, minimum: Int = 2) throws(DatasetError) {
         let classes = try Self.subfolders(path)
-        guard classes.count >= 2 else {
+        guard classes.count >= minimum else {
             throw DatasetError(
                 "\(path) has \(classes.isEmpty ? "no folder" : "only the folder \(classes[0])") in it: it needs one for each class, with its images"
             )
@@ -28,28 +30,39 @@ public struct ClassFolder: Sendable {
         }
         self.path = path
         self.classes = classes
+        // A link may lead to another class, or round in a circle.
+        var visited = Set(([path] + classes.map { "\(path)/\($0)" }).compactMap(FileIO.identity))
         var files: [[String]] = []
         for name in classes {
-            let found = try Self.pictures("\(path)/\(name)")
-            // Names none, and says so.
-            files.append(found.isEmpty ? try ImageFolder(path: "\(path)/\(name)").files : found)
+            let found = try Self.pictures("\(path)/\(name)", &visited)
+            guard !found.isEmpty else {
+                throw DatasetError("there is no \(ImageFormat.endingWords) file in \(path)/\(name)")
+            }
+            files.append(found)
         }
         self.files = files
     }
 
-    /// How deep folders are entered: more than people have, and less than a circle of links.
-    private static let deepest = 8
-
-    /// The pictures in a folder and in those in it.
-    private static func pictures(_ path: String, depth: Int = 0) throws(DatasetError) -> [String] {
+    /// The pictures in a folder and in those in it, but for folders that were visited.
+    private static func pictures(_ path: String, _ visited: inout Set<[UInt64]>) throws(DatasetError) -> [String] {
         var result = (try? ImageFolder(path: path).files) ?? []
-        guard depth < deepest else { return result }
-        for name in try subfolders(path) { result += try pictures("\(path)/\(name)", depth: depth + 1) }
+        for name in try subfolders(path) {
+            guard let identity = FileIO.identity("\(path)/\(name)"), visited.insert(identity).inserted else { continue }
+            result += try pictures("\(path)/\(name)", &visited)
+        }
         return result
     }
 
     /// The number of images of each class.
     public var imagesPerClass: [Int] { files.map(\.count) }
+
+    /// The number of images of a class, 0 where there is no such.
+    func count(of name: String) -> Int { classes.firstIndex(of: name).map { files[$0].count } ?? 0 }
+
+    /// All files with the names of their classes, class after class.
+    var inOrder: [(path: String, class: String)] {
+        zip(classes, files).flatMap { name, files in files.map { ($0, name) } }
+    }
 
     /// All files with their labels, one of each class in turn.
     public var inTurn: [(path: String, label: Int)] {
@@ -95,42 +108,39 @@ public struct ClassFolder: Sendable {
 
     // MARK: Training and test
 
-    /// Whether `folder` holds `train`, and `test` or `val`, each with a folder for each class, in place of the classes.
+    /// What the folders are called that hold the images to train on and those to test on, capitals or not.
+    private static let trainingNames = ["train", "training"]
+    private static let testNames = ["test", "testing", "val", "valid", "validation"]
+
+    /// The first of some folders that is in `folder` and has a folder for each class.
     ///
     /// A class may be called `train`, too: then there are images in it and no folders.
-    static func isDivided(_ folder: String) -> Bool {
-        ((try? subfolders("\(folder)/train")) ?? []).isEmpty == false
+    private static func part(of folder: String, _ names: [String]) -> String? {
+        let there = (try? subfolders(folder)) ?? []
+        return names.lazy.flatMap { name in there.filter { $0.lowercased() == name } }.map { "\(folder)/\($0)" }
+            .first { ((try? subfolders($0)) ?? []).isEmpty == false }
     }
+
+    /// Whether `folder` holds `train`, and `test` or `val`, each with a folder for each class, in place of the classes.
+    static func isDivided(_ folder: String) -> Bool { part(of: folder, trainingNames) != nil }
 
     /// The images to train on: those of `folder/train`, or all of `folder`.
     public static func training(_ folder: String) throws(DatasetError) -> ClassFolder {
-        try ClassFolder(path: isDivided(folder) ? "\(folder)/train" : folder)
+        try ClassFolder(path: part(of: folder, trainingNames) ?? folder)
     }
 
-    /// The images to evaluate on: those of `folder/test`, or of `folder/val` where there is no `test`, or all of `folder`.
-    ///
-    /// - Throws: ``DatasetError``, also where the classes are others than those to train on.
+    /// The images to evaluate on: those of `folder/test`, or of `folder/val` where there is no `test`, or all of `folder`. They may
+    /// have some of the classes only.
     public static func evaluation(_ folder: String) throws(DatasetError) -> ClassFolder {
-        guard isDivided(folder) else { return try ClassFolder(path: folder) }
-        guard let name = testFolder(folder) else {
+        if let test = testFolder(folder) { return try ClassFolder(path: test, minimum: 1) }
+        guard !isDivided(folder) else {
             throw DatasetError("\(folder) has a folder train and neither test nor val: there is nothing to evaluate on")
         }
-        let (training, test) = (try ClassFolder.training(folder), try ClassFolder(path: "\(folder)/\(name)"))
-        let (known, found) = (Set(training.classes), Set(test.classes))
-        for (missing, here, there) in [
-            (known.subtracting(found), training.path, test.path), (found.subtracting(known), test.path, training.path),
-        ] {
-            if let first = missing.min() {
-                throw DatasetError("\(here) has the class \(first), \(there) does not: both need the same folders")
-            }
-        }
-        return test
+        return try ClassFolder(path: folder, minimum: 1)
     }
 
-    /// The name of the folder in `folder` that holds the test set, where there is one.
-    static func testFolder(_ folder: String) -> String? {
-        isDivided(folder) ? ["test", "val"].first { FileIO.isFolder("\(folder)/\($0)") } : nil
-    }
+    /// The folder in `folder` that holds the test set, where there is one.
+    static func testFolder(_ folder: String) -> String? { part(of: folder, testNames) }
 
     private static func subfolders(_ path: String) throws(DatasetError) -> [String] {
         do {

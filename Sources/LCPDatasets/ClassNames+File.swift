@@ -9,15 +9,14 @@ extension ClassNames {
     /// - Parameter classes: how many there have to be.
     /// - Throws: ``DatasetError`` for a file that cannot be read, another number of names, or an empty line.
     public static func read(_ path: String, classes: Int) throws(DatasetError) -> [String] {
-        var text: String
-        do { text = String(decoding: try FileIO.read(path, limit: 64 << 20), as: UTF8.self) } catch {
-            throw DatasetError("\(error)")
+        let bytes: [UInt8]
+        do { bytes = try FileIO.read(path, limit: 64 << 20) } catch { throw DatasetError("\(error)") }
+        guard var text = String(validating: bytes, as: UTF8.self) else {
+            throw DatasetError("\(path) is not UTF-8: save it as UTF-8")
         }
         // As Windows writes it.
         if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
-        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map {
-            String($0).printable
-        }
+        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(trimmed)
         while lines.last?.isEmpty == true { lines.removeLast() }
         if lines.count == classes + 1, ["background", "__background__"].contains(withoutNumber(lines[0]).lowercased()) {
             lines.removeFirst()
@@ -26,8 +25,11 @@ extension ClassNames {
         if let first = numbers.first, let first, numbers.indices.allSatisfy({ numbers[$0] == first + $0 }),
             lines.allSatisfy({ !withoutNumber($0).isEmpty })
         {
-            lines = lines.map(withoutNumber)
+            // "1 star", "2 stars": where the numbers tell the names apart, they are part of them.
+            let names = lines.map(withoutNumber)
+            if Set(names).count * 10 >= names.count * 9 { lines = names }
         }
+        lines = lines.map(\.printable)
         guard lines.count == classes else {
             throw DatasetError(
                 "\(path) has \(lines.count) lines, and the network has \(classes) classes: give a line for each")
@@ -36,6 +38,12 @@ extension ClassNames {
             throw DatasetError("\(path) has no name in line \(empty + 1): every class has one")
         }
         return lines
+    }
+
+    private static func trimmed(_ line: Substring) -> String {
+        var line = line.drop(while: \.isWhitespace)
+        while line.last?.isWhitespace == true { line.removeLast() }
+        return String(line)
     }
 
     /// A line behind a number and what parts it from the name: a space, a tab, a colon, a comma, a full stop and a space.

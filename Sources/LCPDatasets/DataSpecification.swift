@@ -89,14 +89,16 @@ public enum DataSpecification: Sendable, Hashable {
 
     /// The name of each class, by label; nil where nobody told them.
     ///
+    /// - Parameter isTest: whether those of the images to evaluate on are meant, which may be some of the others.
     /// - Throws: ``DatasetError`` where the names are those of folders and these cannot be read.
-    public func classNames() throws(DatasetError) -> [String]? {
+    public func classNames(isTest: Bool = false) throws(DatasetError) -> [String]? {
         switch self {
         case .mnist, .drawn: ClassNames.digits
         case .fashionMNIST: ClassNames.fashionMNIST
         case .cifar10: ClassNames.cifar10
         case .cifar100: ClassNames.cifar100
-        case .folder(let folder): try ClassFolder.training(folder).classes
+        case .folder(let folder):
+            try isTest ? ClassFolder.evaluation(folder).classes : ClassFolder.training(folder).classes
         case .idx: nil
         }
     }

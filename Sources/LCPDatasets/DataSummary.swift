@@ -29,10 +29,13 @@ public struct DataSummary: Sendable, Hashable, Encodable {
             classes = images.classes
             training = images.imagesPerClass
             let others = specification.hasTestSet ? try ClassFolder.evaluation(folder) : nil
-            test = others?.imagesPerClass
-            let files = (images.files + (others?.files ?? [])).flatMap(\.self)
+            classes += others?.classes.filter { !images.classes.contains($0) } ?? []
+            training += Array(repeating: 0, count: classes.count - training.count)
+            if let others { test = classes.map { others.count(of: $0) } }
+            let own = images.inOrder.map { ($0.path, $0.class, false) }
+            let files = own + (others?.inOrder.map { ($0.path, $0.class, true) } ?? [])
             var (sizes, noted) = (Set<[Int]>(), PictureNotes())
-            for (index, file) in files.enumerated() {
+            for (index, (file, name, isTest)) in files.enumerated() {
                 try Task.checkCancellation()
                 progress(Double(index) / Double(files.count))
                 do throws(DatasetError) {
@@ -41,6 +44,8 @@ public struct DataSummary: Sendable, Hashable, Encodable {
                     noted.add(notes, file)
                 } catch {
                     leftOut.append(error.description)
+                    guard let label = classes.firstIndex(of: name) else { continue }
+                    if isTest { test?[label] -= 1 } else { training[label] -= 1 }
                 }
             }
             size = sizes.count == 1 ? sizes.first : nil
@@ -49,6 +54,7 @@ public struct DataSummary: Sendable, Hashable, Encodable {
         }
         let images = try specification.trainingSet(seed: 1)
         size = [images.height, images.width, images.channels]
+        notes = images.notes
         let names = try specification.classNames()
         training = images.imagesPerClass(classes: names?.count ?? 0)
         classes = names ?? training.indices.map { "\($0)" }

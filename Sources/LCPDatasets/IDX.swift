@@ -98,6 +98,11 @@ public enum IDX {
                 throw DatasetError("\(labels) has the label \(low), and the first is said to be \(files.firstLabel)")
             }
             result.labels = classes.map { UInt16($0) - UInt16(files.firstLabel) }
+            if result.labels.min() ?? 0 > 0 {
+                result.notes.append(
+                    "no image of \(files.images) has the label \(files.firstLabel): where labels begin at 1, say so, "
+                        + "idx:IMAGES,LABELS,first=1")
+            }
         }
         return result
     }

@@ -12,14 +12,21 @@ public struct ImageFolder: Sendable {
     public init(path: String) throws(DatasetError) {
         let names: [String]
         do {
-            names = try FileIO.list(path).filter { name in
-                !name.hasPrefix(".") && ImageFormat.endings.contains(where: name.lowercased().hasSuffix)
-            }
+            names = try FileIO.list(path).filter { !$0.hasPrefix(".") && Self.isPicture($0, in: path) }
         } catch {
             throw DatasetError("\(error)")
         }
         guard !names.isEmpty else { throw DatasetError("there is no \(ImageFormat.endingWords) file in \(path)") }
         files = names.map { "\(path)/\($0)" }
+    }
+
+    /// Whether a file is a picture, by its name, or else by its first bytes; also one of a format that is not read: that is told of
+    /// it when it is read.
+    private static func isPicture(_ name: String, in folder: String) -> Bool {
+        let small = name.lowercased()
+        if (ImageFormat.endings + ImageFormat.otherEndings).contains(where: small.hasSuffix) { return true }
+        guard let bytes = try? FileIO.head("\(folder)/\(name)", count: 32) else { return false }
+        return bytes.withUnsafeBytes { ImageFormat(signatureOf: $0) != nil || ImageFormat.otherName(of: $0) != nil }
     }
 
     /// Reads one image, to see whether that is possible.

@@ -10,6 +10,8 @@ struct GraphImporter {
     let namesInput: Bool
     /// The network's input; a reshape of it may tell its real shape.
     var input: Feature
+    /// Whether nothing tells in which order the numbers of an image lie.
+    let isOrderAssumed: Bool
     /// What is done to the input before the first layer; nil until one reads it.
     private(set) var normalization: InputNormalization?
 
@@ -48,7 +50,8 @@ struct GraphImporter {
         self.model = model
         self.graph = graph
         self.namesInput = namesInput
-        let (name, feature) = try InputReader(model, graph).feature(given: input)
+        let (name, feature, isOrderAssumed) = try InputReader(model, graph).feature(given: input)
+        self.isOrderAssumed = isOrderAssumed
         self.input = feature
         shapes = [feature.shape]
         for (name, tensor) in graph.initializers where graph.uses[name] != nil {

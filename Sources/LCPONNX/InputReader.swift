@@ -15,7 +15,9 @@ struct InputReader {
     /// The input's name, and what it holds.
     ///
     /// - Parameter given: the shape that the user names, for what the file leaves open.
-    func feature(given: FeatureMapShape?) throws(ONNXError) -> (name: String, feature: Feature) {
+    func feature(
+        given: FeatureMapShape?
+    ) throws(ONNXError) -> (name: String, feature: Feature, isOrderAssumed: Bool) {
         let inputs = graph.inputs.filter { graph.uses[$0.name] != nil }
         guard inputs.count == 1, let input = inputs.first else {
             throw ONNXError(
@@ -44,14 +46,17 @@ struct InputReader {
             let shape = given ?? FeatureMapShape(features: features)
             try check(shape)
             guard shape.elementCount == features else { throw mismatch(input.name, "\(features) numbers", shape) }
-            return (input.name, Feature(layer: -1, shape: shape, isFlat: true))
+            return (input.name, Feature(layer: -1, shape: shape, isFlat: true), shape.channels > 1 && shape.height > 1)
         }
         guard dimensions.count == 4 else {
             throw ONNXError(
                 "\(model.name): its input \(input.name.quoted) has \(dimensions.count) dimensions, and an image has 4: batch, channels, "
                     + "height, width")
         }
-        let isChannelsLast = try isChannelsLast(input.name, dimensions, given: given)
+        let names = type.shape.dim.map { dimension -> String in
+            if case .dimParam(let name) = dimension.value { name.lowercased() } else { "" }
+        }
+        let (isChannelsLast, isOrderAssumed) = try order(input.name, dimensions, names, given: given)
         let fixed = Self.image(dimensions, isChannelsLast: isChannelsLast)
         let wanted = given.map { [$0.height, $0.width, $0.channels] }
         let found = (0..<3).compactMap { fixed[$0] ?? wanted?[$0] }
@@ -63,7 +68,10 @@ struct InputReader {
         let shape = FeatureMapShape(height: found[0], width: found[1], channels: found[2])
         try check(shape)
         if let given, given != shape { throw mismatch(input.name, "\(shape)", given) }
-        return (input.name, Feature(layer: -1, shape: shape, isFlat: false, isChannelsLast: isChannelsLast))
+        return (
+            input.name, Feature(layer: -1, shape: shape, isFlat: false, isChannelsLast: isChannelsLast),
+            isOrderAssumed && shape.channels > 1
+        )
     }
 
     /// Height, width and channels out of a batch's dimensions.
@@ -85,10 +93,12 @@ struct InputReader {
     }
 
     /// Whether the graph's images have their channels last: it turns them before its first layer, or flattens them, so that nothing
-    /// but their size tells.
-    private func isChannelsLast(
-        _ name: String, _ dimensions: [Int?], given: FeatureMapShape?
-    ) throws(ONNXError) -> Bool {
+    /// but their size and what their dimensions are called tells.
+    ///
+    /// - Returns: also whether neither does.
+    private func order(
+        _ name: String, _ dimensions: [Int?], _ dimensionNames: [String], given: FeatureMapShape?
+    ) throws(ONNXError) -> (isChannelsLast: Bool, isAssumed: Bool) {
         var names: Set = [name]
         var (isTurned, isFlattened, isRead) = (false, false, false)
         for node in graph.nodes where node.input.contains(where: names.contains) {
@@ -106,14 +116,19 @@ struct InputReader {
             throw ONNXError(
                 "\(model.name) reads its input \(name.quoted) both with channels first and last, which is not known")
         }
-        guard !isTurned, !isRead, isFlattened else { return isTurned }
+        guard !isTurned, !isRead, isFlattened else { return (isTurned, false) }
         // Which of both ways the user means, and otherwise which gives an image.
         let ways = [false, true].map { Self.image(dimensions, isChannelsLast: $0) }
         if let given {
             let wanted = [given.height, given.width, given.channels]
             let fits = ways.map { way in zip(way, wanted).allSatisfy { $0 == nil || $0 == $1 } }
-            if fits[0] != fits[1] { return fits[1] }
+            if fits[0] != fits[1] { return (fits[1], false) }
         }
-        return [1, 3].contains(ways[1][2]) && ![1, 3].contains(ways[0][2])
+        let areChannels = [dimensionNames.dropFirst().first, dimensionNames.last].map {
+            ["c", "channel", "channels"].contains($0)
+        }
+        if areChannels[0] != areChannels[1] { return (areChannels[1], false) }
+        let areImages = ways.map { [1, 3].contains($0[2]) }
+        return (areImages[1] && !areImages[0], areImages[0] == areImages[1])
     }
 }

@@ -53,6 +53,8 @@ public struct ONNXImport {
     public let labels: [String]?
     /// Whether the graph has one output: the logit of yes, beside which no has 0.
     public let isYesNo: Bool
+    /// Whether nothing in the file tells in which order the numbers of an image lie: taken for channels, height, width.
+    public let isOrderAssumed: Bool
     /// Who made the file, for people: `pytorch 2.13, operator set 17`.
     public let producer: String
 
@@ -78,7 +80,7 @@ public struct ONNXImport {
         preprocessing.resize = options.resize ?? preprocessing.resize
         preprocessing.background = options.background ?? preprocessing.background
         (self.preprocessing, self.pixelsFrom) = (preprocessing, pixelsFrom)
-        isYesNo = end.isYesNo
+        (isYesNo, isOrderAssumed) = (end.isYesNo, importer.isOrderAssumed)
         labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil } ?? (isYesNo ? ["no", "yes"] : nil)
         let maker = [model.proto.producerName, model.proto.producerVersion].filter { !$0.isEmpty }.joined(
             separator: " ")
@@ -133,8 +135,11 @@ public struct ONNXImport {
             }
             return values.count == channels ? values : Array(repeating: values[0], count: channels)
         }
-        // A graph that divides by much expects pixels as they are.
-        let scale = options.scale ?? (inner.scale.allSatisfy { abs($0) < 1.0 / 16 } ? 1 : 1 / 255.0)
+        // A graph that divides by much, or subtracts much, expects pixels as they are.
+        let isInPixels =
+            inner.scale.allSatisfy { abs($0) < 1.0 / 16 }
+            || zip(inner.offset, inner.scale).contains { abs($0 / $1) > 4 }
+        let scale = options.scale ?? (isInPixels ? 1 : 1 / 255.0)
         let mean = try perChannel(options.mean, 0, "mean")
         let deviation = try perChannel(options.standardDeviation, 1, "std")
         var result = ModelManifest.Preprocessing(mean: [], standardDeviation: [])

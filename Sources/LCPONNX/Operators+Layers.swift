@@ -120,10 +120,23 @@ extension GraphImporter {
         return .feature(try append(.dropout(rate: rate), on: feature(node, inAnyOrder: true)))
     }
 
+    /// Whether nothing but other shapes stands between a node and the graph's output.
+    private func leadsOut(_ node: ONNXNodeProto) -> Bool {
+        var name = node.output.first ?? ""
+        while name != graph.output {
+            let readers = graph.nodes.filter { $0.input.contains(name) }
+            guard readers.count == 1, readers[0].input.first == name, let next = readers[0].output.first,
+                ["Reshape", "Flatten", "Squeeze", "Identity", "Cast"].contains(readers[0].opType)
+            else { return false }
+            name = next
+        }
+        return true
+    }
+
     /// The last operator of a network with one output: the probability of yes.
     func sigmoid(_ node: ONNXNodeProto) throws -> Value {
         let feature = try feature(node)
-        guard node.output.first == graph.output, feature.shape.elementCount == 1 else {
+        guard leadsOut(node), feature.shape.elementCount == 1 else {
             throw Problem(
                 "is possible at the end of a network with one output only, where it makes the probability of yes")
         }

@@ -25,6 +25,8 @@ extension GraphImporter {
             throw Problem("makes something of no numbers")
         }
         let feature = try feature(node, inAnyOrder: true)
+        // One number for each image, and the batch alone.
+        if feature.shape.elementCount == 1, target.count == 1 { return .feature(feature) }
         // Nil and -1 in front are the batch; 1 is that of a file for single images.
         guard target.count >= 2, let batch = target.first, batch ?? -1 >= -1 else {
             throw Problem("leaves no batch")
@@ -94,6 +96,8 @@ extension GraphImporter {
             constant.dimensions = constant.isTransposed ? constant.dimensions : constant.dimensions.filter { $0 != 1 }
             return .constant(constant)
         case .feature(var feature):
+            // One number for each image, and the batch alone.
+            if feature.isFlat, feature.shape.elementCount == 1 { return .feature(feature) }
             let usual: Set = feature.isChannelsLast ? [1, 2] : [2, 3]
             let axes = try axes(node, attributes).map { Set($0.map { $0 < 0 ? $0 + 4 : $0 }) } ?? usual
             guard !feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == usual else {

@@ -16,7 +16,7 @@ extension TrainingRun {
         for teacher in teachers {
             guard teacher.manifest.preprocessing == first.manifest.preprocessing else {
                 throw TrainingError(
-                    "\(teacher.path) and \(first.path) normalise pixels in different ways, and teachers are asked "
+                    "\(teacher.path) and \(first.path) resize pictures or normalise pixels in different ways, and teachers are asked "
                         + "together: name only one")
             }
             guard teacher.manifest.preprocessing.resize == pictures?.resize else {

@@ -112,7 +112,11 @@ public struct TrainingRun: Sendable {
                 guard report(.noted(data: name, notes: notes)) else { throw CancellationError() }
             }
             guard let files = images?.leftOut, !files.isEmpty else { continue }
-            if isStrict { throw TrainingError("\(files.count) pictures cannot be read; the first: \(files[0])") }
+            if isStrict {
+                throw TrainingError(
+                    "\(files.count) picture\(files.count == 1 ? "" : "s") of \(name) cannot be read; the first: \(files[0]); "
+                        + "lcp data show names all of them")
+            }
             guard report(.leftOut(data: name, files: files)) else { throw CancellationError() }
         }
         try checkTeachers(labels) { try sample(fixed, count: $0) }
@@ -219,7 +223,7 @@ public struct TrainingRun: Sendable {
             var tested = specification
             if case .drawn = specification { tested = .drawn(count: 10_000) }
             var images = try tested.evaluationSet(seed: 1, size: size)
-            try images.match(specification.classNames(), to: labels, data: specification.name, model: name)
+            try images.match(specification.classNames(isTest: true), to: labels, data: specification.name, model: name)
             return (specification, images)
         }
     }

@@ -83,6 +83,29 @@ package enum FileIO {
     package static func isEmptyFolder(_ path: String) throws(FileError) -> Bool { try list(path).isEmpty }
 
     /// Whether a folder is there.
+    /// The first bytes of a regular file, fewer where it is shorter.
+    ///
+    /// - Throws: ``FileError`` where it is none, or cannot be read.
+    package static func head(_ path: String, count: Int) throws(FileError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw .failed("read", path, errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw .failed("read", path, EINVAL)
+        }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let read = Glibc.read(descriptor, &bytes, count)
+        guard read >= 0 else { throw .failed("read", path, errno) }
+        return Array(bytes.prefix(read))
+    }
+
+    /// What tells a folder or file from all others, however it is named; nil where there is none.
+    package static func identity(_ path: String) -> [UInt64]? {
+        var status = stat()
+        return stat(path, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : nil
+    }
+
     package static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR

@@ -107,6 +107,9 @@ import Testing
         for (lines, wanted) in [
             (names, names), (numbered, names), (names.enumerated().map { "\($0 + 1): \($1)" }, names),
             (["background"] + names, names), (["0 background"] + names.enumerated().map { "\($0 + 1) \($1)" }, names),
+            (names.enumerated().map { "\($0)\t \($1) " }, names),
+            // Numbers that tell the names apart are part of them.
+            ((1...10).map { "\($0) stars" }, (1...10).map { "\($0) stars" }),
             // Digits are names.
             ((0..<10).map { "\($0)" }, (0..<10).map { "\($0)" }),
         ] {

@@ -69,16 +69,11 @@ import Testing
 
     @Test(
         arguments: [
-            ([], "has no folder in it"), (["a/1.png"], "only the folder a"),
+            ([], "has no folder in it"),
             (["1.png", "2.png"], "has no folder in it"),
-            (["a/1.png", "b/notes.txt"], "b"),
+            (["a/1.png", "b/._1.png"], "b"),
             (["train/a/1.png", "train/b/1.png"], "neither test nor val"),
-            (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "train has the class b"),
-            (
-                ["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "test/c/1.png"],
-                "test has the class c"
-            ),
-            (["train/a/1.png", "train/b/1.png", "test/1.png"], "test has no folder in it"),
+            (["train/a/1.png", "train/b/1.png", "test/1.png"], "neither test nor val"),
         ] as [([String], String)])
     func everythingElseIsRefusedWithItsReason(paths: [String], word: String) throws {
         let folder = try Self.folder(paths)
@@ -87,6 +82,47 @@ import Testing
         }
         #expect(error?.description.contains(word) == true, "\(error?.description ?? "")")
         #expect(error?.description.contains(folder.path) == true)
+    }
+
+    @Test("Test data may have some of the classes, in folders that are called as people call them")
+    func testData() throws {
+        let folder = try Self.folder([
+            "Training/ant/1.png", "Training/cat/1.png", "valid/Cat/1.png", "valid/Cat/2.png", "Test/cat/1.png",
+        ])
+        let data = DataSpecification.folder(folder.path)
+        #expect(data.hasTestSet)
+        #expect(try data.classNames() == ["ant", "cat"] && data.classNames(isTest: true) == ["cat"])
+        var test = try data.evaluationSet(seed: 1, size: Self.size)
+        try test.match(data.classNames(isTest: true), to: ["ant", "Cat"], data: "x", model: "y")
+        #expect(test.labels == [1])
+        let summary = try DataSummary(data)
+        #expect(summary.training == [1, 1] && summary.test == [0, 1])
+        // Without a folder for training, too.
+        let alone = try Self.folder(["val/cat/1.png"])
+        #expect(try DataSpecification.folder(alone.path).classNames(isTest: true) == ["cat"])
+    }
+
+    @Test("A link to another class or round in a circle adds no pictures")
+    func links() throws {
+        let folder = try Self.folder(["cat/1.png", "dog/1.png", "dog/more/2.png"])
+        for (link, target) in [("cat/up", ".."), ("cat/dogs", "../dog"), ("dog/again", "more")] {
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(folder.path)/\(link)", withDestinationPath: target)
+        }
+        #expect(try ClassFolder(path: folder.path).imagesPerClass == [1, 2])
+    }
+
+    @Test("Pictures are found by their bytes where their names do not tell, and those of other formats are named")
+    func namesThatDoNotTell() throws {
+        let folder = try Self.folder(["cat/1.png", "dog/1.png"])
+        let picture = try #require(folder.read("cat/1.png"))
+        for name in ["cat/2", "cat/3.jpe"] { try folder.write(name, picture) }
+        try folder.write("cat/notes.txt", Array("A text of more than twelve bytes.".utf8))
+        try folder.write("dog/2.HEIC", [0, 0, 0, 24] + Array("ftypheic".utf8) + [UInt8](repeating: 0, count: 12))
+        let images = try DataSpecification.folder(folder.path).trainingSet(seed: 1, size: Self.size)
+        #expect(images.labels == [0, 0, 0, 1])
+        #expect(images.leftOut.count == 1 && images.leftOut[0].contains("it is a HEIC picture"), "\(images.leftOut)")
+        #expect(try DataSummary(.folder(folder.path)).training == [3, 1])
     }
 
     @Test("A picture that cannot be read is named and left out, and a class without any is an error")

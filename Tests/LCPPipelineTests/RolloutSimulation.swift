@@ -323,6 +323,8 @@ extension RolloutSimulation: CustomStringConvertible {
         simulation.broken[RolloutStand.hash("bad")] = seed % 2 == 0 ? "fetch" : "start"
         simulation.push("bad", simulation.chance(1...5))
         simulation.run()
+        // One that cannot be fetched is tried again now and then, and whoever does that is busy for a moment.
+        for _ in 0..<100 where !simulation.isSettled(on: before) { simulation.run(.milliseconds(100)) }
         #expect(simulation.problems == [])
         #expect(simulation.isSettled(on: before), "\(simulation)")
         simulation.push("good", simulation.chance(1...5))

@@ -32,6 +32,12 @@ import Testing
         proto.graph.output[0].name = "z"
         let logit = try ONNXImport(proto.opened(), options: .init(name: "net"))
         #expect(try logit.weights.merge.parameters() == imported.weights.merge.parameters() && logit.isYesNo)
+        // PyTorch's squeeze(1) and reshape(-1) leave the batch alone.
+        var squeezed = try golden.proto()
+        squeezed.graph.initializer.append(BadInputTests.constant("one", 7, [1, 0, 0, 0, 0, 0, 0, 0]))
+        squeezed.graph.node.append(BadInputTests.node("Squeeze", ["y", "one"], "p"))
+        squeezed.graph.output[0].name = "p"
+        #expect(try ONNXImport(squeezed.opened(), options: .init(name: "net")).isYesNo)
         // A softmax over one number is always 1.
         proto.graph.node.append(BadInputTests.node("Softmax", ["z"], "y"))
         proto.graph.output[0].name = "y"
@@ -59,6 +65,15 @@ import Testing
         #expect(try shape([3, 14, 3], other) == other)
         #expect(try shape([2, 21, 3], .init(height: 21, width: 3, channels: 2)).channels == 2)
         #expect(throws: ONNXError.self) { try shape([6, 7, 3], .init(height: 7, width: 6, channels: 3)) }
+        // Sizes that are not fixed: what they are called, and otherwise a guess, which is told.
+        var options = ONNXImport.Options(name: "net")
+        options.input = image
+        for (names, isAssumed) in [(["a", "b", "d"], true), (["height", "width", "channels"], false)] {
+            for (index, name) in names.enumerated() {
+                proto.graph.input[0].type.tensorType.shape.dim[index + 1].dimParam = name
+            }
+            #expect(try ONNXImport(proto.opened(), options: options).isOrderAssumed == isAssumed, "\(names)")
+        }
     }
 
     @Test func layersAreTheGraphs() throws {
@@ -116,6 +131,17 @@ import Testing
         #expect(throws: ONNXError.self) { try ONNXImport(lenet, options: options) }
         (options.scale, options.mean) = (-1, nil)
         #expect(throws: ONNXError.self) { try ONNXImport(lenet, options: options) }
+
+        // A graph that subtracts 127 takes them so, too.
+        var centred = try #require(Golden.named("lenet")).proto()
+        let input = centred.graph.input[0].name
+        centred.graph.initializer.append(BadInputTests.constant("mean", 1, [0, 0, 0xFE, 0x42]))
+        for index in centred.graph.node.indices {
+            centred.graph.node[index].input = centred.graph.node[index].input.map { $0 == input ? "centred" : $0 }
+        }
+        centred.graph.node.insert(BadInputTests.node("Sub", [input, "mean"], "centred"), at: 0)
+        let subtracted = try ONNXImport(centred.opened(), options: .init(name: "net")).preprocessing
+        #expect(abs(subtracted.mean[0] - 127 / 255) < 1e-6 && abs(subtracted.standardDeviation[0] - 1 / 255) < 1e-6)
 
         // The graph divides by about 58, so it takes pixels as they are.
         let divided = try #require(Golden.named("pixels")).imported()

@@ -77,11 +77,14 @@ public struct InputDecoder: Sendable {
             return (bareIdentity(payload), try pixels(payload, format, isExact: false))
         }
         guard payload.count == shape.elementCount else {
+            let other = ImageFormat.otherName(of: payload).map {
+                ": a \($0) picture is not read, save it as JPEG or PNG"
+            }
             throw InputError(
                 reason: "wrong_size",
                 description:
                     "\(payload.count) bytes are neither a tensor message, a picture nor the \(shape.elementCount) bytes of \(shape)"
-            )
+                    + (other ?? ""))
         }
         return (bareIdentity(payload), .pixels(0..<payload.count))
     }

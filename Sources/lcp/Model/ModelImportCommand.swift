@@ -187,11 +187,19 @@ struct ModelImportCommand: AsyncParsableCommand {
         } else {
             try found.weights.check()
         }
-        if let channel = Self.nearlyConstant(found.preprocessing) {
-            let mean = found.preprocessing.mean[channel]
+        if let range = Self.unusualRange(found.preprocessing) {
             writeErrorLine(
-                "note: with these numbers all pixels are nearly alike to the network (from 0 to 1, less \(mean)): are --mean and "
-                    + "--std of pixels from 0 to 255? Then give --scale 1, too")
+                "note: with these numbers the network sees black as \(range.lowerBound) and white as \(range.upperBound): are --mean "
+                    + "and --std of pixels from 0 to 255? Then give --scale 1, too; of pixels from 0 to 1, no --scale; and neither "
+                    + "where the file does it itself")
+        }
+        if found.isOrderAssumed {
+            writeErrorLine(
+                "note: the file does not tell in which order the numbers of an image lie, taken for channels, height, width: where "
+                    + "channels come last, as in TensorFlow, export it with fixed sizes")
+        }
+        if shape.channels > 4, shape.height == 1, shape.width == 1 {
+            writeErrorLine("note: \(shape) is no picture: tell the image's shape with --input, for example 28x28x1")
         }
         if found.isYesNo {
             let names = (report.labels ?? []).map(\.quoted).joined(separator: " or ")
@@ -201,9 +209,13 @@ struct ModelImportCommand: AsyncParsableCommand {
         writeLine(Self.text(report, cost))
     }
 
-    /// A channel whose mean lies so far from all pixels, which are from 0 to 1, that they hardly differ beside it.
-    private static func nearlyConstant(_ preprocessing: ModelManifest.Preprocessing) -> Int? {
-        preprocessing.mean.firstIndex { !(-4...5).contains($0) }
+    /// What black and white become where all pixels are nearly alike, or larger than any network takes: nil where they are usual.
+    private static func unusualRange(_ preprocessing: ModelManifest.Preprocessing) -> ClosedRange<Float>? {
+        for (mean, deviation) in zip(preprocessing.mean, preprocessing.standardDeviation) {
+            let range = -mean / deviation...(1 - mean) / deviation
+            if !(-4...5).contains(mean) || !(0.05...600).contains(1 / deviation) { return range }
+        }
+        return nil
     }
 
     private static func text(_ report: Report, _ cost: NetworkCost) -> String {
@@ -211,7 +223,10 @@ struct ModelImportCommand: AsyncParsableCommand {
         let head =
             "\(report.name) from \(report.source) (\(report.producer)): \(exact(report.parameters)) parameters, \(exact(report.macs)) "
             + "MACs; \(shape) in, \(report.classes) classes out"
-        func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
+        func list(_ values: [Float]) -> String {
+            values.count > 4 && Set(values).count == 1
+                ? "\(values[0])" : values.map { "\($0)" }.joined(separator: ", ")
+        }
         let from =
             switch report.pixels_from {
             case .options: ""

@@ -14,6 +14,8 @@ final class ProgressLine {
         isShown = true
     }
 
+    deinit { clear() }
+
     func clear() {
         if isShown { writeErrorText("\r\u{1B}[K") }
         isShown = false

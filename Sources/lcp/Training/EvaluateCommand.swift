@@ -134,7 +134,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             var images = try specification.evaluationSet(
                 seed: seed, size: bundle.network.input.imageSize(bundle.manifest.preprocessing))
             try images.match(
-                specification.classNames(), to: bundle.manifest.labels, data: specification.name, model: name)
+                specification.classNames(isTest: true), to: bundle.manifest.labels, data: specification.name,
+                model: name)
             LeftOut.tell(images.leftOut, of: specification.name)
             LeftOut.tell(notes: images.notes, of: specification.name)
             let line = ProgressLine()

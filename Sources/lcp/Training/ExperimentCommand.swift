@@ -117,7 +117,8 @@ struct ExperimentCommand: AsyncParsableCommand {
             if case .drawn = specification { tested = .drawn(count: 10_000) }
             var set = try tested.evaluationSet(seed: 1, size: input.imageSize(bundles[0].manifest.preprocessing))
             try set.match(
-                specification.classNames(), to: bundles[0].manifest.labels, data: specification.name, model: run.name)
+                specification.classNames(isTest: true), to: bundles[0].manifest.labels, data: specification.name,
+                model: run.name)
             var options = EvaluationOptions()
             options.maximumSubsets = 64
             options.threads = threads

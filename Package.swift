@@ -107,9 +107,8 @@ let package = Package(
         room(
             "ResilienceTrials",
             [
-                "FaultInjection", "HostileInputs", "LCPDatasets", "LCPEvaluation", "LCPLocal", "LCPModels",
-                "LCPPipeline",
-                "LCPSettings", "LCPWire", "MQTT", "Platform",
+                "FaultInjection", "HostileInputs", "Images", "LCPDatasets", "LCPEvaluation", "LCPLocal", "LCPModels",
+                "LCPPipeline", "LCPSettings", "LCPWire", "MQTT", "Platform",
             ]),
         room(
             "LCPFuzzing",

@@ -42,6 +42,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var claims: [Int]?
     /// Whether its branches were given on its command line.
     public var pinned: Bool?
+    /// Whether it was given its model, and takes none that is pushed.
+    public var isModelGiven: Bool?
     /// Whether it answers an empty message on `…/probe/ID` with its counters: a sign of life.
     public var answersProbes: Bool?
     /// The newest version of the tensor message that it reads; nil for 1.
@@ -72,6 +74,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case processID = "pid"
         case computeTime = "compute_ms"
         case answersProbes = "answers_probes"
+        case isModelGiven = "model_given"
         case tensorMessages = "tensor_messages"
     }
 

@@ -195,6 +195,8 @@ final class TrialPipeline: Sendable {
 
     var processNames: [String] { state.withLock { $0.processes.keys.sorted() } }
 
+    func signalBroker(_ number: Int32) { state.withLock { _ = kill($0.broker.process.processID, number) } }
+
     func killBroker() {
         state.withLock {
             kill($0.broker.process.processID, SIGKILL); $0.broker.process.stop()

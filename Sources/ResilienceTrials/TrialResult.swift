@@ -27,6 +27,9 @@ public struct TrialResult: Sendable, Hashable, Encodable {
     /// The value of a figure.
     public subscript(name: String) -> Double? { figures.first { $0.name == name }?.value }
 
+    /// The same, or what stands for one that is not there.
+    subscript(name: String, default value: Double) -> Double { self[name] ?? value }
+
     mutating func add(_ name: String, _ value: Double, atMost: Double? = nil, atLeast: Double? = nil) {
         figures.append(Figure(name: name, value: value, atMost: atMost, atLeast: atLeast))
     }
@@ -39,6 +42,9 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
     case pause
     case replica
     case broker
+    case aggregator
+    case frozen
+    case pictures
     case repeats
     case overload
     case hostile
@@ -53,6 +59,9 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .pause: "a worker paused for 10 s, then continued, a spare present"
         case .replica: "a replica added to the slowest branch, and another removed with SIGTERM"
         case .broker: "the broker killed with kill -9 and restarted after 5 s, nothing persisted, QoS 1"
+        case .aggregator: "the aggregator killed with kill -9 and started again after 2 s, QoS 1"
+        case .frozen: "the broker stopped for 8 s, as a machine that hangs, QoS 1"
+        case .pictures: "pictures of 24 million pixels from a stranger, three and then ten a second"
         case .repeats: "every message duplicated, 10 % reordered"
         case .overload: "5 times as many frames as can be computed, policy latest"
         case .hostile: "100,000 hostile messages beside valid ones"
@@ -68,6 +77,9 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .pause: 20
         case .replica: 20
         case .broker: 20
+        case .aggregator: 12
+        case .frozen: 20
+        case .pictures: 20
         case .repeats: 10
         case .overload: 60
         case .hostile: 120

@@ -1,5 +1,6 @@
 import FaultInjection
 import Glibc
+import Images
 import HostileInputs
 import LCPEvaluation
 import LCPModels
@@ -34,6 +35,73 @@ extension TrialRunner {
         result.add("frames_buffered", outage * 100)
         count(answers, of: frames, into: &result)
         result.add("predictions_out_of_order", Double(Self.disorder(answers)))
+    }
+
+    func aggregator(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {
+        try await pipeline.startRoles(workers: 4, branches: 4, ["--qos", "1"])
+        let length = length(.aggregator)
+        async let streamed = pipeline.stream("cam", rate: 100, seconds: length, ["--qos", "1"])
+        try await Task.sleep(for: .seconds(0.3 * length))
+        try pipeline.signal("aggregator", SIGKILL)
+        let before = pipeline.answers(of: "cam").count
+        try await Task.sleep(for: .seconds(2))
+        try pipeline.start(.aggregator, "aggregator", ["--deadline", "100", "--qos", "1"])
+        let started = ContinuousClock.now
+        let frames = try await streamed
+        let answers = pipeline.answers(of: "cam")
+        if answers.count > before {
+            result.add("first_prediction_after_s", Self.seconds(started, answers[before].arrival), atMost: 3)
+        }
+        try conclude(pipeline, frames, answers, &result)
+    }
+
+    func frozen(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {
+        try await pipeline.startRoles(workers: 4, branches: 4, ["--qos", "1"])
+        let length = length(.frozen)
+        async let streamed = pipeline.stream("cam", rate: 100, seconds: length, ["--qos", "1"])
+        try await Task.sleep(for: .seconds(0.25 * length))
+        pipeline.signalBroker(SIGSTOP)
+        try await Task.sleep(for: .seconds(0.4 * length))
+        pipeline.signalBroker(SIGCONT)
+        let frames = try await streamed
+        try conclude(pipeline, frames, pipeline.answers(of: "cam"), &result)
+    }
+
+    func pictures(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {
+        try await pipeline.startRoles(workers: 4, branches: 4)
+        let length = length(.pictures)
+        let picture = try Image(
+            height: 4000, width: 6000, channels: 1, pixels: [UInt8](repeating: 0, count: 24_000_000)
+        ).png()
+        async let streamed = pipeline.stream("cam", rate: 50, seconds: length)
+        let start = ContinuousClock.now
+        var sent = 0
+        for (rate, end) in [(3.0, 0.5 * length), (10, 0.9 * length)] {
+            while ContinuousClock.now - start < .seconds(end) {
+                try await pipeline.client.publish(picture, to: pipeline.topics.input("stranger"))
+                sent += 1
+                try await Task.sleep(for: .seconds(1 / rate))
+            }
+        }
+        let frames = try await streamed
+        let answers = pipeline.answers(of: "cam")
+        result.add("picture_bytes", Double(picture.count))
+        result.add("pictures", Double(sent))
+        result.add("pictures_answered", Double(pipeline.answers(of: "stranger").count))
+        count(answers, of: frames, into: &result)
+        result.add("frames_incomplete_share", result["frames_incomplete", default: 0] / Double(frames), atMost: 0)
+        countJoins(answers, into: &result)
+    }
+
+    private func conclude(
+        _ pipeline: TrialPipeline, _ frames: Int, _ answers: [TrialPipeline.Answer], _ result: inout TrialResult
+    ) throws {
+        count(answers, of: frames, into: &result)
+        // It ends with 0 where it knows that each was answered.
+        result.add("exit_status_of_sensor", Double(try pipeline.process("cam").poll() ?? -1), atMost: 0)
+        let reference = try TrialReference()
+        let changed = try answers.count { try $0.prediction.missing.isEmpty && !reference.agrees($0.prediction) }
+        result.add("predictions_changed", Double(changed), atMost: 0)
     }
 
     func repeats(_ pipeline: TrialPipeline, _ result: inout TrialResult) async throws {

@@ -5,7 +5,7 @@ import Testing
 /// memory it uses is said by the full trials, on a machine that does nothing else.
 @Suite(.serialized) struct TrialTests {
     static let scale: [Trial: Double] = [
-        .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .repeats: 0.2, .overload: 0.1,
+        .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .aggregator: 0.4, .frozen: 0.3, .pictures: 0.3, .repeats: 0.2, .overload: 0.1,
         .hostile: 0.1,
         .models: 0.3, .stream: 0.003,
     ]
@@ -19,7 +19,7 @@ import Testing
     }
 
     /// Kills, pauses, restarts, repetitions, pushes: every frame has one answer, and the right one.
-    @Test(arguments: [Trial.kill, .killAlone, .pause, .broker, .repeats, .models])
+    @Test(arguments: [Trial.kill, .killAlone, .pause, .broker, .aggregator, .frozen, .repeats, .models])
     func everyFrameIsAnsweredOnce(trial: Trial) async throws {
         let result = try await run(trial)
         #expect(result["frames_lost"] == 0 && result["frames"] ?? 0 > 100)
@@ -40,6 +40,13 @@ import Testing
         let (answered, incomplete) = (result["frames_answered"] ?? 0, result["frames_incomplete"] ?? .infinity)
         #expect(answered > 50 && answered < result["frames"] ?? 0)
         #expect(incomplete < 0.5 * answered)
+    }
+
+    @Test("A stranger's huge pictures cost nobody a frame") func hugePictures() async throws {
+        let result = try await run(.pictures)
+        #expect(result["frames_lost"] == 0 && result["pictures_answered"] ?? 0 > 0)
+        // How many come too late is a matter of time, for the full trial.
+        #expect(result["frames_incomplete"] ?? .infinity < 0.25 * (result["frames"] ?? 0))
     }
 
     @Test func strangersHarmNobody() async throws {

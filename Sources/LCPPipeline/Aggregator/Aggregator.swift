@@ -55,7 +55,9 @@ public actor Aggregator {
         }
         given = try bundle.map { try JoinedModel($0) }
         self.fallback = fallback
-        session = try RoleSession(configuration, status: RoleSession.status(.aggregator, id: options.id))
+        var status = RoleSession.status(.aggregator, id: options.id)
+        if bundle != nil { status.isModelGiven = true }
+        session = try RoleSession(configuration, status: status)
         reader = FeaturesReader(topics: session.topics)
         joiner = FrameJoiner(order: configuration.order, deadline: configuration.deadline, now: started)
     }

@@ -19,6 +19,12 @@ public enum ModelPush {
         public var removed: Int
         /// The model before, where the broker had kept it whole.
         public var before: Before?
+        /// Roles that run it alone: `worker pi-3`.
+        public var running: [String] = []
+        /// Those that do not, after the time that they were given.
+        public var missing: [String] = []
+        /// Those that were given another model on their command line.
+        public var fixed: [String] = []
     }
 
     /// What is known of the model that a push replaces.
@@ -30,11 +36,13 @@ public enum ModelPush {
 
     /// Pushes a bundle, and takes the pieces of the model before away.
     ///
-    /// - Parameter progress: gets the share of the bytes that the broker has.
+    /// - Parameters:
+    ///   - patience: how long the pipeline's roles are waited for, until all of them run it.
+    ///   - progress: gets the share of the bytes that the broker has.
     /// - Throws: ``MQTTError``, ``PipelineError`` or ``ModelBundleError``.
     public static func push(
         _ bundle: ModelBundle, _ configuration: PipelineConfiguration, chunkBytes: Int = defaultChunkBytes,
-        progress: (Double) -> Void = { _ in }
+        patience: Duration = .zero, progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
         guard (1024...(64 << 20)).contains(chunkBytes) else {
             throw PipelineError(.invalidConfiguration, "a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
@@ -86,9 +94,13 @@ public enum ModelPush {
                     removed += 1
                 }
             }
-            return Result(
+            var result = Result(
                 name: offer.name, model: offer.model, bytes: offer.modelBytes, messages: messages + 1,
                 removed: removed, before: replaced)
+            guard patience > .zero else { return result }
+            let report = try await ModelArrival(offer.model, topics).wait(client, atMost: patience)
+            (result.running, result.missing, result.fixed) = (report.running, report.missing, report.fixed)
+            return result
         }
     }
 

@@ -133,6 +133,9 @@ actor BranchRunner {
     /// Answers what comes.
     private var work: Task<Void, any Error>?
     private nonisolated let shared: WorkerResources
+    private nonisolated let large = LargePictures()
+    /// Answers what waits there.
+    private var largeWork: Task<Void, Never>?
     /// Inputs that the pipeline's plan leaves out.
     private nonisolated let shed = Atomic<UInt64>(0)
 
@@ -177,6 +180,10 @@ actor BranchRunner {
         let inputs = try await session.client.subscribe(to: filter, options: options, buffer: buffer) {
             [weak self] input in
             guard let self, isAdmitted(input) else { return false }
+            if LargePictures.contains(input.payload) {
+                large.put(.init(input))
+                return false
+            }
             guard isInline, !InputDecoder.isPicture(input.payload) else { return true }
             // This closure runs on this actor's executor, so nothing is shared.
             nonisolated(unsafe) let input = input
@@ -189,6 +196,7 @@ actor BranchRunner {
         }
         self.inputs = inputs
         work = Task { try await answer(inputs) }
+        largeWork = Task { await answerLarge() }
     }
 
     private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
@@ -216,11 +224,29 @@ actor BranchRunner {
         }
     }
 
+    private func answerLarge() async {
+        for await _ in large.news {
+            while let input = large.take() {
+                let begin = ContinuousClock.now
+                await shared.decode(input.payload, versions.map(\.decoder), isLarge: true)
+                let decode = ContinuousClock.now - begin
+                if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
+                input.payload.withUnsafeBytes {
+                    handle(
+                        input.topic, $0, isRetained: input.isRetained, received: input.received, begin: begin,
+                        decode: decode)
+                }
+            }
+        }
+    }
+
     /// Takes no more inputs, and returns when what the broker has dealt out already is answered.
     func stop() async {
         // A broker that hangs does not keep a worker that was asked to stop.
         await inputs?.end(within: .seconds(2))
+        large.close()
         _ = await work?.result
+        await largeWork?.value
     }
 
     /// The versions of the model that every frame is answered in, by their hashes.
@@ -244,6 +270,7 @@ actor BranchRunner {
         result.drops = drops.counts
         result.warnings = warnings.counts
         if let dropped = inputs?.droppedCount, dropped > 0 { result.drops["buffer_overflow"] = dropped }
+        if large.dropped > 0 { result.drops["large_pictures"] = large.dropped }
         let shed = shed.load(ordering: .relaxed)
         if shed > 0 { result.drops["overload"] = shed }
         return result

@@ -84,6 +84,7 @@ public actor BranchWorker {
         status.pinned = options.branches != nil
         status.engine = "xnnpack"
         status.answersProbes = true
+        if bundle != nil { status.isModelGiven = true }
         if let branches = options.branches, branches.count == 1 { status.branch = branches.first }
         session = try RoleSession(configuration, status: status)
         rollout = ModelRollout(id: status.id, pinned: options.branches, inputs: session.topics.inputs)

@@ -21,6 +21,9 @@ final class PictureCache: Sendable {
         let bytes: [UInt8]
         let request: Request
         private let pixels = Mutex<Result<Picture, ImageError>?>(nil)
+        private let decoded = Atomic<Bool>(false)
+        /// Whether nobody is waiting for it any more.
+        var isDecoded: Bool { decoded.load(ordering: .relaxed) }
 
         init(_ bytes: [UInt8], _ request: Request) {
             (self.bytes, self.request) = (bytes, request)
@@ -38,6 +41,7 @@ final class PictureCache: Sendable {
             try pixels.withLock { pixels in
                 let result = pixels ?? decode()
                 pixels = result
+                self.decoded.store(true, ordering: .relaxed)
                 return result
             }.get()
         }
@@ -69,8 +73,11 @@ final class PictureCache: Sendable {
             let entry = Entry(Array(bytes), request)
             entries.append(entry)
             var size = entries.reduce(0) { $0 + $1.size }
-            while entries.count > 1, entries.count > maximumCount || size > maximumBytes {
-                size -= entries.removeFirst().size
+            // One that takes long is still there when it is decoded, however many short ones came meanwhile.
+            while entries.count > maximumCount || size > maximumBytes,
+                let index = entries.dropLast().firstIndex(where: \.isDecoded)
+            {
+                size -= entries.remove(at: index).size
             }
             return entry
         }

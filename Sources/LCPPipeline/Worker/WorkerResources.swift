@@ -1,3 +1,4 @@
+import Glibc
 import LCPInference
 import LCPWire
 import MQTT
@@ -15,7 +16,8 @@ final class WorkerResources: Sendable {
         set { dealsInputs.store(newValue, ordering: .relaxed) }
     }
     private let dealsInputs = Atomic<Bool>(true)
-    private let decoder = Mutex<PictureDecoder?>(nil)
+    /// For short ones and, by true, for large ones.
+    private let decoders = Mutex<[Bool: PictureDecoder]>([:])
     private let threads: Int
     private let startedPool = Mutex<ThreadPool?>(nil)
 
@@ -35,22 +37,29 @@ final class WorkerResources: Sendable {
     }
 
     /// Decodes a picture on a thread of its own, so that ``pictures`` has it; what cannot be decoded fails for whoever asks next.
-    func decode(_ payload: [UInt8], _ decoders: [InputDecoder]) async {
+    ///
+    /// - Parameter isLarge: whether it takes long, so that others are not to wait for it: those have another thread, which gives
+    ///   way to all.
+    func decode(_ payload: [UInt8], _ decoders: [InputDecoder], isLarge: Bool = false) async {
         // Where no thread can be started, who asks next decodes it.
-        let decoder = decoder.withLock { decoder in
-            if decoder == nil { decoder = try? PictureDecoder() }
-            return decoder
+        let decoder = self.decoders.withLock { decoders in
+            if decoders[isLarge] == nil { decoders[isLarge] = try? PictureDecoder(givesWay: isLarge) }
+            return decoders[isLarge]
         }
         await decoder?.decode(payload, decoders)
     }
 }
 
-/// The thread on which a worker decodes the pictures for its short branches.
+/// A thread on which a worker decodes pictures.
 private actor PictureDecoder {
     private nonisolated let executor: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    init() throws { executor = try EventLoop(name: "pictures") }
+    init(givesWay: Bool) throws {
+        executor = try EventLoop(name: "pictures")
+        // Of this thread alone.
+        if givesWay { executor.execute { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) } }
+    }
 
     func decode(_ payload: [UInt8], _ decoders: [InputDecoder]) {
         for decoder in decoders { _ = payload.withUnsafeBytes { try? decoder.decode($0) } }

@@ -5,7 +5,8 @@ import Testing
 /// memory it uses is said by the full trials, on a machine that does nothing else.
 @Suite(.serialized) struct TrialTests {
     static let scale: [Trial: Double] = [
-        .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .aggregator: 0.4, .frozen: 0.3, .pictures: 0.3, .repeats: 0.2, .overload: 0.1,
+        .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .aggregator: 0.4, .frozen: 0.3,
+        .pictures: 0.3, .repeats: 0.2, .overload: 0.1,
         .hostile: 0.1,
         .models: 0.3, .stream: 0.003,
     ]

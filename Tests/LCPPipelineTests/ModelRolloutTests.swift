@@ -267,7 +267,10 @@ import Testing
         var stand = Stand.running("A", 1)
         _ = stand.hear("v", model: "A", 1, serves: [])
         _ = stand.hear("agg", model: "A", 1, serves: [], role: .aggregator)
-        stand.beginRepartition("B", 2, started: [0, 1])
+        stand.beginRepartition("B", 2, started: [1])
+        #expect(stand.machine.share(at: .next)?.claims == [1], "v is expected to take the other one")
+        #expect(stand.takeExpected().contains(.start(stand.id(0, 2), versions: [Stand.version("B", 2)])))
+        stand.start(0, 2, ["B"])
         #expect(stand.machine.state.isWaiting, "v has nothing to do with it yet")
         func hear(_ claims: [Int], _ serves: [Int]) -> [Rollout.Action] {
             stand.hear("v", model: "A", 1, serves: [], next: Stand.next("B", 2, claims: claims, serves: serves))
@@ -285,7 +288,9 @@ import Testing
     func repartitionWaitsForWorkers() {
         var stand = Stand.running("A", 1)
         _ = stand.hear("v", model: "A", 1, serves: [])
-        stand.beginRepartition("B", 2, started: [0, 1])
+        stand.beginRepartition("B", 2, started: [1])
+        _ = stand.takeExpected()
+        stand.start(0, 2, ["B"])
         #expect(stand.machine.share(at: .next)?.serves == [0, 1] && stand.machine.state.isWaiting)
         _ = stand.hear("v", model: "A", 1, serves: [], next: Stand.next("B", 2, claims: [], serves: []))
         stand.settle()
@@ -309,6 +314,7 @@ import Testing
         var other = Stand.running("A", 1, pinned: [0])
         other.beginRepartition("B", 2, started: [0])
         #expect(other.machine.state.isWaiting, "nobody has branch 1")
+        _ = other.takeExpected()
         #expect(other.wait() == [] && other.machine.state.isHandingOver, "for no longer than 30 s")
     }
 

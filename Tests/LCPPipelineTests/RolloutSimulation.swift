@@ -49,6 +49,8 @@ final class RolloutSimulation {
     private var joined: [String] = []
     /// The models that cannot be had (`fetch`), or not be run (`start`), by their hashes.
     var broken: [String: String] = [:]
+    /// Branches that were started.
+    private(set) var starts = 0
     /// Milliseconds of a message from here to there.
     var latency = 1...20
     /// Whether every branch is watched.
@@ -174,6 +176,7 @@ final class RolloutSimulation {
             }
         case .abandonFetch: worker.fetch += 1
         case .start(let id, let versions):
+            starts += 1
             if worker.runners[id] != nil || !worker.starting.insert(id).inserted { problem("\(id) is started twice") }
             after(chance(5...300)) { [self] in start(id, versions, worker) }
         case .add(let version, let id):
@@ -287,6 +290,17 @@ extension RolloutSimulation: CustomStringConvertible {
         let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 6)
         #expect(simulation.problems == [])
         #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
+    }
+
+    @Test("Of many workers each starts the one branch of a new model that it keeps", arguments: 0..<10)
+    func manyWorkers(seed: UInt64) throws {
+        let simulation = Self.simulation(seed: seed, workers: 24)
+        let before = simulation.starts
+        // Never as many as before.
+        simulation.push("m1", 8)
+        simulation.run()
+        #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
+        #expect(simulation.starts - before <= 26, "\(simulation.starts - before)")
     }
 
     @Test("In a change every frame is complete in one of the models, whichever worker gets it", arguments: 0..<60)

@@ -137,6 +137,12 @@ struct RolloutStand {
         settle()
     }
 
+    /// Nobody is expected to take the new model any more.
+    mutating func takeExpected() -> [Rollout.Action] {
+        now = max(now, machine.expectationEnd ?? now)
+        return handle(.time)
+    }
+
     /// Lets time pass until some words are said.
     mutating func wait(for sentence: String) -> [Rollout.Action] {
         for _ in 0..<10 {

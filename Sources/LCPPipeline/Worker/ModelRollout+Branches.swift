@@ -147,7 +147,8 @@ extension ModelRollout {
         guard var share = share(at: place) else { return }
         let isCurrent = place == .current
         let others = presence.all(.worker)
-        let goal = share.goal(of: me, among: others, isCurrent: isCurrent)
+        let expectsAll = !isCurrent && expectationEnd.map { now < $0 } ?? false
+        let goal = share.goal(of: me, among: others, isCurrent: isCurrent, expectsAll: expectsAll)
         let added = goal.subtracting(share.claimed).sorted()
         let removed = share.giveUp(but: goal, by: me, among: others, isCurrent: isCurrent, now: now)
         for branch in added { share.branches[branch] = .starting }

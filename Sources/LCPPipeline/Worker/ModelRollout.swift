@@ -48,6 +48,8 @@ struct ModelRollout {
     static let longestChange = Duration.seconds(30)
     /// So long both models are computed after everybody is ready.
     static let overlap = Duration.milliseconds(500)
+    /// So long all workers are expected to take a model with another number of branches, and have their part of these.
+    static let expectation = Duration.seconds(5)
     /// After so long a model is fetched again that could not be.
     static let retryInterval = Duration.seconds(10)
     /// Changes that come together are answered together.
@@ -59,6 +61,8 @@ struct ModelRollout {
     let inputs: String
     /// The model that was offered last, until it is tried.
     private var waiting: ModelOffer?
+    /// Until when workers that do not run the next model yet are expected to.
+    private(set) var expectationEnd: Instant?
     /// A model that could not be fetched, and when that is tried again.
     private var retry: (offer: ModelOffer, at: Instant)?
     private(set) var presence = Presence()
@@ -86,7 +90,8 @@ struct ModelRollout {
             case .running: retry?.at
             default: nil
             }
-        return state == .ended ? nil : [settleTime, surplusTime, changeTime].compactMap(\.self).min()
+        let expectation: Instant? = if case .repartitioning = state { expectationEnd } else { nil }
+        return state == .ended ? nil : [settleTime, surplusTime, changeTime, expectation].compactMap(\.self).min()
     }
 
     /// - Returns: what is to be done, in this order.
@@ -172,6 +177,7 @@ struct ModelRollout {
             } else {
                 state = .repartitioning(
                     share, next: ModelShare(model), .waiting(until: now + Self.longestChange))
+                expectationEnd = now + Self.expectation
                 deal(now, &actions)
             }
             publish(&actions)
@@ -307,6 +313,10 @@ struct ModelRollout {
         if let time = [settleTime, surplusTime].compactMap(\.self).min(), now >= time {
             settleTime = nil
             deal(now, &actions)
+        }
+        if let end = expectationEnd, now >= end {
+            expectationEnd = nil
+            if case .repartitioning = state { deal(now, &actions) }
         }
         if case .running(let share) = state, let (offer, time) = retry, now >= time {
             (retry, waiting) = (nil, waiting ?? offer)

@@ -103,10 +103,16 @@ struct ModelShare: Hashable {
     }
 
     /// What this worker should run of the model, as all who see the same workers would say.
-    func goal(of me: Me, among others: [RoleStatus], isCurrent: Bool) -> Set<Int> {
+    ///
+    /// - Parameter expectsAll: whether those who run another model are about to run this one: then each of many workers starts a
+    ///   branch that it keeps, and not all branches, as long as it sees nobody else who has any.
+    func goal(of me: Me, among others: [RoleStatus], isCurrent: Bool, expectsAll: Bool = false) -> Set<Int> {
         if let pinned = me.pinned { return pinned }
         var workers = others.compactMap { other -> BranchAssignment.Worker? in
-            guard let part = part(of: other, isCurrent: isCurrent) else { return nil }
+            guard let part = part(of: other, isCurrent: isCurrent) else {
+                guard expectsAll, other.pinned == false, other.isModelGiven != true else { return nil }
+                return .init(id: other.id, branches: [], isPinned: false, isReady: other.state == .ready)
+            }
             return .init(
                 id: other.id, branches: Set(part.claims), isPinned: other.pinned ?? true, isReady: other.state == .ready
             )

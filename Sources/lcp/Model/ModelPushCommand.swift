@@ -83,7 +83,8 @@ struct ModelPushCommand: AsyncParsableCommand {
             }
             guard result.missing.isEmpty else {
                 throw CommandError(
-                    "\(Self.list(result.missing)) did not run it within \(fixed(wait, digits: 0)) s: look into the log there")
+                    "\(Self.list(result.missing)) did not run it within \(fixed(wait, digits: 0)) s: look into the log there"
+                )
             }
             writeLine(
                 result.running.isEmpty

@@ -47,6 +47,20 @@ import Testing
         #expect(attendance.missed(0b10, now: Self.start + .seconds(31)).contains(.probe("b")))
     }
 
+    @Test("Where many are asked at once they are busy, and have ten seconds to answer")
+    func manyAreBusy() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        for number in 0..<12 { attendance.heard(Self.worker("w\(number)", serves: [number % 6 == 0 ? 0 : 1])) }
+        // Two of branch 0 may hang; ten more cannot.
+        #expect(attendance.missed(0b01, now: Self.start).count == 2)
+        #expect(attendance.nextDue == Self.start + Attendance.answerTime)
+        #expect(attendance.missed(0b10, now: Self.start).count == 10)
+        #expect(attendance.nextDue == Self.start + Attendance.busyAnswerTime)
+        #expect(attendance.due(now: Self.start + .seconds(9)) == [])
+        for number in 0..<12 where number != 5 { attendance.lives("w\(number)") }
+        #expect(attendance.due(now: Self.start + .seconds(10)) == [.fence("w5")])
+    }
+
     @Test("After a restart of the broker only workers that are back are asked") func backAfterARestart() {
         var attendance = Attendance(branchCount: 1, now: Self.start)
         for id in ["a", "b"] { attendance.heard(Self.worker(id, serves: [0])) }

@@ -18,8 +18,13 @@ struct Attendance {
 
     private struct Probe {
         var sent: ContinuousClock.Instant
+        /// How long an answer may take.
+        var patience = Attendance.answerTime
         var isAnswered = false
         var isFenced = false
+
+        var isSilent: Bool { !isAnswered && !isFenced }
+        var due: ContinuousClock.Instant { sent + patience }
     }
 
     /// Of the model, which may change.
@@ -36,6 +41,9 @@ struct Attendance {
     static let patience = Duration.seconds(1)
     /// So long a sign of life may take. A busy worker reads it behind the frames that wait.
     static let answerTime = Duration.seconds(1)
+    /// And so long where many are asked at once and have not answered: then they are busy, as after a push to many workers on few
+    /// cores, and not gone.
+    static let busyAnswerTime = Duration.seconds(10)
     /// A worker is asked, and a connection taken, at most so often.
     static let probeInterval = Duration.seconds(2)
     static let fenceInterval = Duration.seconds(30)
@@ -117,12 +125,16 @@ struct Attendance {
             probes[worker.id] = Probe(sent: now)
             actions.append(.probe(worker.id))
         }
+        let silent = probes.filter(\.value.isSilent).keys
+        if silent.count > max(2, presence.all(.worker).count / 4) {
+            for id in silent { probes[id]!.patience = Self.busyAnswerTime }
+        }
         return actions.sorted { "\($0)" < "\($1)" }
     }
 
     /// When somebody's time for an answer is over next.
     var nextDue: ContinuousClock.Instant? {
-        probes.values.filter { !$0.isAnswered && !$0.isFenced }.map { $0.sent + Self.answerTime }.min()
+        probes.values.filter(\.isSilent).map(\.due).min()
     }
 
     /// Whose connection is to be taken.
@@ -132,8 +144,7 @@ struct Attendance {
         probes = probes.filter {
             known.contains($0.key) || $0.value.isFenced && now - $0.value.sent < Self.fenceInterval
         }
-        for (id, probe) in probes.sorted(by: { $0.key < $1.key })
-        where !probe.isAnswered && !probe.isFenced && now - probe.sent >= Self.answerTime {
+        for (id, probe) in probes.sorted(by: { $0.key < $1.key }) where probe.isSilent && now >= probe.due {
             probes[id]!.isFenced = true
             actions.append(.fence(id))
         }

@@ -26,7 +26,9 @@ final class ModelArrival: Sendable {
         var report = Report()
         for status in all {
             let name = "\(status.role.rawValue) \(status.id.printable)"
-            if status.state == .ready, status.modelHash == model, status.models ?? [model] == [model] {
+            // An aggregator joins the model before for a while, too.
+            let isAlone = status.role == .aggregator || status.models ?? [model] == [model]
+            if status.state == .ready, status.modelHash == model, isAlone {
                 report.running.append(name)
             } else if status.isModelGiven == true {
                 report.fixed.append(name)

@@ -71,9 +71,10 @@ public final class BrokerProcess: Sendable {
     ) throws(PipelineError) {
         let process: ChildProcess
         do {
-            // In a file and not in a pipe: mosquitto 2.0.21 takes nothing else.
+            // In a file and not in a pipe: mosquitto 2.0.21 takes nothing else. The listener comes first: what is said of one
+            // before any, such as max_connections, would be said of another, on port 1883.
             let file = try MemoryFile(
-                name: "mosquitto.conf", text: configuration + "\nlistener \(port) \(host)\n")
+                name: "mosquitto.conf", text: "listener \(port) \(host)\n\(configuration)\n")
             defer { withExtendedLifetime(file) {} }
             process = try ChildProcess(
                 executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: file.descriptor,

@@ -86,7 +86,7 @@ struct ConnectionErrors {
     func ended(_ code: Int32) -> MQTTError {
         let text =
             code == Int32(MQTT_RC_SESSION_TAKEN_OVER.rawValue)
-            ? "another client with the identifier \(clientID.debugDescription) connected: each needs its own"
+            ? "another client with the identifier \(clientID.debugDescription) connected: each needs its own, and where the broker takes the user for it (use_username_as_clientid) a user of its own"
             : String(cString: mosquitto_reason_string(code))
         return MQTTError(.connectionLost, "\(address) ended the connection: \(text)", rawCode: code)
     }

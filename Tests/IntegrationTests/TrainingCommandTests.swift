@@ -106,6 +106,8 @@ import Testing
         #expect(await process.wait() == 128 + SIGTERM)
         #expect(rest.contains("--resume"))
         #expect(FileIO.exists("\(folder.path)/cut/checkpoint.safetensors"))
+        let asked = try await run(Repository.lcp, ["evaluate", "\(folder.path)/cut", "--data", "drawn:10"])
+        #expect(asked.status == 1 && asked.errors.contains("has an unfinished training"), "\(asked.errors)")
     }
 
     @Test("Ctrl-C ends training with status 130, and its progress fits the terminal", arguments: [40, 80] as [UInt16])
@@ -135,6 +137,9 @@ import Testing
         #expect(trained.status == 0, "\(trained.errors)")
         let manifest = try ModelBundle(path: "\(folder.path)/named").manifest
         #expect(manifest.labels == names)
+        #expect(!trained.errors.contains("begins anew"))
+        let resumed = try await run(Repository.lcp, words + ["\(folder.path)/typo", "--resume"])
+        #expect(resumed.status == 0 && resumed.errors.contains("begins anew"), "\(resumed.errors)")
         #expect(manifest.training?.command.contains("--labels names.txt") == true)
         try FileIO.write(Array("one\ntwo\n".utf8), to: file)
         let refused = try await run(Repository.lcp, words + ["\(folder.path)/other"])

@@ -3,6 +3,7 @@ import LCPDatasets
 import LCPModels
 import LCPTraining
 import LCPWire
+import Platform
 
 struct TrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -124,6 +125,9 @@ struct TrainCommand: AsyncParsableCommand {
         writeLine(
             "\(base.name) in \(count) branch\(count == 1 ? "" : "es"): \(try network.parameterCount()) parameters, "
                 + "recipe \(run.recipe.name), \(run.recipe.epochs) epoch\(run.recipe.epochs == 1 ? "" : "s")")
+        if resume, !FileIO.exists("\(folder)/checkpoint.safetensors"), !FileIO.exists("\(folder)/model.json") {
+            writeErrorLine("note: \(folder) has no training to go on with: begins anew")
+        }
         let reporter = TrainingReporter()
         let bundle = try run.run(existing: resume ? .resume : force ? .replace : .keep) { event in
             reporter.show(event)

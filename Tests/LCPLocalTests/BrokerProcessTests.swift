@@ -25,7 +25,8 @@ import Testing
             try BrokerProcess.start(program, configuration: configuration, port: port)
         }
 
-        let text = "\(configuration)\nlistener \(port) 127.0.0.1\n"
+        // The listener comes first: what is said before one would be said of another.
+        let text = "listener \(port) 127.0.0.1\n\(configuration)\n"
         func seen(_ name: String) throws -> String { try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8) }
         #expect(try seen("kind") == "regular file, \(text.utf8.count) bytes\n")
         #expect(try seen("contents") == text + text)

@@ -5,7 +5,7 @@ import Platform
 import Testing
 
 @Suite struct ImportTests {
-    @Test func allFixturesAreThere() { #expect(Golden.all.count == 22) }
+    @Test("All fixtures are there") func allFixturesAreThere() { #expect(Golden.all.count == 22) }
 
     @Test(arguments: Golden.all) func aNetworkComputesWhatONNXRuntimeDoes(_ golden: Golden) throws {
         try withFolder { folder in

@@ -30,7 +30,11 @@ final class Devices: @unchecked Sendable {
         try? FileManager.default.removeItem(atPath: cache)
     }
 
+    /// All frames are computed, unless the arguments say otherwise: where a busy machine stops for a moment, the newest would
+    /// take the place of those that wait, which is another test's business.
     func start(_ role: Role, _ name: String, _ arguments: [String] = []) throws {
+        let policy = role == .sensor || arguments.contains("--policy") ? [] : ["--policy", "all", "--queue", "10000"]
+        let arguments = arguments + policy
         processes[name] = try RoleLauncher(executable: Repository.lcp, url: broker.url, pipeline: "join")
             .start(role, name, arguments)
     }
@@ -93,6 +97,14 @@ final class Devices: @unchecked Sendable {
         let result = try await found
         #expect(result.count == count)
         return result
+    }
+
+    /// Expects that every frame was answered from all branches, and tells which were not.
+    func expectWhole(_ found: [String: Prediction], _ branches: [Int]? = nil) {
+        let lacking = found.values.filter { !$0.missing.isEmpty || branches != nil && $0.branches != branches }
+        let told = lacking.sorted { $0.frame < $1.frame }.prefix(20)
+            .map { "\($0.frame): \($0.branches), without \($0.missing), after \($0.joinMilliseconds ?? -1) ms" }
+        #expect(lacking.isEmpty, "\(lacking.count) of \(found.count) frames: \(told.joined(separator: "; "))")
     }
 
     private static func collect(

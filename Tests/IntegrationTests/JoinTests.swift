@@ -39,7 +39,7 @@ import Testing
         try await devices.waitForOneEach(4)
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         let answers = try await devices.frames(0..<50)
-        #expect(answers.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
+        devices.expectWhole(answers, [0, 1, 2, 3])
 
         // A fifth helps, and takes over when another is gone.
         try devices.start(.worker, "e")
@@ -51,7 +51,7 @@ import Testing
             return owners.count == 4 && owners.values.allSatisfy { $0.count == 1 }
         }
         let after = try await devices.frames(100..<150)
-        #expect(after.values.allSatisfy { $0.branches == [0, 1, 2, 3] })
+        devices.expectWhole(after, [0, 1, 2, 3])
     }
 
     /// Which frames are computed is the aggregator's to say: what a stranger says of it does not last.
@@ -93,13 +93,13 @@ import Testing
         try devices.start(.worker, "b", ["--model", "lenet-split2", "--branch", "1"])
         try devices.start(
             .worker, "c",
-            ["--model", "lenet-split2", "--branch", "1", "--service-time", "3", "--policy", "all", "--queue", "10000"])
+            ["--model", "lenet-split2", "--branch", "1", "--service-time", "3"])
         try await devices.waitForOwners([0: ["a"], 1: ["b", "c"]])
         try await devices.wait("the aggregator") { $0["agg"]?.state == .ready }
         async let answers = devices.frames(0..<300)
         for _ in 0..<20 { try await devices.send(9_000_000) }
         #expect(devices.stop("c") == 0)
-        #expect(try await answers.values.allSatisfy { $0.branches == [0, 1] })
+        devices.expectWhole(try await answers, [0, 1])
     }
 
     /// A broker that forgot everything is told everything again: who is there, and the model.
@@ -122,7 +122,7 @@ import Testing
         try await devices.wait("a third") { devices.owners($0).values.joined().contains("c") }
         #expect(devices.known["c"]?.models == devices.known["a"]?.models)
         let answers = try await devices.frames(0..<20)
-        #expect(answers.values.allSatisfy { $0.branches == [0, 1] })
+        devices.expectWhole(answers, [0, 1])
     }
 
     /// What somebody writes over them by mistake is put right: what roles say of themselves, and the model's manifest.
@@ -154,7 +154,7 @@ import Testing
         try await devices.client.publish(later, to: topics[0], qos: .atLeastOnce, retain: true)
         #expect(try await next(manifests).payload == later)
         let answers = try await devices.frames(0..<20)
-        #expect(answers.values.allSatisfy { $0.branches == [0, 1] })
+        devices.expectWhole(answers, [0, 1])
         manifests.unsubscribe()
     }
 
@@ -183,7 +183,7 @@ import Testing
             }
         }
         let found = try await answers
-        #expect(found.count == 1500 && found.values.allSatisfy { $0.branches == [0, 1] })
+        devices.expectWhole(found, [0, 1])
     }
 
     /// While models change, a frame's shares come in both, and it is answered once all the same: after it was answered in the
@@ -276,7 +276,7 @@ import Testing
             }
         }
         let found = try await answers
-        #expect(found.count == 1200 && found.values.allSatisfy { $0.missing.isEmpty })
+        devices.expectWhole(found)
         #expect(Set(found.values.map(\.branches.count)) == [2, 4, 8])
     }
 
@@ -294,6 +294,6 @@ import Testing
             ["a", "b", "c"].allSatisfy { known[$0]?.branches == 1 && known[$0]?.next == nil }
         }
         let found = try await answers
-        #expect(found.count == 800 && found.values.allSatisfy { $0.missing.isEmpty })
+        devices.expectWhole(found)
     }
 }

@@ -120,14 +120,16 @@ struct Outbox {
     /// The next frame to send, which counts as sent from now on.
     ///
     /// - Parameter window: the most frames that may be on their way without an answer.
-    /// - Returns: nil where none waits, or all have to.
-    mutating func next(window: Int, now: ContinuousClock.Instant) -> [UInt8]? {
+    /// - Returns: its number, the message and how often it was sent before; nil where none waits, or all have to.
+    mutating func next(
+        window: Int, now: ContinuousClock.Instant
+    ) -> (number: UInt64, message: [UInt8], attempt: Int)? {
         // Nothing younger is sent before what is older.
         guard !isHeld, let index = entries.firstIndex(where: { $0.sent == nil }),
             entries[..<index].count(where: { !$0.isGivenUp(now, after: patience) }) < window
         else { return nil }
         entries[index].sent = now
         entries[index].attempts += 1
-        return entries[index].message
+        return (entries[index].number, entries[index].message, entries[index].attempts - 1)
     }
 }

@@ -59,10 +59,11 @@ extension Sensor {
     /// Sends what waits. Where that is much, a few at a time, so that no queue on their way overflows; where branches compute for so
     /// long that frames wait for them, of which only the newest is kept, one at a time.
     func pump() {
-        let topic = session.topics.input(session.status.id)
         let keepsNewest = session.policy == .latest && computeTimes.median ?? 0 > Self.longestInline
         let window = !isCatchingUp ? Int.max : keepsNewest ? 1 : min(32, session.queueLimit)
-        while let message = outbox?.next(window: window, now: .now) { send(message, topic) }
+        while let next = outbox?.next(window: window, now: .now) {
+            send(next.message, number: next.number, attempt: next.attempt)
+        }
         if outbox?.waitingCount == 0 { isCatchingUp = false }
     }
 

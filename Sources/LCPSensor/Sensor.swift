@@ -41,7 +41,10 @@ public actor Sensor {
     /// The pipeline's model, where nobody named one.
     private var supply: ModelSupply?
     private let number = UInt64.random(in: 1...UInt64.max)
+    private var dealer: FrameDealer
     private var frames: UInt64 = 0
+    /// Frames that were sent again because a branch was late.
+    private var repeats: UInt64 = 0
     private var drops = Drops()
     /// Pictures of the source that were left out.
     private var unreadable: UInt64 = 0
@@ -68,6 +71,10 @@ public actor Sensor {
         /// Somebody said who is there.
         case presence
         case offer
+        /// Which frames are computed, and by whom.
+        case plan(FlowPlan)
+        /// A frame is asked for again.
+        case again(RepeatRequest)
         case answer(frame: UInt64, computeMilliseconds: Double)
     }
 
@@ -90,7 +97,10 @@ public actor Sensor {
         self.options = options
         plan = FramePlan(Self.sizing(source, options.shape), wanted: options.encoding)
         reader = FrameReader(source, shape: plan.shape)
-        session = try RoleSession(configuration, status: RoleSession.status(.sensor, id: options.id))
+        var status = RoleSession.status(.sensor, id: options.id)
+        status.dealsFrames = true
+        session = try RoleSession(configuration, status: status)
+        dealer = FrameDealer(sensor: status.id, session: number, topics: session.topics)
         // Reading a file or standard input may block, and the connection must not wait for that.
         executor = try EventLoop(name: "sensor")
     }
@@ -118,9 +128,8 @@ public actor Sensor {
         Task { await listen() }
         try await session.ready()
         session.log(
-            "ready: publishes on \(session.topics.input(session.status.id)), \(plan.shape) as \(plan.encoding) "
+            "ready: publishes on \(dealer.topic(of: 0)), \(plan.shape) as \(plan.encoding) "
                 + "(\(plan.decision.reason))")
-        let topic = session.topics.input(session.status.id)
         let interval = Duration.seconds(1 / options.rate)
         let clock = ContinuousClock()
         var due = clock.now
@@ -129,7 +138,7 @@ public actor Sensor {
         var number: UInt64 = 0
         while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try nextFrame() {
             if due > clock.now { try await clock.sleep(until: due) }
-            publish(frame, number: number, topic: topic)
+            publish(frame, number: number)
             // Beside new frames only a part of the old, so that what is shed is not asked for all the time.
             if number % 4 == 0 { sendOverdue(most: 1) }
             number += 1
@@ -197,7 +206,7 @@ public actor Sensor {
         return counts
     }
 
-    private func publish(_ frame: SensorFrame, number: UInt64, topic: String) {
+    private func publish(_ frame: SensorFrame, number: UInt64) {
         guard let message = message(frame, number: number) else { return }
         if outbox != nil {
             outbox?.add(number, message)
@@ -210,7 +219,7 @@ public actor Sensor {
             }
             return
         }
-        send(message, topic)
+        send(message, number: number)
     }
 
     /// A frame as the message that carries it.
@@ -244,7 +253,16 @@ public actor Sensor {
         }
     }
 
-    func send(_ message: [UInt8], _ topic: String) {
+    /// - Parameter attempt: how often it was sent before.
+    func send(_ message: [UInt8], number: UInt64, attempt: Int = 0) {
+        if send(message, to: dealer.topic(of: number, attempt: attempt)) {
+            frames += 1
+            dealer.sent(number, message)
+        }
+    }
+
+    /// - Returns: whether it is on its way.
+    private func send(_ message: [UInt8], to topic: String) -> Bool {
         let failure = message.withUnsafeBytes { bytes -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(bytes, to: topic, qos: session.qos)
@@ -253,12 +271,15 @@ public actor Sensor {
                 return error
             }
         }
-        if let failure {
-            if failure.code == .tooLarge, refusal.isEmpty { refusal = failure.description }
-            if let line = drops.add(failure.dropReason, "dropped a frame: \(failure)") { session.log(line) }
-        } else {
-            frames += 1
-        }
+        guard let failure else { return true }
+        if failure.code == .tooLarge, refusal.isEmpty { refusal = failure.description }
+        if let line = drops.add(failure.dropReason, "dropped a frame: \(failure)") { session.log(line) }
+        return false
+    }
+
+    /// A branch of a frame is late: another worker may still be in time.
+    private func sendAgain(_ request: RepeatRequest) {
+        if let (topic, message) = dealer.repeat(request), send(message, to: topic) { repeats += 1 }
     }
 
     // MARK: The pipeline
@@ -268,6 +289,7 @@ public actor Sensor {
     /// - Throws: ``PipelineError`` where the source's frames do not fit.
     private func meetPipeline() async throws {
         try await unlessForbidden("who reads its frames") { try await watchStatuses() }
+        try await unlessForbidden("to whom frames are dealt") { try await watchPlan() }
         let asks = options.model == nil && options.shape == nil
         if asks {
             let supply = ModelSupply(reading: session) { [inbox] _ in inbox.put(.offer) }
@@ -346,6 +368,17 @@ public actor Sensor {
             })
     }
 
+    private func watchPlan() async throws {
+        subscriptions += [
+            try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) { [inbox] in
+                inbox.put(.plan(FlowPlan(Array($0.payload)) ?? FlowPlan()))
+            },
+            try await session.client.subscribe(
+                to: session.topics.again(session.status.id), options: .init(receivesRetained: false)
+            ) { [inbox] in if let request = RepeatRequest(Array($0.payload)) { inbox.put(.again(request)) } },
+        ]
+    }
+
     /// Deals with what was heard, in its order, until the sensor ends.
     private func listen() async {
         for await event in inbox.elements {
@@ -355,6 +388,8 @@ public actor Sensor {
                 goOn()
             // A file may take its time, and answers are not to wait for it.
             case .offer: Task { await pipelineChanged(hasNewModel: true) }
+            case .plan(let plan): dealer.plan = plan
+            case .again(let request): sendAgain(request)
             case .answer(let frame, let computeMilliseconds): answered(frame, computeMilliseconds)
             }
         }

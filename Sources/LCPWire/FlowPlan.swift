@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// Which frames are computed where more come than can be: JSON, retained on `…/flow`.
+/// Which frames are computed where more come than can be, and by whom: JSON, retained on `…/flow`.
 ///
 /// Were every worker to drop by itself, each would drop other frames, and hardly a frame would be whole. So the aggregator, which
 /// sees what all of them deliver, says which frames are computed, by their numbers, and all workers obey: without a message more
@@ -38,23 +38,48 @@ public struct FlowPlan: Sendable, Hashable, Codable {
     }
 
     public var sensors: [String: Stream]
+    /// The lanes to which sensors deal their frames, in turn: one that is named more often gets more. Nil where frames are
+    /// published for whom the broker chooses.
+    public var lanes: [Int]?
 
-    public init(sensors: [String: Stream] = [:]) { self.sensors = sensors }
+    public init(sensors: [String: Stream] = [:], lanes: [Int]? = nil) {
+        self.sensors = sensors
+        self.lanes = lanes
+    }
 
     /// The most sensors that a plan names.
     package static let maximumSensors = 256
+    /// The longest turn of lanes.
+    package static let maximumTurn = 1024
 
     /// Reads a plan; nil where the JSON is none, or larger than any plan.
     public init?(_ json: [UInt8]) {
         guard json.count <= 65_536, let plan = try? JSONDecoder().decode(FlowPlan.self, from: Data(json)),
-            plan.sensors.count <= Self.maximumSensors
+            plan.sensors.count <= Self.maximumSensors,
+            plan.lanes.map({ lanes in
+                (1...Self.maximumTurn).contains(lanes.count)
+                    && lanes.allSatisfy { (0..<WorkerTask.maximumLanes).contains($0) }
+            }) ?? true
         else { return nil }
         self = plan
     }
 
+    /// The lane of a frame, as its sensor and the aggregator both say; nil where frames are not dealt.
+    ///
+    /// Of frames that are left out none takes a turn, and sensors begin at different places.
+    package func lane(of frame: UInt64, session: UInt64, sensor: String) -> Int? {
+        guard let lanes else { return nil }
+        var every: UInt64 = 1
+        if let stream = sensors[sensor] {
+            let isBefore = stream.session == String(session) && UInt64(stream.from).map { frame < $0 } ?? false
+            every = max(1, isBefore ? stream.before.every : stream.rule.every)
+        }
+        return lanes[Int((session % 1024 &+ frame / every) % UInt64(lanes.count))]
+    }
+
     /// As it is published: nothing at all where every frame is computed, which makes the broker forget the last plan.
     package var json: [UInt8] {
-        guard !sensors.isEmpty else { return [] }
+        guard !sensors.isEmpty || lanes != nil else { return [] }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return (try? encoder.encode(self)).map { Array($0) } ?? []

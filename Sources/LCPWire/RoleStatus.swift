@@ -21,9 +21,11 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         public var branches: Int
         public var claims: [Int]
         public var serves: [Int]
+        public var lanes: [[Int]]?
 
-        package init(model: String, branches: Int, claims: [Int], serves: [Int]) {
+        package init(model: String, branches: Int, claims: [Int], serves: [Int], lanes: [[Int]]? = nil) {
             (self.model, self.branches, self.claims, self.serves) = (model, branches, claims, serves)
+            self.lanes = lanes
         }
     }
 
@@ -38,6 +40,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var branches: Int?
     /// A worker's branches whose inputs it receives.
     public var serves: [Int]?
+    /// For each of ``serves`` the lanes whose frames it receives; nil where it receives none.
+    public var lanes: [[Int]]?
     /// A worker's branches that it runs or is about to run.
     public var claims: [Int]?
     /// Whether its branches were given on its command line.
@@ -46,6 +50,12 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var isModelGiven: Bool?
     /// Whether it answers an empty message on `…/probe/ID` with its counters: a sign of life.
     public var answersProbes: Bool?
+    /// Whether it does what ``WorkerTask`` says.
+    public var takesTasks: Bool?
+    /// Whether an aggregator says so, and deals frames to lanes.
+    public var givesTasks: Bool?
+    /// Whether a sensor deals its frames to lanes.
+    public var dealsFrames: Bool?
     /// The newest version of the tensor message that it reads; nil for 1.
     public var tensorMessages: Int?
     /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
@@ -67,7 +77,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine,
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine, lanes,
             version,
             cores
         case modelHash = "model_hash"
@@ -76,6 +86,9 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case answersProbes = "answers_probes"
         case isModelGiven = "model_given"
         case tensorMessages = "tensor_messages"
+        case takesTasks = "takes_tasks"
+        case givesTasks = "gives_tasks"
+        case dealsFrames = "deals_frames"
     }
 
     public init(state: State, role: Role, id: String, birth: String) {

@@ -27,6 +27,15 @@ public enum TensorMessage {
         )
     }
 
+    /// The branches that a message which may still be damaged wants, bit by bit; nil where it wants all.
+    package static func wantedBranches(_ payload: UnsafeRawBufferPointer) -> UInt64? {
+        guard isTensorMessage(payload), payload.count >= TensorMessageHeader.sizes[1], payload[4] == 2,
+            payload[5] == TensorMessageHeader.Kind.input.rawValue
+        else { return nil }
+        let wanted = UInt64(littleEndian: payload.loadUnaligned(fromByteOffset: 128, as: UInt64.self))
+        return wanted == 0 ? nil : wanted
+    }
+
     /// Reads and checks a message. Its data is `payload[header.size...]`: the elements, or the picture that holds them.
     ///
     /// - Parameters:

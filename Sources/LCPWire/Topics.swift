@@ -23,6 +23,20 @@ public struct Topics: Sendable, Hashable {
     /// branches, those of both are computed.
     public func sharedInputs(branch: Int, of count: Int) -> String { "$share/branch-\(branch)-of-\(count)/\(inputs)" }
 
+    /// Where a sensor publishes the frames that it deals to a lane: one worker of every branch.
+    public func lane(_ lane: Int, _ sensor: String) -> String { "\(root)/lane/\(lane)/\(sensor)" }
+    /// All frames of a lane.
+    public func laneInputs(_ lane: Int) -> String { "\(root)/lane/\(lane)/+" }
+    /// Where a role finds out whether it may write and read lanes.
+    package func laneTrial(_ name: String) -> String { "\(root)/lane/try/\(name)" }
+    /// Where a sensor is asked for a frame again.
+    public func again(_ sensor: String) -> String { "\(root)/again/\(sensor)" }
+
+    /// The retained task of a worker.
+    public func task(_ worker: String) -> String { "\(root)/task/\(worker)" }
+    /// The tasks of all workers.
+    public var tasks: String { "\(root)/task/+" }
+
     /// Where a branch publishes what it made of a sensor's frames.
     public func features(branch: Int, sensor: String) -> String { "\(root)/features/\(branch)/\(sensor)" }
     /// The features of all branches and sensors.

@@ -207,13 +207,7 @@ public final class MQTTClient: Sendable {
         guard !Task.isCancelled else { throw connection.errors.closed }
         let subscription = MQTTSubscription(
             filter: filter, buffer: messages, connection: connection, eventLoop: eventLoop)
-        let error = await withTaskCancellationHandler {
-            await result { connection, completion in connection.subscribe(filter, options, messages, completion) }
-        } onCancel: {
-            // A broker may never answer.
-            eventLoop.execute { [connection] in connection.abandon(messages) }
-        }
-        if let error { throw error }
+        try await subscription.add(filter, options: options)
         return subscription
     }
 

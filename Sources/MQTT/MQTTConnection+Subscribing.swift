@@ -30,35 +30,47 @@ extension MQTTConnection {
     }
 
     /// Gives a subscription up that the broker has not acknowledged yet.
-    func abandon(_ buffer: MessageBuffer) {
+    func abandon(_ buffer: MessageBuffer, _ filter: String) {
         assertOnLoop()
-        guard let entry = subscriptions.entry(of: buffer) else { return }
+        guard let entry = subscriptions.entries(of: buffer).first(where: { $0.filter == filter }) else { return }
         entry.answer(errors.closed, to: buffer)
-        buffer.finish(nil)
-        remove(buffer)
+        remove(buffer, from: filter)
+        if subscriptions.entries(of: buffer).isEmpty { buffer.finish(nil) }
     }
 
-    /// Ends a subscription; what the broker has sent until it acknowledges that is still delivered. `completion` is called
-    /// then, or when the limit is over, for a broker that hangs.
+    /// Ends a consumer's subscriptions; what the broker has sent until it acknowledges that is still delivered. `completion` is
+    /// called then, or when the limit is over, for a broker that hangs.
     func end(_ buffer: MessageBuffer, within limit: Duration?, _ completion: @escaping @Sendable () -> Void) {
         assertOnLoop()
-        guard let entry = subscriptions.entry(of: buffer) else { return completion() }
-        guard entry.buffers.count == 1, state == .connected, let number = handle.unsubscribe(entry.filter) else {
+        // Where another consumer has the same filter, the broker goes on sending.
+        for entry in subscriptions.entries(of: buffer) where entry.buffers.count > 1 {
+            _ = subscriptions.remove(buffer, from: entry.filter)
+        }
+        let own = subscriptions.entries(of: buffer)
+        let numbers = state == .connected ? own.map { handle.unsubscribe($0.filter) } : []
+        guard let last = own.indices.last, numbers.allSatisfy({ $0 != nil }), let number = numbers.last ?? nil else {
             remove(buffer)
             buffer.finish(nil)
             return completion()
         }
-        subscriptions.asked(number, toEnd: entry, completion)
+        for (index, number) in zip(own.indices, numbers.compactMap(\.self)) {
+            subscriptions.asked(number, toEnd: own[index], index == last ? completion : nil)
+        }
         guard let limit else { return }
-        _ = scheduler(limit) { [weak self] in self?.subscriptions.ended(number, of: buffer)?.finish() }
+        _ = scheduler(limit) { [weak self] in
+            self?.subscriptions.ended(number, of: buffer)?.finish()
+            self?.remove(buffer)
+        }
     }
 
-    func remove(_ buffer: MessageBuffer) {
+    /// Takes a consumer away from a filter, or from all that it has.
+    func remove(_ buffer: MessageBuffer, from filter: String? = nil) {
         assertOnLoop()
-        guard subscriptions.entry(of: buffer) != nil else { return }
-        let last = subscriptions.remove(buffer)
+        guard !subscriptions.entries(of: buffer).isEmpty else { return }
+        let last = subscriptions.remove(buffer, from: filter)
         socket.roomIsBack()
-        if let last, state == .connected { handle.unsubscribe(last.filter) }
+        guard state == .connected else { return }
+        for entry in last { handle.unsubscribe(entry.filter) }
     }
 
     // MARK: Callbacks, made inside a call of ours, with libmosquitto's lock held

@@ -8,7 +8,7 @@ public final class MQTTSubscription: AsyncSequence, Sendable {
     public typealias Element = MQTTMessage
     public typealias Failure = MQTTError
 
-    /// The topic filter, as it was given.
+    /// The first topic filter, as it was given.
     public let filter: String
     let buffer: MessageBuffer
     private let connection: MQTTConnection
@@ -25,6 +25,30 @@ public final class MQTTSubscription: AsyncSequence, Sendable {
 
     /// Messages that were dropped because the buffer was full.
     public var droppedCount: UInt64 { buffer.droppedCount }
+
+    /// Has the consumer get the messages of another filter, too, and returns when the broker has acknowledged it.
+    ///
+    /// - Throws: as ``MQTTClient/subscribe(to:options:buffer:where:)``.
+    public func add(_ filter: String, options: MQTTSubscribeOptions = MQTTSubscribeOptions()) async throws(MQTTError) {
+        // One that is cancelled now would be given up before it is made.
+        guard !Task.isCancelled else { throw connection.errors.closed }
+        let error = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                eventLoop.execute { [connection, buffer] in
+                    connection.subscribe(filter, options, buffer) { continuation.resume(returning: $0) }
+                }
+            }
+        } onCancel: {
+            // A broker may never answer.
+            eventLoop.execute { [connection, buffer] in connection.abandon(buffer, filter) }
+        }
+        if let error { throw error }
+    }
+
+    /// Takes a filter away, and tells the broker. What it has sent by then may be lost to this consumer.
+    public func remove(_ filter: String) {
+        eventLoop.execute { [connection, buffer] in connection.remove(buffer, from: filter) }
+    }
 
     /// Ends the sequence, and tells the broker.
     public func unsubscribe() {

@@ -57,10 +57,12 @@ struct SubscriptionTable {
     /// A subscription that ends as soon as the broker has acknowledged that.
     struct Ending {
         fileprivate let entry: Entry
-        fileprivate let completion: @Sendable () -> Void
+        /// Nil where its consumer has other filters that end after it.
+        fileprivate let completion: (@Sendable () -> Void)?
 
         /// Ends all sequences, and tells whoever waits for the end.
         func finish() {
+            guard let completion else { return }
             entry.finish(nil)
             completion()
         }
@@ -110,13 +112,15 @@ struct SubscriptionTable {
 
     // MARK: Ending
 
-    /// The subscription that a consumer has.
-    func entry(of buffer: MessageBuffer) -> Entry? {
-        entries.first { $0.buffers.contains { $0 === buffer } }
+    /// The subscriptions that a consumer has, in the order in which they were made.
+    func entries(of buffer: MessageBuffer) -> [Entry] {
+        entries.filter { $0.buffers.contains { $0 === buffer } }
     }
 
     /// The broker was asked to end a subscription.
-    mutating func asked(_ number: Int32, toEnd entry: Entry, _ completion: @escaping @Sendable () -> Void) {
+    ///
+    /// - Parameter completion: nil where others of its consumer end after it.
+    mutating func asked(_ number: Int32, toEnd entry: Entry, _ completion: (@Sendable () -> Void)?) {
         unsubscribing[number] = Ending(entry: entry, completion: completion)
     }
 
@@ -134,13 +138,15 @@ struct SubscriptionTable {
 
     /// Takes a consumer away.
     ///
-    /// - Returns: its subscription, where that has no other: the broker is to be told.
-    mutating func remove(_ buffer: MessageBuffer) -> Entry? {
-        guard let entry = entry(of: buffer) else { return nil }
-        entry.buffers.removeAll { $0 === buffer }
-        guard entry.buffers.isEmpty else { return nil }
-        forget(entry)
-        return entry
+    /// - Parameter filter: of this subscription only; nil for all that it has.
+    /// - Returns: its subscriptions that have no other: the broker is to be told.
+    mutating func remove(_ buffer: MessageBuffer, from filter: String? = nil) -> [Entry] {
+        entries(of: buffer).filter { entry in
+            guard filter == nil || filter == entry.filter else { return false }
+            entry.buffers.removeAll { $0 === buffer }
+            if entry.buffers.isEmpty { forget(entry) }
+            return entry.buffers.isEmpty
+        }
     }
 
     // MARK: The end of a connection

@@ -74,6 +74,30 @@ import Testing
         #expect(try await next(none).payload == [8])
     }
 
+    @Test func aConsumerHasSeveralFiltersThatComeAndGo() async throws {
+        let broker = try TestBroker()
+        for version in [MQTTConfiguration.ProtocolVersion.v5, .v311] {
+            let client = try await broker.connect { $0.protocolVersion = version }
+            let other = try await client.subscribe(to: "lane/1")
+            let messages = try await client.subscribe(to: "lane/0")
+            try await messages.add("lane/1")
+            for lane in 0..<2 { try await client.publish([UInt8(lane)], to: "lane/\(lane)") }
+            let found = [try await next(messages).payload, try await next(messages).payload]
+            #expect(found == [[0], [1]])
+            #expect(try await next(other).payload == [1])
+            messages.remove("lane/1")
+            for lane in [1, 0] { try await client.publish([UInt8(lane)], to: "lane/\(lane)") }
+            #expect(try await next(messages).payload == [0], "what it gave up comes no more")
+            #expect(try await next(other).payload == [1])
+            try await messages.add("lane/2")
+            try await client.publish([2], to: "lane/2", qos: .atLeastOnce)
+            await messages.end()
+            #expect(try await next(messages).payload == [2], "what was on its way comes")
+            for try await _ in messages { Issue.record("a message came after the end") }
+            await client.close()
+        }
+    }
+
     @Test func theLastWillIsSentForALostClientOnly() async throws {
         let broker = try TestBroker()
         let watcher = try await broker.connect()

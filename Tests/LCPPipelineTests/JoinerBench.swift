@@ -11,6 +11,8 @@ struct JoinerBench {
         case answered(UInt64, of: String = "cam", branches: UInt64, model: Int = 0, sum: Float? = nil)
         case dropped(FrameJoiner.Drop)
         case armed(milliseconds: Int)
+        case armedLateness(milliseconds: Int)
+        case asked(UInt64, missing: UInt64)
         case retired(Int)
     }
 
@@ -70,6 +72,8 @@ struct JoinerBench {
                     model: hashes.firstIndex(of: answer.model) ?? -1, sum: tellsSums ? answer.sum[0] : nil)
             case .drop(let drop): .dropped(drop)
             case .arm(let time): .armed(milliseconds: Int((time - Self.start) / .milliseconds(1)))
+            case .armLateness(let time): .armedLateness(milliseconds: Int((time - Self.start) / .milliseconds(1)))
+            case .ask(let key, let missing): .asked(key.frame, missing: missing)
             case .retire(let model): .retired(hashes.firstIndex(of: model) ?? -1)
             }
         }

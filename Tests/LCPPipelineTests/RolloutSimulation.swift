@@ -11,6 +11,7 @@ final class RolloutSimulation {
     /// A branch whose inputs are received, as it is: not as the worker's machine believes.
     struct Runner {
         var versions: Set<String>
+        var lanes: Set<Int> = []
         var isStopping = false
     }
 
@@ -57,7 +58,20 @@ final class RolloutSimulation {
     var isWatched = false
     private(set) var problems: [String] = []
 
-    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+    /// Whether an aggregator says what is to be run; otherwise the workers find that out among themselves.
+    let isCoordinated: Bool
+    private var coordinator = Coordinator()
+    private var presence = Presence()
+    private var coordinationTime: ContinuousClock.Instant?
+    /// The lanes that sensors deal to.
+    private(set) var lanes: [Int] = []
+    /// Tasks that were given.
+    private(set) var taskCount = 0
+
+    init(seed: UInt64, isCoordinated: Bool = false) {
+        random = SeededGenerator(seed: seed)
+        self.isCoordinated = isCoordinated
+    }
 
     func chance(_ range: ClosedRange<Int>) -> Int { range.lowerBound + random.index(range.count) }
 
@@ -81,6 +95,9 @@ final class RolloutSimulation {
             next.body()
             for worker in workers where worker.isAlive { check(worker) }
             if isWatched, !isCovered { problem("no model is computed in all of its branches") }
+            if isWatched, let lane = lanes.first(where: { !isCovered(lane: $0) }) {
+                problem("no model is computed in all of its branches in lane \(lane)")
+            }
         }
         now = max(now, min(end, now + limit))
     }
@@ -90,10 +107,46 @@ final class RolloutSimulation {
     // MARK: The broker
 
     private func send(_ status: RoleStatus) {
-        after(chance(latency)) { [self] in
+        line(to: "broker from \(status.id)") { [self] in
             retained["\(status.role)/\(status.id)"] = status
+            if isCoordinated, status.role == .worker { return deliverToAggregator(status) }
             for worker in workers where worker.id != status.id { deliver(status, to: worker) }
         }
+    }
+
+    private func deliverToAggregator(_ status: RoleStatus) {
+        line(to: "agg") { [self] in
+            if presence.update(status) { scheduleCoordination(after: Supervisor.settling) }
+        }
+    }
+
+    private func scheduleCoordination(after delay: Duration) {
+        let time = now + delay
+        guard coordinationTime.map({ time < $0 }) ?? true else { return }
+        coordinationTime = time
+        at(time) { [self] in
+            guard coordinationTime == time else { return }
+            coordinationTime = nil
+            coordinate()
+        }
+    }
+
+    private func coordinate() {
+        var aggregator = RoleStatus(state: .ready, role: .aggregator, id: "agg", birth: "b")
+        aggregator.models = joined
+        let changed = coordinator.update(
+            workers: presence.all(.worker), aggregators: [aggregator], now: now, time: { _ in 0.01 })
+        for (id, task) in changed {
+            guard let task else { continue }
+            taskCount += 1
+            line(to: id) { [self] in
+                guard let worker = workers.first(where: { $0.id == id }), worker.birth == task.birth else { return }
+                handle(.task(task), worker)
+            }
+        }
+        let usable = coordinator.usableLanes
+        line(to: "sensor") { [self] in lanes = usable }
+        if let due = coordinator.nextDue(after: now) { scheduleCoordination(after: due - now) }
     }
 
     /// Behind what is on its way to that worker.
@@ -122,13 +175,19 @@ final class RolloutSimulation {
             var status = RoleStatus(state: .ready, role: .aggregator, id: "agg", birth: "b")
             status.models = joined
             send(status)
+            if isCoordinated { scheduleCoordination(after: Supervisor.settling) }
         }
     }
 
     func add(_ id: String) {
         let worker = Worker(id, birth: "\(count)")
         workers.append(worker)
-        for status in retained.values.sorted(by: { $0.id < $1.id }) where status.id != id {
+        if isCoordinated {
+            worker.status.takesTasks = true
+            handle(.coordinated(true), worker)
+        }
+        for status in retained.values.sorted(by: { $0.id < $1.id })
+        where status.id != id && (!isCoordinated || status.role == .aggregator) {
             deliver(status, to: worker)
         }
         send(worker.status)
@@ -175,10 +234,15 @@ final class RolloutSimulation {
                 handle(isBroken ? .fetchFailed(offer, failure) : .fetched(offer, version), worker)
             }
         case .abandonFetch: worker.fetch += 1
-        case .start(let id, let versions):
+        case .receive(let id, let lanes):
+            after(chance(1...50)) { [self] in
+                worker.runners[id]?.lanes = Set(lanes)
+                handle(.receives(id, lanes: lanes), worker)
+            }
+        case .start(let id, let versions, let lanes):
             starts += 1
             if worker.runners[id] != nil || !worker.starting.insert(id).inserted { problem("\(id) is started twice") }
-            after(chance(5...300)) { [self] in start(id, versions, worker) }
+            after(chance(5...300)) { [self] in start(id, versions, lanes, worker) }
         case .add(let version, let id):
             after(chance(1...100)) { [self] in
                 guard worker.runners[id] != nil else { return }
@@ -204,7 +268,7 @@ final class RolloutSimulation {
         }
     }
 
-    private func start(_ id: BranchID, _ versions: [ModelVersion], _ worker: Worker) {
+    private func start(_ id: BranchID, _ versions: [ModelVersion], _ lanes: [Int], _ worker: Worker) {
         guard worker.isAlive else { return }
         if broken[versions[0].hash] == "start" {
             worker.starting.remove(id)
@@ -215,7 +279,7 @@ final class RolloutSimulation {
         }
         let models = Set(versions.map(\.hash).filter { broken[$0] != "start" })
         worker.starting.remove(id)
-        worker.runners[id] = Runner(versions: models)
+        worker.runners[id] = Runner(versions: models, lanes: Set(lanes))
         handle(.started(id, versions: models, computeTime: 1), worker)
     }
 
@@ -250,6 +314,20 @@ final class RolloutSimulation {
         }
     }
 
+    /// Whether there is a model that a frame which is dealt to a lane is answered in completely.
+    func isCovered(lane: Int) -> Bool {
+        offers.contains { offer in
+            (0..<offer.branchCount).allSatisfy { branch in
+                workers.contains { worker in
+                    guard let runner = worker.runners[BranchID(branch: branch, count: offer.branchCount)] else {
+                        return false
+                    }
+                    return runner.lanes.contains(lane) && runner.versions.contains(offer.model) && !runner.isStopping
+                }
+            }
+        }
+    }
+
     /// Whether all run this model and nothing else, every branch of it.
     func isSettled(on offer: ModelOffer) -> Bool {
         var served: Set<Int> = []
@@ -273,94 +351,5 @@ extension RolloutSimulation: CustomStringConvertible {
         workers.map { worker in
             "\(worker.id) \(worker.machine.state) runs \(worker.runners)"
         }.joined(separator: "\n")
-    }
-}
-
-@Suite struct RolloutSimulationTests {
-    static func simulation(seed: UInt64, workers: Int) -> RolloutSimulation {
-        let simulation = RolloutSimulation(seed: seed)
-        for number in 0..<workers { simulation.add("w\(number)") }
-        simulation.push("m0", simulation.chance(1...6))
-        simulation.run()
-        return simulation
-    }
-
-    @Test("Workers that see the same, at different times, share a model without a gap", arguments: 0..<40)
-    func sharesAModel(seed: UInt64) throws {
-        let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 6)
-        #expect(simulation.problems == [])
-        #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
-    }
-
-    @Test("Of many workers each starts the one branch of a new model that it keeps", arguments: 0..<10)
-    func manyWorkers(seed: UInt64) throws {
-        let simulation = Self.simulation(seed: seed, workers: 24)
-        let before = simulation.starts
-        // Never as many as before.
-        simulation.push("m1", 8)
-        simulation.run()
-        #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
-        #expect(simulation.starts - before <= 26, "\(simulation.starts - before)")
-    }
-
-    @Test("In a change every frame is complete in one of the models, whichever worker gets it", arguments: 0..<60)
-    func changesWithoutAGap(seed: UInt64) throws {
-        let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 5)
-        #expect(simulation.isCovered)
-        simulation.isWatched = true
-        for number in 1...4 {
-            simulation.push("m\(number)", simulation.chance(1...6))
-            simulation.run()
-            #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
-        }
-        #expect(simulation.problems == [])
-    }
-
-    @Test("Models that are pushed at any time, one after the other, end in the last one", arguments: 0..<60)
-    func pushedAtAnyTime(seed: UInt64) throws {
-        let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 5)
-        for number in 1...6 {
-            // Now and then the same one again.
-            simulation.push("m\(simulation.chance(0...3) == 0 ? 0 : number)", simulation.chance(1...5))
-            simulation.run(.milliseconds(simulation.chance(1...1500)))
-        }
-        simulation.run()
-        #expect(simulation.problems == [])
-        #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
-    }
-
-    @Test("A model that nobody can fetch or run leaves everything as it was", arguments: 0..<40)
-    func brokenModels(seed: UInt64) throws {
-        let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 4)
-        let before = try #require(simulation.offer)
-        simulation.isWatched = true
-        simulation.broken[RolloutStand.hash("bad")] = seed % 2 == 0 ? "fetch" : "start"
-        simulation.push("bad", simulation.chance(1...5))
-        simulation.run()
-        // One that cannot be fetched is tried again now and then, and whoever does that is busy for a moment.
-        for _ in 0..<100 where !simulation.isSettled(on: before) { simulation.run(.milliseconds(100)) }
-        #expect(simulation.problems == [])
-        #expect(simulation.isSettled(on: before), "\(simulation)")
-        simulation.push("good", simulation.chance(1...5))
-        simulation.run()
-        #expect(simulation.problems == [])
-        #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
-    }
-
-    @Test("Workers that come and go while models are pushed end in the last one, with every branch", arguments: 0..<60)
-    func workersComeAndGo(seed: UInt64) throws {
-        let simulation = Self.simulation(seed: seed, workers: 3)
-        for number in 1...5 {
-            simulation.push("m\(number)", simulation.chance(1...5))
-            simulation.run(.milliseconds(simulation.chance(1...900)))
-            if simulation.chance(0...1) == 0 {
-                simulation.kill(simulation.workers[simulation.chance(0...simulation.workers.count - 1)])
-            }
-            simulation.run(.milliseconds(simulation.chance(1...900)))
-            simulation.add("n\(number)")
-        }
-        simulation.run()
-        #expect(simulation.problems == [])
-        #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
     }
 }

@@ -8,7 +8,7 @@ import Testing
 
     static func drain(_ outbox: inout Outbox, window: Int = .max, at time: ContinuousClock.Instant = start) -> [UInt8] {
         var sent: [UInt8] = []
-        while let message = outbox.next(window: window, now: time) { sent += message }
+        while let next = outbox.next(window: window, now: time) { sent += next.message }
         return sent
     }
 

@@ -75,7 +75,7 @@ import Testing
         let second = buffer()
         add(&table, "a")
         add(&table, "b", second)
-        #expect(table.remove(second)?.filter == "b")
+        #expect(table.remove(second).map(\.filter) == ["b"])
         #expect(filters(table, "b").isEmpty && filters(table, "a") == ["a"])
     }
 
@@ -142,10 +142,36 @@ import Testing
         let (first, second) = (buffer(), buffer())
         add(&table, "a", first)
         add(&table, "a", second)
-        #expect(table.remove(first) == nil && table.entries.count == 1)
-        #expect(table.remove(first) == nil && table.entries.count == 1)
-        #expect(table.remove(second)?.filter == "a")
+        #expect(table.remove(first).isEmpty && table.entries.count == 1)
+        #expect(table.remove(first).isEmpty && table.entries.count == 1)
+        #expect(table.remove(second).map(\.filter) == ["a"])
         #expect(table.entries.isEmpty)
+    }
+
+    @Test("A consumer of several filters loses one, or all, and the others of its filters stay")
+    func severalFilters() {
+        var table = SubscriptionTable()
+        let (first, second) = (buffer(), buffer())
+        for filter in ["a", "b", "c"] { add(&table, filter, first) }
+        add(&table, "b", second)
+        #expect(table.entries(of: first).map(\.filter) == ["a", "b", "c"])
+        #expect(table.remove(first, from: "a").map(\.filter) == ["a"])
+        #expect(table.remove(first, from: "a").isEmpty && table.entries(of: first).map(\.filter) == ["b", "c"])
+        #expect(table.remove(first).map(\.filter) == ["c"])
+        #expect(table.entries.map(\.filter) == ["b"] && table.entries(of: second).count == 1)
+    }
+
+    @Test("A consumer of several filters ends with the last of them")
+    func lastFilter() {
+        var table = SubscriptionTable()
+        let ended = Atomic<Int>(0)
+        let consumer = buffer()
+        table.asked(1, toEnd: add(&table, "a", consumer), nil)
+        table.asked(2, toEnd: add(&table, "b", consumer)) { ended.add(1, ordering: .relaxed) }
+        table.ended(1)?.finish()
+        #expect(!consumer.isFinished && table.entries.map(\.filter) == ["b"])
+        table.ended(2)?.finish()
+        #expect(consumer.isFinished && ended.load(ordering: .relaxed) == 1 && table.entries.isEmpty)
     }
 
     @Test("A subscription that is ended stays until the broker has said so")
@@ -154,7 +180,7 @@ import Testing
         let ended = Atomic<Int>(0)
         let consumer = buffer()
         let entry = add(&table, "a", consumer)
-        #expect(table.entry(of: consumer) === entry)
+        #expect(table.entries(of: consumer).map(\.filter) == ["a"])
         table.asked(9, toEnd: entry) { ended.add(1, ordering: .relaxed) }
         #expect(table.ended(8) == nil && filters(table, "a") == ["a"])
         table.ended(9)?.finish()

@@ -35,6 +35,7 @@ public actor Aggregator {
     private var latencies = LatencyWindow()
     private var supervisor: Supervisor?
     private var deadlineTimer: EventLoopTimer?
+    private var latenessTimer: EventLoopTimer?
     private var statisticsTimer: EventLoopTimer?
 
     /// The most sensors whose topics are remembered.
@@ -67,8 +68,7 @@ public actor Aggregator {
     /// - Throws: ``MQTTError`` where the broker cannot be reached or refuses.
     public func run() async throws {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await work() }
-        deadlineTimer?.cancel()
-        statisticsTimer?.cancel()
+        for timer in [deadlineTimer, latenessTimer, statisticsTimer] { timer?.cancel() }
     }
 
     private func work() async throws {
@@ -190,7 +190,8 @@ public actor Aggregator {
         }
         let now = ContinuousClock.now
         let (header, sensor) = (features.header, features.sensor)
-        let served = supervisor?.assumeIsolated { $0.came(sensor, header, now: now) }
+        let (served, asks) = supervisor?.assumeIsolated { ($0.came(sensor, header, now: now), $0.mayAsk) } ?? (nil, false)
+        joiner.asks = asks
         let actions = features.deliver(to: &joiner, served: served, now: now)
         if !actions.isEmpty { perform(actions, cause: (message.topic, header.frame)) }
     }
@@ -212,6 +213,12 @@ public actor Aggregator {
                 deadlineTimer = session.client.eventLoop.schedule(after: deadline - .now) { [weak self] in
                     self?.assumeIsolated { $0.deadlineReached() }
                 }
+            case .armLateness(let due):
+                latenessTimer = session.client.eventLoop.schedule(after: due - .now) { [weak self] in
+                    self?.assumeIsolated { $0.perform($0.joiner.latenessDue(now: .now)) }
+                }
+            case .ask(let key, let missing):
+                supervisor?.assumeIsolated { $0.ask(key, missing: missing) }
             case .retire(let model): models.removeAll { $0.model == model }
             }
         }

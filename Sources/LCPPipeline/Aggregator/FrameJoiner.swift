@@ -66,6 +66,10 @@ struct FrameJoiner {
         case arm(ContinuousClock.Instant)
         /// The model is not joined any more.
         case retire(ModelHash)
+        /// These branches of a frame, bit by bit, are late: another worker may still be in time.
+        case ask(FrameKey, missing: UInt64)
+        /// Call ``latenessDue(now:)`` then. One such call is outstanding at most.
+        case armLateness(ContinuousClock.Instant)
     }
 
     private struct Version {
@@ -82,6 +86,11 @@ struct FrameJoiner {
     private var versions: [Version] = []
     private var preferred: ModelHash?
     private var isArmed = false
+    private var isLatenessArmed = false
+    /// Between the first and the last share of the latest complete frames, milliseconds.
+    private var spreads = Latest()
+    /// Whether late branches are asked for.
+    var asks = false { didSet { if asks != oldValue { checkLateness() } } }
 
     /// The most models that are joined at once.
     static let maximumVersions = 4
@@ -111,6 +120,7 @@ struct FrameJoiner {
         if let last = versions.last { table.inheritAnswers(of: last.table) }
         versions.append(Version(model: model, table: table))
         sortVersions()
+        checkLateness()
         var actions: [Action] = []
         // Where one is pushed after another, the one that was not used for longest goes first.
         while versions.count > Self.maximumVersions,
@@ -154,6 +164,37 @@ struct FrameJoiner {
     private mutating func retire(_ index: Int, _ now: ContinuousClock.Instant, _ actions: inout [Action]) {
         expireAll(index, now, &actions)
         actions.append(.retire(versions.remove(at: index).model))
+        checkLateness()
+    }
+
+    // MARK: Late branches
+
+    /// While two models are joined nobody is asked: a frame is answered in whichever is whole.
+    private mutating func checkLateness() {
+        for index in versions.indices { versions[index].table.checksLateness = asks && versions.count == 1 }
+    }
+
+    /// How long after a frame's first share the others are late: a part of the deadline, so that another worker can still be in
+    /// time, but longer than frames have taken lately that became complete.
+    private var latenessPatience: Duration {
+        let usual = spreads.max.map { Duration.milliseconds($0 * 1.5) } ?? .zero
+        return min(max(deadline * Self.patience.least, usual), deadline * Self.patience.most)
+    }
+
+    private static let patience = (least: 0.3, most: 0.6)
+
+    /// The time that ``Action/armLateness(_:)`` named is here.
+    mutating func latenessDue(now: ContinuousClock.Instant) -> [Action] {
+        isLatenessArmed = false
+        var actions: [Action] = []
+        let patience = latenessPatience
+        if versions.count == 1 {
+            while let late = versions[0].table.late(openedBefore: now - patience) {
+                actions.append(.ask(late.key, missing: late.missing))
+            }
+        }
+        arm(&actions)
+        return actions
     }
 
     // MARK: Events
@@ -189,7 +230,10 @@ struct FrameJoiner {
             share.branch, computeTime: share.computeTime, in: slot,
             awaited: versions.count == 1 ? served ?? all : all, write: write)
         if let evicted { release(after: evicted, now, &actions) }
-        if isComplete { complete(index, slot, now, &actions) }
+        if isComplete {
+            if asks { spreads.add((now - versions[index].table.frame(in: slot).opened).milliseconds) }
+            complete(index, slot, now, &actions)
+        }
         arm(&actions)
         return actions
     }
@@ -311,6 +355,10 @@ struct FrameJoiner {
     }
 
     private mutating func arm(_ actions: inout [Action]) {
+        if asks, !isLatenessArmed, versions.count == 1, let opened = versions[0].table.nextUnchecked() {
+            isLatenessArmed = true
+            actions.append(.armLateness(opened + latenessPatience))
+        }
         guard !isArmed, let due = earliestDeadline()?.due else { return }
         isArmed = true
         actions.append(.arm(due))

@@ -60,12 +60,16 @@ struct JoinTable {
     /// until they are at the front; the generation tells them.
     private var queue: Deque<(slot: Int, generation: UInt64)> = []
     private var nextGeneration: UInt64 = 0
+    /// Numbered frames in the order in which they opened, until it was looked whether a branch is late.
+    private var unchecked: Deque<(slot: Int, generation: UInt64)> = []
     /// When a frame last opened.
     private var lastOpened: ContinuousClock.Instant?
     private var answered: AnsweredFrames
     private var lateShares: ExpectedLateShares
 
     private(set) var openCount = 0
+    /// Whether somebody asks for ``late(openedBefore:)``.
+    var checksLateness = false { didSet { if !checksLateness { unchecked.removeAll() } } }
 
     init(branchCount: Int, width: Int, deadline: Duration, maximumOpen: Int = 1024, maximumClosed: Int = 8192) {
         precondition((1...64).contains(branchCount) && width > 0 && maximumOpen > 0 && maximumClosed > 0)
@@ -124,6 +128,10 @@ struct JoinTable {
             queue.removeAll { generations[$0.slot] != $0.generation }
         }
         queue.append((slot, generation))
+        if checksLateness, frame.key.stream != nil {
+            if unchecked.count >= 4 * maximumOpen { unchecked.removeAll { generations[$0.slot] != $0.generation } }
+            unchecked.append((slot, generation))
+        }
         openCount += 1
         return slot
     }
@@ -168,6 +176,25 @@ struct JoinTable {
 
     /// When the oldest frame has to be answered, or nil where none is open.
     mutating func nextDeadline() -> ContinuousClock.Instant? { oldest().map { frames[$0].opened + deadline } }
+
+    /// When the oldest frame opened of which nobody has looked yet whether a branch is late.
+    mutating func nextUnchecked() -> ContinuousClock.Instant? {
+        while let (slot, generation) = unchecked.first {
+            if generations[slot] == generation { return frames[slot].opened }
+            unchecked.removeFirst()
+        }
+        return nil
+    }
+
+    /// A frame that opened at that time or before and lacks branches; each once.
+    mutating func late(openedBefore time: ContinuousClock.Instant) -> (key: FrameKey, missing: UInt64)? {
+        while let opened = nextUnchecked(), opened <= time {
+            let frame = frames[unchecked.removeFirst().slot]
+            let missing = allBranches & ~frame.branches
+            if missing != 0 { return (frame.key, missing) }
+        }
+        return nil
+    }
 
     /// Whether no earlier frame of the sensor is open.
     func isFirst(_ key: FrameKey) -> Bool {

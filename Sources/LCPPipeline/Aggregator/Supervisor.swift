@@ -2,23 +2,39 @@ import LCPWire
 import MQTT
 import Platform
 
-/// What an aggregator does for its pipeline besides joining: it knows which branches can be counted on, takes the connection of
-/// workers that are there by name only, and says which frames are computed where more come than can be.
+/// What an aggregator does for its pipeline besides joining: it tells workers what to run and sensors where to send, knows which
+/// branches can be counted on, takes the connection of workers that are there by name only, and says which frames are computed
+/// where more come than can be.
 ///
 /// It lives on the client's event loop.
 actor Supervisor {
-    private nonisolated let session: RoleSession
+    nonisolated let session: RoleSession
     nonisolated var unownedExecutor: UnownedSerialExecutor { session.client.eventLoop.asUnownedSerialExecutor() }
 
-    private var attendance: Attendance
-    private var flow: FlowControl
+    var attendance: Attendance
+    var flow: FlowControl
     /// Workers' replicas of each branch.
     private var replicas: [Int]
     private var subscriptions: [MQTTSubscription] = []
+    var coordinator = Coordinator()
+    var speeds = WorkerSpeeds()
+    /// Whether the broker lets it give tasks; nil until that is known.
+    var givesTasks: Bool?
+    /// Whether it was the one who gave them when it last looked.
+    var wasLeader = false
+    /// When tasks are thought over next.
+    var coordination: (due: ContinuousClock.Instant, timer: EventLoopTimer)?
+    /// The lanes that sensors deal frames to, in turn, and the part of the frames that each gets.
+    var turn: (lanes: [Int], shares: [Double]) = ([], [])
+    /// Sensors that deal their frames to lanes.
+    private(set) var dealers: Set<String> = []
+    /// What the broker keeps as the plan.
+    private var plan = FlowPlan()
+    private var looks = 0
     private var probeTimer: EventLoopTimer?
     private var flowTimer: EventLoopTimer?
     private var correctionTimer: EventLoopTimer?
-    private var isEnding = false
+    private(set) var isEnding = false
 
     init(_ session: RoleSession, branchCount: Int) {
         self.session = session
@@ -29,18 +45,26 @@ actor Supervisor {
 
     /// Listens to the workers, and forgets the plan of an aggregator before this one.
     func start() async throws {
+        let trial = "try-\(session.status.birth)"
+        givesTasks = try await session.passes(session.topics.task(trial))
+        if givesTasks == true { try await session.publishStatus { $0.givesTasks = true } }
         subscriptions = [
             try await session.client.subscribe(to: session.topics.statuses(.worker)) { [weak self] message in
                 nonisolated(unsafe) let message = message
                 self?.assumeIsolated { $0.heard(message) }
             },
             try await session.client.subscribe(to: session.topics.statuses(.aggregator)) {
-                [session] message in
+                [weak self, session] message in
                 // Whoever has this one's name is told of by the session.
                 guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id else {
                     return
                 }
                 session.complain(about: other)
+                self?.assumeIsolated { $0.heard(other) }
+            },
+            try await session.client.subscribe(to: session.topics.statuses(.sensor)) { [weak self] message in
+                nonisolated(unsafe) let message = message
+                self?.assumeIsolated { $0.heardSensor(message) }
             },
             try await session.client.subscribe(
                 to: session.topics.workerStatistics, options: .init(receivesRetained: false)
@@ -54,31 +78,38 @@ actor Supervisor {
                 self?.assumeIsolated { $0.heardPlan(json) }
             },
         ]
-        publish(FlowPlan())
+        if givesTasks == true {
+            scheduleCoordination(after: Self.patience)
+            await clearTasks()
+        } else {
+            publishPlan()
+        }
     }
 
     /// Every frame is computed again.
     func end() {
         isEnding = true
-        for timer in [probeTimer, flowTimer, correctionTimer] { timer?.cancel() }
+        for timer in [probeTimer, flowTimer, correctionTimer, coordination?.timer] { timer?.cancel() }
         for subscription in subscriptions { subscription.unsubscribe() }
-        if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
+        if !plan.json.isEmpty { publish(FlowPlan()) }
     }
 
     /// The model has so many branches now.
     func use(branchCount: Int) {
         guard branchCount != attendance.branchCount else { return }
-        if !flow.plan.sensors.isEmpty { publish(FlowPlan()) }
         attendance.branchCount = branchCount
         replicas = attendance.replicas
         flow = FlowControl(branchCount: branchCount, policy: session.policy, queueLimit: session.queueLimit)
+        publishPlan()
     }
 
     func reconnected() {
         attendance.reconnected(since: session.client.connectedSince, now: .now)
-        // A restarted broker has forgotten it.
-        publish(flow.plan)
+        // A restarted broker has forgotten all that it kept.
+        coordinator.forget()
+        publish(plan)
         scheduleExpiry()
+        scheduleCoordination()
     }
 
     private func scheduleExpiry() {
@@ -86,6 +117,7 @@ actor Supervisor {
             self?.assumeIsolated {
                 $0.attendance.expire(now: .now)
                 $0.replicas = $0.attendance.replicas
+                $0.scheduleCoordination()
             }
         }
     }
@@ -95,6 +127,7 @@ actor Supervisor {
     /// - Returns: the branches that frames wait for, bit by bit.
     func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) -> UInt64 {
         attendance.came(Int(header.branch), now: now)
+        if let worker = worker(of: sensor, header) { speeds.came(worker, compute: header.computeTime) }
         flow.came(
             sensor, session: header.session, frame: header.frame, branch: Int(header.branch), queue: header.queueTime,
             compute: header.computeTime, now: now)
@@ -114,8 +147,23 @@ actor Supervisor {
             return
         }
         guard status.role == .worker else { return }
+        heard(status)
+    }
+
+    private func heardSensor(_ message: MQTTMessageView) {
+        let status = RoleStatus(message, topics: session.topics)
+        let name = status?.id ?? Topics.sensor(of: message.topic)
+        if status?.dealsFrames == true, status?.state == .ready || status?.state == .starting {
+            if dealers.count < Presence.maximumEntries { dealers.insert(name) }
+        } else {
+            dealers.remove(name)
+        }
+    }
+
+    private func heard(_ status: RoleStatus) {
         attendance.heard(status)
         replicas = attendance.replicas
+        scheduleCoordination()
     }
 
     // MARK: Those who do not deliver
@@ -151,7 +199,9 @@ actor Supervisor {
         flowTimer = session.client.eventLoop.schedule(after: FlowControl.interval) { [weak self] in
             self?.assumeIsolated {
                 $0.flowTimer = nil
-                if let plan = $0.flow.evaluate(replicas: $0.replicas, now: .now) { $0.publish(plan) }
+                if $0.flow.evaluate(replicas: $0.replicas, laneRate: $0.laneRate, now: .now) != nil { $0.publishPlan() }
+                $0.looks += 1
+                if $0.looks % Self.looksPerTurn == 0 { $0.look() }
                 if !$0.flow.isIdle, !$0.isEnding { $0.scheduleFlow() }
             }
         }
@@ -159,17 +209,28 @@ actor Supervisor {
 
     /// A plan that is not this aggregator's, a stranger's or one from before, is taken back.
     private func heardPlan(_ json: [UInt8]) {
-        guard json != flow.plan.json, !isEnding, correctionTimer == nil else { return }
+        guard json != plan.json, !isEnding, correctionTimer == nil, wasLeader || givesTasks == false else { return }
         // Once a second at most: another aggregator may do the same. What was on its way is settled by then, too.
         correctionTimer = session.client.eventLoop.schedule(after: .seconds(1)) { [weak self] in
             self?.assumeIsolated {
                 $0.correctionTimer = nil
-                $0.publish($0.flow.plan)
+                $0.publish($0.plan)
             }
         }
     }
 
+    /// The lane that a sensor deals a frame to by the plan.
+    func plannedLane(_ sensor: String, session: UInt64, frame: UInt64) -> Int? {
+        plan.lane(of: frame, session: session, sensor: sensor)
+    }
+
+    /// Says which frames are computed, and by whom.
+    func publishPlan() {
+        publish(FlowPlan(sensors: flow.plan.sensors, lanes: turn.lanes.isEmpty ? nil : turn.lanes))
+    }
+
     private func publish(_ plan: FlowPlan) {
+        self.plan = plan
         plan.json.withUnsafeBytes {
             try? session.client.send($0, to: session.topics.flow, qos: .atLeastOnce, retain: true)
         }

@@ -51,6 +51,7 @@ struct FlowControl {
     private var admitted = 0.0
     private var overload: Overload
     private(set) var plan = FlowPlan()
+    private var isDealt = false
 
     /// The load that is aimed at, of what the slowest branch can do.
     private static let target = 0.9
@@ -83,6 +84,9 @@ struct FlowControl {
         branches = Array(repeating: Branch(), count: branchCount)
         overload = Overload(admitted: 0, shares: Array(repeating: 0, count: branchCount))
     }
+
+    /// Frames a second that all sensors send, as far as is known.
+    var demand: Double { sensors.values.reduce(0) { $0 + ($1.rate ?? 0) } }
 
     /// Whether there is anything to look at.
     var isIdle: Bool { sensors.isEmpty && plan.sensors.isEmpty }
@@ -126,14 +130,18 @@ struct FlowControl {
 
     /// Looks at the load.
     ///
-    /// - Parameter replicas: how many workers serve each branch.
+    /// - Parameters:
+    ///   - replicas: how many workers serve each branch.
+    ///   - laneRate: frames a second that all lanes can do, where frames are dealt to lanes.
     /// - Returns: a new plan, where there is one.
-    mutating func evaluate(replicas: [Int], now: ContinuousClock.Instant) -> FlowPlan? {
-        let capacity = capacity(replicas)
+    mutating func evaluate(replicas: [Int], laneRate: Double? = nil, now: ContinuousClock.Instant) -> FlowPlan? {
+        // Those who share a branch are not alike: what the broker deals out in turn, lanes deal out as each can.
+        let capacity = laneRate ?? capacity(replicas)
+        isDealt = laneRate != nil
         forgetSilent(now, capacity)
         measureRates()
         guard let capacity else { return nil }
-        let demand = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) }
+        let demand = demand
         let load = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) / Double($1.rule.every) }
         if let lastChange, now - lastChange < Self.changeInterval { return nil }
         guard load > capacity else {
@@ -248,6 +256,7 @@ struct FlowControl {
     /// At least `every`, and sharing no factor with the number of any branch's replicas: the broker deals the frames out in turn, and
     /// all would fall to the same one.
     private func coprime(_ every: UInt64, _ replicas: [Int]) -> UInt64 {
+        guard !isDealt else { return every }
         func divisor(_ a: UInt64, _ b: UInt64) -> UInt64 { b == 0 ? a : divisor(b, a % b) }
         var every = every
         while replicas.contains(where: { $0 > 1 && divisor(every, UInt64($0)) != 1 }) { every += 1 }

@@ -85,6 +85,7 @@ package struct Latest {
     }
 
     package var median: Double? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
+    package var max: Double? { values.max() }
     package var mean: Double? { values.isEmpty ? nil : values.reduce(0, +) / Double(values.count) }
 }
 

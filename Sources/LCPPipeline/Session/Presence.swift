@@ -14,7 +14,7 @@ package struct Presence {
     /// Until when those who were there before a reconnect may still say so.
     private var graceEnds: ContinuousClock.Instant?
     /// The most processes that are kept in mind; endless strangers do not fill the memory.
-    package static let maximumEntries = 256
+    package static let maximumEntries = 1024
     package static let grace = Duration.seconds(3)
 
     package init() {}
@@ -71,6 +71,9 @@ package struct Presence {
         entries = entries.filter(\.value.isConfirmed)
         return entries.count != before
     }
+
+    /// Forgets everybody of a role, who is not listened to any more.
+    package mutating func forget(_ role: Role) { entries = entries.filter { $0.value.status.role != role } }
 
     /// Everybody of a role.
     package func all(_ role: Role) -> [RoleStatus] { entries.values.map(\.status).filter { $0.role == role } }

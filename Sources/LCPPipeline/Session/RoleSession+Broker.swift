@@ -42,18 +42,27 @@ extension RoleSession {
 
     private func passesThroughShare() async throws -> Bool {
         let topic = topics.modelBlob("try-\(status.birth)", chunk: 0)
+        return try await passes(topic, filter: "$share/try-\(status.birth)/\(topic)")
+    }
+
+    /// Whether a message comes back that this role sends itself: whether it may write there and read.
+    ///
+    /// - Parameter filter: by which it is received; nil for the topic.
+    func passes(_ topic: String, filter: String? = nil) async throws -> Bool {
         let (arrivals, continuation) = AsyncStream.makeStream(of: Void.self)
         let subscription: MQTTSubscription
         do throws(MQTTError) {
-            subscription = try await client.subscribe(
-                to: "$share/try-\(status.birth)/\(topic)"
-            ) { _ in continuation.yield() }
+            subscription = try await client.subscribe(to: filter ?? topic) { _ in continuation.yield() }
         } catch {
             guard [.notAuthorized, .unsupported].contains(error.code) else { throw error }
             return false
         }
         defer { subscription.unsubscribe() }
-        try await client.publish([1], to: topic, qos: .atLeastOnce)
+        do { try await client.publish([1], to: topic, qos: .atLeastOnce) } catch let error as MQTTError
+            where error.code == .notAuthorized
+        {
+            return false
+        }
         let timer = client.eventLoop.schedule(after: Self.trialTime) { continuation.finish() }
         defer { timer.cancel() }
         return await arrivals.first { true } != nil

@@ -87,36 +87,6 @@ actor BranchRunner {
         }
     }
 
-    /// What a runner has counted.
-    struct Counts {
-        var frames: UInt64 = 0
-        var drops: [String: UInt64] = [:]
-        var warnings: [String: UInt64] = [:]
-        var computeTimes = LatencyWindow()
-        var queueTimes = LatencyWindow()
-
-        mutating func add(_ other: Self) {
-            frames += other.frames
-            drops.merge(other.drops, uniquingKeysWith: +)
-            warnings.merge(other.warnings, uniquingKeysWith: +)
-            computeTimes.add(other.computeTimes)
-            queueTimes.add(other.queueTimes)
-        }
-
-        /// What is published of it.
-        func statistics(uptime: Duration) -> RoleStatistics {
-            var result = RoleStatistics(uptime: uptime.milliseconds / 1000, frames: frames, dropped: drops)
-            if !warnings.isEmpty { result.warnings = warnings }
-            if let times = computeTimes.percentiles([50, 99]) {
-                (result.computeP50, result.computeP99) = (times[0], times[1])
-            }
-            if let times = queueTimes.percentiles([50, 99]) {
-                (result.queueP50, result.queueP99) = (times[0], times[1])
-            }
-            return result
-        }
-    }
-
     private var versions: [Version]
     private let computes: Bool
     private let serviceTime: Duration
@@ -125,6 +95,7 @@ actor BranchRunner {
     /// The time of one run, measured.
     nonisolated let measured: Duration
     private var inputs: MQTTSubscription?
+    private var lanes: Set<Int> = []
     private var topics: [String: String] = [:]
     private var counts = Counts()
     private var drops = Drops()
@@ -167,7 +138,9 @@ actor BranchRunner {
     }
 
     /// Asks for the branch's inputs, and returns when they come.
-    func start() async throws {
+    ///
+    /// - Parameter lanes: as in ``receive(_:)``.
+    func start(_ lanes: [Int]) async throws {
         let filter =
             shared.sharesInputs ? session.topics.sharedInputs(branch: branch, of: branchCount) : session.topics.inputs
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
@@ -179,7 +152,7 @@ actor BranchRunner {
             : session.inputBuffer
         let inputs = try await session.client.subscribe(to: filter, options: options, buffer: buffer) {
             [weak self] input in
-            guard let self, isAdmitted(input) else { return false }
+            guard let self, isWanted(input.payload), isAdmitted(input) else { return false }
             if LargePictures.contains(input.payload) {
                 large.put(.init(input))
                 return false
@@ -195,8 +168,28 @@ actor BranchRunner {
             return false
         }
         self.inputs = inputs
+        try await receive(lanes)
         work = Task { try await answer(inputs) }
         largeWork = Task { await answerLarge() }
+    }
+
+    /// Receives the frames that are dealt to these lanes, and to no others; returns when they come.
+    func receive(_ wanted: [Int]) async throws {
+        guard let inputs else { return }
+        for lane in wanted where lanes.insert(lane).inserted {
+            let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
+            try await inputs.add(session.topics.laneInputs(lane), options: options)
+        }
+        for lane in lanes.subtracting(wanted) {
+            inputs.remove(session.topics.laneInputs(lane))
+            lanes.remove(lane)
+        }
+    }
+
+    /// Whether a frame wants this branch: one that is sent again may want another only.
+    private nonisolated func isWanted(_ payload: UnsafeRawBufferPointer) -> Bool {
+        guard branch < 64, let wanted = TensorMessage.wantedBranches(payload) else { return true }
+        return wanted & 1 << UInt64(branch) != 0
     }
 
     private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
@@ -212,31 +205,33 @@ actor BranchRunner {
 
     private func answer(_ inputs: MQTTSubscription) async throws {
         for try await input in inputs {
-            let begin = ContinuousClock.now
-            // Decoded elsewhere, so that the connection is served meanwhile; here it is found in the cache.
-            if isInline { await shared.decode(input.payload, versions.map(\.decoder)) }
-            let decode = ContinuousClock.now - begin
-            if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
-            input.payload.withUnsafeBytes {
-                handle(
-                    input.topic, $0, isRetained: input.retained, received: input.received, begin: begin, decode: decode)
-            }
+            await answer(
+                input.topic, input.payload, isRetained: input.retained, received: input.received, isDecoded: isInline)
         }
     }
 
     private func answerLarge() async {
         for await _ in large.news {
             while let input = large.take() {
-                let begin = ContinuousClock.now
-                await shared.decode(input.payload, versions.map(\.decoder), isLarge: true)
-                let decode = ContinuousClock.now - begin
-                if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
-                input.payload.withUnsafeBytes {
-                    handle(
-                        input.topic, $0, isRetained: input.isRetained, received: input.received, begin: begin,
-                        decode: decode)
-                }
+                await answer(
+                    input.topic, input.payload, isRetained: input.isRetained, received: input.received, isDecoded: true,
+                    isLarge: true)
             }
+        }
+    }
+
+    /// - Parameter isDecoded: whether it is decoded elsewhere, so that this thread serves others meanwhile; here it is found in
+    ///   the cache then.
+    private func answer(
+        _ topic: String, _ payload: [UInt8], isRetained: Bool, received: ContinuousClock.Instant, isDecoded: Bool,
+        isLarge: Bool = false
+    ) async {
+        let begin = ContinuousClock.now
+        if isDecoded { await shared.decode(payload, versions.map(\.decoder), isLarge: isLarge) }
+        let decode = isDecoded ? ContinuousClock.now - begin : .zero
+        if serviceTime > .zero { try? await ContinuousClock().sleep(until: begin + serviceTime) }
+        payload.withUnsafeBytes {
+            handle(topic, $0, isRetained: isRetained, received: received, begin: begin, decode: decode)
         }
     }
 

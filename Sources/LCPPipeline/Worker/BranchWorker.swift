@@ -7,8 +7,9 @@ import Platform
 /// A device of a pipeline: it finds out which branches are needed, gets the model, runs the branches, and makes room or steps in
 /// as other devices come and go.
 ///
-/// Nobody coordinates: every worker publishes what it runs as its retained status, sees what the others run, and computes from
-/// that who should run what (``BranchAssignment``), as the others do. A branch is given up only when another worker has it.
+/// Every worker publishes what it runs as its retained status. The aggregator sees what all run, and tells each what it should
+/// (``Coordinator``). Where there is none, or one of the version before, workers listen to each other and compute the same
+/// (``BranchAssignment``). A branch is given up only when another worker has it.
 public actor BranchWorker {
     /// How a worker is set up.
     public struct Options: Sendable {
@@ -44,6 +45,10 @@ public actor BranchWorker {
     /// What is run, and how a new model takes the old one's place.
     private var rollout: ModelRollout
     private var presence = Presence()
+    /// Whether an aggregator says what is to be run.
+    private var isCoordinated = false
+    /// What the other workers say, where none does.
+    private var others: MQTTSubscription?
     /// The branches whose inputs are received.
     private var runners: [BranchID: BranchRunner] = [:]
     private let shared: WorkerResources
@@ -84,6 +89,7 @@ public actor BranchWorker {
         status.pinned = options.branches != nil
         status.engine = "xnnpack"
         status.answersProbes = true
+        status.takesTasks = true
         if bundle != nil { status.isModelGiven = true }
         if let branches = options.branches, branches.count == 1 { status.branch = branches.first }
         session = try RoleSession(configuration, status: status)
@@ -107,10 +113,13 @@ public actor BranchWorker {
             self.supply = supply
             try await supply.start()
         }
-        let statuses = try await session.client.subscribe(to: session.topics.statuses) { [weak self] message in
-            nonisolated(unsafe) let message = message
-            self?.assumeIsolated { $0.heard(message) }
+        let orders = try await session.client.subscribe(
+            to: session.topics.task(session.status.id), options: .init(qos: .atLeastOnce)
+        ) { [weak self] message in
+            let json = Array(message.payload)
+            self?.assumeIsolated { $0.heardTask(json) }
         }
+        let aggregators = try await listen(to: .aggregator)
         let probes = try await session.client.subscribe(
             to: session.topics.probe(session.status.id), options: .init(receivesRetained: false)
         ) { [weak self] _ in
@@ -122,10 +131,12 @@ public actor BranchWorker {
         shared.sharesInputs = try await session.triesSharing()
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
+        try await meetAggregator()
         handle(try await firstModel())
+        adapt()
         scheduleStatistics()
         for try await _ in failures.stream {}
-        for subscription in [statuses, probes, plans] { subscription.unsubscribe() }
+        for subscription in [orders, aggregators, others, probes, plans] { subscription?.unsubscribe() }
         handle(.end)
         for stop in stops.values { await stop.value }
         // What waits for a broker that is gone ends with the connection.
@@ -145,6 +156,68 @@ public actor BranchWorker {
 
     // MARK: Who is there
 
+    private func listen(to role: Role) async throws -> MQTTSubscription {
+        try await session.client.subscribe(to: session.topics.statuses(role)) { [weak self] message in
+            nonisolated(unsafe) let message = message
+            self?.assumeIsolated { $0.heard(message) }
+        }
+    }
+
+    /// Finds out who says what is to be run: an aggregator, for which a pipeline that is just being started is given a moment, or
+    /// all workers together.
+    private func meetAggregator() async throws {
+        let end = ContinuousClock.now + Self.patience
+        while ContinuousClock.now < end, whoDecides == .unknown {
+            try await ContinuousClock().sleep(for: .milliseconds(10))
+        }
+        if whoDecides == .aggregator { return coordinate(true) }
+        try await listenToOthers()
+    }
+
+    /// So long an aggregator is waited for at the start.
+    private static let patience = Duration.milliseconds(500)
+
+    private enum Decider { case aggregator, workers, unknown }
+
+    private var whoDecides: Decider {
+        let aggregators = presence.all(.aggregator)
+        if aggregators.contains(where: { $0.givesTasks == true }) { return .aggregator }
+        return aggregators.contains { $0.state == .ready } ? .workers : .unknown
+    }
+
+    private func coordinate(_ isCoordinated: Bool) {
+        self.isCoordinated = isCoordinated
+        handle(.coordinated(isCoordinated))
+    }
+
+    private func listenToOthers() async throws {
+        others = try await listen(to: .worker)
+        // What the broker has kept comes before its answer to this.
+        try await session.publishStatus { _ in }
+    }
+
+    /// Another aggregator may be of another version. While there is none, all stays as it is.
+    private func adapt() {
+        switch (whoDecides, isCoordinated) {
+        case (.aggregator, false):
+            coordinate(true)
+        case (.workers, true):
+            coordinate(false)
+            spawn { try? await $0.listenToOthers() }
+        default: break
+        }
+    }
+
+    private func heardTask(_ json: [UInt8]) {
+        guard let task = WorkerTask(json), task.birth == session.status.birth else { return }
+        if isCoordinated, others != nil {
+            others?.unsubscribe()
+            others = nil
+            presence.forget(.worker)
+        }
+        handle(.task(task))
+    }
+
     private func heard(_ message: MQTTMessageView) {
         guard let status = RoleStatus(message, topics: session.topics) else {
             if presence.doubt(message.topic, now: .now) { scheduleExpiry() }
@@ -157,6 +230,7 @@ public actor BranchWorker {
 
     private func presenceChanged() {
         if let sentence = shared.features.update(presence) { session.log(sentence) }
+        if rollout.current != nil { adapt() }
         handle(.presence(presence))
     }
 
@@ -198,7 +272,8 @@ public actor BranchWorker {
             fetch?.cancel()
             fetch = spawn { await $0.get(offer, branches) }
         case .abandonFetch: fetch?.cancel()
-        case .start(let id, let versions): spawn { await $0.start(id, versions) }
+        case .start(let id, let versions, let lanes): spawn { await $0.start(id, versions, lanes) }
+        case .receive(let id, let lanes): spawn { await $0.receive(id, lanes) }
         case .add(let version, let id):
             spawn { worker in
                 if let runner = worker.runners[id] { await worker.add(version, to: id, runner) }
@@ -242,12 +317,12 @@ public actor BranchWorker {
         return bundle
     }
 
-    private func start(_ id: BranchID, _ versions: [ModelVersion]) async {
+    private func start(_ id: BranchID, _ versions: [ModelVersion], _ lanes: [Int]) async {
         do {
             let first = try await bundle(versions[0], for: id)
             let runner = try BranchRunner(session, bundle: first, branch: id.branch, options: options, shared: shared)
             for version in versions.dropFirst() { await add(version, to: id, runner) }
-            try await runner.start()
+            try await runner.start(lanes)
             let models = await runner.models
             runners[id] = runner
             handle(.started(id, versions: models, computeTime: runner.measured.milliseconds))
@@ -256,6 +331,15 @@ public actor BranchWorker {
             if Task.isCancelled { return }
             await forget(id)
             handle(.startFailed(id, .init(error)))
+        }
+    }
+
+    private func receive(_ id: BranchID, _ lanes: [Int]) async {
+        do {
+            try await runners[id]?.receive(lanes)
+            handle(.receives(id, lanes: lanes))
+        } catch {
+            if !Task.isCancelled { handle(.startFailed(id, .init(error))) }
         }
     }
 

@@ -84,7 +84,10 @@ extension ModelRollout {
             actions.append(.stop(id))
             return
         }
-        change(place) { $0.branches[id.branch] = .serving(versions) }
+        change(place) {
+            $0.branches[id.branch] = .serving(versions)
+            $0.receivedLanes[id.branch] = $0.lanes[id.branch]
+        }
         publish(&actions)
         actions.append(.log("ready: branch \(id.branch) on \(inputs)"))
         if place == .current { align(id.branch, &actions) }
@@ -123,7 +126,7 @@ extension ModelRollout {
 
     mutating func stopped(_ id: BranchID, _ now: Instant, _ actions: inout [Action]) {
         guard let place = place(of: id) else { return }
-        change(place) { $0.branches[id.branch] = nil }
+        change(place) { ($0.branches[id.branch], $0.lanes[id.branch], $0.receivedLanes[id.branch]) = (nil, nil, nil) }
         publish(&actions)
         settle(now)
         finishRetiring(&actions)
@@ -143,6 +146,7 @@ extension ModelRollout {
 
     /// Takes branches that are needed, and gives up those that another worker has, too.
     mutating func deal(_ now: Instant, _ actions: inout [Action]) {
+        if isCoordinated { return followTask(&actions) }
         let place = dealtPlace
         guard var share = share(at: place) else { return }
         let isCurrent = place == .current

@@ -59,8 +59,14 @@ extension ModelRollout {
         case addFailed(String, Failure)
         /// A branch has answered all that it had.
         case stopped(BranchID)
+        /// The frames of these lanes are received for a branch, and of no others.
+        case receives(BranchID, lanes: [Int])
         /// Who is there changed.
         case presence(Presence)
+        /// Whether an aggregator says what is to be run; otherwise the workers find that out among themselves.
+        case coordinated(Bool)
+        /// It has said so.
+        case task(WorkerTask)
         /// ``nextDue`` is over.
         case time
         /// The worker is asked to end.
@@ -72,7 +78,9 @@ extension ModelRollout {
         case fetch(ModelOffer, branches: Set<Int>)
         case abandonFetch
         /// Prepare a branch in these versions and receive its inputs; the first one must be there, the others may fail.
-        case start(BranchID, versions: [ModelVersion])
+        case start(BranchID, versions: [ModelVersion], lanes: [Int] = [])
+        /// Receive the frames of these lanes for a branch, and of no others.
+        case receive(BranchID, lanes: [Int])
         /// Compute a branch in this version, too.
         case add(ModelVersion, to: BranchID)
         /// Compute a branch in these versions only.
@@ -94,6 +102,8 @@ struct WorkerAnnouncement: Hashable {
     var models: [String]
     var claims: [Int]
     var serves: [Int]
+    /// The lanes of each of ``serves``; nil where nobody tells any.
+    var lanes: [[Int]]?
     /// While the model changes to one with another number of branches.
     var next: RoleStatus.Next?
     /// Whether it has served a branch.
@@ -108,6 +118,7 @@ struct WorkerAnnouncement: Hashable {
         status.models = models
         status.claims = claims
         status.serves = serves
+        status.lanes = lanes
         status.next = next
         status.computeTime = computeTime
         if isReady { status.state = .ready }

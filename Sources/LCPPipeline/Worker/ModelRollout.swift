@@ -66,6 +66,10 @@ struct ModelRollout {
     /// A model that could not be fetched, and when that is tried again.
     private var retry: (offer: ModelOffer, at: Instant)?
     private(set) var presence = Presence()
+    /// Whether an aggregator says what is to be run.
+    var isCoordinated = false
+    /// What it said last.
+    var task: WorkerTask?
     private var settleTime: Instant?
     private var announcement: WorkerAnnouncement?
     /// Of the branch that takes longest, milliseconds.
@@ -118,6 +122,13 @@ struct ModelRollout {
         case .stopped(let id): stopped(id, now, &actions)
         case .presence(let presence):
             self.presence = presence
+            settle(now)
+        case .receives(let id, let lanes): receives(id, lanes, now, &actions)
+        case .coordinated(let isCoordinated):
+            self.isCoordinated = isCoordinated
+            settle(now)
+        case .task(let task):
+            self.task = task
             settle(now)
         case .time: time(now, &actions)
         case .end: end(&actions)
@@ -204,29 +215,24 @@ struct ModelRollout {
     /// The name of a newer model, where one was offered before any worker ran this one alone.
     private func newer(than model: String) -> String? {
         guard let waiting, waiting.model != model,
-            !presence.all(.worker).contains(where: { $0.modelHash == model })
+            !isRunAlone(model)
         else { return nil }
         return waiting.name
     }
 
     /// Takes a change as far as it can go by now.
     private mutating func advance(_ now: Instant, _ actions: inout [Action]) {
-        let workers = presence.all(.worker)
         switch state {
         case .joining, .running, .retiring, .ended: break
         case .fetching(let offer, _):
             if let newer = newer(than: offer.model) { conclude(.superseded(by: newer), now, &actions) }
         case .overlapping(let share, let next, let progress):
             let isPrepared = !share.isStarting && share.areComputed(in: next)
-            let isReady =
-                isPrepared && workers.allSatisfy { $0.claims?.isEmpty != false || $0.runs(next.hash) }
+            let isReady = isPrepared && isComputedByAll(next)
             guard let progress = step(progress, next.hash, isPrepared, isReady, now, &actions) else { return }
             state = .overlapping(share, next: next, progress)
         case .repartitioning(let share, let next, let progress):
-            let parts = workers.map { next.part(of: $0, isCurrent: false) }
-            let served = Set(parts.compactMap { $0?.serves }.joined()).union(next.serves)
-            let isReady =
-                parts.allSatisfy { $0 != nil } && !next.isStarting && served.count >= next.model.branchCount
+            let isReady = !next.isStarting && isServedByAll(next)
             guard let progress = step(progress, next.model.hash, true, isReady, now, &actions) else { return }
             state = .repartitioning(share, next: next, progress)
         }
@@ -239,7 +245,7 @@ struct ModelRollout {
     ) -> Progress? {
         switch progress {
         case .waiting(let time)
-        where now >= time || areWorkersReady && presence.all(.aggregator).allSatisfy { $0.runs(model) }:
+        where now >= time || areWorkersReady && isJoined(model):
             return .handingOver(at: now + Self.overlap)
         case .handingOver(let time) where now < time: return progress
         case .waiting, .handingOver:
@@ -304,6 +310,7 @@ struct ModelRollout {
 
     // MARK: Time, status, end
 
+    /// Comes back to it soon, with whatever else happens until then.
     mutating func settle(_ now: Instant) {
         guard current != nil else { return }
         settleTime = settleTime ?? now + Self.settling
@@ -334,11 +341,13 @@ struct ModelRollout {
         case .overlapping(_, let version, _): if share.areComputed(in: version) { models.append(version.hash) }
         case .repartitioning(_, let share, _):
             next = .init(
-                model: share.model.hash, branches: share.model.branchCount, claims: share.claims, serves: share.serves)
+                model: share.model.hash, branches: share.model.branchCount, claims: share.claims, serves: share.serves,
+                lanes: isCoordinated ? share.servedLanes : nil)
         default: break
         }
         let said = WorkerAnnouncement(
-            model: share.model, models: models, claims: share.claims, serves: share.serves, next: next,
+            model: share.model, models: models, claims: share.claims, serves: share.serves,
+            lanes: isCoordinated ? share.servedLanes : nil, next: next,
             isReady: me.isReady, computeTime: computeTime)
         guard said != announcement else { return }
         announcement = said

@@ -53,6 +53,10 @@ struct ModelShare: Hashable {
     var branches: [Int: Phase] = [:]
     /// Branches that another worker has, too, and since when this one has told the others that it gives them up.
     var surplus: [Int: ContinuousClock.Instant] = [:]
+    /// By branches the lanes whose frames the worker was told to compute.
+    var lanes: [Int: [Int]] = [:]
+    /// Those whose frames it receives by now.
+    var receivedLanes: [Int: [Int]] = [:]
 
     init(_ model: ModelVersion) { self.model = model }
 
@@ -73,6 +77,9 @@ struct ModelShare: Hashable {
             if case .serving(let versions) = phase { versions } else { nil }
         }
     }
+
+    /// The lanes of each of ``serves``.
+    var servedLanes: [[Int]] { serves.map { receivedLanes[$0] ?? [] } }
 
     /// Whether all branches whose inputs are received are computed in a version of the model.
     func areComputed(in version: ModelVersion) -> Bool { versions.values.allSatisfy { $0.contains(version.hash) } }

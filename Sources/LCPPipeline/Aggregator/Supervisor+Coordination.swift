@@ -1,0 +1,170 @@
+import LCPWire
+import MQTT
+import Platform
+import Synchronization
+
+/// What a pipeline's aggregator has its workers do, and where sensors deal their frames. Of several the one whose name comes
+/// first says it.
+extension Supervisor {
+    /// Changes that come together are thought over together.
+    static let settling = Duration.milliseconds(30)
+    /// Until the statuses that the broker has kept are there.
+    static let patience = Duration.milliseconds(100)
+    /// How many looks at the load lie between two looks at the lanes.
+    static let looksPerTurn = 10
+    /// A turn is published anew where a lane is to get so much more or less of all frames.
+    private static let leastChange = 0.1
+
+    private var workers: [RoleStatus] { attendance.presence.all(.worker) }
+    private var aggregators: [RoleStatus] { attendance.presence.all(.aggregator) }
+
+    /// Whether none of the other aggregators gives the tasks.
+    private var isLeader: Bool {
+        let own = session.status.id
+        return aggregators.allSatisfy { $0.givesTasks != true || $0.state != .ready || own <= $0.id }
+    }
+
+    func scheduleCoordination(after delay: Duration = settling) {
+        let due = ContinuousClock.now + delay
+        guard givesTasks == true, !isEnding, coordination.map({ due < $0.due }) ?? true else { return }
+        coordination?.timer.cancel()
+        let timer = session.client.eventLoop.schedule(after: delay) { [weak self] in
+            self?.assumeIsolated {
+                $0.coordination = nil
+                $0.coordinate()
+            }
+        }
+        coordination = (due, timer)
+    }
+
+    private func coordinate() {
+        guard isLeader else {
+            wasLeader = false
+            return
+        }
+        if !wasLeader { coordinator.forget() }
+        let (now, workers) = (ContinuousClock.now, workers)
+        speeds.keep(workers)
+        let time = time(workers)
+        let changed = coordinator.update(
+            workers: workers, aggregators: [session.status] + aggregators, now: now, time: time)
+        for (id, task) in changed.sorted(by: { $0.key < $1.key }) { publish(task, to: id) }
+        updateTurn(time, isNew: !wasLeader)
+        wasLeader = true
+        if let due = coordinator.nextDue(after: now) { scheduleCoordination(after: due - now) }
+    }
+
+    private func publish(_ task: WorkerTask?, to worker: String) {
+        (task?.json ?? []).withUnsafeBytes {
+            try? session.client.send($0, to: session.topics.task(worker), qos: .atLeastOnce, retain: true)
+        }
+    }
+
+    /// Takes back what an aggregator before this one told workers that are gone.
+    func clearTasks() async {
+        let names = SeenNames(limit: Presence.maximumEntries)
+        let found = try? await session.client.subscribe(to: session.topics.tasks, options: .init(qos: .atLeastOnce)) {
+            guard $0.retained, !$0.payload.isEmpty else { return }
+            names.add(Topics.sensor(of: $0.topic))
+        }
+        guard let found else { return }
+        _ = session.client.eventLoop.schedule(after: Presence.grace) { [weak self] in
+            found.unsubscribe()
+            self?.assumeIsolated { supervisor in
+                guard supervisor.isLeader, !supervisor.isEnding else { return }
+                let known = Set(supervisor.workers.map(\.id))
+                for name in names.all where !known.contains(name) { supervisor.publish(nil, to: name) }
+            }
+        }
+    }
+
+    // MARK: Lanes
+
+    /// How long each worker takes for a frame, seconds.
+    private func time(_ workers: [RoleStatus]) -> (String) -> Double {
+        let statuses = Dictionary(workers.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        let times = statuses.mapValues { speeds.time($0.id, $0) }
+        return { times[$0] ?? WorkerSpeeds.overhead }
+    }
+
+    /// The lanes that are dealt to: those of the network with so many branches as frames are joined in.
+    private var table: LaneTable? { coordinator.tables[attendance.branchCount] ?? coordinator.tables.values.first }
+
+    /// Frames a second that all lanes can do; nil where frames are not dealt.
+    var laneRate: Double? {
+        guard !turn.lanes.isEmpty, let table else { return nil }
+        let rates = table.rates(time(workers))
+        let usable = Set(turn.lanes).union(coordinator.usableLanes)
+        return rates.indices.reduce(0) { usable.contains($1) ? $0 + rates[$1] : $0 }
+    }
+
+    /// Deals as the lanes can do and as frames come.
+    private func updateTurn(_ time: (String) -> Double, isNew: Bool = false) {
+        let usable = coordinator.usableLanes
+        var fresh: (lanes: [Int], shares: [Double]) = ([], [])
+        if let table, !usable.isEmpty {
+            let (rates, times) = (table.rates(time), table.times(time))
+            let lanes = usable.filter(rates.indices.contains)
+            let shares = LaneTurn.shares(
+                rates: lanes.map { rates[$0] }, times: lanes.map { times[$0] }, demand: flow.demand)
+            fresh.shares = Array(repeating: 0, count: rates.count)
+            for (lane, share) in zip(lanes, shares) { fresh.shares[lane] = share }
+            fresh.lanes = LaneTurn.turn(shares).map { lanes[$0] }
+        }
+        let isChanged =
+            fresh.shares.count != turn.shares.count || Set(turn.lanes).subtracting(usable).isEmpty == false
+            || zip(fresh.shares, turn.shares).contains { abs($0 - $1) > Self.leastChange || ($0 > 0) != ($1 > 0) }
+        guard isNew || isChanged else { return }
+        turn = fresh
+        publishPlan()
+    }
+
+    /// Looks at how fast the lanes are.
+    func look() {
+        guard wasLeader, givesTasks == true, !turn.lanes.isEmpty else { return }
+        speeds.look()
+        updateTurn(time(workers))
+    }
+
+    /// Whether there is somebody else to ask for a late branch.
+    var mayAsk: Bool { turn.shares.count > 1 && wasLeader }
+
+    /// Asks a sensor for a frame again, in a lane where others compute the branches that are late.
+    func ask(_ key: FrameKey, missing: UInt64) {
+        guard let stream = key.stream, dealers.contains(key.sensor), let table,
+            let lane = plannedLane(key.sensor, session: stream.session, frame: key.frame),
+            table.members.indices.contains(lane)
+        else { return }
+        let branches = table.members[lane].indices.filter { missing & 1 << UInt64($0) != 0 }
+        let late = branches.compactMap { table.members[lane][$0] }
+        for worker in Set(late) { speeds.wasLate(worker, now: .now) }
+        let others = coordinator.usableLanes.filter { other in
+            table.members.indices.contains(other)
+                && branches.allSatisfy { table.members[other][$0] != table.members[lane][$0] }
+        }
+        guard !branches.isEmpty, let next = others.first(where: { $0 > lane }) ?? others.first else { return }
+        let request = RepeatRequest(session: stream.session, frame: key.frame, branches: branches, lane: next)
+        request.json.withUnsafeBytes { try? session.client.send($0, to: session.topics.again(key.sensor)) }
+    }
+
+    /// Who computed a share, where its sensor deals its frames to several lanes.
+    func worker(of sensor: String, _ header: TensorMessageHeader) -> String? {
+        guard turn.shares.count > 1, header.session != 0, dealers.contains(sensor), let table = coordinator.tables[Int(header.branchCount)],
+            let lane = plannedLane(sensor, session: header.session, frame: header.frame),
+            table.members.indices.contains(lane), table.members[lane].indices.contains(Int(header.branch))
+        else { return nil }
+        return table.members[lane][Int(header.branch)]
+    }
+}
+
+/// Names that were seen on the client's thread, a limited number.
+private final class SeenNames: Sendable {
+    private let names = Mutex<Set<String>>([])
+    private let limit: Int
+
+    init(limit: Int) { self.limit = limit }
+
+    var all: Set<String> { names.withLock { $0 } }
+
+    func add(_ name: String) { names.withLock { if $0.count < limit { $0.insert(name) } } }
+}

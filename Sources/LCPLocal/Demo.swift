@@ -175,7 +175,7 @@ public final class Demo: Sendable {
             for try await message in messages {
                 let kind = message.topic.dropFirst(topics.root.count + 1).prefix { $0 != "/" }
                 switch kind {
-                case "input": tracker.withLock { $0.input(message.payload) }
+                case "input", "lane": tracker.withLock { $0.input(message.payload) }
                 case "prediction":
                     tracker.withLock {
                         $0.prediction(message.payload, now: message.received, wallClock: wallClockNanoseconds())

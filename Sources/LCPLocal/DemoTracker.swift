@@ -40,6 +40,8 @@ public struct DemoTracker: Sendable {
         guard let header = try? payload.withUnsafeBytes({ try TensorMessage.decode($0) }), header.kind == .input else {
             return
         }
+        // One that is asked for again is the same frame.
+        guard header.version2?.wantedBranches ?? 0 == 0 else { return }
         frames += 1
         // A frame that never gets an answer must not stay for ever.
         if open.count >= 1024 { open.removeAll() }

@@ -49,13 +49,16 @@ struct FrameDealer {
         guard plan.lanes != nil else { return }
         recent.append(Recent(number: frame, message: message))
         recentBytes += message.count
-        guard recent.count > 1, recent.count > 2 * Self.maximumFrames || recentBytes > 2 * Self.maximumBytes else { return }
+        guard recent.count > 1, recent.count > 2 * Self.maximumFrames || recentBytes > 2 * Self.maximumBytes else {
+            return
+        }
         // Now and then a half, so that little is moved.
         var kept = 0
-        let first = recent.indices.reversed().prefix(Self.maximumFrames).prefix { index in
-            kept += recent[index].message.count
-            return kept <= Self.maximumBytes || index == recent.count - 1
-        }.last ?? recent.count - 1
+        let first =
+            recent.indices.reversed().prefix(Self.maximumFrames).prefix { index in
+                kept += recent[index].message.count
+                return kept <= Self.maximumBytes || index == recent.count - 1
+            }.last ?? recent.count - 1
         recent.removeFirst(first)
         recentBytes = recent.reduce(0) { $0 + $1.message.count }
     }

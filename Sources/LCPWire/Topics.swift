@@ -27,8 +27,8 @@ public struct Topics: Sendable, Hashable {
     public func lane(_ lane: Int, _ sensor: String) -> String { "\(root)/lane/\(lane)/\(sensor)" }
     /// All frames of a lane.
     public func laneInputs(_ lane: Int) -> String { "\(root)/lane/\(lane)/+" }
-    /// Where a role finds out whether it may write and read lanes.
-    package func laneTrial(_ name: String) -> String { "\(root)/lane/try/\(name)" }
+    /// All frames that are dealt to lanes.
+    public var allLaneInputs: String { "\(root)/lane/+/+" }
     /// Where a sensor is asked for a frame again.
     public func again(_ sensor: String) -> String { "\(root)/again/\(sensor)" }
 

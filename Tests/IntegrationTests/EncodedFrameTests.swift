@@ -41,7 +41,7 @@ import Testing
         arguments: ["png", "jpeg:90", "raw", "auto"])
     func encodings(encoding: String) async throws {
         let pipeline = try await TestPipeline(ofWorkers: ["--features", "int8"])
-        let inputs = try await pipeline.client.subscribe(to: pipeline.topics.inputs)
+        let inputs = try await pipeline.frames()
         let features = try await pipeline.client.subscribe(to: pipeline.topics.allFeatures)
         let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
         let sensor = try Self.sensor(pipeline, ["--count", "20", "--encoding", encoding])
@@ -72,7 +72,7 @@ import Testing
     func pipelineShape() async throws {
         let folder = try Folder(pictures: 1000)
         let pipeline = try await TestPipeline(branches: [0])
-        let inputs = try await pipeline.client.subscribe(to: pipeline.topics.inputs)
+        let inputs = try await pipeline.frames()
         let push = try await run(
             Repository.lcp,
             ["model", "push", "cifarnet-bn-split4-f75-m20", "--broker", pipeline.broker.url, "--pipeline", "test"])
@@ -105,7 +105,7 @@ import Testing
             try await pipeline.client.publish(
                 status.json, to: pipeline.topics.status(role, id), qos: .atLeastOnce, retain: true)
         }
-        let inputs = try await pipeline.client.subscribe(to: pipeline.topics.inputs)
+        let inputs = try await pipeline.frames()
         let features = try await pipeline.client.subscribe(to: pipeline.topics.allFeatures)
         let sensor = try Self.sensor(pipeline, ["--count", "5", "--encoding", "jpeg"])
         for _ in 0..<5 { #expect(try Self.header(try await next(inputs)).version == 1) }

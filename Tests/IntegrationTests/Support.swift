@@ -246,4 +246,11 @@ final class TestPipeline: Sendable {
     deinit { for role in roles { role.stop() } }
 
     func worker(_ index: Int) -> ChildProcess { roles[index] }
+
+    /// The frames of all sensors, dealt to lanes or not.
+    func frames() async throws -> MQTTSubscription {
+        let frames = try await client.subscribe(to: topics.inputs)
+        try await frames.add(topics.allLaneInputs)
+        return frames
+    }
 }

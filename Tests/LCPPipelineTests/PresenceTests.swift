@@ -43,7 +43,9 @@ import Testing
     @Test("Endless names do not fill the memory, and those who are known are still heard")
     func bounded() {
         var presence = Presence()
-        for index in 0..<2 * Presence.maximumEntries { _ = presence.update(AttendanceTests.worker("w\(index)", serves: [0])) }
+        for index in 0..<2 * Presence.maximumEntries {
+            _ = presence.update(AttendanceTests.worker("w\(index)", serves: [0]))
+        }
         #expect(presence.all(.worker).count == Presence.maximumEntries)
         let changes = [
             presence.update(AttendanceTests.worker("w0", serves: [1])),

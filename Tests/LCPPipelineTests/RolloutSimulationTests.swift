@@ -12,7 +12,8 @@ import Testing
         return simulation
     }
 
-    @Test("Workers that see the same, at different times, share a model without a gap", arguments: 0..<40, [false, true])
+    @Test(
+        "Workers that see the same, at different times, share a model without a gap", arguments: 0..<40, [false, true])
     func sharesAModel(seed: UInt64, isCoordinated: Bool) throws {
         let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 6, isCoordinated)
         #expect(simulation.problems == [])
@@ -30,7 +31,9 @@ import Testing
         #expect(simulation.starts - before <= 26, "\(simulation.starts - before)")
     }
 
-    @Test("In a change every frame is complete in one of the models, whichever worker gets it", arguments: 0..<60, [false, true])
+    @Test(
+        "In a change every frame is complete in one of the models, whichever worker gets it", arguments: 0..<60,
+        [false, true])
     func changesWithoutAGap(seed: UInt64, isCoordinated: Bool) throws {
         let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 5, isCoordinated)
         #expect(simulation.isCovered)
@@ -43,7 +46,9 @@ import Testing
         #expect(simulation.problems == [])
     }
 
-    @Test("Models that are pushed at any time, one after the other, end in the last one", arguments: 0..<60, [false, true])
+    @Test(
+        "Models that are pushed at any time, one after the other, end in the last one", arguments: 0..<60,
+        [false, true])
     func pushedAtAnyTime(seed: UInt64, isCoordinated: Bool) throws {
         let simulation = Self.simulation(seed: seed, workers: 1 + Int(seed) % 5, isCoordinated)
         for number in 1...6 {
@@ -74,7 +79,9 @@ import Testing
         #expect(simulation.isSettled(on: try #require(simulation.offer)), "\(simulation)")
     }
 
-    @Test("Workers that come and go while models are pushed end in the last one, with every branch", arguments: 0..<60, [false, true])
+    @Test(
+        "Workers that come and go while models are pushed end in the last one, with every branch", arguments: 0..<60,
+        [false, true])
     func workersComeAndGo(seed: UInt64, isCoordinated: Bool) throws {
         let simulation = Self.simulation(seed: seed, workers: 3, isCoordinated)
         for number in 1...5 {

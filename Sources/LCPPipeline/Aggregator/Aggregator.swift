@@ -190,7 +190,8 @@ public actor Aggregator {
         }
         let now = ContinuousClock.now
         let (header, sensor) = (features.header, features.sensor)
-        let (served, asks) = supervisor?.assumeIsolated { ($0.came(sensor, header, now: now), $0.mayAsk) } ?? (nil, false)
+        let (served, asks) =
+            supervisor?.assumeIsolated { ($0.came(sensor, header, now: now), $0.mayAsk) } ?? (nil, false)
         joiner.asks = asks
         let actions = features.deliver(to: &joiner, served: served, now: now)
         if !actions.isEmpty { perform(actions, cause: (message.topic, header.frame)) }

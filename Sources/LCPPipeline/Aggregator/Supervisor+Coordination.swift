@@ -149,7 +149,8 @@ extension Supervisor {
 
     /// Who computed a share, where its sensor deals its frames to several lanes.
     func worker(of sensor: String, _ header: TensorMessageHeader) -> String? {
-        guard turn.shares.count > 1, header.session != 0, dealers.contains(sensor), let table = coordinator.tables[Int(header.branchCount)],
+        guard turn.shares.count > 1, header.session != 0, dealers.contains(sensor),
+            let table = coordinator.tables[Int(header.branchCount)],
             let lane = plannedLane(sensor, session: header.session, frame: header.frame),
             table.members.indices.contains(lane), table.members[lane].indices.contains(Int(header.branch))
         else { return nil }

@@ -60,7 +60,9 @@ struct LaneTable: Equatable {
     func lanes(of worker: String) -> [Int: [Int]] {
         var result: [Int: [Int]] = [:]
         for (lane, members) in members.enumerated() {
-            for (branch, member) in members.enumerated() where member == worker { result[branch, default: []].append(lane) }
+            for (branch, member) in members.enumerated() where member == worker {
+                result[branch, default: []].append(lane)
+            }
         }
         return result
     }

@@ -160,7 +160,7 @@ let package = Package(
             ]),
         .testTarget(
             name: "LCPSensorTests",
-            dependencies: ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform"]),
+            dependencies: ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPSettingsTests",
             dependencies: [

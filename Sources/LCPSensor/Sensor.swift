@@ -288,8 +288,8 @@ public actor Sensor {
     ///
     /// - Throws: ``PipelineError`` where the source's frames do not fit.
     private func meetPipeline() async throws {
-        try await unlessForbidden("who reads its frames") { try await watchStatuses() }
         try await unlessForbidden("to whom frames are dealt") { try await watchPlan() }
+        try await unlessForbidden("who reads its frames") { try await watchStatuses() }
         let asks = options.model == nil && options.shape == nil
         if asks {
             let supply = ModelSupply(reading: session) { [inbox] _ in inbox.put(.offer) }

@@ -6,18 +6,40 @@ import FoundationEssentials
 /// sees what all of them deliver, says which frames are computed, by their numbers, and all workers obey: without a message more
 /// per frame, and whatever the replicas.
 public struct FlowPlan: Sendable, Hashable, Codable {
-    /// Every so many frames one is computed.
+    /// Every so many frames one is computed, or some of them.
     public struct Rule: Sendable, Hashable, Codable {
         public var every: UInt64
-        /// The remainder of its number by ``every``.
+        /// The remainder of its number by ``every``; 0 where ``count`` is given.
         public var phase: UInt64
+        /// How many of ``every`` frames are computed, evenly spread; nil for one. Only where all workers take tasks: those of the
+        /// version before do not know it.
+        public var count: UInt64?
 
-        public init(every: UInt64 = 1, phase: UInt64 = 0) {
+        public init(every: UInt64 = 1, phase: UInt64 = 0, count: UInt64? = nil) {
             self.every = every
             self.phase = phase
+            self.count = count
         }
 
-        package func admits(_ number: UInt64) -> Bool { every <= 1 || number % every == phase }
+        /// The part of the frames that is computed.
+        package var share: Double { every <= 1 ? 1 : min(1, Double(count ?? 1) / Double(every)) }
+
+        package func admits(_ number: UInt64) -> Bool {
+            guard every > 1 else { return true }
+            guard let count else { return number % every == phase }
+            // As the lines of Bresenham's algorithm step.
+            return count >= every
+                || (number % every).multipliedReportingOverflow(by: count).partialValue % every < count
+        }
+
+        /// How many frames before this one are computed.
+        func admitted(before number: UInt64) -> UInt64 {
+            guard every > 1 else { return number }
+            guard let count, count < every else { return count == nil ? number / every : number }
+            let rest = (number % every).multipliedReportingOverflow(by: count).partialValue
+            return (number / every).multipliedReportingOverflow(by: count).partialValue
+                &+ (rest + every - 1) / every
+        }
     }
 
     /// A sensor's rule, and the frame from which it holds: all workers change over with the same frame.
@@ -69,12 +91,12 @@ public struct FlowPlan: Sendable, Hashable, Codable {
     /// Of frames that are left out none takes a turn, and sensors begin at different places.
     package func lane(of frame: UInt64, session: UInt64, sensor: String) -> Int? {
         guard let lanes else { return nil }
-        var every: UInt64 = 1
+        var place = frame
         if let stream = sensors[sensor] {
             let isBefore = stream.session == String(session) && UInt64(stream.from).map { frame < $0 } ?? false
-            every = max(1, isBefore ? stream.before.every : stream.rule.every)
+            place = (isBefore ? stream.before : stream.rule).admitted(before: frame)
         }
-        return lanes[Int((session % 1024 &+ frame / every) % UInt64(lanes.count))]
+        return lanes[Int((session % 1024 &+ place) % UInt64(lanes.count))]
     }
 
     /// As it is published: nothing at all where every frame is computed, which makes the broker forget the last plan.

@@ -12,8 +12,9 @@ extension Supervisor {
     static let patience = Duration.milliseconds(100)
     /// How many looks at the load lie between two looks at the lanes.
     static let looksPerTurn = 10
-    /// A turn is published anew where a lane is to get so much more or less of all frames.
+    /// A turn is published anew where a lane is to get so much more or less than it got, and at most so often.
     private static let leastChange = 0.1
+    private static let turnInterval = Duration.seconds(2)
 
     private var workers: [RoleStatus] { attendance.presence.all(.worker) }
     private var aggregators: [RoleStatus] { attendance.presence.all(.aggregator) }
@@ -81,19 +82,19 @@ extension Supervisor {
     // MARK: Lanes
 
     /// How long each worker takes for a frame, seconds.
-    private func time(_ workers: [RoleStatus]) -> (String) -> Double {
+    private func time(_ workers: [RoleStatus], isTrusted: Bool = false) -> (String) -> Double {
         let statuses = Dictionary(workers.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-        let times = statuses.mapValues { speeds.time($0.id, $0) }
+        let times = statuses.mapValues { speeds.time($0.id, $0, isTrusted: isTrusted) }
         return { times[$0] ?? WorkerSpeeds.overhead }
     }
 
     /// The lanes that are dealt to: those of the network with so many branches as frames are joined in.
     private var table: LaneTable? { coordinator.tables[attendance.branchCount] ?? coordinator.tables.values.first }
 
-    /// Frames a second that all lanes can do; nil where frames are not dealt.
+    /// Frames a second that all lanes can do; nil where there are not several.
     var laneRate: Double? {
-        guard !turn.lanes.isEmpty, let table else { return nil }
-        let rates = table.rates(time(workers))
+        guard turn.shares.count > 1, let table else { return nil }
+        let rates = table.rates(time(workers, isTrusted: true))
         let usable = Set(turn.lanes).union(coordinator.usableLanes)
         return rates.indices.reduce(0) { usable.contains($1) ? $0 + rates[$1] : $0 }
     }
@@ -111,10 +112,13 @@ extension Supervisor {
             for (lane, share) in zip(lanes, shares) { fresh.shares[lane] = share }
             fresh.lanes = LaneTurn.turn(shares).map { lanes[$0] }
         }
-        let isChanged =
-            fresh.shares.count != turn.shares.count || Set(turn.lanes).subtracting(usable).isEmpty == false
-            || zip(fresh.shares, turn.shares).contains { abs($0 - $1) > Self.leastChange || ($0 > 0) != ($1 > 0) }
-        guard isNew || isChanged else { return }
+        let isOther =
+            isNew || fresh.shares.count != turn.shares.count || !Set(turn.lanes).isSubset(of: usable)
+            || turn.lanes.isEmpty != fresh.lanes.isEmpty
+        let isChanged = zip(fresh.shares, turn.shares).contains { abs($0 - $1) > Self.leastChange * max($0, $1) }
+        let now = ContinuousClock.now
+        guard isOther || isChanged && lastTurn.map({ now - $0 >= Self.turnInterval }) ?? true else { return }
+        lastTurn = now
         turn = fresh
         publishPlan()
     }
@@ -142,7 +146,9 @@ extension Supervisor {
             table.members.indices.contains(other)
                 && branches.allSatisfy { table.members[other][$0] != table.members[lane][$0] }
         }
-        guard !branches.isEmpty, let next = others.first(where: { $0 > lane }) ?? others.first else { return }
+        guard !branches.isEmpty, let next = others.first(where: { $0 > lane }) ?? others.first, repeats.take() else {
+            return
+        }
         let request = RepeatRequest(session: stream.session, frame: key.frame, branches: branches, lane: next)
         request.json.withUnsafeBytes { try? session.client.send($0, to: session.topics.again(key.sensor)) }
     }
@@ -155,6 +161,25 @@ extension Supervisor {
             table.members.indices.contains(lane), table.members[lane].indices.contains(Int(header.branch))
         else { return nil }
         return table.members[lane][Int(header.branch)]
+    }
+}
+
+/// How many frames may be asked for again: a part of those that come, so that what is late because there is too much of it does
+/// not become more.
+struct RepeatBudget {
+    /// The part of the frames, and the most that are saved up.
+    static let part = 0.05
+    static let most = 100.0
+    private(set) var saved = most
+
+    /// A frame came.
+    mutating func came() { saved = min(Self.most, saved + Self.part) }
+
+    /// - Returns: whether one may be asked for.
+    mutating func take() -> Bool {
+        guard saved >= 1 else { return false }
+        saved -= 1
+        return true
     }
 }
 

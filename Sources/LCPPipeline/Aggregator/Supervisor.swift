@@ -26,8 +26,10 @@ actor Supervisor {
     var coordination: (due: ContinuousClock.Instant, timer: EventLoopTimer)?
     /// The lanes that sensors deal frames to, in turn, and the part of the frames that each gets.
     var turn: (lanes: [Int], shares: [Double]) = ([], [])
+    var repeats = RepeatBudget()
     /// Sensors that deal their frames to lanes.
     private(set) var dealers: Set<String> = []
+    var lastTurn: ContinuousClock.Instant?
     /// What the broker keeps as the plan.
     private var plan = FlowPlan()
     private var looks = 0
@@ -127,6 +129,7 @@ actor Supervisor {
     /// - Returns: the branches that frames wait for, bit by bit.
     func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) -> UInt64 {
         attendance.came(Int(header.branch), now: now)
+        if header.branch == 0 { repeats.came() }
         if let worker = worker(of: sensor, header) { speeds.came(worker, compute: header.computeTime) }
         flow.came(
             sensor, session: header.session, frame: header.frame, branch: Int(header.branch), queue: header.queueTime,

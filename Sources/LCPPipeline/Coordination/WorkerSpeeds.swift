@@ -53,12 +53,14 @@ struct WorkerSpeeds {
 
     /// Seconds for a frame.
     ///
-    /// - Parameter status: what it says of itself.
-    func time(_ worker: String, _ status: RoleStatus?) -> Double {
+    /// - Parameters:
+    ///   - status: what it says of itself.
+    ///   - isTrusted: whether it is believed also where its shares were late.
+    func time(_ worker: String, _ status: RoleStatus?, isTrusted: Bool = false) -> Double {
         let said = (status?.computeTime ?? 0) / 1000
         let entry = entries[worker]
         let seen = entry.flatMap { $0.count >= Self.fewest ? $0.computeTimes.median : nil }
         let time = (seen ?? (said.isFinite ? min(max(0, said), 3600) : 0)) + Self.overhead
-        return time / (entry?.trust ?? 1)
+        return isTrusted ? time : time / (entry?.trust ?? 1)
     }
 }

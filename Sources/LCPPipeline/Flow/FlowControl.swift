@@ -55,6 +55,8 @@ struct FlowControl {
 
     /// The load that is aimed at, of what the slowest branch can do.
     private static let target = 0.9
+    /// The same where frames are dealt to lanes, each of which gets what it can do.
+    private static let dealtTarget = 0.95
     /// Where more is aimed at later, it is this: a little less, so that it does not go to and fro.
     private static let easing = 0.85
     private static let easingInterval = Duration.seconds(2)
@@ -72,6 +74,8 @@ struct FlowControl {
     private static let unseen = (looks: 10, frames: 2.0, part: 0.05)
     /// Frames of one sensor that a branch may be ahead of another.
     private static let latestFrames = 32
+    /// Of so many frames some are computed, where sensors deal them.
+    private static let finest: UInt64 = 128
     /// How often a plan is looked at.
     static let interval = Duration.milliseconds(50)
 
@@ -121,7 +125,7 @@ struct FlowControl {
             admitted += 1
         } else {
             guard frame > known.newest.frame else { return }
-            admitted += Double(frame - known.newest.frame) / Double(known.rule.every)
+            admitted += Double(frame - known.newest.frame) * known.rule.share
         }
         known.newest = (frame, arrival)
         known.heard = now
@@ -142,7 +146,7 @@ struct FlowControl {
         measureRates()
         guard let capacity else { return nil }
         let demand = demand
-        let load = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) / Double($1.rule.every) }
+        let load = sensors.values.reduce(0) { $0 + ($1.rate ?? 0) * $1.rule.share }
         if let lastChange, now - lastChange < Self.changeInterval { return nil }
         guard load > capacity else {
             overload = Overload(admitted: admitted, shares: branches.map(\.shares))
@@ -151,7 +155,7 @@ struct FlowControl {
         overload.looks += 1
         if isWaiting(replicas) || isLosing(replicas) {
             overload = Overload(admitted: admitted, shares: branches.map(\.shares))
-            return change(to: rules(share: capacity * Self.target, replicas, now), now)
+            return change(to: rules(share: capacity * (isDealt ? Self.dealtTarget : Self.target), replicas, now), now)
         }
         return ease(capacity, demand, load, replicas, now)
     }
@@ -163,7 +167,7 @@ struct FlowControl {
         guard !plan.sensors.isEmpty, let lastChange, now - lastChange >= Self.easingInterval else { return nil }
         if demand <= capacity * Self.easing { return change(to: [:], now) }
         let eased = rules(share: capacity * Self.easing, replicas, now)
-        let gained = sensors.reduce(0) { $0 + ($1.value.rate ?? 0) / Double(eased[$1.key]?.every ?? 1) }
+        let gained = sensors.reduce(0) { $0 + ($1.value.rate ?? 0) * (eased[$1.key]?.share ?? 1) }
         return gained > 1.15 * load ? change(to: eased, now) : nil
     }
 
@@ -180,7 +184,7 @@ struct FlowControl {
             guard seconds >= (sensor.rate == nil ? 0.05 : 0.1) else { continue }
             let frames =
                 sensor.session == 0
-                ? Double(sensor.unnumbered) * Double(sensor.rule.every)
+                ? Double(sensor.unnumbered) / sensor.rule.share
                 : Double(sensor.newest.frame - sensor.measured.frame)
             // One that jumps over numbers has not sent those in between.
             let rate = min(frames / seconds, 1e6)
@@ -229,15 +233,23 @@ struct FlowControl {
             // Those that send fastest may leave nothing: also of them a frame is computed now and then.
             let fair = max(0, rest / Double(known.count - index))
             let wanted = min((sensor.rate / fair - 0.01).rounded(.up), Self.longestPeriod)
-            let every = sensor.rate <= fair ? 1 : coprime(UInt64(wanted), replicas)
-            if every > 1 { result[sensor.name] = FlowPlan.Rule(every: every) }
-            rest -= sensor.rate / Double(every)
+            let part = (fair / sensor.rate * Double(Self.finest)).rounded(.down)
+            var rule = FlowPlan.Rule()
+            if sensor.rate > fair {
+                // Sensors that deal their frames choose as finely as it needs.
+                rule =
+                    isDealt && part >= 2
+                    ? .init(every: Self.finest, count: UInt64(min(part, Double(Self.finest - 1))))
+                    : .init(every: coprime(UInt64(wanted), replicas))
+                result[sensor.name] = rule
+            }
+            rest -= sensor.rate * rule.share
         }
         // The frames of one sensor lie a period apart: those of the others come in between.
         let names = result.keys.sorted()
         for (index, name) in names.enumerated() {
             let (every, sensor) = (result[name]!.every, sensors[name]!)
-            guard sensor.session != 0, let rate = sensor.rate else { continue }
+            guard sensor.session != 0, result[name]!.count == nil, let rate = sensor.rate else { continue }
             let period = Double(every) / rate
             let wanted = period * Double(index) / Double(names.count)
             let sinceNewest = (now - sensor.newest.arrival) / .seconds(1)

@@ -325,7 +325,7 @@ public actor BranchWorker {
             try await runner.start(lanes)
             let models = await runner.models
             runners[id] = runner
-            handle(.started(id, versions: models, computeTime: runner.measured.milliseconds))
+            handle(.started(id, versions: models, computeTime: max(runner.measured, options.serviceTime).milliseconds))
             try await runner.run()
         } catch {
             if Task.isCancelled { return }

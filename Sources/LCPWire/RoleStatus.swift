@@ -52,6 +52,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var answersProbes: Bool?
     /// Whether it does what ``WorkerTask`` says.
     public var takesTasks: Bool?
+    /// Whether a worker was asked to end, and only answers what is on its way to it.
+    public var isLeaving: Bool?
     /// Whether an aggregator says so, and deals frames to lanes.
     public var givesTasks: Bool?
     /// Whether a sensor deals its frames to lanes.
@@ -87,6 +89,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case isModelGiven = "model_given"
         case tensorMessages = "tensor_messages"
         case takesTasks = "takes_tasks"
+        case isLeaving = "leaving"
         case givesTasks = "gives_tasks"
         case dealsFrames = "deals_frames"
     }

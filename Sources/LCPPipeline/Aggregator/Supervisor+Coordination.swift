@@ -7,7 +7,7 @@ import Synchronization
 /// first says it.
 extension Supervisor {
     /// Changes that come together are thought over together.
-    static let settling = Duration.milliseconds(30)
+    static let settling = Duration.milliseconds(10)
     /// Until the statuses that the broker has kept are there.
     static let patience = Duration.milliseconds(100)
     /// How many looks at the load lie between two looks at the lanes.
@@ -130,8 +130,9 @@ extension Supervisor {
         updateTurn(time(workers))
     }
 
-    /// Whether there is somebody else to ask for a late branch.
-    var mayAsk: Bool { turn.shares.count > 1 && wasLeader }
+    /// Whether there is somebody else to ask for a late branch. Where there is too much to do, everybody is late, and asking makes
+    /// more of it.
+    var mayAsk: Bool { turn.shares.count > 1 && wasLeader && flow.plan.sensors.isEmpty }
 
     /// Asks a sensor for a frame again, in a lane where others compute the branches that are late.
     func ask(_ key: FrameKey, missing: UInt64) {

@@ -53,6 +53,8 @@ struct Coordinator {
     mutating func update(
         workers: [RoleStatus], aggregators: [RoleStatus], now: Instant, time: (String) -> Double
     ) -> [String: WorkerTask?] {
+        // Who leaves computes what is dealt to it until others have its lanes.
+        let workers = workers.filter { $0.isLeaving != true }
         leaving = leaving.filter { $0.value > now }
         let counts = Set(workers.flatMap { [$0.branches, $0.next?.branches] }.compactMap(\.self))
             .filter { (1...64).contains($0) }.sorted()

@@ -136,12 +136,27 @@ public actor BranchWorker {
         adapt()
         scheduleStatistics()
         for try await _ in failures.stream {}
+        await leave()
         for subscription in [orders, aggregators, others, probes, plans] { subscription?.unsubscribe() }
         handle(.end)
         for stop in stops.values { await stop.value }
         // What waits for a broker that is gone ends with the connection.
         for task in tasks.values { task.cancel() }
     }
+
+    /// Has others take over what is dealt to it, where somebody deals.
+    private func leave() async {
+        guard isCoordinated, session.client.isConnected, whoDecides == .aggregator, !runners.isEmpty else { return }
+        session.sendStatus {
+            $0.isLeaving = true
+            $0.claims = []
+        }
+        // Not as a part of the task that was cancelled.
+        await Task { try? await ContinuousClock().sleep(for: Self.farewell) }.value
+    }
+
+    /// Until others have the lanes of a worker that leaves, and sensors know it.
+    private static let farewell = Duration.milliseconds(300)
 
     private func firstModel() async throws -> ModelRollout.Event {
         if let given { return .given(ModelVersion(given)) }

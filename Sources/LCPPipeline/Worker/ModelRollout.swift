@@ -129,7 +129,10 @@ struct ModelRollout {
             settle(now)
         case .task(let task):
             self.task = task
-            settle(now)
+            guard current != nil else { break }
+            // Many changes became one already where it was thought over.
+            deal(now, &actions)
+            advance(now, &actions)
         case .time: time(now, &actions)
         case .end: end(&actions)
         }

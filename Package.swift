@@ -151,7 +151,7 @@ let package = Package(
             ]),
         .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images", "Platform"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Tensors"]),
-        .testTarget(name: "LCPWireTests", dependencies: ["LCPWire", "Platform", "Tensors"]),
+        .testTarget(name: "LCPWireTests", dependencies: ["HostileInputs", "LCPWire", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPPipelineTests",
             dependencies: [

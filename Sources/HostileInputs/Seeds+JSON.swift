@@ -56,6 +56,26 @@ extension Seeds {
             #"{"sensors":{"cam":{"rule":{"every":6,"phase":2},"before":{"every":1,"phase":0},"session":"7","from":"41"}}}"#,
             #"{"sensors":{"cam":{"rule":{"every":0,"phase":18446744073709551615},"before":{"every":1,"phase":-1},"session":"x","from":""}}}"#,
             #"{"sensors":{}}"#,
+            #"{"lanes":[0,1,0,2],"sensors":{"cam":{"rule":{"every":128,"phase":0,"count":73},"before":{"every":1,"phase":0},"session":"7","from":"41"}}}"#,
+            #"{"lanes":[],"sensors":{}}"#,
+            #"{"lanes":[-1,99999999999],"sensors":{"cam":{"rule":{"every":3,"phase":0,"count":18446744073709551615},"before":{"every":0,"phase":0,"count":0},"session":"7","from":"41"}}}"#,
+        ].map { Array($0.utf8) }
+    }
+
+    package static var tasks: [[UInt8]] {
+        [
+            #"{"birth":"1f","parts":[{"branches":4,"runs":[2],"lanes":[[0,1]]}],"ready":["adf8"],"alone":["adf8"],"dealt":true}"#,
+            #"{"birth":"1f","parts":[{"branches":64,"runs":[0,63],"lanes":[[],[255]]},{"branches":1,"runs":[],"lanes":[]}],"ready":[],"alone":[]}"#,
+            #"{"birth":"","parts":[{"branches":65,"runs":[64],"lanes":[[256]]}],"ready":[],"alone":[]}"#,
+            #"{"birth":"","parts":[{"branches":2,"runs":[1,1],"lanes":[[0],[0],[0]]}],"ready":[],"alone":[]}"#,
+        ].map { Array($0.utf8) }
+    }
+
+    package static var repeatRequests: [[UInt8]] {
+        [
+            #"{"session":"18446744073709551615","frame":"4711","branches":[0,63],"lane":1}"#,
+            #"{"session":"7","frame":"-1","branches":[64],"lane":-1}"#,
+            #"{"session":"7","frame":"1","branches":[],"lane":0}"#,
         ].map { Array($0.utf8) }
     }
 

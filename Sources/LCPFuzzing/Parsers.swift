@@ -20,6 +20,8 @@ extension Parser {
         .json("model-offer", { _ in Seeds.offers }) { try ModelOffer($0) },
         .json("role-status", { _ in Seeds.statuses }) { RoleStatus($0) },
         .json("flow-plan", { _ in Seeds.flowPlans }) { FlowPlan($0) },
+        .json("worker-task", { _ in Seeds.tasks }) { WorkerTask($0) },
+        .json("repeat-request", { _ in Seeds.repeatRequests }) { RepeatRequest($0) },
         .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },
         Parser(
             "jpeg", .plain,

@@ -24,21 +24,22 @@ public struct FlowPlan: Sendable, Hashable, Codable {
         /// The part of the frames that is computed.
         package var share: Double { every <= 1 ? 1 : min(1, Double(count ?? 1) / Double(every)) }
 
+        /// Some of so many frames; nil where it is one of them, or so many as nobody says.
+        private var counted: UInt64? { every <= 1 << 32 ? count : nil }
+
         package func admits(_ number: UInt64) -> Bool {
             guard every > 1 else { return true }
-            guard let count else { return number % every == phase }
+            guard let count = counted else { return number % every == phase }
             // As the lines of Bresenham's algorithm step.
-            return count >= every
-                || (number % every).multipliedReportingOverflow(by: count).partialValue % every < count
+            return count >= every || number % every * count % every < count
         }
 
-        /// How many frames before this one are computed.
+        /// How many frames before this one are computed, where it is.
         func admitted(before number: UInt64) -> UInt64 {
             guard every > 1 else { return number }
-            guard let count, count < every else { return count == nil ? number / every : number }
-            let rest = (number % every).multipliedReportingOverflow(by: count).partialValue
-            return (number / every).multipliedReportingOverflow(by: count).partialValue
-                &+ (rest + every - 1) / every
+            guard let count = counted else { return number / every }
+            guard count < every else { return number }
+            return number / every * count + number % every * count / every
         }
     }
 

@@ -35,8 +35,18 @@ public struct WorkerTask: Sendable, Hashable, Codable {
     public var ready: [String]
     /// The hashes of the models that some worker runs alone.
     public var alone: [String]
+    /// Whether the aggregator deals also what sensors do not, so that nothing else is to be listened to than lanes.
+    public var isDealt: Bool?
 
-    public init(birth: String, parts: [Part] = [], ready: [String] = [], alone: [String] = []) {
+    enum CodingKeys: String, CodingKey {
+        case birth, parts, ready, alone
+        case isDealt = "dealt"
+    }
+
+    public init(
+        birth: String, parts: [Part] = [], ready: [String] = [], alone: [String] = [], isDealt: Bool? = nil
+    ) {
+        self.isDealt = isDealt
         self.birth = birth
         self.parts = parts
         self.ready = ready

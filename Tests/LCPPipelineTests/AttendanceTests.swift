@@ -32,12 +32,27 @@ import Testing
         #expect(attendance.replicas == [1, 1, 0])
     }
 
+    @Test("One that is left out serves nothing until it gives a sign of life")
+    func leftOut() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        for (id, branch) in [("a", 0), ("b", 1)] { attendance.heard(Self.worker(id, serves: [branch])) }
+        attendance.leaveOut("b")
+        let later = Self.start + .seconds(5)
+        #expect(attendance.workers.map(\.id) == ["a"] && attendance.replicas == [1, 0])
+        #expect(attendance.awaited(now: later) == 0b01)
+        let isBack = [attendance.lives("b"), attendance.lives("b")]
+        #expect(isBack == [true, false] && attendance.replicas == [1, 1] && attendance.awaited(now: later) == 0b11)
+        attendance.leaveOut("b")
+        attendance.heard(Self.worker("b", serves: [1]))
+        #expect(attendance.replicas == [1, 1], "who says something lives")
+    }
+
     @Test func oneThatGivesNoSignOfLifeLosesItsConnection() {
         var attendance = Attendance(branchCount: 2, now: Self.start)
         for (id, branch) in [("a", 0), ("b", 1), ("c", 1)] { attendance.heard(Self.worker(id, serves: [branch])) }
         #expect(attendance.missed(0b10, now: Self.start) == [.probe("b"), .probe("c")])
         #expect(attendance.missed(0b10, now: Self.start + .milliseconds(10)) == [], "they have been asked")
-        attendance.lives("c")
+        _ = attendance.lives("c")
         #expect(attendance.nextDue == Self.start + Attendance.answerTime)
         #expect(attendance.due(now: Self.start + .milliseconds(999)) == [])
         #expect(attendance.due(now: Self.start + Attendance.answerTime) == [.fence("b")])
@@ -57,7 +72,7 @@ import Testing
         #expect(attendance.missed(0b10, now: Self.start).count == 10)
         #expect(attendance.nextDue == Self.start + Attendance.busyAnswerTime)
         #expect(attendance.due(now: Self.start + .seconds(9)) == [])
-        for number in 0..<12 where number != 5 { attendance.lives("w\(number)") }
+        for number in 0..<12 where number != 5 { _ = attendance.lives("w\(number)") }
         #expect(attendance.due(now: Self.start + .seconds(10)) == [.fence("w5")])
     }
 

@@ -6,7 +6,8 @@ import LCPWire
 /// until the broker's keepalive ends it: half a minute of frames without that branch. The work that it does not deliver is
 /// noticed sooner: the workers of a branch that misses a deadline are asked for a sign of life, and one that gives none loses its
 /// connection to whoever asked (MQTT 5, 3.1.4: a second client with the same identifier throws the first out). With that the
-/// broker publishes its last will, and another worker steps in.
+/// broker publishes its last will, and another worker steps in. Where frames are dealt to lanes nobody's connection is taken: who
+/// gives no sign of life is left out, until he does.
 struct Attendance {
     /// What is to be done about a worker, by name.
     enum Action: Hashable {
@@ -36,6 +37,8 @@ struct Attendance {
     private var served: UInt64?
     private var lastCame: [ContinuousClock.Instant]
     private var probes: [String: Probe] = [:]
+    /// Workers that nothing is expected of until they give a sign of life.
+    private var leftOut: Set<String> = []
 
     /// For so long a branch is still waited for after nobody serves it any more, as far as is known.
     static let patience = Duration.seconds(1)
@@ -66,17 +69,27 @@ struct Attendance {
     /// How many workers serve each branch.
     var replicas: [Int] {
         var counts = [Int](repeating: 0, count: branchCount)
-        for worker in presence.all(.worker) where worker.state == .ready {
+        for worker in workers where worker.state == .ready {
             for branch in worker.servedBranches where counts.indices.contains(branch) { counts[branch] += 1 }
         }
         return counts
     }
 
+    /// All workers of which something can be expected.
+    var workers: [RoleStatus] { presence.all(.worker).filter { !leftOut.contains($0.id) } }
+
     // MARK: Events
 
     /// Somebody said what they are.
     mutating func heard(_ status: RoleStatus) {
-        if presence.update(status) { count() }
+        let isBack = leftOut.remove(status.id) != nil
+        if presence.update(status) || isBack { count() }
+    }
+
+    /// Nothing is expected of a worker any more.
+    mutating func leaveOut(_ id: String) {
+        leftOut.insert(id)
+        count()
     }
 
     /// As ``Presence/doubt(_:now:)``.
@@ -93,7 +106,7 @@ struct Attendance {
     }
 
     private mutating func count() {
-        let workers = presence.all(.worker).filter { $0.state == .ready }
+        let workers = workers.filter { $0.state == .ready }
         served =
             workers.isEmpty
             ? nil
@@ -106,7 +119,14 @@ struct Attendance {
     mutating func came(_ branch: Int, now: ContinuousClock.Instant) { lastCame[branch] = now }
 
     /// A worker gave a sign of life.
-    mutating func lives(_ id: String) { probes[id]?.isAnswered = true }
+    ///
+    /// - Returns: whether it had been left out.
+    mutating func lives(_ id: String) -> Bool {
+        probes[id]?.isAnswered = true
+        guard leftOut.remove(id) != nil else { return false }
+        count()
+        return true
+    }
 
     /// A frame was answered without these branches, bit by bit.
     ///
@@ -141,6 +161,7 @@ struct Attendance {
     mutating func due(now: ContinuousClock.Instant) -> [Action] {
         var actions: [Action] = []
         let known = Set(presence.all(.worker).map(\.id))
+        leftOut.formIntersection(known)
         probes = probes.filter {
             known.contains($0.key) || $0.value.isFenced && now - $0.value.sent < Self.fenceInterval
         }

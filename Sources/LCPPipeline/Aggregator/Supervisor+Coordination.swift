@@ -16,8 +16,11 @@ extension Supervisor {
     private static let leastChange = 0.1
     private static let turnInterval = Duration.seconds(2)
 
-    private var workers: [RoleStatus] { attendance.presence.all(.worker) }
+    private var workers: [RoleStatus] { attendance.workers }
     private var aggregators: [RoleStatus] { attendance.presence.all(.aggregator) }
+
+    /// Whether frames are dealt to lanes, because of this aggregator.
+    var deals: Bool { wasLeader && !turn.lanes.isEmpty }
 
     /// Whether none of the other aggregators gives the tasks.
     private var isLeader: Bool {
@@ -48,7 +51,8 @@ extension Supervisor {
         speeds.keep(workers)
         let time = time(workers)
         let changed = coordinator.update(
-            workers: workers, aggregators: [session.status] + aggregators, now: now, time: time)
+            workers: workers, aggregators: [session.status] + aggregators, dealsInputs: inputs != nil,
+            now: now, time: time)
         for (id, task) in changed.sorted(by: { $0.key < $1.key }) { publish(task, to: id) }
         updateTurn(time, isNew: !wasLeader)
         wasLeader = true

@@ -27,6 +27,9 @@ actor Supervisor {
     /// The lanes that sensors deal frames to, in turn, and the part of the frames that each gets.
     var turn: (lanes: [Int], shares: [Double]) = ([], [])
     var repeats = RepeatBudget()
+    /// What the aggregator deals that no sensor does.
+    var inputs: MQTTSubscription?
+    var inputDealer = InputDealer()
     /// Sensors that deal their frames to lanes.
     private(set) var dealers: Set<String> = []
     var lastTurn: ContinuousClock.Instant?
@@ -72,7 +75,7 @@ actor Supervisor {
                 to: session.topics.workerStatistics, options: .init(receivesRetained: false)
             ) { [weak self] message in
                 let id = Topics.sensor(of: message.topic)
-                self?.assumeIsolated { $0.attendance.lives(id) }
+                self?.assumeIsolated { if $0.attendance.lives(id) { $0.workersChanged() } }
             },
             try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) {
                 [weak self] message in
@@ -81,6 +84,7 @@ actor Supervisor {
             },
         ]
         if givesTasks == true {
+            try await startDealing()
             scheduleCoordination(after: Self.patience)
             await clearTasks()
         } else {
@@ -92,7 +96,7 @@ actor Supervisor {
     func end() {
         isEnding = true
         for timer in [probeTimer, flowTimer, correctionTimer, coordination?.timer] { timer?.cancel() }
-        for subscription in subscriptions { subscription.unsubscribe() }
+        for subscription in subscriptions + [inputs].compactMap(\.self) { subscription.unsubscribe() }
         if !plan.json.isEmpty { publish(FlowPlan()) }
     }
 
@@ -118,8 +122,7 @@ actor Supervisor {
         _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
             self?.assumeIsolated {
                 $0.attendance.expire(now: .now)
-                $0.replicas = $0.attendance.replicas
-                $0.scheduleCoordination()
+                $0.workersChanged()
             }
         }
     }
@@ -165,6 +168,10 @@ actor Supervisor {
 
     private func heard(_ status: RoleStatus) {
         attendance.heard(status)
+        workersChanged()
+    }
+
+    private func workersChanged() {
         replicas = attendance.replicas
         scheduleCoordination()
     }
@@ -175,6 +182,10 @@ actor Supervisor {
         switch action {
         case .probe(let id):
             try? session.client.send(UnsafeRawBufferPointer(start: nil, count: 0), to: session.topics.probe(id))
+        case .fence(let id) where deals:
+            session.log("worker \(id) delivers nothing and does not answer: frames are dealt to others until it does")
+            attendance.leaveOut(id)
+            workersChanged()
         case .fence(let id):
             session.log("worker \(id) delivers nothing and does not answer: its place is free for another")
             Task {

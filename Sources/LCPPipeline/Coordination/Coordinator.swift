@@ -40,7 +40,7 @@ struct Coordinator {
     /// So long all workers are expected to take a model with another number of branches, and have their part of these.
     static let expectation = ModelRollout.expectation
 
-    /// When ``update(workers:aggregators:now:time:)`` is to be called again, whatever happens.
+    /// When ``update(workers:aggregators:dealsInputs:now:time:)`` is to be called again, whatever happens.
     func nextDue(after now: Instant) -> Instant? {
         (Array(leaving.values) + expectations.values).filter { $0 > now }.min()
     }
@@ -48,10 +48,12 @@ struct Coordinator {
     /// Thinks everything over.
     ///
     /// - Parameters:
+    ///   - dealsInputs: whether somebody deals also what sensors do not.
     ///   - time: how long a worker takes for a frame, seconds.
     /// - Returns: the tasks that changed, and nil for workers that are gone.
     mutating func update(
-        workers: [RoleStatus], aggregators: [RoleStatus], now: Instant, time: (String) -> Double
+        workers: [RoleStatus], aggregators: [RoleStatus], dealsInputs: Bool = false, now: Instant,
+        time: (String) -> Double
     ) -> [String: WorkerTask?] {
         // Who leaves computes what is dealt to it until others have its lanes.
         let workers = workers.filter { $0.isLeaving != true }
@@ -70,6 +72,7 @@ struct Coordinator {
         let ready = readyModels(workers, aggregators)
         usableLanes = usable(workers, counts, ready)
         let alone = Set(workers.compactMap(\.modelHash)).sorted()
+        let isDealt = dealsInputs && workers.allSatisfy { $0.takesTasks == true }
         var fresh: [String: WorkerTask] = [:]
         for worker in workers where worker.takesTasks == true {
             let parts = counts.compactMap { count -> WorkerTask.Part? in
@@ -77,7 +80,8 @@ struct Coordinator {
                 let lanes = lanes(of: worker.id, count)
                 return .init(branches: count, runs: own, lanes: own.map { lanes[$0]?.sorted() ?? [] })
             }
-            fresh[worker.id] = WorkerTask(birth: worker.birth, parts: parts, ready: ready, alone: alone)
+            fresh[worker.id] = WorkerTask(
+                birth: worker.birth, parts: parts, ready: ready, alone: alone, isDealt: isDealt ? true : nil)
         }
         var changed: [String: WorkerTask?] = [:]
         for (id, task) in fresh where tasks[id] != task { changed[id] = task }

@@ -24,18 +24,19 @@ extension RoleSession {
     }
 
     /// Whether the broker deals the messages of a shared subscription out. MQTT 5 says so; with 3.1.1 a message is sent through
-    /// one, on a topic that a worker may write and read anyway.
+    /// one, on a topic that workers and aggregators may write and read anyway.
+    func sharesSubscriptions() async throws -> Bool {
+        if client.protocolVersion == .v5 { return client.brokerLimits.sharesSubscriptions }
+        return try await passesThroughShare()
+    }
+
+    /// The same, and says what follows where it does not.
     func triesSharing() async throws -> Bool {
-        let isShared: Bool
-        if client.protocolVersion == .v5 {
-            isShared = client.brokerLimits.sharesSubscriptions
-        } else {
-            isShared = try await passesThroughShare()
-        }
+        let isShared = try await sharesSubscriptions()
         if !isShared {
             log(
-                "\(client.configuration.address) has no shared subscriptions: every worker of a branch computes all frames, so that "
-                    + "more of them give safety and no speed")
+                "\(client.configuration.address) has no shared subscriptions: where no aggregator deals frames, every worker of a branch "
+                    + "computes all, so that more of them give safety and no speed")
         }
         return isShared
     }

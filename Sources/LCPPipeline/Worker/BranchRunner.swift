@@ -95,7 +95,9 @@ actor BranchRunner {
     /// The time of one run, measured.
     nonisolated let measured: Duration
     private var inputs: MQTTSubscription?
-    private var lanes: Set<Int> = []
+    private var lanes: [Int] = []
+    /// What it is subscribed to.
+    private var filters: Set<String> = []
     private var topics: [String: String] = [:]
     private var counts = Counts()
     private var drops = Drops()
@@ -141,8 +143,6 @@ actor BranchRunner {
     ///
     /// - Parameter lanes: as in ``receive(_:)``.
     func start(_ lanes: [Int]) async throws {
-        let filter =
-            shared.sharesInputs ? session.topics.sharedInputs(branch: branch, of: branchCount) : session.topics.inputs
         let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
         // What runs on the connection's thread is answered as it comes, but for pictures: decoding one takes longer than the
         // branch. Those wait, and where they are many nothing more is read, as where the branch itself is slow.
@@ -150,6 +150,9 @@ actor BranchRunner {
             isInline
             ? MQTTBufferPolicy(maximumMessages: 16, maximumBytes: 16 << 20, overflow: .stopReading)
             : session.inputBuffer
+        let first = shared.inputsAreDealt ? lanes.first.map(session.topics.laneInputs) : nil
+        let filter = first ?? generalFilter
+        filters = [filter]
         let inputs = try await session.client.subscribe(to: filter, options: options, buffer: buffer) {
             [weak self] input in
             guard let self, isWanted(input.payload), isAdmitted(input) else { return false }
@@ -173,18 +176,32 @@ actor BranchRunner {
         largeWork = Task { await answerLarge() }
     }
 
-    /// Receives the frames that are dealt to these lanes, and to no others; returns when they come.
-    func receive(_ wanted: [Int]) async throws {
+    /// Inputs that nobody deals.
+    private var generalFilter: String {
+        shared.sharesInputs ? session.topics.sharedInputs(branch: branch, of: branchCount) : session.topics.inputs
+    }
+
+    private var wantedFilters: Set<String> {
+        Set(lanes.map(session.topics.laneInputs) + (shared.inputsAreDealt ? [] : [generalFilter]))
+    }
+
+    /// Receives the frames that are dealt to these lanes, and to no others; returns when they come. Where some are not dealt to any
+    /// lane, it receives them, too.
+    func receive(_ lanes: [Int]) async throws {
+        self.lanes = lanes
         guard let inputs else { return }
-        for lane in wanted where lanes.insert(lane).inserted {
-            let options = MQTTSubscribeOptions(qos: session.qos, receivesRetained: false)
-            try await inputs.add(session.topics.laneInputs(lane), options: options)
+        for filter in wantedFilters where filters.insert(filter).inserted {
+            try await inputs.add(filter, options: .init(qos: session.qos, receivesRetained: false))
         }
-        for lane in lanes.subtracting(wanted) {
-            inputs.remove(session.topics.laneInputs(lane))
-            lanes.remove(lane)
+        // Meanwhile others may be wanted.
+        for filter in filters.subtracting(wantedFilters) {
+            inputs.remove(filter)
+            filters.remove(filter)
         }
     }
+
+    /// Whether inputs are dealt may have changed.
+    func adaptInputs() async throws { try await receive(lanes) }
 
     /// Whether a frame wants this branch: one that is sent again may want another only.
     private nonisolated func isWanted(_ payload: UnsafeRawBufferPointer) -> Bool {

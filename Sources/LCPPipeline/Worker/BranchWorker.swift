@@ -41,17 +41,17 @@ public actor BranchWorker {
     /// What it runs where it was given none, and the pipeline has none, either.
     private let fallback: ModelBundle?
     /// Where the pipeline's model comes from: nil where one was given.
-    private var supply: ModelSupply?
+    var supply: ModelSupply?
     /// What is run, and how a new model takes the old one's place.
-    private var rollout: ModelRollout
-    private var presence = Presence()
+    var rollout: ModelRollout
+    var presence = Presence()
     /// Whether an aggregator says what is to be run.
-    private var isCoordinated = false
+    var isCoordinated = false
     /// What the other workers say, where none does.
-    private var others: MQTTSubscription?
+    var others: MQTTSubscription?
     /// The branches whose inputs are received.
-    private var runners: [BranchID: BranchRunner] = [:]
-    private let shared: WorkerResources
+    var runners: [BranchID: BranchRunner] = [:]
+    let shared: WorkerResources
     /// The counters as they were published last: the heartbeat, which does not wait for a branch that computes.
     private var statistics = RoleStatistics(uptime: 0, frames: 0, dropped: [:])
     /// What runners that have ended counted.
@@ -169,101 +169,9 @@ public actor BranchWorker {
         return .given(ModelVersion(fallback))
     }
 
-    // MARK: Who is there
-
-    private func listen(to role: Role) async throws -> MQTTSubscription {
-        try await session.client.subscribe(to: session.topics.statuses(role)) { [weak self] message in
-            nonisolated(unsafe) let message = message
-            self?.assumeIsolated { $0.heard(message) }
-        }
-    }
-
-    /// Finds out who says what is to be run: an aggregator, for which a pipeline that is just being started is given a moment, or
-    /// all workers together.
-    private func meetAggregator() async throws {
-        let end = ContinuousClock.now + Self.patience
-        while ContinuousClock.now < end, whoDecides == .unknown {
-            try await ContinuousClock().sleep(for: .milliseconds(10))
-        }
-        if whoDecides == .aggregator { return coordinate(true) }
-        try await listenToOthers()
-    }
-
-    /// So long an aggregator is waited for at the start.
-    private static let patience = Duration.milliseconds(500)
-
-    private enum Decider { case aggregator, workers, unknown }
-
-    private var whoDecides: Decider {
-        let aggregators = presence.all(.aggregator)
-        if aggregators.contains(where: { $0.givesTasks == true }) { return .aggregator }
-        return aggregators.contains { $0.state == .ready } ? .workers : .unknown
-    }
-
-    private func coordinate(_ isCoordinated: Bool) {
-        self.isCoordinated = isCoordinated
-        handle(.coordinated(isCoordinated))
-    }
-
-    private func listenToOthers() async throws {
-        others = try await listen(to: .worker)
-        // What the broker has kept comes before its answer to this.
-        try await session.publishStatus { _ in }
-    }
-
-    /// Another aggregator may be of another version. While there is none, all stays as it is.
-    private func adapt() {
-        switch (whoDecides, isCoordinated) {
-        case (.aggregator, false):
-            coordinate(true)
-        case (.workers, true):
-            coordinate(false)
-            spawn { try? await $0.listenToOthers() }
-        default: break
-        }
-    }
-
-    private func heardTask(_ json: [UInt8]) {
-        guard let task = WorkerTask(json), task.birth == session.status.birth else { return }
-        if isCoordinated, others != nil {
-            others?.unsubscribe()
-            others = nil
-            presence.forget(.worker)
-        }
-        handle(.task(task))
-    }
-
-    private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(message, topics: session.topics) else {
-            if presence.doubt(message.topic, now: .now) { scheduleExpiry() }
-            return
-        }
-        // Its own echo says nothing new; of another worker with its name the session tells.
-        guard status.role != .worker || status.id != session.status.id else { return }
-        if presence.update(status) { presenceChanged() }
-    }
-
-    private func presenceChanged() {
-        if let sentence = shared.features.update(presence) { session.log(sentence) }
-        if rollout.current != nil { adapt() }
-        handle(.presence(presence))
-    }
-
-    private func reconnected() async {
-        presence.reconnected(since: session.client.connectedSince, now: .now)
-        await supply?.reconnected()
-        scheduleExpiry()
-    }
-
-    private func scheduleExpiry() {
-        _ = session.client.eventLoop.schedule(after: Presence.grace + .milliseconds(50)) { [weak self] in
-            self?.assumeIsolated { if $0.presence.expire(now: .now) { $0.presenceChanged() } }
-        }
-    }
-
     // MARK: What the rollout says
 
-    private func handle(_ event: ModelRollout.Event) {
+    func handle(_ event: ModelRollout.Event) {
         for action in rollout.handle(event, now: .now) { perform(action) }
         let due = rollout.nextDue
         guard due != alarm?.due else { return }
@@ -302,7 +210,7 @@ public actor BranchWorker {
     }
 
     @discardableResult
-    private func spawn(_ body: @escaping @Sendable (isolated BranchWorker) async -> Void) -> Task<Void, Never> {
+    func spawn(_ body: @escaping @Sendable (isolated BranchWorker) async -> Void) -> Task<Void, Never> {
         let number = taskCount
         taskCount += 1
         let task = Task {

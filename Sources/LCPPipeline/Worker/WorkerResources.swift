@@ -16,6 +16,12 @@ final class WorkerResources: Sendable {
         set { dealsInputs.store(newValue, ordering: .relaxed) }
     }
     private let dealsInputs = Atomic<Bool>(true)
+    /// Whether inputs come by lanes only.
+    var inputsAreDealt: Bool {
+        get { areDealt.load(ordering: .relaxed) }
+        set { areDealt.store(newValue, ordering: .relaxed) }
+    }
+    private let areDealt = Atomic<Bool>(false)
     /// For short ones and, by true, for large ones.
     private let decoders = Mutex<[Bool: PictureDecoder]>([:])
     private let threads: Int

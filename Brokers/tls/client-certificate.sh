@@ -1,7 +1,9 @@
 #!/bin/sh
 # Makes a certificate for one client, signed by the broker's certificate authority.
 #   client-certificate.sh NAME [--data FOLDER]
-# writes FOLDER/clients/NAME.crt and NAME.key, for two years; FOLDER is data/ beside this script by default.
+#   client-certificate.sh --revoke NAME [--data FOLDER]
+# The first writes FOLDER/clients/NAME.crt and NAME.key, for two years; FOLDER is data/ beside this script by default.
+# The second makes the broker refuse that certificate from its next start on, and removes it.
 # The broker asks for one only with "require_certificate true" in mosquitto.conf.in: take that line's # away and start
 # the broker again.
 set -eu
@@ -12,9 +14,11 @@ fail() { echo "client-certificate.sh: $*" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd -P)
 data=$here/data
 name=
+revoke=
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set/{s/^# \{0,1\}//;/^set/d;p;}' "$0"; exit 0 ;;
+        --revoke) revoke=yes; shift ;;
         --data)
             [ $# -ge 2 ] && [ -n "$2" ] || fail "--data needs a value"
             data=$2
@@ -32,8 +36,15 @@ case "$name" in *[!A-Za-z0-9._-]* | .*) fail "a name has only letters, digits, d
 command -v openssl >/dev/null 2>&1 || fail "openssl is not installed; on Debian: sudo apt-get install openssl"
 [ -r "$data/ca.key" ] || fail "there is no certificate authority in $data that you may read: run start.sh first"
 clients=$data/clients
+if [ -n "$revoke" ]; then
+    [ -e "$clients/$name.crt" ] || fail "there is no certificate $clients/$name.crt"
+    "$here/revocation-list.sh" "$data" "$clients/$name.crt"
+    rm -f "$clients/$name.crt" "$clients/$name.key"
+    echo "the certificate of $name is refused from the broker's next start on"
+    exit 0
+fi
 for file in "$clients/$name.crt" "$clients/$name.key"; do
-    [ ! -e "$file" ] || fail "$file is there already: remove it first for a new one"
+    [ ! -e "$file" ] || fail "$file is there already: --revoke it first for a new one"
 done
 
 mkdir -p "$clients"

@@ -92,8 +92,10 @@ END
     quietly openssl req -new -x509 -sha256 -days 3650 -key "$new/ca.key" -config "$new/ca.cnf" -out "$new/ca.crt"
     mv "$new/ca.key" "$data/ca.key"
     mv "$new/ca.crt" "$data/ca.crt"
-    rm -f "$data/server.crt"
+    rm -f "$data/server.crt" "$data/revoked"
 fi
+# Certificates that are refused.
+"$here/revocation-list.sh" "$data"
 openssl x509 -in "$data/ca.crt" -noout -checkend 7776000 >/dev/null ||
     echo "start.sh: the certificate authority expires in less than 90 days: README.md says how to renew it" >&2
 
@@ -160,6 +162,8 @@ mosquitto_passwd -U "$new/passwd" >"$new/log" 2>&1 || { cat "$new/log" >&2; fail
 mv "$new/passwd" "$data/passwd"
 
 [ -e "$data/acl" ] || cp "$here/acl" "$data/acl"
+grep -q '^# lcp acl 2' "$data/acl" ||
+    echo "start.sh: $data/acl is of an older version, without lanes and tasks: README.md says how to bring it up to date" >&2
 
 escaped=$(printf '%s\n' "$data" | sed 's/[\\&|]/\\&/g')
 sed -e "s|@PORT@|$port|g" -e "/^#/!s|@DATA@|$escaped|g" "$here/mosquitto.conf.in" >"$new/mosquitto.conf"
@@ -168,7 +172,7 @@ rm -rf "$new"
 
 # Permissions: 700 and 600, for the owner alone.
 chmod 700 "$data" "$data/passwords"
-chmod 600 "$data"/*.key "$data"/*.crt "$data/hosts" "$data/passwd" "$data/acl" "$data/mosquitto.conf"
+chmod 600 "$data"/*.key "$data"/*.crt "$data/ca.crl" "$data/revoked" "$data/hosts" "$data/passwd" "$data/acl" "$data/mosquitto.conf"
 chmod 600 "$data/passwords"/*
 if [ "$(id -u)" = 0 ]; then
     # Started by root, mosquitto becomes the user mosquitto before it reads these files. Its group may read what it
@@ -178,7 +182,7 @@ if [ "$(id -u)" = 0 ]; then
         fail "there is no user mosquitto for root to start it as: start it as another user"
     chgrp "$group" "$data"
     chmod 710 "$data"
-    for file in ca.crt server.crt server.key passwd acl mosquitto.conf; do
+    for file in ca.crt ca.crl server.crt server.key passwd acl mosquitto.conf; do
         chgrp "$group" "$data/$file"
         chmod 640 "$data/$file"
     done
@@ -187,5 +191,7 @@ if [ "$(id -u)" = 0 ]; then
     fi
 fi
 
+# This process becomes the broker; add-device.sh tells it of changes.
+echo $$ >"$data/mosquitto.pid"
 echo "broker with TLS on port $port; authority $data/ca.crt; passwords $data/passwords" >&2
 exec mosquitto -c "$data/mosquitto.conf"

@@ -32,7 +32,7 @@ chmod 711 "$work"
 
 # A copy of the scripts, with a broker that logs everything.
 mkdir "$tls"
-cp "$original/start.sh" "$original/client-certificate.sh" "$original/acl" "$original/mosquitto.conf.in" "$tls"
+cp "$original"/*.sh "$original/acl" "$original/mosquitto.conf.in" "$tls"
 echo "log_type all" >>"$tls/mosquitto.conf.in"
 
 # start ARGUMENTS…: starts the broker and waits until it accepts connections.
@@ -159,8 +159,103 @@ may_not aggregator lcp/p/features/0/cam operator 'lcp/#'
 may_not viewer lcp/p/prediction/cam operator 'lcp/#'
 may_not operator other/topic operator 'other/#'
 may_not operator lcp/p/input/cam sensor 'lcp/#'
-may_not operator lcp/p/input/cam aggregator '$share/branch-0-of-4/lcp/p/input/+'
+may_not operator lcp/p/input/cam sensor '$share/branch-0-of-4/lcp/p/input/+'
 may_not operator lcp/p/prediction/cam worker '$share/all/lcp/#'
+
+# The table of README.md, cell by cell: devices with users of their own, and people.
+check "a worker of its own" "$tls/add-device.sh" pi-1 --data "$data"
+check "another" "$tls/add-device.sh" pi-2 --role worker --data "$data"
+check "a sensor of its own" "$tls/add-device.sh" door --role sensor --data "$data"
+check "an aggregator of its own" "$tls/add-device.sh" hub --role aggregator --data "$data"
+check "a device with two roles" "$tls/add-device.sh" pi.5 --role worker --role sensor --data "$data"
+refuse "a device of a name that is taken" "$tls/add-device.sh" door --data "$data"
+refuse "a device with the name of a user that is always there" "$tls/add-device.sh" viewer --data "$data"
+refuse "a device with a role that there is not" "$tls/add-device.sh" pi-9 --role cook --data "$data"
+users="pi-1 pi-2 door hub viewer operator"
+for user in $users pi.5; do
+    tries=0
+    while [ $tries -lt 50 ] && ! as $user mosquitto_pub -t lcp/p/none -n 2>/dev/null; do sleep 0.1; tries=$((tries + 1)); done
+    check "the broker that runs lets $user in" test $tries -lt 50
+done
+# listen USER FILE FILTER…: a subscriber that writes what it gets to FILE, once it has subscribed.
+listen() {
+    user=$1
+    file=$2
+    shift 2
+    filters=
+    for filter; do filters="$filters -t $filter"; done
+    # shellcheck disable=SC2086
+    mosquitto_sub -V 5 --cafile "$data/ca.crt" -h localhost -p "$port" -u "$user" -P "$(password "$user")" \
+        -i "table-$user" -q 1 $filters -F '%t %p' >"$file" 2>/dev/null &
+    listeners="${listeners:-} $!"
+    tries=0
+    while [ $tries -lt 100 ] && ! grep -q "Sending SUBACK to table-$user\$" "$work/broker.log"; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+}
+# The topics, who may write there, and who may read there.
+cat >"$work/table" <<'END'
+lcp/p/status/worker/pi-1       pi-1 operator                pi-1 pi-2 door hub viewer operator
+lcp/p/status/worker/pi-2       pi-2 operator                pi-1 pi-2 door hub viewer operator
+lcp/p/status/sensor/door       door operator                pi-1 pi-2 door hub viewer operator
+lcp/p/status/aggregator/hub    hub operator                 pi-1 pi-2 door hub viewer operator
+lcp/p/stats/worker/pi-2        pi-2 operator                hub viewer operator
+lcp/p/input/door               door operator                pi-1 pi-2 hub viewer operator
+lcp/p/input/gate               operator                     pi-1 pi-2 hub viewer operator
+lcp/p/lane/0/door              door hub operator            pi-1 pi-2 viewer operator
+lcp/p/lane/0/gate              hub operator                 pi-1 pi-2 viewer operator
+lcp/p/again/door               hub operator                 door viewer operator
+lcp/p/features/0/door          pi-1 pi-2 operator           hub viewer operator
+lcp/p/prediction/door          hub operator                 door viewer operator
+lcp/p/prediction/gate          hub operator                 viewer operator
+lcp/p/task/pi-1                hub operator                 pi-1 hub viewer operator
+lcp/p/probe/pi-1               hub operator                 pi-1 viewer operator
+lcp/p/flow                     hub operator                 pi-1 pi-2 door hub viewer operator
+lcp/p/model/manifest           pi-1 pi-2 hub operator       pi-1 pi-2 door hub viewer operator
+END
+listeners=
+listen operator "$work/written" 'lcp/#'
+while read -r topic _; do
+    for user in $users; do as "$user" mosquitto_pub -q 1 -t "$topic" -m "$user" 2>/dev/null; done
+done <"$work/table"
+as operator mosquitto_pub -q 1 -t lcp/p/end -m end
+tries=0
+while [ $tries -lt 100 ] && ! grep -q '^lcp/p/end' "$work/written"; do sleep 0.05; tries=$((tries + 1)); done
+for user in pi-1 pi-2 door hub viewer; do listen $user "$work/read-$user" 'lcp/p/+/+' 'lcp/p/+/+/+' 'lcp/p/+'; done
+while read -r topic _; do as operator mosquitto_pub -q 1 -t "$topic" -m all; done <"$work/table"
+as operator mosquitto_pub -q 1 -t lcp/p/flow -m end
+sleep 0.5
+# shellcheck disable=SC2086
+kill $listeners 2>/dev/null
+while read -r topic columns; do
+    writers=${columns%%  *}
+    readers=${columns##*  }
+    seen=$(sed -n "s|^$topic ||p" "$work/written" | grep -v '^all$' | grep -v '^end$' | tr '\n' ' ')
+    check "$topic is written by $writers, and nobody else" test "$(echo $seen)" = "$(echo $writers)"
+    seen=
+    for user in $users; do
+        file=$work/read-$user
+        [ $user = operator ] && file=$work/written
+        grep -q "^$topic all\$" "$file" && seen="$seen $user"
+    done
+    check "$topic is read by $readers, and nobody else" test "$(echo $seen)" = "$(echo $readers)"
+done <"$work/table"
+# Whoever joins a shared subscription takes nothing from those who listen to their lane.
+as viewer mosquitto_sub -t '$share/branch-0-of-4/lcp/p/lane/+/+' -W 5 >/dev/null 2>&1 &
+listeners=
+listen pi-2 "$work/lane" 'lcp/p/lane/0/+'
+sleep 0.3
+for number in 1 2 3 4 5 6 7 8; do as door mosquitto_pub -q 1 -t lcp/p/lane/0/door -m $number; done
+sleep 0.3
+kill $listeners 2>/dev/null
+check "a thief in a shared subscription takes no frame from a lane" test "$(grep -c door "$work/lane")" = 8
+check "a device is shut out" "$tls/add-device.sh" --remove pi-2 --data "$data"
+tries=0
+while [ $tries -lt 50 ] && as pi-2 mosquitto_pub -t lcp/p/none -n 2>/dev/null; do sleep 0.1; tries=$((tries + 1)); done
+check "the broker that runs shuts it out" test $tries -lt 50
+refuse "its rights are gone" grep -q pi-2 "$data/acl"
+refuse "one that is not there is shut out" "$tls/add-device.sh" --remove pi-2 --data "$data"
 
 # Starting again.
 cp "$data/server.crt" "$work/server.crt"
@@ -178,8 +273,6 @@ check "it keeps the passwords" cmp -s "$work/worker" "$data/passwords/worker"
 stop
 
 # A user of one's own, another name, and client certificates, with that line switched on.
-openssl rand -hex 24 >"$data/passwords/door"
-printf '\nuser door\ntopic write lcp/house/input/door\n' >>"$data/acl"
 sed 's/^#require_certificate/require_certificate/' "$tls/mosquitto.conf.in" >"$work/conf"
 mv "$work/conf" "$tls/mosquitto.conf.in"
 check "a client certificate" "$tls/client-certificate.sh" door --data "$data"
@@ -192,5 +285,16 @@ openssl x509 -in "$data/server.crt" -noout -checkhost broker.example >"$work/nam
 check "the old names are in it too" grep -q 'does match' "$work/name"
 refuse "no client certificate" as worker mosquitto_pub -t lcp/p/stats/worker/w -n
 check "with the client certificate" as door mosquitto_pub $certificate -t lcp/house/input/door -n
+stop
+certificate=
+cp "$data/clients/door.crt" "$work/door.crt"
+cp "$data/clients/door.key" "$work/door.key"
+check "a client certificate of another device" "$tls/client-certificate.sh" hub --data "$data"
+certificate="--cert $data/clients/hub.crt --key $data/clients/hub.key"
+check "a client certificate is revoked" "$tls/client-certificate.sh" --revoke door --data "$data"
+check "a fourth start" start --port $port
+refuse "the certificate that was revoked" \
+    as door mosquitto_pub --cert "$work/door.crt" --key "$work/door.key" -t lcp/house/input/door -n
+check "another certificate" as hub mosquitto_pub $certificate -t lcp/house/status/aggregator/hub -n
 
 if [ $failures = 0 ]; then echo "all well"; else echo "$failures wrong"; exit 1; fi

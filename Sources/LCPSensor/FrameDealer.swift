@@ -16,7 +16,12 @@ struct FrameDealer {
     private var laneTopics: [Int: String] = [:]
     private var recent: [Recent] = []
     private var recentBytes = 0
-    var plan = FlowPlan() { didSet { if plan.lanes == nil { forget() } } }
+    /// What the pipeline's plan says.
+    var plan = FlowPlan() { didSet { adapt() } }
+    /// The lanes that workers say they receive: a plan that names others is a stranger's, or of workers that are gone.
+    var announcedLanes: Set<Int> = [] { didSet { if announcedLanes != oldValue { adapt() } } }
+    /// The plan, as far as it can be followed.
+    private var valid = FlowPlan()
 
     /// What is kept; the newest always.
     static let maximumFrames = 256
@@ -33,7 +38,9 @@ struct FrameDealer {
     ///
     /// - Parameter attempt: how often it was sent before; another lane may do what one has not.
     mutating func topic(of frame: UInt64, attempt: Int = 0) -> String {
-        guard let lane = plan.lane(of: frame &+ UInt64(attempt), session: session, sensor: sensor) else { return input }
+        guard let lane = valid.lane(of: frame &+ UInt64(attempt), session: session, sensor: sensor) else {
+            return input
+        }
         return laneTopic(lane)
     }
 
@@ -46,7 +53,7 @@ struct FrameDealer {
 
     /// A frame was sent.
     mutating func sent(_ frame: UInt64, _ message: [UInt8]) {
-        guard plan.lanes != nil else { return }
+        guard valid.lanes != nil else { return }
         recent.append(Recent(number: frame, message: message))
         recentBytes += message.count
         guard recent.count > 1, recent.count > 2 * Self.maximumFrames || recentBytes > 2 * Self.maximumBytes else {
@@ -63,7 +70,11 @@ struct FrameDealer {
         recentBytes = recent.reduce(0) { $0 + $1.message.count }
     }
 
-    private mutating func forget() { (recent, recentBytes) = ([], 0) }
+    private mutating func adapt() {
+        valid = plan
+        if let lanes = plan.lanes, !announcedLanes.isSuperset(of: lanes) { valid.lanes = nil }
+        if valid.lanes == nil { (recent, recentBytes) = ([], 0) }
+    }
 
     /// The frame that is asked for, with the branches that are wanted, and where it is to be published; nil where it is not kept
     /// any more, or was sent often enough.

@@ -36,12 +36,12 @@ public actor Sensor {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     let options: Options
-    private var reader: FrameReader
-    private var plan: FramePlan
+    var reader: FrameReader
+    var plan: FramePlan
     /// The pipeline's model, where nobody named one.
-    private var supply: ModelSupply?
+    var supply: ModelSupply?
     private let number = UInt64.random(in: 1...UInt64.max)
-    private var dealer: FrameDealer
+    var dealer: FrameDealer
     private var frames: UInt64 = 0
     /// Frames that were sent again because a branch was late.
     private var repeats: UInt64 = 0
@@ -278,120 +278,7 @@ public actor Sensor {
     }
 
     /// A branch of a frame is late: another worker may still be in time.
-    private func sendAgain(_ request: RepeatRequest) {
+    func sendAgain(_ request: RepeatRequest) {
         if let (topic, message) = dealer.repeat(request), send(message, to: topic) { repeats += 1 }
-    }
-
-    // MARK: The pipeline
-
-    /// Finds out which model the frames are for, and who reads them.
-    ///
-    /// - Throws: ``PipelineError`` where the source's frames do not fit.
-    private func meetPipeline() async throws {
-        try await unlessForbidden("to whom frames are dealt") { try await watchPlan() }
-        try await unlessForbidden("who reads its frames") { try await watchStatuses() }
-        let asks = options.model == nil && options.shape == nil
-        if asks {
-            let supply = ModelSupply(reading: session) { [inbox] _ in inbox.put(.offer) }
-            try await unlessForbidden("the pipeline's model") { try await supply.start() }
-            self.supply = supply
-        }
-        // What the broker has kept comes before its answer to this.
-        try await session.publishStatus { _ in }
-        var model = options.model
-        if asks { model = try await pipelineModel() }
-        if asks, let model { try reader.source.check(fits: model) }
-        if case .standardInput = reader.source, options.shape == nil {
-            // Whoever writes it does not change with the model.
-            plan = FramePlan(.fixed(model?.network.input ?? plan.shape), wanted: options.encoding)
-        }
-        _ = plan.update(model: model, workers: workers)
-        adoptPlan()
-    }
-
-    /// Does without what an access list of the version before does not let a sensor read, where nothing is promised of it.
-    private func unlessForbidden(_ what: String, _ body: () async throws -> Void) async throws {
-        do { try await body() } catch let error as MQTTError where error.code == .notAuthorized {
-            guard session.qos == .atMostOnce else { throw error }
-            session.log("cannot see \(what), and goes on without: \(error)")
-        }
-    }
-
-    private var workers: [RoleStatus] { presence.withLock { $0.all(.worker) } }
-
-    /// The model that was pushed to the pipeline, or the one of those that came with lcp that its roles name.
-    private func pipelineModel() async throws -> ModelManifest? {
-        if let offer = try await supply?.firstOffer() { return await manifest(of: offer) }
-        let named = presence.withLock { $0.all(.aggregator) + $0.all(.worker) }
-        for status in named {
-            guard let name = status.model, ModelBundle.shippedNames.contains(name),
-                let bundle = try? ModelBundle.find(name), bundle.hash.description == status.modelHash
-            else { continue }
-            return bundle.manifest
-        }
-        return nil
-    }
-
-    private func manifest(of offer: ModelOffer) async -> ModelManifest? {
-        do { return try await supply?.manifest(of: offer) } catch {
-            if !Task.isCancelled { session.log("what \(offer.name.printable) takes is not known: \(error)") }
-            return nil
-        }
-    }
-
-    /// The pipeline has another model, or others compute.
-    private func pipelineChanged(hasNewModel: Bool) async {
-        var model: ModelManifest?
-        if hasNewModel, let offer = await supply?.offer {
-            model = await manifest(of: offer)
-            // While it was fetched, yet another may have come, which has an event of its own.
-            guard await supply?.offer == offer else { return }
-        }
-        for sentence in plan.update(model: model, workers: workers) { session.log(sentence) }
-        adoptPlan()
-    }
-
-    private func adoptPlan() {
-        reader.shape = plan.shape
-        reader.labels = plan.model?.labels
-        reader.preprocessing = plan.model?.preprocessing
-    }
-
-    private func watchStatuses() async throws {
-        subscriptions.append(
-            try await session.client.subscribe(to: session.topics.statuses) {
-                [weak self, topics = session.topics] message in
-                guard let self, let status = RoleStatus(message, topics: topics) else { return }
-                presence.withLock { _ = $0.update(status) }
-                // Also where it says what it said before: after a reconnect that is what frames wait for.
-                inbox.put(.presence)
-            })
-    }
-
-    private func watchPlan() async throws {
-        subscriptions += [
-            try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) { [inbox] in
-                inbox.put(.plan(FlowPlan(Array($0.payload)) ?? FlowPlan()))
-            },
-            try await session.client.subscribe(
-                to: session.topics.again(session.status.id), options: .init(receivesRetained: false)
-            ) { [inbox] in if let request = RepeatRequest(Array($0.payload)) { inbox.put(.again(request)) } },
-        ]
-    }
-
-    /// Deals with what was heard, in its order, until the sensor ends.
-    private func listen() async {
-        for await event in inbox.elements {
-            switch event {
-            case .presence:
-                await pipelineChanged(hasNewModel: false)
-                goOn()
-            // A file may take its time, and answers are not to wait for it.
-            case .offer: Task { await pipelineChanged(hasNewModel: true) }
-            case .plan(let plan): dealer.plan = plan
-            case .again(let request): sendAgain(request)
-            case .answer(let frame, let computeMilliseconds): answered(frame, computeMilliseconds)
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@ import Testing
 @Suite struct FrameDealerTests {
     static func dealer(lanes: [Int]?) throws -> FrameDealer {
         var dealer = FrameDealer(sensor: "cam", session: 2048, topics: try Topics(pipeline: "p"))
+        dealer.announcedLanes = [0, 1, 2]
         dealer.plan = FlowPlan(lanes: lanes)
         return dealer
     }
@@ -23,6 +24,16 @@ import Testing
         #expect((0..<5).map { dealer.topic(of: $0) } == [0, 1, 0, 2, 0].map { "lcp/p/lane/\($0)/cam" })
         #expect(dealer.topic(of: 0, attempt: 1) == "lcp/p/lane/1/cam")
         dealer.plan = FlowPlan()
+        #expect(dealer.topic(of: 0) == "lcp/p/input/cam")
+    }
+
+    @Test("A plan with a lane that no worker has is not followed")
+    func strangersPlan() throws {
+        var dealer = try Self.dealer(lanes: [0, 3])
+        #expect(dealer.topic(of: 0) == "lcp/p/input/cam")
+        dealer.announcedLanes = [0, 3]
+        #expect(dealer.topic(of: 0) == "lcp/p/lane/0/cam")
+        dealer.announcedLanes = []
         #expect(dealer.topic(of: 0) == "lcp/p/input/cam")
     }
 

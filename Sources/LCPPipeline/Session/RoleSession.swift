@@ -58,7 +58,11 @@ public final class RoleSession: Sendable {
         current = Mutex(status)
 
         var mqtt = configuration.mqtt
-        mqtt.clientID = Self.clientID(configuration, status.role, status.id)
+        var identifier = Self.clientID(configuration, status.role, status.id)
+        // Who has a password for the same broker could otherwise take this one's connection, for which he only has to know its
+        // identifier. Only the broker learns this one.
+        if mqtt.user != nil { identifier += "-" + String(UInt64.random(in: 0...UInt64.max), radix: 36) }
+        mqtt.clientID = identifier
         var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
         lost.branch = status.branch
         mqtt.will = .init(topic: topics.status(status.role, status.id), payload: lost.json)
@@ -85,8 +89,11 @@ public final class RoleSession: Sendable {
     /// Takes the connection of a process that keeps it and does nothing: the broker ends it and publishes the last will. A
     /// process that lives after all connects again by itself.
     ///
-    /// - Throws: ``MQTTError`` where the broker refuses.
+    /// - Throws: ``MQTTError`` where the broker refuses, ``PipelineError`` where there are users, and identifiers are secret.
     func takeConnection(of role: Role, _ id: String) async throws {
+        guard configuration.mqtt.user == nil else {
+            throw PipelineError(.invalidConfiguration, "on a broker with users its identifier is not known")
+        }
         var mqtt = configuration.mqtt
         mqtt.clientID = Self.clientID(configuration, role, id)
         mqtt.will = nil
@@ -128,7 +135,12 @@ public final class RoleSession: Sendable {
 
     /// What is said under this role's name: its own echo, a twin's word, or what somebody wrote over it by mistake.
     private func heardOwn(_ message: MQTTMessageView) {
-        if let status = RoleStatus(message, topics: topics) { return complain(about: status) }
+        if let other = RoleStatus(message, topics: topics) {
+            complain(about: other)
+            // The last will of this one's life before, which the broker kept until now.
+            let isOver = other.state == .lost || other.state == .disconnected
+            guard isOver, other.birth != status.birth, !message.retained else { return }
+        }
         guard !isRestoring.exchange(true, ordering: .relaxed) else { return }
         _ = client.eventLoop.schedule(after: .milliseconds(500)) { [weak self] in
             guard let self else { return }

@@ -41,6 +41,9 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
     case killAlone = "kill-alone"
     case pause
     case replica
+    case unequal
+    case throttled
+    case many
     case broker
     case aggregator
     case frozen
@@ -58,6 +61,9 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .killAlone: "a worker killed with kill -9, no spare"
         case .pause: "a worker paused for 10 s, then continued, a spare present"
         case .replica: "a replica added to the slowest branch, and another removed with SIGTERM"
+        case .unequal: "two devices share a branch, one four times slower"
+        case .throttled: "two devices share a branch, one has a tenth of a processor"
+        case .many: "60 and 200 workers join, get another model, and half of them leave"
         case .broker: "the broker killed with kill -9 and restarted after 5 s, nothing persisted, QoS 1"
         case .aggregator: "the aggregator killed with kill -9 and started again after 2 s, QoS 1"
         case .frozen: "the broker stopped for 8 s, as a machine that hangs, QoS 1"
@@ -76,6 +82,9 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .kill, .killAlone: 10
         case .pause: 20
         case .replica: 20
+        case .unequal: 40
+        case .throttled: 20
+        case .many: 40
         case .broker: 20
         case .aggregator: 12
         case .frozen: 20

@@ -83,6 +83,14 @@ import Testing
         }
     }
 
+    @Test("With each password everybody can do what the table says, and nothing else")
+    func rights() async throws {
+        let script = Repository.root.appendingPathComponent("Tests/Scripts/test-broker-tls.sh").path
+        let outcome = try await run("/bin/sh", [script], limit: .seconds(100))
+        let wrong = outcome.output.split(separator: "\n").filter { !$0.hasPrefix("ok") }
+        #expect(outcome.status == 0 && wrong == ["all well"], "\(wrong) \(outcome.errors)")
+    }
+
     @Test("Devices of their own users answer frames and pictures, and thieves get in nobody's way")
     func guarded() async throws {
         let guarded = try await Guarded()

@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized) struct TrialTests {
     static let scale: [Trial: Double] = [
         .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .aggregator: 0.4, .frozen: 0.3,
-        .pictures: 0.3, .repeats: 0.2, .overload: 0.1,
+        .unequal: 0.2, .throttled: 0.2, .many: 0.15, .pictures: 0.3, .repeats: 0.2, .overload: 0.1,
         .hostile: 0.1,
         .models: 0.3, .stream: 0.003,
     ]
@@ -34,6 +34,20 @@ import Testing
         let result = try await run(.replica)
         // How much it adds is a matter of time, for the full trial.
         #expect(result["frames_lost_by_leaving"] == 0 && result["gain_of_replicas_share"] ?? 0 > 0)
+    }
+
+    @Test("Devices that are unlike each other lose no frame, and compute few twice")
+    func unequalDevices() async throws {
+        let result = try await run(.unequal)
+        #expect(result["frames_lost"] == 0 && result["computed_twice_percent"] ?? 100 < 25)
+        let throttled = try await run(.throttled)
+        #expect(throttled["frames_lost"] == 0 && throttled["frames_answered_twice"] == 0)
+    }
+
+    @Test("Many workers join, get another model and leave, and no frame is lost")
+    func manyWorkers() async throws {
+        let result = try await run(.many)
+        #expect(result["frames_lost_16"] == 0 && result["workers_cut_off_16"] == 0)
     }
 
     @Test func anOverloadShedsWholeFrames() async throws {

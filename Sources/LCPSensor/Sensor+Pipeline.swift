@@ -96,8 +96,9 @@ extension Sensor {
                 [weak self, topics = session.topics] message in
                 guard let self, let status = RoleStatus(message, topics: topics) else { return }
                 presence.withLock { _ = $0.update(status) }
-                // Also where it says what it said before: after a reconnect that is what frames wait for.
-                inbox.put(.presence)
+                // Also where it says what it said before: after a reconnect that is what frames wait for. Many that come together are
+                // looked at together.
+                if !hasNewPresence.exchange(true, ordering: .acquiringAndReleasing) { inbox.put(.presence) }
             })
     }
 
@@ -117,6 +118,7 @@ extension Sensor {
         for await event in inbox.elements {
             switch event {
             case .presence:
+                hasNewPresence.store(false, ordering: .releasing)
                 await pipelineChanged(hasNewModel: false)
                 goOn()
             // A file may take its time, and answers are not to wait for it.

@@ -62,6 +62,8 @@ public actor Sensor {
     var lastWhole = ContinuousClock.now
     /// Kept by the client's thread.
     nonisolated let presence = Mutex(Presence())
+    /// Whether ``Event/presence`` is on its way.
+    nonisolated let hasNewPresence = Atomic<Bool>(false)
     var subscriptions: [MQTTSubscription] = []
     /// What the client's thread heard, for this actor.
     nonisolated let inbox = Inbox<Event>(limit: 1024)

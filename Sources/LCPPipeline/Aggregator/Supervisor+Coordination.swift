@@ -53,8 +53,9 @@ extension Supervisor {
         let changed = coordinator.update(
             workers: workers, aggregators: [session.status] + aggregators, dealsInputs: inputs != nil,
             now: now, time: time)
-        for (id, task) in changed.sorted(by: { $0.key < $1.key }) { publish(task, to: id) }
+        // First those who send: what they deal to is computed until all have been told.
         updateTurn(time, isNew: !wasLeader)
+        for (id, task) in changed.sorted(by: { $0.key < $1.key }) { publish(task, to: id) }
         wasLeader = true
         if let due = coordinator.nextDue(after: now) { scheduleCoordination(after: due - now) }
     }

@@ -59,6 +59,8 @@ struct FlowControl {
     private static let dealtTarget = 0.95
     /// Where more is aimed at later, it is this: a little less, so that it does not go to and fro.
     private static let easing = 0.85
+    /// What has to be gained by that: where frames are dealt, rules are finer.
+    private static let worthwhileGain = (shared: 1.15, dealt: 1.02)
     private static let easingInterval = Duration.seconds(2)
     /// A sensor is forgotten of which nothing was received for so long; where branches are slow, for as long as three frames of each
     /// take, up to a minute.
@@ -166,9 +168,10 @@ struct FlowControl {
     ) -> FlowPlan? {
         guard !plan.sensors.isEmpty, let lastChange, now - lastChange >= Self.easingInterval else { return nil }
         if demand <= capacity * Self.easing { return change(to: [:], now) }
-        let eased = rules(share: capacity * Self.easing, replicas, now)
+        let eased = rules(share: capacity * (isDealt ? Self.dealtTarget : Self.easing), replicas, now)
         let gained = sensors.reduce(0) { $0 + ($1.value.rate ?? 0) * (eased[$1.key]?.share ?? 1) }
-        return gained > 1.15 * load ? change(to: eased, now) : nil
+        return gained > (isDealt ? Self.worthwhileGain.dealt : Self.worthwhileGain.shared) * load
+            ? change(to: eased, now) : nil
     }
 
     private mutating func forgetSilent(_ now: ContinuousClock.Instant, _ capacity: Double?) {

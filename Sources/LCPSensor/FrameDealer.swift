@@ -34,6 +34,9 @@ struct FrameDealer {
         input = topics.input(sensor)
     }
 
+    /// Whether there is any that could be asked for again.
+    var keepsFrames: Bool { !recent.isEmpty }
+
     /// Where a frame is published.
     ///
     /// - Parameter attempt: how often it was sent before; another lane may do what one has not.
@@ -70,10 +73,10 @@ struct FrameDealer {
         recentBytes = recent.reduce(0) { $0 + $1.message.count }
     }
 
+    /// What was sent is kept: while lanes change, there may be none for a moment.
     private mutating func adapt() {
         valid = plan
         if let lanes = plan.lanes, !announcedLanes.isSuperset(of: lanes) { valid.lanes = nil }
-        if valid.lanes == nil { (recent, recentBytes) = ([], 0) }
     }
 
     /// The frame that is asked for, with the branches that are wanted, and where it is to be published; nil where it is not kept

@@ -153,6 +153,10 @@ public actor Sensor {
                 session.publishStatistics(RoleStatistics(uptime: uptime, frames: frames, dropped: dropped).json)
             }
         }
+        // The last frames may be asked for again.
+        if outbox == nil, dealer.keepsFrames, !Task.isCancelled {
+            try await clock.sleep(for: min(session.deadline, .seconds(1)))
+        }
         // What was published while the connection was lost is still to be sent, and what has no answer is waited for.
         while !Task.isCancelled, (outbox?.count ?? 0) > 0 {
             sendOverdue(most: .max)

@@ -90,6 +90,32 @@ import Testing
         #expect(states == [.ready, .disconnected], "before it goes it says that it is leaving")
     }
 
+    @Test("A worker that hangs beside another of its branch costs no frame a branch")
+    func aHungReplica() async throws {
+        // The first lane does all: the worker of branch 1 has no time for another.
+        let pipeline = try await TestPipeline(
+            branches: [0, 1], deadline: 2000, arguments: ["--model", "lenet-split2"],
+            ofWorkers: ["--service-time", "5"])
+        let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "other"))
+        let other = try pipeline.launcher.start(
+            .worker, "other", ["--branch", "0", "--model", "lenet-split2", "--service-time", "5"])
+        defer { other.stop() }
+        while RoleStatus(try await next(statuses).payload)?.lanes?.first?.isEmpty != false {}
+        let again = try await pipeline.client.subscribe(to: pipeline.topics.again("cam"))
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.prediction("cam"))
+        let sensor = try pipeline.launcher.start(
+            .sensor, "cam", ["--source", "drawn", "--rate", "50", "--count", "400"])
+        defer { sensor.stop() }
+        for number in 0..<200 {
+            if number == 20 { kill(pipeline.worker(0).processID, SIGSTOP) }
+            let prediction = try #require(Prediction(try await next(predictions).payload))
+            #expect(prediction.missing == [], "frame \(prediction.frame)")
+        }
+        kill(pipeline.worker(0).processID, SIGCONT)
+        let request = try #require(RepeatRequest(try await next(again).payload))
+        #expect(request.branches == [0])
+    }
+
     @Test func replicasShareTheFrames() async throws {
         let pipeline = try await TestPipeline(branches: [0, 1, 2, 3])
         let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "replica"))

@@ -60,6 +60,12 @@ struct JoinerBench {
         return told(joiner.deadlineReached(now: now))
     }
 
+    /// Time passes, and it is looked whether a branch is late.
+    mutating func lateness(after milliseconds: Int) -> [Outcome] {
+        now += .milliseconds(milliseconds)
+        return told(joiner.latenessDue(now: now))
+    }
+
     mutating func finish() -> [Outcome] { told(joiner.finish(now: now)) }
     mutating func retireUnused() -> [Outcome] { told(joiner.retireUnused(now: now)) }
 

@@ -64,6 +64,9 @@ import Testing
         let unknown = RepeatRequest(session: 2048, frame: 9, branches: [0], lane: 1)
         let found = [request, request, wrong, unknown].map { dealer.repeat($0) != nil }
         #expect(found == [true, false, false, false])
+        dealer.plan = FlowPlan()
+        let afterwards = dealer.repeat(RepeatRequest(session: 2048, frame: 2, branches: [0], lane: 0))
+        #expect(afterwards != nil, "while lanes change there may be none")
     }
 
     @Test("Of endless frames the newest are kept, and of huge ones at least one")

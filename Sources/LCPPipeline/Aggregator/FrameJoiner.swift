@@ -231,7 +231,7 @@ struct FrameJoiner {
             awaited: versions.count == 1 ? served ?? all : all, write: write)
         if let evicted { release(after: evicted, now, &actions) }
         if isComplete {
-            if asks { spreads.add((now - versions[index].table.frame(in: slot).opened).milliseconds) }
+            if asks, let age = versions[index].table.age(of: slot, now: now) { spreads.add(age.milliseconds) }
             complete(index, slot, now, &actions)
         }
         arm(&actions)

@@ -49,6 +49,8 @@ struct JoinTable {
     private static let unused = UInt64.max
     /// By slots: complete, and waiting for an earlier frame of its sensor.
     private var isHeld: [Bool] = []
+    /// By slots: a branch was late.
+    private var wasLate: [Bool] = []
     private var free: [Int] = []
     /// The open slot of a key, the oldest where a bare input was sent several times.
     private var open: [FrameKey: Int] = [:]
@@ -110,11 +112,13 @@ struct JoinTable {
             frames[slot] = frame
             generations[slot] = generation
             isHeld[slot] = false
+            wasLate[slot] = false
         } else {
             slot = frames.count
             frames.append(frame)
             generations.append(generation)
             isHeld.append(false)
+            wasLate.append(false)
             shares.append(contentsOf: repeatElement(0, count: branchCount * width))
         }
         if open[frame.key] == nil { open[frame.key] = slot } else { more[frame.key, default: []].append(slot) }
@@ -189,11 +193,17 @@ struct JoinTable {
     /// A frame that opened at that time or before and lacks branches; each once.
     mutating func late(openedBefore time: ContinuousClock.Instant) -> (key: FrameKey, missing: UInt64)? {
         while let opened = nextUnchecked(), opened <= time {
-            let frame = frames[unchecked.removeFirst().slot]
-            let missing = allBranches & ~frame.branches
-            if missing != 0 { return (frame.key, missing) }
+            let slot = unchecked.removeFirst().slot
+            let missing = allBranches & ~frames[slot].branches
+            wasLate[slot] = missing != 0
+            if missing != 0 { return (frames[slot].key, missing) }
         }
         return nil
+    }
+
+    /// How long a frame in a slot has been open; nil where it waited for a branch that was late.
+    func age(of slot: Int, now: ContinuousClock.Instant) -> Duration? {
+        wasLate[slot] ? nil : now - frames[slot].opened
     }
 
     /// Whether no earlier frame of the sensor is open.

@@ -107,6 +107,8 @@ extension Supervisor {
     /// Deals as the lanes can do and as frames come.
     private func updateTurn(_ time: (String) -> Double, isNew: Bool = false) {
         let usable = coordinator.usableLanes
+        if usable.isEmpty, awaitsLanes() { return }
+        unusableSince = usable.isEmpty ? unusableSince : nil
         var fresh: (lanes: [Int], shares: [Double]) = ([], [])
         if let table, !usable.isEmpty {
             let (rates, times) = (table.rates(time), table.times(time))
@@ -124,8 +126,33 @@ extension Supervisor {
         let now = ContinuousClock.now
         guard isOther || isChanged && lastTurn.map({ now - $0 >= Self.turnInterval }) ?? true else { return }
         lastTurn = now
+        if isOther, !turn.lanes.isEmpty { keepFormer() }
         turn = fresh
         publishPlan()
+        dealtMembers = table?.members ?? []
+    }
+
+    /// Whether others are about to take over the lanes that are dealt to: for a moment nobody has said yet that he receives them.
+    private func awaitsLanes() -> Bool {
+        guard let table, !turn.lanes.isEmpty, turn.lanes.allSatisfy(table.members.indices.contains),
+            workers.allSatisfy({ $0.takesTasks == true })
+        else { return false }
+        let now = ContinuousClock.now
+        let since = unusableSince ?? now
+        unusableSince = since
+        guard now - since < Coordinator.overlap else { return false }
+        scheduleCoordination(after: Coordinator.overlap)
+        return true
+    }
+
+    /// Remembers who was dealt to, for as long as frames of that time are open.
+    private func keepFormer() {
+        former = (plan, dealtMembers)
+        formerCount += 1
+        let count = formerCount
+        _ = session.client.eventLoop.schedule(after: session.deadline) { [weak self] in
+            self?.assumeIsolated { if $0.formerCount == count { $0.former = nil } }
+        }
     }
 
     /// Looks at how fast the lanes are.
@@ -137,24 +164,37 @@ extension Supervisor {
 
     /// Whether there is somebody else to ask for a late branch. Where there is too much to do, everybody is late, and asking makes
     /// more of it.
-    var mayAsk: Bool { turn.shares.count > 1 && wasLeader && flow.plan.sensors.isEmpty }
+    var mayAsk: Bool { (turn.shares.count > 1 || former != nil) && wasLeader && flow.plan.sensors.isEmpty }
 
     /// Asks a sensor for a frame again, in a lane where others compute the branches that are late.
-    func ask(_ key: FrameKey, missing: UInt64) {
-        guard let stream = key.stream, dealers.contains(key.sensor), let table,
-            let lane = plannedLane(key.sensor, session: stream.session, frame: key.frame),
-            table.members.indices.contains(lane)
+    ///
+    /// - Parameter mayWait: whether it is tried once more where nobody else is there yet.
+    func ask(_ key: FrameKey, missing: UInt64, mayWait: Bool = true) {
+        guard let stream = key.stream, dealers.contains(key.sensor), let table else { return }
+        // Lately it may have been dealt by another plan.
+        let (plan, dealt) = former.map { ($0.plan, $0.members) } ?? (plan, table.members)
+        guard let lane = plan.lane(of: key.frame, session: stream.session, sensor: key.sensor),
+            dealt.indices.contains(lane)
         else { return }
-        let branches = table.members[lane].indices.filter { missing & 1 << UInt64($0) != 0 }
-        let late = branches.compactMap { table.members[lane][$0] }
+        let branches = dealt[lane].indices.filter { missing & 1 << UInt64($0) != 0 }
+        let late = branches.compactMap { dealt[lane][$0] }
         for worker in Set(late) { speeds.wasLate(worker, now: .now) }
+        // Who hangs is not dealt to any longer.
+        missed(missing, now: .now)
         let others = coordinator.usableLanes.filter { other in
             table.members.indices.contains(other)
-                && branches.allSatisfy { table.members[other][$0] != table.members[lane][$0] }
+                && branches.allSatisfy {
+                    table.members[other].indices.contains($0) && table.members[other][$0] != dealt[lane][$0]
+                }
         }
-        guard !branches.isEmpty, let next = others.first(where: { $0 > lane }) ?? others.first, repeats.take() else {
+        guard let next = others.first(where: { $0 > lane }) ?? others.first else {
+            guard mayWait else { return }
+            _ = session.client.eventLoop.schedule(after: session.deadline * 0.1) { [weak self] in
+                self?.assumeIsolated { $0.ask(key, missing: missing, mayWait: false) }
+            }
             return
         }
+        guard !branches.isEmpty, repeats.take() else { return }
         let request = RepeatRequest(session: stream.session, frame: key.frame, branches: branches, lane: next)
         request.json.withUnsafeBytes { try? session.client.send($0, to: session.topics.again(key.sensor)) }
     }

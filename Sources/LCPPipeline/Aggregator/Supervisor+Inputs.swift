@@ -23,9 +23,9 @@ extension Supervisor {
 
     private func deal(_ message: MQTTMessageView) {
         guard deals, !message.retained else { return }
-        let topic = inputDealer.topic(for: message, session.topics, turn: turn.lanes) { sensor, session, frame in
-            plannedLane(sensor, session: session, frame: frame)
-        }
+        let topic = inputDealer.topic(
+            for: message.payload, of: Topics.sensor(of: message.topic), session.topics, turn: turn.lanes
+        ) { sensor, session, frame in plannedLane(sensor, session: session, frame: frame) }
         try? session.client.send(message.payload, to: topic, qos: session.qos)
     }
 }
@@ -40,11 +40,10 @@ struct InputDealer {
     ///
     /// - Parameter plannedLane: the lane of a numbered frame.
     mutating func topic(
-        for message: MQTTMessageView, _ topics: Topics, turn: [Int],
+        for payload: UnsafeRawBufferPointer, of sensor: String, _ topics: Topics, turn: [Int],
         plannedLane: (_ sensor: String, _ session: UInt64, _ frame: UInt64) -> Int?
     ) -> String {
-        let sensor = Topics.sensor(of: message.topic)
-        if let (session, frame) = TensorMessage.identity(message.payload), session != 0,
+        if let (session, frame) = TensorMessage.identity(payload), session != 0,
             let lane = plannedLane(sensor, session, frame)
         {
             return topic(lane, sensor, topics)

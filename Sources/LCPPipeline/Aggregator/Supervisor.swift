@@ -33,8 +33,15 @@ actor Supervisor {
     /// Sensors that deal their frames to lanes.
     private(set) var dealers: Set<String> = []
     var lastTurn: ContinuousClock.Instant?
+    /// Since when no lane can be dealt to.
+    var unusableSince: ContinuousClock.Instant?
+    /// Who was in the lanes when the turn was published.
+    var dealtMembers: [[String?]] = []
+    /// The plan and the lanes before the present ones, while frames that were dealt by them are open.
+    var former: (plan: FlowPlan, members: [[String?]])?
+    var formerCount = 0
     /// What the broker keeps as the plan.
-    private var plan = FlowPlan()
+    private(set) var plan = FlowPlan()
     private var looks = 0
     private var probeTimer: EventLoopTimer?
     private var flowTimer: EventLoopTimer?

@@ -10,7 +10,7 @@ extension ChaosCommand {
             usage: "lcp chaos promises [<options>]",
             discussion: """
                 Each trial starts a mosquitto and real processes of its own and leaves nothing behind. What is promised stands \
-                beside what was seen; Documentation/promises.md has what we saw. In full it takes about six minutes without \
+                beside what was seen; Documentation/promises.md has what we saw. In full it takes eight minutes without \
                 the long stream, which lasts an hour.
 
                 Examples:

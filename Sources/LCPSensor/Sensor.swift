@@ -150,7 +150,9 @@ public actor Sensor {
             if clock.now >= nextStatistics {
                 nextStatistics = clock.now + .seconds(5)
                 let uptime = (clock.now - started).milliseconds / 1000
-                session.publishStatistics(RoleStatistics(uptime: uptime, frames: frames, dropped: dropped).json)
+                var statistics = RoleStatistics(uptime: uptime, frames: frames, dropped: dropped)
+                if repeats > 0 { statistics.warnings = ["sent_again": repeats] }
+                session.publishStatistics(statistics.json)
             }
         }
         // The last frames may be asked for again.

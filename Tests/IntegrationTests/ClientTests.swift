@@ -74,7 +74,8 @@ import Testing
         #expect(try await next(none).payload == [8])
     }
 
-    @Test func aConsumerHasSeveralFiltersThatComeAndGo() async throws {
+    @Test("A consumer has several filters, which come and go, and loses nothing that is on its way when it ends")
+    func severalFilters() async throws {
         let broker = try TestBroker()
         for version in [MQTTConfiguration.ProtocolVersion.v5, .v311] {
             let client = try await broker.connect { $0.protocolVersion = version }

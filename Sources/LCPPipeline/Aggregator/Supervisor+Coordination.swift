@@ -147,12 +147,11 @@ extension Supervisor {
 
     /// Remembers who was dealt to, for as long as frames of that time are open.
     private func keepFormer() {
-        former = (plan, dealtMembers)
-        formerCount += 1
-        let count = formerCount
-        _ = session.client.eventLoop.schedule(after: session.deadline) { [weak self] in
-            self?.assumeIsolated { if $0.formerCount == count { $0.former = nil } }
+        former?.end.cancel()
+        let end = session.client.eventLoop.schedule(after: session.deadline) { [weak self] in
+            self?.assumeIsolated { $0.former = nil }
         }
+        former = (plan, dealtMembers, end)
     }
 
     /// Looks at how fast the lanes are.

@@ -38,8 +38,7 @@ actor Supervisor {
     /// Who was in the lanes when the turn was published.
     var dealtMembers: [[String?]] = []
     /// The plan and the lanes before the present ones, while frames that were dealt by them are open.
-    var former: (plan: FlowPlan, members: [[String?]])?
-    var formerCount = 0
+    var former: (plan: FlowPlan, members: [[String?]], end: EventLoopTimer)?
     /// What the broker keeps as the plan.
     private(set) var plan = FlowPlan()
     private var looks = 0

@@ -2,11 +2,12 @@ import LCPWire
 
 /// What a worker does that is told by an aggregator what to run, and how it asks about all the others.
 extension ModelRollout {
-    /// Takes and gives up branches as it was told. The aggregator takes none away that nobody else serves.
-    func part(of share: ModelShare) -> WorkerTask.Part? {
+    /// What it was told of a model.
+    private func part(of share: ModelShare) -> WorkerTask.Part? {
         task?.parts.first { $0.branches == share.model.branchCount }
     }
 
+    /// Takes and gives up branches as it was told. The aggregator takes none away that nobody else serves.
     mutating func followTask(_ actions: inout [Action]) {
         var isRepartitioning = false
         if case .repartitioning = state { isRepartitioning = true }

@@ -67,7 +67,8 @@ import Testing
         let plans = try await devices.client.subscribe(to: devices.topics.flow)
         try await devices.client.publish(
             Array(try JSONEncoder().encode(plan)), to: devices.topics.flow, qos: .atLeastOnce, retain: true)
-        // First what was just published, and then the correction.
+        // The plan that was kept before, what was just published, and then the correction.
+        while try await FlowPlan(next(plans).payload)?.sensors.isEmpty != false {}
         while try await FlowPlan(next(plans).payload)?.sensors.isEmpty == false {}
         _ = try await devices.frames(0..<20)
     }

@@ -92,7 +92,7 @@ extension Sensor {
 
     private func watchStatuses() async throws {
         subscriptions.append(
-            try await session.client.subscribe(to: session.topics.statuses) {
+            try await session.subscribe(toStatuses: session.topics.statuses) {
                 [weak self, topics = session.topics] message in
                 guard let self, let status = RoleStatus(message, topics: topics) else { return }
                 presence.withLock { _ = $0.update(status) }

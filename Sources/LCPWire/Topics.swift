@@ -54,6 +54,11 @@ public struct Topics: Sendable, Hashable {
     /// The statuses of everybody of a role.
     public func statuses(_ role: Role) -> String { "\(root)/status/\(role.rawValue)/+" }
 
+    /// The statuses of everybody of a name.
+    public func statuses(named id: String) -> String { "\(root)/status/+/\(id)" }
+    /// Where everybody is asked to say its status once more, on brokers that do not give kept ones to subscriptions with wildcards.
+    public var call: String { "\(root)/call" }
+
     /// The retained plan that says which frames are computed where more come than can be.
     public var flow: String { "\(root)/flow" }
 
@@ -62,6 +67,8 @@ public struct Topics: Sendable, Hashable {
 
     /// The retained manifest of the pipeline's model.
     public var modelManifest: String { "\(root)/model/manifest" }
+    /// The same by a filter with a wildcard.
+    package var modelManifests: String { "\(root)/model/+" }
     /// A piece of a file of the model, named by the SHA-256 of the file.
     public func modelBlob(_ sha256: String, chunk: Int) -> String { "\(root)/model/blob/\(sha256)/\(chunk)" }
     /// All pieces of a file.
@@ -76,6 +83,11 @@ public struct Topics: Sendable, Hashable {
     public static func sensor(of topic: String) -> String {
         guard let slash = topic.utf8.lastIndex(of: UInt8(ascii: "/")) else { return topic }
         return String(topic[topic.utf8.index(after: slash)...])
+    }
+
+    /// The role of a status topic: the last level but one.
+    package static func role(of topic: String) -> String? {
+        topic.split(separator: "/").suffix(2).first.map(String.init)
     }
 
     /// The branch and the sensor of a features topic of this pipeline.

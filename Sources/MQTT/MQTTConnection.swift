@@ -126,7 +126,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             case .openConnection: openConnection()
             case .dropConnection: dropConnection()
             case .startTimer(let delay):
-                timer = scheduler(delay) { [weak self] in self?.step(.timerFired) }
+                // Where there is another version to try, half of the time is left for that.
+                timer = scheduler(mayTryOlderVersion ? delay / 2 : delay) { [weak self] in self?.timerFired() }
             case .cancelTimer:
                 timer?.cancel()
                 timer = nil
@@ -143,6 +144,23 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             case .finish: finish()
             }
         }
+    }
+
+    /// Whether the first CONNECT has no answer yet, and an older version of the protocol can be tried.
+    private var mayTryOlderVersion: Bool {
+        machine.state == .handshaking(first: true) && triesOlderVersion && isV5
+    }
+
+    private func timerFired() {
+        // There are brokers that do not answer what they do not know.
+        if mayTryOlderVersion { return useOlderVersion() }
+        step(.timerFired)
+    }
+
+    private func useOlderVersion() {
+        handle.useOlderVersion()
+        wasOpened = false
+        step(.versionRefused)
     }
 
     /// DNS, TCP and TLS block in libmosquitto 2.0, so they happen on a thread that lives just for them.
@@ -270,10 +288,8 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         lossReason = nil
         // Brokers that do not know MQTT 5 say so, in the one way or the other, or just end the connection.
         let isVersionRefused = [1, 0x84].contains(error?.rawCode) && error?.code == .refused || isUnanswered
-        if machine.state == .handshaking(first: true), triesOlderVersion, isV5, isVersionRefused {
-            handle.useOlderVersion()
-            wasOpened = false
-            return step(.versionRefused)
+        if mayTryOlderVersion, isVersionRefused {
+            return useOlderVersion()
         }
         step(
             .failed(

@@ -12,6 +12,8 @@ final class PickyProxy: Sendable {
         case end
         /// Answers with these bytes, and ends the connection.
         case answer([UInt8])
+        /// Passes nothing on.
+        case swallow
     }
 
     let port: Int
@@ -98,6 +100,7 @@ final class PickyProxy: Sendable {
                     case .pass: break
                     case .replace(let bytes): buffer.replaceSubrange(..<count, with: bytes)
                     case .end: return
+                    case .swallow: continue
                     case .answer(let bytes):
                         _ = send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
                         return

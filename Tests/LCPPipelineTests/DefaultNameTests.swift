@@ -13,8 +13,9 @@ import Testing
     @Test("A process has the name of the one before it, and never that of one that runs")
     func stableAndUnique() throws {
         try Self.withFolder { folder in
-            var first: DefaultName? = DefaultName.take(.worker, host: "pi 3", in: folder)
+            var first: DefaultName? = DefaultName.take(.worker, host: "pi. 3", in: folder)
             let name = try #require(first?.text)
+            // To RabbitMQ a dot is another level of a topic.
             #expect(name.hasPrefix("pi3-") && name.count == 8)
             let second = DefaultName.take(.worker, host: "pi 3", in: folder)
             let third = DefaultName.take(.worker, host: "pi 3", in: folder)

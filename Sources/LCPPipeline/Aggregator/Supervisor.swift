@@ -60,11 +60,11 @@ actor Supervisor {
         givesTasks = try await session.passes(session.topics.task(trial))
         if givesTasks == true { try await session.publishStatus { $0.givesTasks = true } }
         subscriptions = [
-            try await session.client.subscribe(to: session.topics.statuses(.worker)) { [weak self] message in
+            try await session.subscribe(toStatuses: session.topics.statuses(.worker)) { [weak self] message in
                 nonisolated(unsafe) let message = message
                 self?.assumeIsolated { $0.heard(message) }
             },
-            try await session.client.subscribe(to: session.topics.statuses(.aggregator)) {
+            try await session.subscribe(toStatuses: session.topics.statuses(.aggregator)) {
                 [weak self, session] message in
                 // Whoever has this one's name is told of by the session.
                 guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id else {
@@ -73,7 +73,7 @@ actor Supervisor {
                 session.complain(about: other)
                 self?.assumeIsolated { $0.heard(other) }
             },
-            try await session.client.subscribe(to: session.topics.statuses(.sensor)) { [weak self] message in
+            try await session.subscribe(toStatuses: session.topics.statuses(.sensor)) { [weak self] message in
                 nonisolated(unsafe) let message = message
                 self?.assumeIsolated { $0.heardSensor(message) }
             },

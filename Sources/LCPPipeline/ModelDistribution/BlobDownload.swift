@@ -36,6 +36,9 @@ struct BlobDownload {
         case damaged
     }
 
+    /// The first piece that has not come.
+    var firstMissing: Int? { has.firstIndex(of: false) }
+
     mutating func add(_ payload: UnsafeRawBufferPointer, chunk: Int) -> Outcome {
         guard has.indices.contains(chunk) else { return .damaged }
         let start = chunk * chunkBytes

@@ -15,6 +15,9 @@ final class ModelArrival: Sendable {
     private let model: String
     private let topics: Topics
     private let presence = Mutex(Presence())
+    /// Whether the broker gives what it keeps to subscriptions with wildcards.
+    private let givesRetained = Atomic(false)
+    private static let answersTake = Duration.seconds(1.5)
     private let changes = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
     /// - Parameter model: its hash in hexadecimal.
@@ -47,8 +50,15 @@ final class ModelArrival: Sendable {
         }
         defer { statuses.unsubscribe() }
         // What the broker has kept comes before its answer to this.
-        let own = try await client.subscribe(to: topics.modelManifest) { _ in }
-        own.unsubscribe()
+        let own = try await client.subscribe(to: topics.modelManifests) { [self] _ in
+            givesRetained.store(true, ordering: .relaxed)
+        }
+        await own.end()
+        if !givesRetained.load(ordering: .relaxed) {
+            // Everybody is asked instead.
+            client.callStatuses(topics)
+            try await Task.sleep(for: Self.answersTake)
+        }
         let timer = client.eventLoop.schedule(after: limit) { [changes] in changes.continuation.finish() }
         defer { timer.cancel() }
         changes.continuation.yield()

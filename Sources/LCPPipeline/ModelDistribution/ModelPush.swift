@@ -118,7 +118,12 @@ public enum ModelPush {
         _ offer: ModelOffer?, _ client: MQTTClient, _ topics: Topics
     ) async throws -> Before? {
         guard let offer, let file = offer.files.first, file.bytes <= 16 << 20 else { return nil }
-        let pieces = try await client.subscribe(to: topics.modelBlobs(file.sha256), options: .init(qos: .atLeastOnce))
+        let pieces = try await client.subscribe(
+            to: topics.modelBlob(file.sha256, chunk: 0), options: .init(qos: .atLeastOnce))
+        // By their own topics: not every broker gives what it keeps to wildcards. A description is one piece, nearly always.
+        for chunk in 1..<max(1, min(offer.chunkCount(file), 64)) {
+            try await pieces.add(topics.modelBlob(file.sha256, chunk: chunk), options: .init(qos: .atLeastOnce))
+        }
         await pieces.end()
         var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
         for try await message in pieces {

@@ -128,8 +128,12 @@ package actor ModelSupply {
 
     private func download(_ file: ModelOffer.File, _ offer: ModelOffer) async throws -> [UInt8] {
         if let refusal = BlobDownload.refusal(file, of: offer, free: SystemMemory.available) { throw refusal }
+        // All pieces come by one filter, or each by its own where the broker gives kept messages to no other.
+        let comesByPiece = !(await session.givesRetainedToWildcards())
         let pieces = try await session.client.subscribe(
-            to: session.topics.modelBlobs(file.sha256), options: .init(qos: .atLeastOnce),
+            to: comesByPiece
+                ? session.topics.modelBlob(file.sha256, chunk: 0) : session.topics.modelBlobs(file.sha256),
+            options: .init(qos: .atLeastOnce),
             buffer: .init(maximumMessages: 16, maximumBytes: 64 << 20, overflow: .stopReading))
         defer { pieces.unsubscribe() }
         var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
@@ -147,11 +151,15 @@ package actor ModelSupply {
             }
             guard let chunk = Int(Topics.sensor(of: message.topic)) else { continue }
             switch message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) }) {
-            case .incomplete: continue
+            case .incomplete: break
             case .complete(let bytes): return bytes
             case .damaged:
                 drop("damaged_piece", "a piece of \(file.name) of \(offer.name) is damaged, and is waited for again")
             }
+            guard comesByPiece, let next = download.firstMissing else { continue }
+            pieces.remove(message.topic)
+            try await pieces.add(
+                session.topics.modelBlob(file.sha256, chunk: next), options: .init(qos: .atLeastOnce))
         }
     }
 

@@ -46,10 +46,10 @@ final class DefaultName: Sendable {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// A machine's name as part of a topic.
+    /// A machine's name as part of a topic; without dots, which are levels to RabbitMQ.
     private static func valid(_ host: String) -> String {
         let letters = host.unicodeScalars.filter {
-            $0.properties.isAlphabetic || $0.isASCII && "0123456789-_.".unicodeScalars.contains($0)
+            $0.properties.isAlphabetic || $0.isASCII && "0123456789-_".unicodeScalars.contains($0)
         }
         return letters.isEmpty ? "host" : String(String.UnicodeScalarView(letters)).prefix(64).description
     }

@@ -25,6 +25,7 @@ public final class RoleSession: Sendable {
     private let strangers = Mutex<[String: Int]>([:])
     /// Whether the status will be said again shortly.
     private let isRestoring = Atomic<Bool>(false)
+    let retention = RetentionTrial()
 
     /// What the role says of itself now.
     package var status: RoleStatus { current.withLock { $0 } }
@@ -118,10 +119,17 @@ public final class RoleSession: Sendable {
         do {
             try checkBroker()
             try await publishStatus { $0.state = .starting }
-            let own = try await client.subscribe(to: topics.status(status.role, status.id)) { [weak self] in
-                self?.heardOwn($0)
+            // By a filter with a wildcard: whether the broker gives what it keeps to those shows here, too.
+            let own = try await client.subscribe(to: topics.statuses(named: status.id)) { [weak self] in
+                guard let self, Topics.role(of: $0.topic) == status.role.rawValue else { return }
+                if $0.retained { retention.end(true) }
+                heardOwn($0)
             }
-            defer { own.unsubscribe() }
+            let examination = Task { try await answerCalls() }
+            defer {
+                own.unsubscribe()
+                examination.cancel()
+            }
             try await body()
         } catch is CancellationError {
         } catch let error as MQTTError where Task.isCancelled && error.code == .closed {
@@ -141,8 +149,13 @@ public final class RoleSession: Sendable {
             let isOver = other.state == .lost || other.state == .disconnected
             guard isOver, other.birth != status.birth, !message.retained else { return }
         }
+        sayAgain(after: .milliseconds(500))
+    }
+
+    /// Publishes the status once more, however many ask for it meanwhile.
+    func sayAgain(after delay: Duration) {
         guard !isRestoring.exchange(true, ordering: .relaxed) else { return }
-        _ = client.eventLoop.schedule(after: .milliseconds(500)) { [weak self] in
+        _ = client.eventLoop.schedule(after: delay) { [weak self] in
             guard let self else { return }
             isRestoring.store(false, ordering: .relaxed)
             if status.state != .disconnected { sendStatus { _ in } }
@@ -228,6 +241,7 @@ public final class RoleSession: Sendable {
                 log("connected again")
                 await reconnected()
                 try? await publishStatus { _ in }
+                client.callStatuses(topics)
             default: break
             }
         }

@@ -5,7 +5,7 @@ import Platform
 /// Who is there, and who says what is to be run.
 extension BranchWorker {
     func listen(to role: Role) async throws -> MQTTSubscription {
-        try await session.client.subscribe(to: session.topics.statuses(role)) { [weak self] message in
+        try await session.subscribe(toStatuses: session.topics.statuses(role)) { [weak self] message in
             nonisolated(unsafe) let message = message
             self?.assumeIsolated { $0.heard(message) }
         }

@@ -81,6 +81,7 @@ struct StatusCommand: AsyncParsableCommand {
                     statuses.unsubscribe()
                     statistics.unsubscribe()
                 }
+                client.callStatuses(topics)
                 while isLive {
                     try await Task.sleep(for: .seconds(1))
                     // Home, clear, and the table anew.

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,4 +36,12 @@ static inline long linux_bound_processors(unsigned char *bits, size_t size) {
 /// Binds this thread to some of them; 0, or −1 and errno.
 static inline long linux_bind_to_processors(const unsigned char *bits, size_t size) {
     return syscall(SYS_sched_setaffinity, 0, size, bits);
+}
+
+/// Sets the most bytes that a process's files may have from now on, as far as its own limit allows; 0, or −1 and errno.
+static inline long linux_limit_files(pid_t process, unsigned long long bytes) {
+    struct { unsigned long long current, most; } limit;
+    if (syscall(SYS_prlimit64, process, RLIMIT_FSIZE, 0, &limit) != 0) return -1;
+    limit.current = bytes < limit.most ? bytes : limit.most;
+    return syscall(SYS_prlimit64, process, RLIMIT_FSIZE, &limit, 0);
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A child process that ends with its parent: its standard input is a pipe from here, and the pipe's end tells it to stop,
@@ -120,6 +121,15 @@ package final class ChildProcess: @unchecked Sendable {
         let result = Self.exitStatus(raw)
         status = result
         return result
+    }
+
+    /// Sets the most bytes that its files may have from now on: 0 makes every disk full to it.
+    ///
+    /// - Throws: ``ProcessError`` where the system refuses.
+    package func limitFiles(to bytes: UInt64) throws(ProcessError) {
+        guard linux_limit_files(processID, bytes) == 0 else {
+            throw ProcessError("cannot limit the files of process \(processID): \(String(cString: strerror(errno)))")
+        }
     }
 
     private static func exitStatus(_ raw: Int32) -> Int32 { raw & 0x7F == 0 ? (raw >> 8) & 0xFF : 128 + (raw & 0x7F) }

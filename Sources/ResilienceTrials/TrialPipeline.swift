@@ -19,6 +19,7 @@ final class TrialPipeline: Sendable {
         var broker: BrokerProcess
         var processes: [String: ChildProcess] = [:]
         var statuses: [String: (status: RoleStatus, arrival: ContinuousClock.Instant)] = [:]
+        var losses = 0
         var statistics: [String: RoleStatistics] = [:]
         var answers: [String: [Answer]] = [:]
         var shares: [ContinuousClock.Instant] = []
@@ -74,7 +75,10 @@ final class TrialPipeline: Sendable {
 
     private func heard(_ message: MQTTMessageView) {
         guard let status = RoleStatus(message, topics: topics) else { return }
-        state.withLock { $0.statuses[status.id] = (status, .now) }
+        state.withLock {
+            $0.statuses[status.id] = (status, .now)
+            if status.state == .lost { $0.losses += 1 }
+        }
     }
 
     private func counted(_ message: MQTTMessageView) {
@@ -101,6 +105,8 @@ final class TrialPipeline: Sendable {
 
     var shares: [ContinuousClock.Instant] { state.withLock(\.shares) }
     var statuses: [String: RoleStatus] { state.withLock { $0.statuses.mapValues(\.status) } }
+    /// How often somebody was said to be lost.
+    var losses: Int { state.withLock(\.losses) }
     var statistics: [String: RoleStatistics] { state.withLock(\.statistics) }
     func answers(of sensor: String) -> [Answer] { state.withLock { $0.answers[sensor] ?? [] } }
     /// Forgets what a sensor was answered, so that a long stream does not fill the memory.
@@ -148,10 +154,18 @@ final class TrialPipeline: Sendable {
 
     // MARK: What is done
 
-    func start(_ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil) throws {
-        let launcher = RoleLauncher(executable: executable, url: self.url, pipeline: Self.name)
+    /// - Parameters:
+    ///   - cache: where it keeps models; with everybody's where nil.
+    ///   - other: the pipeline it belongs to, where that is not this one.
+    func start(
+        _ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil, cache: String? = nil,
+        in other: String? = nil
+    ) throws {
+        let launcher = RoleLauncher(
+            executable: executable, url: self.url, pipeline: other ?? Self.name,
+            wrapper: cache.map { ["/usr/bin/env", "LCP_CACHE=\($0)"] } ?? [])
         let process = try launcher.start(role, name, arguments, url: url)
-        state.withLock { $0.processes[name] = process }
+        state.withLock { $0.processes[other.map { "\($0)/\(name)" } ?? name] = process }
     }
 
     /// Starts workers that settle who does what, and an aggregator, and waits until all branches are served.

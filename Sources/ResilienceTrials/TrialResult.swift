@@ -44,9 +44,13 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
     case unequal
     case throttled
     case many
+    case pipelines
     case broker
     case aggregator
     case frozen
+    case restarts
+    case disk
+    case theft
     case pictures
     case repeats
     case overload
@@ -64,9 +68,13 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .unequal: "two devices share a branch, one four times slower"
         case .throttled: "two devices share a branch, one has a tenth of a processor"
         case .many: "60 and 200 workers join, get another model, and half of them leave"
+        case .pipelines: "100 pipelines on one broker"
         case .broker: "the broker killed with kill -9 and restarted after 5 s, nothing persisted, QoS 1"
         case .aggregator: "the aggregator killed with kill -9 and started again after 2 s, QoS 1"
         case .frozen: "the broker stopped for 8 s, as a machine that hangs, QoS 1"
+        case .restarts: "the broker killed with kill -9 six times, QoS 0"
+        case .disk: "a model pushed while a worker's disk is full"
+        case .theft: "a stranger joins the shared subscriptions of all branches"
         case .pictures: "pictures of 24 million pixels from a stranger, three and then ten a second"
         case .repeats: "every message duplicated, 10 % reordered"
         case .overload: "5 times as many frames as can be computed, policy latest"
@@ -85,9 +93,13 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .unequal: 40
         case .throttled: 20
         case .many: 40
+        case .pipelines: 20
         case .broker: 20
         case .aggregator: 12
         case .frozen: 20
+        case .restarts: 18
+        case .disk: 20
+        case .theft: 10
         case .pictures: 20
         case .repeats: 10
         case .overload: 60

@@ -130,7 +130,7 @@ extension TrialRunner {
     }
 
     /// LeNet with random weights.
-    private static func untrained(_ seed: UInt64, branches: Int, in folder: String) throws -> ModelBundle {
+    static func untrained(_ seed: UInt64, branches: Int, in folder: String) throws -> ModelBundle {
         let network = try Network.lenet.split(into: branches)
         var random = SeededGenerator(seed: seed)
         return try ModelBundle.write(
@@ -141,7 +141,7 @@ extension TrialRunner {
 }
 
 /// A folder for a trial's files, and its end.
-private struct TrialFolder {
+struct TrialFolder {
     let path: String
 
     init() throws {

@@ -7,7 +7,7 @@ import Testing
     static let scale: [Trial: Double] = [
         .kill: 0.2, .killAlone: 0.2, .pause: 0.2, .replica: 0.3, .broker: 0.2, .aggregator: 0.4, .frozen: 0.3,
         .unequal: 0.2, .throttled: 0.2, .many: 0.15, .pictures: 0.3, .repeats: 0.2, .overload: 0.1,
-        .hostile: 0.1,
+        .hostile: 0.1, .pipelines: 0.06, .restarts: 0.34, .disk: 0.5, .theft: 0.3,
         .models: 0.3, .stream: 0.003,
     ]
 
@@ -20,7 +20,7 @@ import Testing
     }
 
     /// Kills, pauses, restarts, repetitions, pushes: every frame has one answer, and the right one.
-    @Test(arguments: [Trial.kill, .killAlone, .pause, .broker, .aggregator, .frozen, .repeats, .models])
+    @Test(arguments: [Trial.kill, .killAlone, .pause, .broker, .aggregator, .frozen, .repeats, .models, .disk, .theft])
     func everyFrameIsAnsweredOnce(trial: Trial) async throws {
         let result = try await run(trial)
         #expect(result["frames_lost"] == 0 && result["frames"] ?? 0 > 100)
@@ -48,6 +48,18 @@ import Testing
     func manyWorkers() async throws {
         let result = try await run(.many)
         #expect(result["frames_lost_16"] == 0 && result["workers_cut_off_16"] == 0)
+    }
+
+    @Test("Several pipelines share a broker, and no frame is lost")
+    func manyPipelines() async throws {
+        let result = try await run(.pipelines)
+        #expect(result["frames_lost"] == 0 && result["pipelines"] == 6)
+    }
+
+    @Test("A broker that is killed again and again makes nobody believe that a worker hangs")
+    func restarts() async throws {
+        let result = try await run(.restarts)
+        #expect(result["workers_cut_off"] == 0 && result["frames_lost"] == 0)
     }
 
     @Test func anOverloadShedsWholeFrames() async throws {

@@ -167,6 +167,11 @@ extension Image {
         return Orientation(of: bytes, format).isSideways ? (rows.width, rows.height) : (rows.height, rows.width)
     }
 
+    /// The file that is base64 or a data URL; nil where the bytes are no text with a picture.
+    public static func picture(inText bytes: UnsafeRawBufferPointer) -> [UInt8]? {
+        TextPicture.format(of: bytes) == nil ? nil : TextPicture.decoded(bytes)
+    }
+
     /// The same, with what was odd about it.
     public static func decode(
         _ bytes: UnsafeRawBufferPointer, channels: Int, size: WantedImageSize = .any, background: UInt8 = 255,

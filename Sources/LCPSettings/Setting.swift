@@ -29,6 +29,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case workerName = "worker.name"
     case workerBranch = "worker.branch"
     case workerThreads = "worker.threads"
+    case workerMegapixels = "worker.megapixels_per_sensor"
+    case workerMegabytes = "worker.megabytes_per_sensor"
     case aggregatorName = "aggregator.name"
 
     /// The section of the file that the key stands in; nil for the top.
@@ -101,7 +103,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorEncoding: .text("auto")
         case .sensorRate: .number(10)
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
-            .sensorShape, .sensorCount, .workerName, .workerBranch, .workerThreads, .aggregatorName:
+            .sensorShape, .sensorCount, .workerName, .workerBranch, .workerThreads, .workerMegapixels, .workerMegabytes,
+            .aggregatorName:
             nil
         }
     }
@@ -128,6 +131,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorCount: .whole(1...1_000_000_000_000)
         case .workerBranch: .whole(0...BranchedNetwork.maximumBranches - 1)
         case .workerThreads: .whole(1...64)
+        case .workerMegapixels: .number(upTo: 1_000_000, unit: " million pixels per second")
+        case .workerMegabytes: .number(upTo: 1_000_000, unit: " MB per second")
         }
     }
 }

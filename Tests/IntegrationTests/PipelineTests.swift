@@ -91,6 +91,25 @@ import Testing
         #expect(heard.dropLast().last??.isLeaving == true, "before it goes it says that it is leaving")
     }
 
+    @Test("What a sensor sends beyond its budget is left out, and counted")
+    func budget() async throws {
+        let pipeline = try await TestPipeline(
+            branches: [0, 1], arguments: ["--model", "lenet-split2"], ofWorkers: ["--megabytes-per-sensor", "0.002"])
+        let counted = try await pipeline.client.subscribe(to: pipeline.topics.statistics(.worker, "w0"))
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        for _ in 0..<50 {
+            try await pipeline.client.publish([UInt8](repeating: 0, count: 784), to: pipeline.topics.input("greedy"))
+        }
+        var left: UInt64 = 0
+        while left < 40 {
+            let statistics = try JSONDecoder().decode(RoleStatistics.self, from: Data(try await next(counted).payload))
+            left = statistics.dropped["over_budget"] ?? 0
+        }
+        // Another has its own.
+        try await pipeline.client.publish(try Self.input(1).message, to: pipeline.topics.input("modest"))
+        while Prediction(try await next(predictions).payload)?.sensor != "modest" {}
+    }
+
     @Test("What a worker that hangs does not compute is asked of another of its branch")
     func aHungReplica() async throws {
         // The first lane does all: the worker of branch 1 has no time for another.

@@ -40,7 +40,7 @@ import Testing
             order: none
             features: int8
             sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9}
-            worker: {name: w, branch: 3, threads: 2}
+            worker: {name: w, branch: 3, threads: 2, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
             aggregator: {name: a}
             """)
         #expect(Set(file.entries.keys) == Set(Setting.allCases))
@@ -52,6 +52,7 @@ import Testing
         #expect(Role.allCases.map(settings.name(of:)) == ["s", "w", "a"])
         #expect(settings.branch == 3 && settings.threads == 2)
         #expect(settings.features == .int8)
+        #expect(settings.budget == SensorBudget(pixelsPerSecond: 50e6, bytesPerSecond: 2.5e6))
         let sensor = try settings.sensorOptions()
         #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape?.width == 3 && sensor.id == "s")
         #expect(sensor.encoding == .jpeg(quality: 70))

@@ -105,12 +105,15 @@ actor BranchRunner {
     private var warnings = Drops()
     /// Answers what comes.
     private var work: Task<Void, any Error>?
-    private nonisolated let shared: WorkerResources
+    nonisolated let shared: WorkerResources
     private nonisolated let large = LargePictures()
     /// Answers what waits there.
     private var largeWork: Task<Void, Never>?
     /// Inputs that the pipeline's plan leaves out.
-    private nonisolated let shed = Atomic<UInt64>(0)
+    nonisolated let shed = Atomic<UInt64>(0)
+    /// Inputs of sensors that send too much.
+    nonisolated let overBudget = Atomic<UInt64>(0)
+    nonisolated let purse: SensorPurse?
 
     /// The most sensors whose topics are remembered; with more they are made anew.
     private static let maximumTopics = 4096
@@ -132,6 +135,7 @@ actor BranchRunner {
         computes = options.computes
         serviceTime = options.serviceTime
         self.measured = measured
+        purse = options.budget.map(SensorPurse.init)
         self.executor = executor
         self.branch = branch
         branchCount = bundle.network.branches.count
@@ -155,7 +159,7 @@ actor BranchRunner {
         filters = [filter]
         let inputs = try await session.client.subscribe(to: filter, options: options, buffer: buffer) {
             [weak self] input in
-            guard let self, isWanted(input.payload), isAdmitted(input) else { return false }
+            guard let self, takes(input) else { return false }
             if LargePictures.contains(input.payload) {
                 large.put(.init(input))
                 return false
@@ -202,18 +206,6 @@ actor BranchRunner {
 
     /// Whether inputs are dealt may have changed.
     func adaptInputs() async throws { try await receive(lanes) }
-
-    /// Whether a frame wants this branch: one that is sent again may want another only.
-    private nonisolated func isWanted(_ payload: UnsafeRawBufferPointer) -> Bool {
-        guard branch < 64, let wanted = TensorMessage.wantedBranches(payload) else { return true }
-        return wanted & 1 << UInt64(branch) != 0
-    }
-
-    private nonisolated func isAdmitted(_ input: MQTTMessageView) -> Bool {
-        if shared.gate.admits(input.topic, input.payload) { return true }
-        shed.add(1, ordering: .relaxed)
-        return false
-    }
 
     /// Works until the subscription ends.
     ///
@@ -285,6 +277,8 @@ actor BranchRunner {
         if large.dropped > 0 { result.drops["large_pictures"] = large.dropped }
         let shed = shed.load(ordering: .relaxed)
         if shed > 0 { result.drops["overload"] = shed }
+        let overBudget = overBudget.load(ordering: .relaxed)
+        if overBudget > 0 { result.drops["over_budget"] = overBudget }
         return result
     }
 

@@ -57,6 +57,7 @@ struct WorkerCommand: AsyncParsableCommand {
         options.computes = !sendsZeros
         options.features = settings.features
         options.threads = settings.threads
+        options.budget = settings.budget
         options.serviceTime = .microseconds(Int64(serviceTime * 1000))
         let worker = try BranchWorker(
             try settings.configuration(), bundle: try settings.givenBundle(),

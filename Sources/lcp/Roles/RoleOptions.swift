@@ -79,10 +79,23 @@ struct BranchOptions: ParsableArguments {
             .workerThreads, "How many threads compute a branch; one for each core by default.", valueName: "n"))
     var threads: Int?
 
+    @Option(
+        help: .setting(
+            .workerMegapixels, "The most million pixels of pictures a second that are taken of each sensor.",
+            valueName: "n"))
+    var megapixelsPerSensor: Double?
+
+    @Option(
+        help: .setting(
+            .workerMegabytes, "The most megabytes a second that are taken of each sensor.", valueName: "n"))
+    var megabytesPerSensor: Double?
+
     /// What was given, by setting.
     var given: [Setting: String] {
         .init(given: [
             .workerBranch: branch.map { "\($0)" }, .features: features, .workerThreads: threads.map { "\($0)" },
+            .workerMegapixels: megapixelsPerSensor.map { "\($0)" },
+            .workerMegabytes: megabytesPerSensor.map { "\($0)" },
         ])
     }
 }

@@ -100,6 +100,13 @@ extension Settings {
     /// How many threads compute a worker's branch; nil for one for each processor.
     var threads: Int? { whole(.workerThreads) }
 
+    /// What a worker takes of each sensor; nil for everything.
+    var budget: SensorBudget? {
+        let (pixels, bytes) = (number(.workerMegapixels), number(.workerMegabytes))
+        guard pixels != nil || bytes != nil else { return nil }
+        return SensorBudget(pixelsPerSecond: pixels.map { $0 * 1e6 }, bytesPerSecond: bytes.map { $0 * 1e6 })
+    }
+
     /// How a worker writes its branches' numbers.
     var features: FeatureEncoding { text(.features).flatMap(FeatureEncoding.init) ?? .fp32 }
 

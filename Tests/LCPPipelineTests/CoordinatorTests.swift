@@ -12,6 +12,9 @@ import Testing
         var workers: [String: RoleStatus] = [:]
         var now = CoordinatorTests.start
         var models = ["m"]
+        var costs: [Double] = []
+        /// Seconds for a frame, for each multiplication.
+        var paces: [String: Double] = [:]
 
         static func worker(_ id: String, takesTasks: Bool = true) -> RoleStatus {
             var status = RoleStatus(state: .ready, role: .worker, id: id, birth: "b-\(id)")
@@ -25,7 +28,11 @@ import Testing
             aggregator.models = models
             return coordinator.update(
                 workers: workers.values.sorted { $0.id < $1.id }, aggregators: [aggregator], dealsInputs: dealsInputs,
-                now: now, time: { _ in 0.01 })
+                costs: costs, now: now,
+                time: { [workers, paces, costs] id in
+                    guard let pace = paces[id], let branch = workers[id]?.serves?.first else { return 0.01 }
+                    return pace * costs[branch]
+                })
         }
 
         /// Has everybody do what was said, until nothing is said any more.
@@ -48,6 +55,65 @@ import Testing
         for number in 0..<count { bench.workers["w\(number)"] = Bench.worker("w\(number)") }
         bench.settle()
         return bench
+    }
+
+    @Test("The slow device gets the narrow branch, and both are served meanwhile")
+    func exchange() throws {
+        var bench = Self.bench(2)
+        let wide = try #require(bench.workers.values.first { $0.serves == [0] }?.id)
+        let other = try #require(bench.workers.values.first { $0.serves == [1] }?.id)
+        // Branch 0 costs three times as much, and whoever has it is four times slower.
+        (bench.costs, bench.paces) = ([3, 1], [wide: 0.04, other: 0.01])
+        let first = bench.update()
+        for id in [wide, other] {
+            #expect(first[id]??.parts.first?.runs == [0, 1], "each keeps its own until the other has it")
+        }
+        for _ in 0..<6 {
+            for case (let id, let task?) in bench.coordinator.tasks {
+                let part = task.parts[0]
+                (bench.workers[id]!.claims, bench.workers[id]!.serves, bench.workers[id]!.lanes) = (
+                    part.runs, part.runs, part.lanes
+                )
+            }
+            let served = Set(bench.workers.values.flatMap { $0.serves ?? [] })
+            #expect(served == [0, 1])
+            bench.now += .milliseconds(600)
+            _ = bench.update()
+        }
+        #expect(bench.workers[wide]?.serves == [1] && bench.workers[other]?.serves == [0])
+        // And that is the end of it.
+        for _ in 0..<5 {
+            bench.now += .seconds(61)
+            #expect(bench.update().isEmpty)
+        }
+    }
+
+    @Test("An exchange that nobody carries out is given up")
+    func lazyExchange() throws {
+        var bench = Self.bench(2)
+        let slow = try #require(bench.workers.values.first { $0.serves == [0] }?.id)
+        let fast = try #require(bench.workers.values.first { $0.serves == [1] }?.id)
+        (bench.costs, bench.paces) = ([3, 1], [slow: 0.04, fast: 0.01])
+        #expect(!bench.update().isEmpty)
+        bench.now += BranchExchange.patience
+        _ = bench.update()
+        #expect(bench.coordinator.tasks[slow]?.parts[0].runs == [0])
+        #expect(bench.coordinator.tasks[fast]?.parts[0].runs == [1])
+    }
+
+    @Test("Branches that are alike, devices that are alike, and short branches are left as they are")
+    func noExchange() {
+        typealias Worker = BranchExchange.Worker
+        func best(_ times: [Double], _ costs: [Double]) -> BranchExchange? {
+            let workers = times.enumerated().map { Worker(id: "w\($0)", branch: $0, time: $1) }
+            return BranchExchange.best(workers, costs: costs, now: Self.start)
+        }
+        #expect(best([0.04, 0.01], [1, 1]) == nil)
+        #expect(best([0.03, 0.01], [3, 1]) == nil)
+        #expect(best([0.0004, 0.0001], [1.5, 1]) == nil)
+        #expect(best([0.01, 0.04], [3, 1]) == nil)
+        #expect(best([0.04, 0.01], [0, 0]) == nil && best([], []) == nil)
+        #expect(best([0.04, 0.01], [2, 1])?.moves == ["w0": 1, "w1": 0])
     }
 
     @Test("Every worker gets one task, and none a second where nothing changes")

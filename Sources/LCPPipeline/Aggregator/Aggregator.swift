@@ -129,8 +129,9 @@ public actor Aggregator {
 
     private func describe() {
         // While one takes another's place, as many as the larger has.
-        if let count = models.map(\.branchCount).max() {
-            supervisor?.assumeIsolated { $0.use(branchCount: count) }
+        if let largest = models.max(by: { $0.branchCount < $1.branchCount }) {
+            let (count, costs) = (largest.branchCount, largest.costs)
+            supervisor?.assumeIsolated { $0.use(branchCount: count, costs: costs) }
         }
         let (newest, hashes) = (models.last, models.map(\.model.description))
         session.sendStatus {

@@ -15,6 +15,8 @@ final class JoinedModel {
     let name: String
     let model: ModelHash
     let outputs: [Output]
+    /// Multiplications of each branch for a frame.
+    let costs: [Double]
     let join: BranchJoin
     private var writer: PredictionWriter
 
@@ -28,6 +30,7 @@ final class JoinedModel {
                 ? Output(kind: .partialLogits, count: network.classes)
                 : Output(kind: .features, count: try network.featureCount(of: branch))
         }
+        costs = try network.branches.indices.map { Double(try network.cost(of: $0).macs) }
         name = bundle.manifest.name
         model = bundle.hash
         join = try BranchJoin(

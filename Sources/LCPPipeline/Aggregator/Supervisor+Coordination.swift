@@ -52,7 +52,7 @@ extension Supervisor {
         let time = time(workers)
         let changed = coordinator.update(
             workers: workers, aggregators: [session.status] + aggregators, dealsInputs: inputs != nil,
-            now: now, time: time)
+            costs: costs, now: now, time: time)
         // First those who send: what they deal to is computed until all have been told.
         updateTurn(time, isNew: !wasLeader)
         for (id, task) in changed.sorted(by: { $0.key < $1.key }) { publish(task, to: id) }

@@ -26,6 +26,8 @@ actor Supervisor {
     var coordination: (due: ContinuousClock.Instant, timer: EventLoopTimer)?
     /// The lanes that sensors deal frames to, in turn, and the part of the frames that each gets.
     var turn: (lanes: [Int], shares: [Double]) = ([], [])
+    /// What each branch of the model costs.
+    private(set) var costs: [Double] = []
     var repeats = RepeatBudget()
     /// What the aggregator deals that no sensor does.
     var inputs: MQTTSubscription?
@@ -107,7 +109,13 @@ actor Supervisor {
     }
 
     /// The model has so many branches now.
-    func use(branchCount: Int) {
+    ///
+    /// - Parameter costs: of each, in multiplications.
+    func use(branchCount: Int, costs: [Double]) {
+        if costs != self.costs {
+            self.costs = costs
+            scheduleCoordination()
+        }
         guard branchCount != attendance.branchCount else { return }
         attendance.branchCount = branchCount
         replicas = attendance.replicas

@@ -32,6 +32,9 @@ struct Coordinator {
     private var leaving: [Place: Instant] = [:]
     /// Until when all workers are expected to take a network with so many branches.
     private var expectations: [Int: Instant] = [:]
+    /// What is being exchanged, and when the next exchange may be.
+    private var exchange: BranchExchange?
+    private var nextExchange: Instant?
     /// Lanes whose frames are computed in full, by all that is known.
     private(set) var usableLanes: [Int] = []
 
@@ -42,17 +45,18 @@ struct Coordinator {
 
     /// When ``update(workers:aggregators:dealsInputs:now:time:)`` is to be called again, whatever happens.
     func nextDue(after now: Instant) -> Instant? {
-        (Array(leaving.values) + expectations.values).filter { $0 > now }.min()
+        (Array(leaving.values) + expectations.values + [exchange?.until].compactMap(\.self)).filter { $0 > now }.min()
     }
 
     /// Thinks everything over.
     ///
     /// - Parameters:
     ///   - dealsInputs: whether somebody deals also what sensors do not.
+    ///   - costs: of each branch of the network that frames are joined in, in any unit.
     ///   - time: how long a worker takes for a frame, seconds.
     /// - Returns: the tasks that changed, and nil for workers that are gone.
     mutating func update(
-        workers: [RoleStatus], aggregators: [RoleStatus], dealsInputs: Bool = false, now: Instant,
+        workers: [RoleStatus], aggregators: [RoleStatus], dealsInputs: Bool = false, costs: [Double] = [], now: Instant,
         time: (String) -> Double
     ) -> [String: WorkerTask?] {
         // Who leaves computes what is dealt to it until others have its lanes.
@@ -64,6 +68,7 @@ struct Coordinator {
         var runs: [Int: [String: Set<Int>]] = [:]
         for count in counts {
             let parts = parts(workers, count)
+            if counts.count == 1, costs.count == count { planExchange(workers, parts, costs, now, time) }
             let dealt = deal(workers, parts, count, now)
             runs[count] = dealt
             formLanes(workers, dealt, count, now, time)
@@ -135,6 +140,30 @@ struct Coordinator {
         }
     }
 
+    /// Has two workers exchange their branches where that makes the slowest faster.
+    private mutating func planExchange(
+        _ workers: [RoleStatus], _ parts: [String: Part], _ costs: [Double], _ now: Instant, _ time: (String) -> Double
+    ) {
+        if let current = exchange {
+            let isDone = current.moves.allSatisfy { parts[$0.key]?.claims == [$0.value] }
+            guard isDone || now >= current.until || current.moves.contains(where: { parts[$0.key] == nil }) else {
+                return
+            }
+            exchange = nil
+            nextExchange = now + BranchExchange.pause
+        }
+        guard nextExchange.map({ now >= $0 }) ?? true else { return }
+        let known = workers.compactMap { worker -> BranchExchange.Worker? in
+            // Those that are bound to a branch, or are about to change it, have no part in it.
+            guard worker.pinned == false, worker.takesTasks == true, worker.state == .ready,
+                let part = parts[worker.id],
+                part.claims.count == 1, part.serves == Array(part.claims)
+            else { return nil }
+            return .init(id: worker.id, branch: part.serves[0], time: time(worker.id))
+        }
+        exchange = BranchExchange.best(known, costs: costs, now: now)
+    }
+
     /// The branches that each worker is to run, with those that it cannot give up yet.
     private func deal(
         _ workers: [RoleStatus], _ parts: [String: Part], _ count: Int, _ now: Instant
@@ -146,8 +175,9 @@ struct Coordinator {
                 return .init(
                     id: worker.id, branches: Set(told(worker, count)), isPinned: false, isReady: worker.state == .ready)
             }
+            let branches = exchange?.moves[worker.id].map { [$0] } ?? part.claims
             return .init(
-                id: worker.id, branches: part.claims, isPinned: worker.pinned ?? true, isReady: worker.state == .ready)
+                id: worker.id, branches: branches, isPinned: worker.pinned ?? true, isReady: worker.state == .ready)
         }
         var dealt = BranchAssignment(all, branchCount: count).branches
         let wanted = dealt

@@ -23,11 +23,16 @@ struct BenchmarkRoles {
 
     /// Starts all roles at once, and waits until they are ready.
     ///
+    /// - Parameter replicas: how many workers each branch has.
     /// - Throws: ``PipelineError`` where one ends before. The children that were started are stopped by ``stop()`` only.
-    mutating func start(_ test: MessageBenchmark.Case, listening client: MQTTClient, topics: Topics) async throws {
+    mutating func start(
+        _ test: MessageBenchmark.Case, replicas: Int = 1, listening client: MQTTClient, topics: Topics
+    ) async throws {
         let statuses = try await client.subscribe(to: topics.statuses)
         defer { statuses.unsubscribe() }
-        for branch in 0..<test.branches { try startWorker(branch, computes: test.computes) }
+        for replica in 0..<replicas {
+            for branch in 0..<test.branches { try startWorker(branch, replica: replica, computes: test.computes) }
+        }
         try startAggregator()
         try await wait(for: children[...], statuses)
     }
@@ -50,9 +55,9 @@ struct BenchmarkRoles {
         return (middle - begin, .now - middle)
     }
 
-    private mutating func startWorker(_ branch: Int, computes: Bool) throws {
+    private mutating func startWorker(_ branch: Int, replica: Int = 0, computes: Bool) throws {
         let arguments = ["--branch", "\(branch)", "--model", model] + (computes ? [] : ["--no-compute"])
-        children.append(try launcher.start(.worker, "\(branch)", arguments))
+        children.append(try launcher.start(.worker, replica == 0 ? "\(branch)" : "\(branch)-\(replica)", arguments))
     }
 
     private mutating func startAggregator() throws {

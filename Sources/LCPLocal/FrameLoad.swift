@@ -28,7 +28,8 @@ final class FrameLoad: Sendable {
     }
 
     private let client: MQTTClient
-    private let topic: String
+    /// In turn.
+    private let destinations: [String]
     private let test: MessageBenchmark.Case
     private let frames: Int
     /// Frames at the beginning that are not measured.
@@ -37,11 +38,13 @@ final class FrameLoad: Sendable {
     private let done: AsyncStream<Void>
     private let finish: AsyncStream<Void>.Continuation
 
-    private init(_ client: MQTTClient, topics: Topics, _ test: MessageBenchmark.Case, frames: Int) throws {
+    private init(
+        _ client: MQTTClient, topics: Topics, lanes: Int?, _ test: MessageBenchmark.Case, frames: Int
+    ) throws {
         self.client = client
         self.test = test
         self.frames = frames
-        topic = topics.input("bench")
+        destinations = lanes.map { (0..<$0).map { topics.lane($0, "bench") } } ?? [topics.input("bench")]
         warmup = frames / 10 + 1
         (done, finish) = AsyncStream.makeStream()
         let input = test.input
@@ -61,11 +64,12 @@ final class FrameLoad: Sendable {
 
     /// Measures a pipeline whose roles are ready.
     ///
+    /// - Parameter lanes: how many lanes the frames are dealt to; nil where the broker deals them.
     /// - Throws: ``PipelineError`` where no prediction comes for 10 s, ``MQTTError``, `CancellationError`.
     static func measure(
-        _ client: MQTTClient, topics: Topics, _ test: MessageBenchmark.Case, frames: Int
+        _ client: MQTTClient, topics: Topics, lanes: Int? = nil, _ test: MessageBenchmark.Case, frames: Int
     ) async throws -> Figures {
-        let load = try FrameLoad(client, topics: topics, test, frames: frames)
+        let load = try FrameLoad(client, topics: topics, lanes: lanes, test, frames: frames)
         let predictions = try await client.subscribe(to: topics.prediction("bench")) { load.take($0.received) }
         defer { predictions.unsubscribe() }
         client.eventLoop.execute { for _ in 0..<test.window { load.sendNext() } }
@@ -94,7 +98,7 @@ final class FrameLoad: Sendable {
             guard let begin = state.begin, let end = state.end, state.received == frames, !isLate else {
                 throw PipelineError(
                     .timedOut,
-                    "no prediction on \(topic) for 10 s, \(state.received) of \(frames) frames answered")
+                    "no prediction of \(destinations[0]) for 10 s, \(state.received) of \(frames) frames answered")
             }
             let latencies = state.latencies[warmup...].sorted()
             return Figures(
@@ -123,6 +127,7 @@ final class FrameLoad: Sendable {
             guard state.sent < frames else { return nil }
             state.header.frame = UInt64(state.sent)
             let (header, isBare) = (state.header, test.isBare)
+            let topic = destinations[state.sent % destinations.count]
             state.sentAt[state.sent % test.window] = .now
             state.sent += 1
             return state.message.withUnsafeMutableBytes { bytes -> MQTTError? in

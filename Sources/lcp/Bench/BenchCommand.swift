@@ -6,7 +6,8 @@ import Platform
 
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure this machine.", subcommands: [MQTT.self, Branch.self, Train.self])
+        commandName: "bench", abstract: "Measure this machine.",
+        subcommands: [MQTT.self, Lanes.self, Branch.self, Train.self])
 
     struct MQTT: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

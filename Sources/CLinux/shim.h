@@ -28,13 +28,6 @@ static inline void lcp_keep_freed_memory(int bytes) {
 #endif
 }
 
-/// Gives the system back what was freed, where the C library is glibc.
-static inline void lcp_give_back_memory(void) {
-#if defined(__GLIBC__)
-    malloc_trim(0);
-#endif
-}
-
 /// The processors that this thread is bound to, as bits of bytes; the number of bytes that were written, or −1 and errno.
 static inline long linux_bound_processors(unsigned char *bits, size_t size) {
     return syscall(SYS_sched_getaffinity, 0, size, bits);

@@ -180,6 +180,18 @@ import Testing
         #expect(bench.coordinator.tables[2]?.members.joined().contains("w0") == false)
     }
 
+    @Test("After a reconnect all are told again, and the tasks of those who went meanwhile are taken back")
+    func reconnect() {
+        var bench = Self.bench(4)
+        #expect(bench.update().isEmpty)
+        bench.coordinator.sayAgain()
+        bench.workers["w3"] = nil
+        let told = bench.update()
+        #expect(told.count == 4 && told["w3"] == .some(nil))
+        #expect(told["w0"]??.birth == "b-w0")
+        #expect(bench.update().isEmpty)
+    }
+
     @Test("A worker that began anew is told anew, and one that is gone is forgotten")
     func births() {
         var bench = Self.bench(2)

@@ -126,7 +126,7 @@ actor Supervisor {
     func reconnected() {
         attendance.reconnected(since: session.client.connectedSince, now: .now)
         // A restarted broker has forgotten all that it kept.
-        coordinator.forget()
+        coordinator.sayAgain()
         publish(plan)
         scheduleExpiry()
         scheduleCoordination()

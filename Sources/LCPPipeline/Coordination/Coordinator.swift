@@ -26,6 +26,7 @@ struct Coordinator {
 
     /// The tasks as they were given last, by the workers' names.
     private(set) var tasks: [String: WorkerTask] = [:]
+    private var isSaidAgain = false
     /// The lanes by the number of branches of the networks.
     private(set) var tables: [Int: LaneTable] = [:]
     /// Places that were given to others, and until when they are kept.
@@ -89,14 +90,17 @@ struct Coordinator {
                 birth: worker.birth, parts: parts, ready: ready, alone: alone, isDealt: isDealt ? true : nil)
         }
         var changed: [String: WorkerTask?] = [:]
-        for (id, task) in fresh where tasks[id] != task { changed[id] = task }
+        for (id, task) in fresh where isSaidAgain || tasks[id] != task { changed[id] = task }
         for id in tasks.keys where fresh[id] == nil { changed[id] = .some(nil) }
-        tasks = fresh
+        (tasks, isSaidAgain) = (fresh, false)
         return changed
     }
 
-    /// Says all tasks again, as after a reconnect.
+    /// Begins anew: meanwhile another aggregator has told the workers what to do.
     mutating func forget() { tasks = [:] }
+
+    /// Says all tasks again, as after a reconnect: also that some are gone, whom the broker may have kept.
+    mutating func sayAgain() { isSaidAgain = true }
 
     // MARK: Branches
 

@@ -53,7 +53,7 @@ final class ModelArrival: Sendable {
         let own = try await client.subscribe(to: topics.modelManifests) { [self] _ in
             givesRetained.store(true, ordering: .relaxed)
         }
-        await own.end()
+        await own.end(within: ModelPush.limit)
         if !givesRetained.load(ordering: .relaxed) {
             // Everybody is asked instead.
             client.callStatuses(topics)

@@ -34,6 +34,9 @@ public enum ModelPush {
         public var input: FeatureMapShape
     }
 
+    /// How long a broker may take for an answer.
+    static let limit = Duration.seconds(10)
+
     /// Pushes a bundle, and takes the pieces of the model before away.
     ///
     /// - Parameters:
@@ -108,7 +111,7 @@ public enum ModelPush {
     private static func current(_ client: MQTTClient, _ topics: Topics) async throws -> ModelOffer? {
         let manifests = try await client.subscribe(to: topics.modelManifest, options: .init(qos: .atLeastOnce))
         // What is kept comes before the answer to this.
-        await manifests.end()
+        await manifests.end(within: limit)
         for try await message in manifests where !message.payload.isEmpty { return try? ModelOffer(message.payload) }
         return nil
     }
@@ -124,7 +127,7 @@ public enum ModelPush {
         for chunk in 1..<max(1, min(offer.chunkCount(file), 64)) {
             try await pieces.add(topics.modelBlob(file.sha256, chunk: chunk), options: .init(qos: .atLeastOnce))
         }
-        await pieces.end()
+        await pieces.end(within: limit)
         var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
         for try await message in pieces {
             guard let chunk = Int(Topics.sensor(of: message.topic)),

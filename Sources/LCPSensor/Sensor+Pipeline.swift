@@ -30,6 +30,8 @@ extension Sensor {
         let workers = workers
         _ = plan.update(model: model, workers: workers)
         dealer.announcedLanes = Self.lanes(workers)
+        // It comes with the other events, too, but the first frame does not wait for those.
+        if let first = keptPlan.withLock({ $0 }) { dealer.plan = first }
         adoptPlan()
     }
 
@@ -104,8 +106,11 @@ extension Sensor {
 
     private func watchPlan() async throws {
         subscriptions += [
-            try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) { [inbox] in
-                inbox.put(.plan(FlowPlan(Array($0.payload)) ?? FlowPlan()))
+            try await session.client.subscribe(to: session.topics.flow, options: .init(qos: .atLeastOnce)) {
+                [weak self] in
+                let plan = FlowPlan(Array($0.payload)) ?? FlowPlan()
+                self?.keptPlan.withLock { $0 = plan }
+                self?.inbox.put(.plan(plan))
             },
             try await session.client.subscribe(
                 to: session.topics.again(session.status.id), options: .init(receivesRetained: false)

@@ -64,6 +64,8 @@ public actor Sensor {
     nonisolated let presence = Mutex(Presence())
     /// Whether ``Event/presence`` is on its way.
     nonisolated let hasNewPresence = Atomic<Bool>(false)
+    /// The plan that was heard last.
+    nonisolated let keptPlan = Mutex<FlowPlan?>(nil)
     var subscriptions: [MQTTSubscription] = []
     /// What the client's thread heard, for this actor.
     nonisolated let inbox = Inbox<Event>(limit: 1024)
@@ -115,11 +117,13 @@ public actor Sensor {
 
     /// Publishes until the source ends, the count is reached or the task is cancelled.
     ///
-    /// - Returns: the number of frames that were published.
+    /// - Returns: the number of frames that were published, however often.
     /// - Throws: ``MQTTError``, ``PipelineError`` or ``DatasetError``.
     @discardableResult
     public func run() async throws -> UInt64 {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await publishFrames() }
+        let open = outbox.map { UInt64($0.count) + $0.unanswered + $0.overflows } ?? 0
+        if Task.isCancelled, open > 0 { session.log("\(open) frames had no answer when it was asked to stop") }
         return frames
     }
 
@@ -264,7 +268,7 @@ public actor Sensor {
     /// - Parameter attempt: how often it was sent before.
     func send(_ message: [UInt8], number: UInt64, attempt: Int = 0) {
         if send(message, to: dealer.topic(of: number, attempt: attempt)) {
-            frames += 1
+            if attempt == 0 { frames += 1 } else { repeats += 1 }
             dealer.sent(number, message)
         }
     }

@@ -93,10 +93,22 @@ struct ConnectionErrors {
 
     /// The connection was ended before CONNACK came.
     func endedBeforeAnswer(_ result: Int32) -> MQTTError {
-        MQTTError(
+        if address.isTLS { return certificateRefused(result) }
+        return MQTTError(
             .unreachable,
             "\(address) ended the connection before it answered: is it a broker's port, and without TLS?"
                 + (configuration.will?.retain == true ? " Does it keep messages (retain_available true)?" : ""),
+            rawCode: result)
+    }
+
+    /// With TLS 1.3 the broker looks at the client's certificate when the client takes the connection for made.
+    private func certificateRefused(_ result: Int32) -> MQTTError {
+        let reason =
+            configuration.tls.certificateFile == nil
+            ? "it asks for a client certificate (--cert and --key), or does not speak MQTT"
+            : "it does not take the client certificate (revoked, expired, or of another authority), or does not speak MQTT"
+        return MQTTError(
+            .unreachable, "\(address) ended the connection before it answered: \(reason); its log tells",
             rawCode: result)
     }
 
@@ -107,6 +119,7 @@ struct ConnectionErrors {
 
     /// A call said that the connection is gone.
     func lost(_ result: Int32, wasConnected: Bool, systemError: Int32, detail: String?) -> MQTTError {
+        if !wasConnected, address.isTLS, result == MOSQ_ERR_PROTOCOL.int { return certificateRefused(result) }
         let error =
             wasConnected
             ? MQTTError.of(

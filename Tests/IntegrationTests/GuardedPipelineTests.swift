@@ -40,7 +40,7 @@ import Testing
             try #require(outcome.status == 0, "\(outcome.errors)")
         }
 
-        private func options(_ user: String) -> [String] {
+        func options(_ user: String) -> [String] {
             [
                 "--cafile", "\(folder)/ca.crt", "--user", user, "--password-file", "\(folder)/passwords/\(user)",
             ]
@@ -89,6 +89,21 @@ import Testing
         let outcome = try await run("/bin/sh", [script], limit: .seconds(100))
         let wrong = outcome.output.split(separator: "\n").filter { !$0.hasPrefix("ok") }
         #expect(outcome.status == 0 && wrong == ["all well"], "\(wrong) \(outcome.errors)")
+    }
+
+    @Test("A device that is shut out while it runs says why it does not come back")
+    func shutOut() async throws {
+        let guarded = try await Guarded()
+        try await guarded.add("pi-1", .worker)
+        let worker = try Spawned(
+            Repository.lcp,
+            ["worker", "--broker", "mqtts://localhost:\(guarded.port)", "--name", "pi-1", "--model", "lenet-split2"]
+                + guarded.options("pi-1"))
+        defer { kill(worker.identifier, SIGTERM) }
+        try worker.waitForErrors("ready: ")
+        let words = [Guarded.script("add-device.sh"), "--remove", "pi-1", "--data", guarded.folder]
+        #expect(try await run("/bin/sh", words).status == 0)
+        try worker.waitForErrors("refused the connection")
     }
 
     @Test("Devices of their own users answer frames and pictures, and thieves get in nobody's way")

@@ -91,6 +91,44 @@ import Testing
         #expect(heard.dropLast().last??.isLeaving == true, "before it goes it says that it is leaving")
     }
 
+    @Test("A sensor that joins a pipeline deals its first frame to a lane, too")
+    func firstFrame() async throws {
+        let pipeline = try await TestPipeline(branches: [0, 1], arguments: ["--model", "lenet-split2"])
+        let statuses = try await pipeline.client.subscribe(to: pipeline.topics.statuses(.worker))
+        var lanes: [String: Bool] = [:]
+        while lanes.values.count(where: { $0 }) < 2 {
+            guard let status = RoleStatus(try await next(statuses).payload) else { continue }
+            lanes[status.id] = status.lanes?.first?.isEmpty == false
+        }
+        let frames = try await pipeline.frames()
+        for number in 0..<8 {
+            let sensor = try await run(
+                Repository.lcp,
+                [
+                    "sensor", "--broker", pipeline.broker.url, "--pipeline", "test", "--name", "s\(number)", "--count",
+                    "2",
+                ]
+                    + ["--rate", "100", "--source", "drawn"])
+            #expect(sensor.status == 0)
+            for _ in 0..<2 {
+                #expect(try await next(frames).topic == pipeline.topics.lane(0, "s\(number)"))
+            }
+        }
+    }
+
+    @Test("A sensor that is stopped says how many frames have no answer, and one that ends fails for them")
+    func unanswered() async throws {
+        let broker = try TestBroker()
+        let sensor = try Spawned(
+            Repository.lcp, ["sensor", "--broker", broker.url, "--source", "drawn", "--rate", "100", "--qos", "1"])
+        _ = try sensor.waitForErrors("ready: ")
+        try await Task.sleep(for: .milliseconds(300))
+        kill(sensor.identifier, SIGTERM)
+        let errors = await sensor.errors.text()
+        #expect(await sensor.wait() == 0)
+        #expect(errors.contains("frames had no answer when it was asked to stop"), "\(errors)")
+    }
+
     @Test("What a sensor sends beyond its budget is left out, and counted")
     func budget() async throws {
         let pipeline = try await TestPipeline(

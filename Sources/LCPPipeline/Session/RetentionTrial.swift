@@ -50,6 +50,11 @@ extension RoleSession {
     /// Whether what the broker keeps comes to subscriptions with wildcards.
     func givesRetainedToWildcards() async -> Bool { await retention.result(client) }
 
+    /// What is added where nobody is found; nothing where the topics have no dot.
+    public static func dotHint(_ root: String) -> String {
+        root.contains(".") ? " (on RabbitMQ a dot is a level of the topic, so that nobody hears of it)" : ""
+    }
+
     /// Where that is so, nothing; otherwise listens to those who ask, and asks itself.
     func answerCalls() async throws {
         guard await !givesRetainedToWildcards(), !Task.isCancelled, client.isConnected else { return }

@@ -195,8 +195,9 @@ public final class RoleSession: Sendable {
         let who = place.isEmpty ? "" : " (\(place.joined(separator: " ")))"
         log(
             isTwin
-                ? "another \(own.role.rawValue)\(who) has the name \(own.id), and the two take each other's connection: "
-                    + "give one of them another --name"
+                ? "another \(own.role.rawValue)\(who) has the name \(own.id), and the two "
+                    + (configuration.mqtt.user == nil ? "take each other's connection" : "speak for each other")
+                    + ": give one of them another --name"
                 : "the aggregator \(other.id)\(who) is in this pipeline, too, so that every frame is answered twice: stop one of them"
         )
     }
@@ -231,13 +232,17 @@ public final class RoleSession: Sendable {
         _ states: AsyncStream<MQTTConnectionState>, _ reconnected: @Sendable () async -> Void
     ) async {
         var hasLost = false
+        var told: Set<MQTTError.Code> = []
         for await state in states {
             switch state {
-            case .waiting(let error, _) where !hasLost:
+            // The first reason, and others that come up while it tries: a broker that is back may refuse it.
+            case .waiting(let error, _) where !hasLost || error.code == .refused && !told.contains(error.code):
                 hasLost = true
+                told.insert(error.code)
                 log("\(error); trying again until it is back")
             case .connected where hasLost:
                 hasLost = false
+                told = []
                 log("connected again")
                 await reconnected()
                 try? await publishStatus { _ in }

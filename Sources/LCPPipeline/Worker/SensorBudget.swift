@@ -80,7 +80,11 @@ extension BranchRunner {
             return false
         }
         guard purse?.takes(input) != false else {
-            overBudget.add(1, ordering: .relaxed)
+            if overBudget.add(1, ordering: .relaxed).oldValue == 0 {
+                session.log(
+                    "left out what \(Topics.sensor(of: input.topic).printable) sends beyond its budget, and counts it as over_budget; "
+                        + "workers of other branches need the same limits, or answers are incomplete")
+            }
             return false
         }
         return true

@@ -88,7 +88,9 @@ struct ModelPushCommand: AsyncParsableCommand {
             }
             writeLine(
                 result.running.isEmpty
-                    ? "nobody is there yet: who starts gets it" : "run by \(Self.list(result.running))")
+                    ? "nobody is there yet: who starts gets it"
+                        + RoleSession.dotHint("\(configuration.prefix)/\(configuration.pipeline)")
+                    : "run by \(Self.list(result.running))")
         }
     }
     /// Some names, and how many more there are.

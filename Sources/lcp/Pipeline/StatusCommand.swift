@@ -102,7 +102,9 @@ struct StatusCommand: AsyncParsableCommand {
 
     private static func table(_ overview: PipelineOverview, _ root: String) -> String {
         let members = overview.members
-        guard !members.isEmpty else { return "nobody is in \(root): start a worker, an aggregator and a sensor" }
+        guard !members.isEmpty else {
+            return "nobody is in \(root): start a worker, an aggregator and a sensor\(RoleSession.dotHint(root))"
+        }
         var table = Table(
             [
                 "role", "name", "state", "branches", "model", "frames/s", "queue ms", "compute ms", "missing", "late",

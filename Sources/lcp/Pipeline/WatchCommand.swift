@@ -50,14 +50,14 @@ struct WatchCommand: AsyncParsableCommand {
             var seen = 0
             let colours = takesColours(1)
             for try await message in predictions {
-                if json {
-                    writeLine(Log.printable(String(decoding: message.payload, as: UTF8.self)))
-                } else if let prediction = Prediction(message.payload) {
-                    writeLine(Self.line(prediction, colours: colours))
-                } else {
+                guard let prediction = Prediction(message.payload) else {
                     Log("watch")("\(message.topic): \(message.payload.count) bytes that are no prediction")
                     continue
                 }
+                writeLine(
+                    json
+                        ? Log.printable(String(decoding: message.payload, as: UTF8.self))
+                        : Self.line(prediction, colours: colours))
                 seen += 1
                 seenAny.store(true, ordering: .relaxed)
                 if let count, seen >= count { break }

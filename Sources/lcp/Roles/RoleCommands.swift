@@ -117,7 +117,8 @@ struct SensorCommand: AsyncParsableCommand {
 
             With --qos 1 a broker that goes costs no frame: each is kept until its prediction comes, and sent again when a broker \
             was gone, or when there is no prediction for two seconds, three times. Up to 1,000 frames or 64 MB are kept; then the \
-            oldest are given up. How many frames were never answered is said in the end, with the exit status 1.
+            oldest are given up. How many frames were never answered is said in the end, with the exit status 1, or with 0 where it \
+            was asked to stop.
 
             Examples:
               lcp sensor --source drawn --rate 10

@@ -81,13 +81,15 @@ struct BranchOptions: ParsableArguments {
 
     @Option(
         help: .setting(
-            .workerMegapixels, "The most million pixels of pictures a second that are taken of each sensor.",
+            .workerMegapixels,
+            "The most million pixels of pictures a second that are taken of each sensor; the same for all workers.",
             valueName: "n"))
     var megapixelsPerSensor: Double?
 
     @Option(
         help: .setting(
-            .workerMegabytes, "The most megabytes a second that are taken of each sensor.", valueName: "n"))
+            .workerMegabytes, "The most megabytes a second that are taken of each sensor; the same for all workers.",
+            valueName: "n"))
     var megabytesPerSensor: Double?
 
     /// What was given, by setting.

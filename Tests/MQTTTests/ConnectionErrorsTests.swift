@@ -1,0 +1,34 @@
+import Testing
+
+@testable import MQTT
+
+@Suite("What is said of a connection that fails") struct ConnectionErrorsTests {
+    /// Of libmosquitto (MOSQ_ERR_CONN_LOST, MOSQ_ERR_PROTOCOL).
+    private static let (connectionLost, protocolError) = (7 as Int32, 2 as Int32)
+
+    private static func errors(_ address: String, certificate: String? = nil) throws -> ConnectionErrors {
+        var configuration = MQTTConfiguration(address: try MQTTAddress(address))
+        configuration.tls.certificateFile = certificate
+        return ConnectionErrors(configuration, clientID: "c")
+    }
+
+    @Test(
+        "Behind TLS a connection that ends before the answer is a matter of the client's certificate",
+        arguments: [nil, "pi.crt"])
+    func certificates(certificate: String?) throws {
+        let errors = try Self.errors("mqtts://broker", certificate: certificate)
+        let words =
+            certificate == nil ? "asks for a client certificate (--cert" : "does not take the client certificate"
+        let ended = errors.endedBeforeAnswer(Self.connectionLost)
+        let lost = errors.lost(Self.protocolError, wasConnected: false, systemError: 0, detail: nil)
+        #expect(ended.description.contains(words) && lost.description.contains(words))
+    }
+
+    @Test("Without TLS nothing is said of certificates")
+    func plain() throws {
+        let errors = try Self.errors("mqtt://broker")
+        #expect(errors.endedBeforeAnswer(Self.connectionLost).description.contains("is it a broker's port"))
+        let lost = errors.lost(Self.protocolError, wasConnected: false, systemError: 0, detail: nil)
+        #expect(!lost.description.contains("certificate"))
+    }
+}

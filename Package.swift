@@ -160,7 +160,9 @@ let package = Package(
             ]),
         .testTarget(
             name: "LCPSensorTests",
-            dependencies: ["LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform", "Tensors"]),
+            dependencies: [
+                "Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform", "Tensors",
+            ]),
         .testTarget(
             name: "LCPSettingsTests",
             dependencies: [

@@ -1,4 +1,3 @@
-import Glibc
 import Images
 import LCPDatasets
 import LCPModels
@@ -27,6 +26,7 @@ struct FrameReader {
     private var truths: [Int32]?
     private let files: [(path: String, label: Int)]
     private var next: UInt64 = 0
+    private var input = StandardInput()
 
     init(_ source: FrameSource, shape: FeatureMapShape, labels: [String]? = nil) {
         self.source = source
@@ -42,7 +42,10 @@ struct FrameReader {
         }
     }
 
-    /// The next frame, or nil at the end.
+    /// What a picture becomes.
+    var size: ImageSize { ImageSize(shape, preprocessing) }
+
+    /// The next frame, or nil at the end; of a source that is no camera.
     ///
     /// - Returns: also nil where the task is cancelled.
     mutating func read() throws -> SensorFrame? {
@@ -62,13 +65,14 @@ struct FrameReader {
             guard next < UInt64(files.count) else { return nil }
             let file = files[Int(next)]
             return try picture(file.path, label: truth(file.label))
+        case .camera: preconditionFailure("a camera is waited for elsewhere")
         case .standardInput:
             return try readStandardInput()
         }
     }
 
     private func picture(_ file: String, label: Int32) throws(DatasetError) -> SensorFrame {
-        let (pixels, notes) = try ImageFolder.read(file, size: ImageSize(shape, preprocessing))
+        let (pixels, notes) = try ImageFolder.read(file, size: size)
         return SensorFrame(pixels: pixels, label: label, shape: shape, notes: notes)
     }
 
@@ -77,31 +81,16 @@ struct FrameReader {
         return truths.indices.contains(label) ? truths[label] : -1
     }
 
-    private func readStandardInput() throws -> SensorFrame? {
-        let size = shape.elementCount
-        var pixels: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: size)
-        while pixels.count < size {
-            var descriptor = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
-            let ready = poll(&descriptor, 1, 100)
-            if Task.isCancelled { return nil }
-            if ready == 0 || ready < 0 && errno == EINTR { continue }
-            let count = Glibc.read(STDIN_FILENO, &chunk, size - pixels.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else {
-                throw PipelineError(.unreadableInput, "cannot read standard input: \(String(cString: strerror(errno)))")
-            }
-            if count == 0 {
-                guard pixels.isEmpty else {
-                    throw PipelineError(
-                        .unreadableInput,
-                        "standard input ended inside a frame: \(pixels.count) of the \(size) bytes of \(shape); check --shape"
-                    )
-                }
-                return nil
-            }
-            pixels += chunk[..<count]
+    private mutating func readStandardInput() throws -> SensorFrame? {
+        switch try input.read(shape.elementCount) {
+        case nil: return nil
+        case .raw(let pixels)?: return SensorFrame(pixels: pixels, label: -1, shape: shape)
+        case .picture(let bytes)?:
+            let size = size
+            do {
+                let (image, notes) = try bytes.withUnsafeBytes { try Image.decode($0, to: size) }
+                return SensorFrame(pixels: image.pixels, label: -1, shape: shape, notes: notes)
+            } catch { throw DatasetError("a picture on standard input: \(error)") }
         }
-        return SensorFrame(pixels: pixels, label: -1, shape: shape)
     }
 }

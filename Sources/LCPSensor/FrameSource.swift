@@ -14,12 +14,14 @@ public enum FrameSource: Sendable {
     case folder(ImageFolder)
     /// The images of a folder with a folder for each class, one of each class in turn, once.
     case classes(ClassFolder)
-    /// Raw frames of exactly the input's bytes on standard input, until its end.
+    /// A camera or a video, read by ffmpeg.
+    case camera(CameraAddress)
+    /// Raw frames of exactly the input's bytes on standard input, or JPEGs (MJPEG), until its end.
     case standardInput
 
     /// What can be written, for help texts.
     public static let forms =
-        "drawn, dir:FOLDER, idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
+        "drawn, dir:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
 
     /// The forms of data sets, of which a sensor takes the test images.
     package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]
@@ -32,6 +34,8 @@ public enum FrameSource: Sendable {
             self = .drawn(seed: seed)
         } else if text == "stdin" {
             self = .standardInput
+        } else if let camera = CameraAddress(text) {
+            self = .camera(camera)
         } else if text.hasPrefix("idx:") {
             self = .images(try IDX.read(IDX.Files(text.dropFirst(4))))
         } else if text.hasPrefix("dir:") {
@@ -62,7 +66,7 @@ public enum FrameSource: Sendable {
         case .drawn: FeatureMapShape(height: DrawnDigits.height, width: DrawnDigits.width, channels: 1)
         case .images(let images, _):
             FeatureMapShape(height: images.height, width: images.width, channels: images.channels)
-        case .folder, .classes, .standardInput: nil
+        case .folder, .classes, .camera, .standardInput: nil
         }
     }
 
@@ -72,7 +76,7 @@ public enum FrameSource: Sendable {
         case .images(let images, _): images.count
         case .folder(let folder): folder.files.count
         case .classes(let folder): folder.imagesPerClass.reduce(0, +)
-        case .drawn, .standardInput: nil
+        case .drawn, .camera, .standardInput: nil
         }
     }
 
@@ -81,7 +85,7 @@ public enum FrameSource: Sendable {
         switch self {
         case .images(_, let classes): classes
         case .classes(let folder): folder.classes
-        case .drawn, .folder, .standardInput: nil
+        case .drawn, .folder, .camera, .standardInput: nil
         }
     }
 
@@ -98,7 +102,7 @@ public enum FrameSource: Sendable {
             )
         }
         switch self {
-        case .folder, .classes:
+        case .folder, .classes, .camera:
             guard input.channels == 1 || input.channels == 3 else {
                 throw PipelineError(
                     .modelMismatch, "pictures are grey or coloured, and \(name.printable) takes \(input)")

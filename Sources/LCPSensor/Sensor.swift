@@ -37,6 +37,8 @@ public actor Sensor {
 
     let options: Options
     var reader: FrameReader
+    /// Where frames come from, if that is a camera.
+    private let camera: Camera?
     var plan: FramePlan
     /// The pipeline's model, where nobody named one.
     var supply: ModelSupply?
@@ -104,6 +106,12 @@ public actor Sensor {
         var status = RoleSession.status(.sensor, id: options.id)
         status.dealsFrames = true
         session = try RoleSession(configuration, status: status)
+        camera =
+            if case .camera(let address) = source {
+                try Camera(address, rate: options.rate, log: session.log)
+            } else {
+                nil
+            }
         dealer = FrameDealer(sensor: status.id, session: number, topics: session.topics)
         // Reading a file or standard input may block, and the connection must not wait for that.
         executor = try EventLoop(name: "sensor")
@@ -142,8 +150,9 @@ public actor Sensor {
         var nextStatistics = clock.now + .seconds(5)
         let started = clock.now
         var number: UInt64 = 0
-        while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try nextFrame() {
-            if due > clock.now { try await clock.sleep(until: due) }
+        while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try await nextFrame() {
+            // Those of a camera come when they are there.
+            if due > clock.now, camera?.address.isLive != true { try await clock.sleep(until: due) }
             publish(frame, number: number)
             // Beside new frames only a part of the old, so that what is shed is not asked for all the time.
             if number % 4 == 0 { sendOverdue(most: 1) }
@@ -191,7 +200,13 @@ public actor Sensor {
     }
 
     /// The next frame; pictures that cannot be read are told and left out.
-    private func nextFrame() throws -> SensorFrame? {
+    private func nextFrame() async throws -> SensorFrame? {
+        if let camera {
+            return try await camera.next(size: { reader.size }).map {
+                let shape = FeatureMapShape(height: $0.size.height, width: $0.size.width, channels: $0.size.channels)
+                return SensorFrame(pixels: $0.pixels, label: -1, shape: shape)
+            }
+        }
         while !Task.isCancelled {
             do {
                 let frame = try reader.read()

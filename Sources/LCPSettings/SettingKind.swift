@@ -124,7 +124,7 @@ package enum SettingKind {
             let scheme = text[...colon]
             let rest = text[colon...].dropFirst()
             switch scheme {
-            case "dir:": return scheme + below(rest)
+            case "dir:", "file:": return scheme + below(rest)
             case _ where Self.dataSets.contains(String(scheme)): return scheme + below(rest)
             case "idx:":
                 // Options stand behind the files.

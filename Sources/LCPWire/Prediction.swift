@@ -30,9 +30,13 @@ public struct Prediction: Sendable, Hashable, Codable {
     public var latencyMilliseconds: Double?
     /// The true class, where it is known.
     public var truth: Int?
+    /// The model's name; nil from aggregators that do not tell.
+    public var model: String?
+    /// When it was made, on the aggregator's clock (RFC 3339, UTC); nil from aggregators that do not tell.
+    public var time: String?
 
     enum CodingKeys: String, CodingKey {
-        case sensor, frame, label, probabilities, top, branches, missing, truth
+        case sensor, frame, label, probabilities, top, branches, missing, truth, model, time
         case `class` = "class"
         case computeMilliseconds = "compute_ms"
         case joinMilliseconds = "join_ms"

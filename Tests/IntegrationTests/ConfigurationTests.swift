@@ -95,6 +95,14 @@ import Testing
         }
     }
 
+    @Test("A camera's password is not shown with the settings", arguments: [[], ["--json"]])
+    func cameraPassword(words: [String]) async throws {
+        let shown = try await run(
+            Repository.lcp, ["config", "show", "--source", "rtsp://me:s3cret@cam/1"] + words)
+        #expect(shown.status == 0 && shown.output.contains("rtsp:"), "\(shown.output)\(shown.errors)")
+        #expect(!shown.output.contains("s3cret") && !shown.errors.contains("s3cret"))
+    }
+
     @Test func watchAndDoctorReadTheFile() async throws {
         let broker = try TestBroker()
         let file = try Self.file(broker)

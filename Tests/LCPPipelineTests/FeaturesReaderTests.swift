@@ -203,7 +203,7 @@ enum TestModel {
             }
             actions += joiner.finish(now: JoinerBench.start)
             guard case .answer(let answer)? = actions.last else { throw CancellationError() }
-            let json = model.withPrediction(of: answer, now: JoinerBench.start, latency: latency) { Array($0) }
+            let json = model.withPrediction(of: answer, now: JoinerBench.start, latency: latency, time: 0) { Array($0) }
             // Row by row: W · features · factor + b, and the softmax of that.
             let factor = Double(missingScale?[2 - received.count] ?? 1)
             let weight = merge.weight

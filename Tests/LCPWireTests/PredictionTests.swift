@@ -11,25 +11,43 @@ import Testing
         AnsweredFrame(sensor: sensor, number: number, label: label, branches: branches, computeTime: 1234)
     }
 
-    static func write(_ frame: AnsweredFrame, _ probabilities: [Float], labels: [String], latency: Int64? = nil)
+    static func write(
+        _ frame: AnsweredFrame, _ probabilities: [Float], labels: [String], latency: Int64? = nil, time: Int64 = 0
+    )
         -> [UInt8]
     {
-        var writer = PredictionWriter(labels: labels)
+        var writer = PredictionWriter(labels: labels, model: "m \"1\"")
         probabilities.withUnsafeBufferPointer {
-            writer.write(frame, probabilities: $0, branchCount: 4, joinTime: .microseconds(700), latency: latency)
+            writer.write(
+                frame, probabilities: $0, branchCount: 4, joinTime: .microseconds(700), latency: latency, time: time)
         }
         return writer.bytes
     }
 
     @Test func thePredictionIsTheDocumentedJSON() throws {
         let json = Self.write(
-            Self.frame(number: .max, label: 1), [0.25, 0.5, 0.25], labels: ["no", "yes", "perhaps"], latency: 1_500_000)
+            Self.frame(number: .max, label: 1), [0.25, 0.5, 0.25], labels: ["no", "yes", "perhaps"], latency: 1_500_000,
+            time: 1_709_210_096_007_999_999)
         let expected =
-            #"{"sensor":"cam","frame":"18446744073709551615","class":1,"label":"yes","probabilities":[0.25,0.5,0.25],"#
-            + #""branches":[0,1,3],"missing":[2],"compute_ms":1.234,"join_ms":0.7,"latency_ms":1.5,"truth":1}"#
+            #"{"sensor":"cam","frame":"18446744073709551615","class":1,"label":"yes","confidence":0.5,"#
+            + #""probabilities":[0.25,0.5,0.25],"#
+            + #""branches":[0,1,3],"missing":[2],"compute_ms":1.234,"join_ms":0.7,"latency_ms":1.5,"truth":1,"#
+            + #""model":"m \"1\"","time":"2024-02-29T12:34:56.007Z"}"#
         #expect(String(decoding: json, as: UTF8.self) == expected)
         let read = try #require(Prediction(json))
         #expect(read.class == 1 && read.missing == [2] && read.truth == 1 && read.confidence == 0.5)
+    }
+
+    @Test("The time is RFC 3339's, as Foundation writes it")
+    func times() throws {
+        var random = SeededGenerator(seed: 7)
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        for _ in 0..<2000 {
+            let milliseconds = Int64(Double(random.unit()) * 7e12)
+            let json = Self.write(Self.frame(), [1], labels: ["a"], time: milliseconds * 1_000_000 + 999_999)
+            let date = Date(timeIntervalSince1970: Double(milliseconds) / 1000 + 0.0001)
+            #expect(try #require(Prediction(json)).time == date.formatted(style))
+        }
     }
 
     @Test func unknownsAreLeftOut() throws {

@@ -229,9 +229,11 @@ public actor Aggregator {
     private func publish(_ answer: FrameJoiner.Answer) {
         guard let model = models.first(where: { $0.model == answer.model }) else { return }
         let frame = answer.frame
-        let latency = FrameLatency.since(frame.captureTime, now: wallClockNanoseconds())
+        let time = wallClockNanoseconds()
+        let latency = FrameLatency.since(frame.captureTime, now: time)
         let topic = predictionTopic(of: frame.key.sensor)
-        let failure = model.withPrediction(of: answer, now: .now, latency: latency) { [session] bytes -> MQTTError? in
+        let failure = model.withPrediction(of: answer, now: .now, latency: latency, time: time) {
+            [session] bytes -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(bytes, to: topic, qos: session.qos)
                 return nil

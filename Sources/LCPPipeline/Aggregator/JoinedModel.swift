@@ -35,16 +35,17 @@ final class JoinedModel {
         model = bundle.hash
         join = try BranchJoin(
             network: network, merge: bundle.mergeParameters(), missingScale: bundle.manifest.missingScale)
-        writer = PredictionWriter(labels: bundle.manifest.labels)
+        writer = PredictionWriter(labels: bundle.manifest.labels, model: bundle.manifest.name)
     }
 
     /// Makes the prediction of a frame.
     ///
     /// - Parameters:
     ///   - latency: from capture to now, nanoseconds; nil where it is unknown.
+    ///   - time: now, nanoseconds since 1970 UTC.
     ///   - body: gets the JSON, which is valid only inside.
     func withPrediction<Result>(
-        of answer: FrameJoiner.Answer, now: ContinuousClock.Instant, latency: Int64?,
+        of answer: FrameJoiner.Answer, now: ContinuousClock.Instant, latency: Int64?, time: Int64,
         _ body: (UnsafeRawBufferPointer) throws -> Result
     ) rethrows -> Result {
         let frame = answer.frame
@@ -57,7 +58,7 @@ final class JoinedModel {
                     sensor: frame.key.sensor, number: frame.key.frame, label: frame.label, branches: frame.branches,
                     computeTime: frame.computeTime),
                 probabilities: UnsafeBufferPointer(probabilities), branchCount: branchCount,
-                joinTime: now - frame.opened, latency: latency)
+                joinTime: now - frame.opened, latency: latency, time: time)
         }
         return try writer.bytes.withUnsafeBytes(body)
     }

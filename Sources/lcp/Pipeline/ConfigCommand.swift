@@ -1,5 +1,6 @@
 import ArgumentParser
 import LCPPipeline
+import LCPSensor
 import LCPSettings
 import LCPWire
 import Platform
@@ -71,7 +72,7 @@ struct ConfigCommand: ParsableCommand {
             if json {
                 let lines = entries.map {
                     Report.Line(
-                        setting: $0.setting.rawValue, value: $0.value, from: Self.word($0.origin),
+                        setting: $0.setting.rawValue, value: $0.value.map(Self.shown), from: Self.word($0.origin),
                         place: $0.origin.description)
                 }
                 return writeLine(try jsonLine(Report(file: settings.file, settings: lines)))
@@ -79,11 +80,18 @@ struct ConfigCommand: ParsableCommand {
             var table = Table(["setting", "value", "from"])
             for entry in entries {
                 table.add([
-                    entry.setting.rawValue, entry.value.map { Log.printable($0.description) } ?? "–",
+                    entry.setting.rawValue, entry.value.map { Log.printable(Self.shown($0).description) } ?? "–",
                     Log.printable(entry.origin.description),
                 ])
             }
             writeLine(table.text)
+        }
+
+        /// A value without a password: a camera's address may have one.
+        private static func shown(_ value: SettingValue) -> SettingValue {
+            guard case .text(let text) = value, let camera = CameraAddress(text), [.stream, .web].contains(camera.kind)
+            else { return value }
+            return .text(camera.printable)
         }
 
         private static func word(_ origin: SettingOrigin) -> String {

@@ -127,7 +127,9 @@ struct SensorCommand: AsyncParsableCommand {
               lcp sensor --source dir:photos --encoding jpeg:90
               lcp sensor --source dir:photos --shape 28x28x1
               lcp sensor --config Configs/pipelines/kitchen.yaml --name door
-              ffmpeg … -f rawvideo -pix_fmt gray - | lcp sensor --source stdin --shape 28x28x1
+              lcp sensor --source rtsp://user:secret@camera.local/1 --rate 5
+              lcp sensor --source http://camera.local/snapshot.jpg --rate 1
+              libcamera-vid --codec mjpeg -t 0 -o - | lcp sensor --source stdin
             """)
 
     @OptionGroup var role: RoleOptions

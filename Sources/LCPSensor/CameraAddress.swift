@@ -1,0 +1,110 @@
+import Images
+import LCPWire
+import Platform
+
+/// Where a camera's pictures are, and how ffmpeg gets them: pure.
+public struct CameraAddress: Sendable, Hashable {
+    public enum Kind: Sendable, Hashable {
+        /// `rtsp://` or `rtsps://`.
+        case stream
+        /// `http://` or `https://`: a stream of pictures, or one picture that is fetched again and again.
+        case web
+        /// A device of Video4Linux.
+        case device
+        /// A video's file, once from its beginning to its end.
+        case file
+    }
+
+    public let kind: Kind
+    /// What ffmpeg opens.
+    let location: String
+
+    /// Whether pictures come by themselves: then nobody wants an old one.
+    public var isLive: Bool { kind != .file }
+
+    /// - Parameter text: as it is written for a source, see ``FrameSource/forms``; nil for anything else.
+    public init?(_ text: String) {
+        let lower = text.lowercased()
+        if ["rtsp://", "rtsps://"].contains(where: lower.hasPrefix) {
+            (kind, location) = (.stream, text)
+        } else if ["http://", "https://"].contains(where: lower.hasPrefix) {
+            (kind, location) = (.web, text)
+        } else if text.hasPrefix("v4l2:") {
+            (kind, location) = (.device, String(text.dropFirst(5)))
+        } else if text.hasPrefix("file:") {
+            (kind, location) = (.file, String(text.dropFirst(5)))
+        } else {
+            return nil
+        }
+        guard !location.isEmpty, !location.utf8.contains(0) else { return nil }
+    }
+
+    /// Without user and password: for people.
+    public var printable: String { hide(location).printable }
+
+    /// Takes user and password out of what somebody says of this camera.
+    func hide(_ text: String) -> String {
+        guard let secret else { return text }
+        return text.replacing("\(secret)@", with: "").replacing(secret, with: "…")
+    }
+
+    /// What stands before the host.
+    private var secret: Substring? {
+        guard kind == .stream || kind == .web, let start = location.firstRange(of: "://")?.upperBound else {
+            return nil
+        }
+        // A password may have an @ in it, a host may not.
+        let authority = location[start...].prefix { !"/?#".contains($0) }
+        return authority.lastIndex(of: "@").map { authority[..<$0] }
+    }
+
+    /// Whether the address looks like one picture, and not like a stream.
+    var looksLikeOnePicture: Bool {
+        guard kind == .web else { return false }
+        let path = location.prefix { !"?#".contains($0) }.lowercased()
+        return [".jpg", ".jpeg", ".png", ".webp"].contains(where: path.hasSuffix)
+    }
+
+    /// ffmpeg's arguments that write raw frames of a size to standard output.
+    ///
+    /// - Parameters:
+    ///   - rate: frames a second at the most; fewer where the camera has fewer.
+    ///   - isOnePicture: whether the address is fetched again for every frame.
+    func arguments(_ size: ImageSize, rate: Double, isOnePicture: Bool) -> [String] {
+        let input: [String] =
+            switch kind {
+            case .stream: ["-fflags", "nobuffer", "-rtsp_transport", "tcp", "-i", location]
+            case .web where isOnePicture:
+                ["-f", "image2", "-loop", "1", "-framerate", "\(rate)", "-re", "-i", location]
+            case .web: ["-fflags", "nobuffer", "-i", location]
+            case .device: ["-fflags", "nobuffer", "-f", "v4l2", "-i", location]
+            // A name that looks like an option or another protocol stays a file's name.
+            case .file: ["-i", "file:\(location)"]
+            }
+        // Nine tenths of the interval, because cameras are not quite regular.
+        let thin = isOnePicture ? [] : ["select='isnan(prev_selected_t)+gte(t-prev_selected_t,\(0.9 / rate))'"]
+        let filters = thin + Self.filters(size) + ["format=\(size.channels == 1 ? "gray" : "rgb24")"]
+        return ["-nostdin", "-hide_banner", "-loglevel", "error"] + input
+            + ["-an", "-sn", "-dn", "-vsync", "passthrough", "-vf", filters.joined(separator: ",")]
+            + ["-f", "rawvideo", "pipe:1"]
+    }
+
+    /// As ``Images/ImageFit`` does it, with the antialiasing of ffmpeg.
+    private static func filters(_ size: ImageSize) -> [String] {
+        let (width, height) = (size.width, size.height)
+        switch size.mode {
+        case .stretch: return ["scale=\(width):\(height):flags=bilinear"]
+        case .crop(let shorter):
+            let scaled =
+                "scale='if(gt(iw,ih),-2,\(shorter))':'if(gt(iw,ih),\(shorter),-2)':flags=bilinear"
+            return [scaled, "crop=\(width):\(height)"]
+        case .letterbox(let grey):
+            let hex = String(grey, radix: 16)
+            let pair = hex.count == 1 ? "0\(hex)" : hex
+            return [
+                "scale=\(width):\(height):force_original_aspect_ratio=decrease:flags=bilinear",
+                "pad=\(width):\(height):(ow-iw)/2:(oh-ih)/2:color=0x\(pair)\(pair)\(pair)",
+            ]
+        }
+    }
+}

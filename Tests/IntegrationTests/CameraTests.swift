@@ -1,0 +1,159 @@
+import Foundation
+import LCPLocal
+import LCPWire
+import MQTT
+import Platform
+import Testing
+
+/// Cameras and videos, through the system's ffmpeg. There is no RTSP server here: an RTSP camera is another address to ffmpeg.
+@Suite struct CameraTests {
+    /// A video of one grey, and what becomes of it.
+    private final class Studio {
+        let ffmpeg: String
+        let folder = NSTemporaryDirectory() + "lcp-camera-\(UUID().uuidString)"
+        let broker: TestBroker
+        let client: MQTTClient
+        let topics: Topics
+
+        /// nil where there is no ffmpeg, which is said.
+        init?() async throws {
+            guard let ffmpeg = ChildProcess.find("ffmpeg") else {
+                print("SKIPPED: there is no ffmpeg: cameras were not tried")
+                return nil
+            }
+            self.ffmpeg = ffmpeg
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            broker = try TestBroker()
+            client = try await broker.connect()
+            topics = try Topics(pipeline: "demo")
+        }
+
+        deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+        /// Two seconds with thirty pictures a second, of which all pixels are about 200.
+        func video(_ name: String = "a clip.mp4") async throws -> String {
+            let path = "\(folder)/\(name)"
+            let words = ["-v", "error", "-f", "lavfi", "-i", "color=0xC8C8C8:size=320x180:rate=30", "-t", "2"]
+            let made = try await run(ffmpeg, words + ["-y", path])
+            try #require(made.status == 0, "\(made.errors)")
+            return path
+        }
+
+        /// A camera that sends pictures to whoever asks, once.
+        func serve(_ path: String, port: Int) throws -> Spawned {
+            try Spawned(
+                ffmpeg,
+                ["-nostdin", "-v", "error", "-re", "-stream_loop", "-1", "-i", path, "-q:v", "3", "-f", "mpjpeg"]
+                    + ["-listen", "1", "http://127.0.0.1:\(port)/live"])
+        }
+
+        func sensor(_ source: String, _ words: [String] = []) throws -> Spawned {
+            try Spawned(
+                Repository.lcp,
+                ["sensor", "--broker", broker.url, "--name", "cam", "--source", source, "--shape", "28x28x1"] + words)
+        }
+
+        /// The pixels of the next frame.
+        func pixels(_ frames: MQTTSubscription) async throws -> [UInt8] {
+            Array(try await next(frames).payload.suffix(784))
+        }
+    }
+
+    @Test("Every picture of a video becomes a frame, in the model's size, and is answered")
+    func video() async throws {
+        guard let studio = try await Studio() else { return }
+        let pipeline = try await TestPipeline(
+            branches: [0, 1], arguments: ["--model", "lenet-split2", "--policy", "all"], broker: studio.broker)
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        let sensor = try studio.sensor(
+            "file:\(try await studio.video())", ["--rate", "200", "--qos", "1", "--pipeline", "test"])
+        let errors = await sensor.errors.text()
+        #expect(await sensor.wait() == 0 && errors.contains("published 60 frames"), "\(errors)")
+        var seen: Set<String> = []
+        while seen.count < 60 {
+            let prediction = try #require(Prediction(try await next(predictions).payload))
+            #expect(prediction.missing.isEmpty)
+            seen.insert(prediction.frame)
+        }
+    }
+
+    @Test("A camera's pictures come as fast as asked for, and one that goes is back when it comes")
+    func comesAndGoes() async throws {
+        guard let studio = try await Studio() else { return }
+        let port = try BrokerProcess.freePort(host: "127.0.0.1")
+        let video = try await studio.video()
+        var camera = try studio.serve(video, port: port)
+        defer { kill(camera.identifier, SIGKILL) }
+        let frames = try await studio.client.subscribe(to: studio.topics.input("cam"))
+        let sensor = try studio.sensor("http://127.0.0.1:\(port)/live", ["--rate", "10"])
+        defer { kill(sensor.identifier, SIGKILL) }
+        for _ in 0..<5 {
+            let pixels = try await studio.pixels(frames)
+            #expect(pixels.allSatisfy { (190...210).contains($0) }, "\(pixels.prefix(10))")
+        }
+        kill(camera.identifier, SIGKILL)
+        try sensor.waitForErrors("is gone: ")
+        camera = try studio.serve(video, port: port)
+        try sensor.waitForErrors("is back")
+        for _ in 0..<3 { _ = try await studio.pixels(frames) }
+        kill(sensor.identifier, SIGTERM)
+        #expect(await sensor.wait() == 0)
+    }
+
+    @Test("An address of one picture is fetched for every frame")
+    func onePicture() async throws {
+        guard let studio = try await Studio() else { return }
+        let port = try BrokerProcess.freePort(host: "127.0.0.1")
+        let made = try await run(
+            studio.ffmpeg,
+            ["-v", "error", "-f", "lavfi", "-i", "color=0xC8C8C8:size=64x64", "-frames:v", "1"]
+                + ["\(studio.folder)/now.jpg"])
+        try #require(made.status == 0, "\(made.errors)")
+        let python = try #require(ChildProcess.find("python3"))
+        let server = try Spawned(
+            python, ["-m", "http.server", "\(port)", "--bind", "127.0.0.1", "--directory", studio.folder])
+        defer { kill(server.identifier, SIGKILL) }
+        let frames = try await studio.client.subscribe(to: studio.topics.input("cam"))
+        let sensor = try studio.sensor("http://127.0.0.1:\(port)/now.jpg", ["--rate", "5", "--count", "4"])
+        for _ in 0..<4 { #expect(try await studio.pixels(frames).allSatisfy { (190...210).contains($0) }) }
+        #expect(await sensor.wait() == 0)
+    }
+
+    @Test("Standard input may be JPEGs one behind the other, and is refused where it is a video")
+    func standardInput() async throws {
+        guard let studio = try await Studio() else { return }
+        let video = try await studio.video()
+        let made = try await run(
+            studio.ffmpeg, ["-v", "error", "-i", video, "-frames:v", "7", "-f", "mjpeg", "\(studio.folder)/p.mjpeg"])
+        try #require(made.status == 0, "\(made.errors)")
+        let frames = try await studio.client.subscribe(to: studio.topics.input("cam"))
+        let common = ["sensor", "--broker", studio.broker.url, "--name", "cam", "--source", "stdin", "--rate", "100"]
+        func feed(_ path: String) async throws -> Outcome {
+            try await run(Repository.lcp, common, input: Array(try Data(contentsOf: URL(fileURLWithPath: path))))
+        }
+        let sent = try await feed("\(studio.folder)/p.mjpeg")
+        #expect(sent.status == 0 && sent.errors.contains("published 7 frames"), "\(sent.errors)")
+        for _ in 0..<7 { #expect(try await studio.pixels(frames).allSatisfy { (190...210).contains($0) }) }
+        let refused = try await feed(video)
+        #expect(refused.status == 1 && refused.errors.contains("standard input is an MP4 video"), "\(refused.errors)")
+    }
+
+    @Test("What is wrong with a camera or a video is said in a sentence, and no password with it")
+    func mistakes() async throws {
+        guard let studio = try await Studio() else { return }
+        let sensor = try studio.sensor("rtsp://me:s3cret@127.0.0.1:1/live")
+        let said = try sensor.waitForErrors("trying again until it is back")
+        kill(sensor.identifier, SIGTERM)
+        #expect(await sensor.wait() == 0)
+        #expect(said.contains("the camera rtsp://127.0.0.1:1/live is gone: ") && !said.contains("s3cret"), "\(said)")
+
+        for (file, words) in [("none.mp4", "No such file"), ("broken.mp4", "Invalid data")] {
+            if file == "broken.mp4" {
+                try Data("no video".utf8).write(to: URL(fileURLWithPath: "\(studio.folder)/\(file)"))
+            }
+            let sensor = try studio.sensor("file:\(studio.folder)/\(file)")
+            let errors = await sensor.errors.text()
+            #expect(await sensor.wait() == 1 && errors.contains("cannot read ") && errors.contains(words), "\(errors)")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Images
+import LCPPipeline
+import LCPWire
+import Testing
+
+@testable import LCPSensor
+
+@Suite("Addresses of cameras") struct CameraAddressTests {
+    @Test(
+        "What is a camera or a video is told by its beginning",
+        arguments: [
+            ("rtsp://cam/1", CameraAddress.Kind.stream), ("RTSPS://cam/1", .stream), ("http://cam/x", .web),
+            ("https://cam/x", .web), ("v4l2:/dev/video0", .device), ("file:a b.mp4", .file),
+        ])
+    func kinds(text: String, kind: CameraAddress.Kind) {
+        #expect(CameraAddress(text)?.kind == kind)
+        #expect(CameraAddress(text)?.isLive == (kind != .file))
+    }
+
+    @Test(
+        "Everything else is none",
+        arguments: ["", "rtsp:", "file:", "v4l2:", "stdin", "dir:http://x", "ftp://x/y", "file:\0"])
+    func others(text: String) { #expect(CameraAddress(text) == nil) }
+
+    @Test(
+        "Nobody is told a password",
+        arguments: [
+            ("rtsp://me:s3cret@cam:554/live", "rtsp://cam:554/live"), ("http://s3cret@cam/?u=1@2", "http://cam/?u=1@2"),
+            ("rtsp://me:s3cret@with@cam/1", "rtsp://cam/1"), ("rtsp://cam/a@b", "rtsp://cam/a@b"),
+        ])
+    func passwords(text: String, printed: String) throws {
+        let camera = try #require(CameraAddress(text))
+        #expect(camera.printable == printed)
+        let said = "[tcp @ 0x1] Connection to \(text) failed\n\(text): Connection refused\n"
+        #expect(Camera.reason(Array(said.utf8), camera) == "Connection refused")
+        #expect(!camera.hide("401 for \(text)").contains("s3cret"))
+    }
+
+    @Test("Without ffmpeg it is said how to get it")
+    func noProgram() throws {
+        let camera = try #require(CameraAddress("http://cam/x"))
+        let error = #expect(throws: PipelineError.self) {
+            try Camera(camera, rate: 1, log: Log("sensor cam"), executable: nil)
+        }
+        #expect(error?.description.contains("sudo apt install ffmpeg") == true)
+    }
+
+    @Test("ffmpeg writes frames of the model's size, each once, and takes a name for nothing else")
+    func arguments() throws {
+        let file = try #require(CameraAddress("file:-i x.mp4"))
+        let size = ImageSize(height: 28, width: 30, channels: 1)
+        let words = file.arguments(size, rate: 10, isOnePicture: false)
+        #expect(words.contains("file:-i x.mp4") && words.last == "pipe:1")
+        let filters = try #require(words.firstIndex(of: "-vf").map { words[$0 + 1] })
+        #expect(
+            filters.hasSuffix("scale=30:28:flags=bilinear,format=gray")
+                && filters.contains("gte(t-prev_selected_t,0.09"))
+        let crop = ImageSize(height: 224, width: 224, channels: 3, mode: .crop(shorter: 256))
+        let cropped = file.arguments(crop, rate: 1, isOnePicture: false)
+        #expect(cropped.contains { $0.contains("crop=224:224") && $0.hasSuffix("format=rgb24") })
+        let box = ImageSize(height: 8, width: 8, channels: 3, mode: .letterbox(grey: 7))
+        #expect(file.arguments(box, rate: 1, isOnePicture: false).contains { $0.contains("color=0x070707") })
+        let picture = try #require(CameraAddress("http://cam/snap.JPG?x=1"))
+        #expect(picture.looksLikeOnePicture)
+        #expect(picture.arguments(size, rate: 2, isOnePicture: true).starts(with: ["-nostdin"]))
+        #expect(CameraAddress("http://cam/live")?.looksLikeOnePicture == false)
+    }
+}

@@ -116,6 +116,30 @@ import Testing
         }
     }
 
+    @Test("The check tells by its exit status how well a pipeline does")
+    func check() async throws {
+        func check(_ url: String, _ words: [String] = []) async throws -> Outcome {
+            try await run(
+                Repository.lcp,
+                ["status", "--check", "--for", "0.5", "--broker", url, "--pipeline", "test"] + words)
+        }
+        let pipeline = try await TestPipeline(branches: [0, 1], arguments: ["--model", "lenet-split2"])
+        let well = try await check(pipeline.broker.url)
+        #expect(well.status == 0, "\(well.errors)")
+        #expect(well.output == "lcp/test is well: 2 workers and 1 aggregator answer from all branches\n")
+        pipeline.worker(1).stop()
+        let incomplete = try await check(pipeline.broker.url)
+        #expect(incomplete.status == 1 && incomplete.output == "lcp/test is incomplete: nobody serves branch 1\n")
+        pipeline.worker(0).stop()
+        let silent = try await check(pipeline.broker.url, ["--json"])
+        #expect(silent.status == 2 && silent.output.contains("\"health\":\"silent\""), "\(silent.output)")
+        let empty = try await check(pipeline.broker.url, ["--prefix", "other"])
+        #expect(empty.status == 2 && empty.output.contains("no aggregator is ready"))
+        let unreachable = try await check("mqtt://127.0.0.1:1")
+        #expect(
+            unreachable.status == 3 && unreachable.errors.hasPrefix("Error: cannot connect"), "\(unreachable.errors)")
+    }
+
     @Test("A sensor that is stopped says how many frames have no answer, and one that ends fails for them")
     func unanswered() async throws {
         let broker = try TestBroker()

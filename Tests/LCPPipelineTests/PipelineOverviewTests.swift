@@ -28,6 +28,27 @@ import Testing
         #expect(overview.missingBranches == [])
     }
 
+    @Test("A pipeline is well where one model is run and every branch of it is served")
+    func health() {
+        var overview = PipelineOverview()
+        func add(_ status: RoleStatus, _ model: String?) {
+            var status = status
+            status.modelHash = model
+            overview.add(status)
+        }
+        add(Self.status("a", [0, 1, 2]), "m")
+        #expect(overview.health == (.silent, "no aggregator is ready"))
+        add(RoleStatus(state: .ready, role: .aggregator, id: "agg", birth: "1"), "m")
+        #expect(overview.health.0 == .well)
+        add(Self.status("b", [1]), "n")
+        #expect(overview.health == (.incomplete, "2 models are run at once"))
+        add(Self.status("b", [], state: .lost), nil)
+        add(Self.status("a", [0], birth: "2"), "m")
+        #expect(overview.health == (.incomplete, "nobody serves branches 1, 2"))
+        add(Self.status("a", [], state: .disconnected, birth: "2"), nil)
+        #expect(overview.health == (.silent, "no worker is ready"))
+    }
+
     /// A status that was removed, or written over, is that of one who is gone, unless it is said again.
     @Test func whoseStatusIsGoneIsForgotten() {
         var presence = Presence()

@@ -13,7 +13,11 @@ struct StatusCommand: AsyncParsableCommand {
             On a terminal the table is renewed every second until Ctrl-C; elsewhere it is printed once, after eleven seconds, \
             because roles tell their counters every five and a rate needs two.
 
+            With --check it prints one line after two seconds, for a timer or a monitor, and the exit status tells: 0 all branches \
+            answer; 1 some do, or different models are run; 2 nobody answers; 3 the broker cannot be reached.
+
             Examples:
+              lcp status --check --pipeline kitchen || echo "look at the kitchen"
               lcp status --broker mqtt://broker.local --pipeline kitchen
               lcp status --pipeline kitchen --json
             """)
@@ -26,14 +30,18 @@ struct StatusCommand: AsyncParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Flag(help: "Print one line, and tell by the exit status how well the pipeline does.")
+    var check = false
+
     private struct Report: Encodable {
         var pipeline: String
         var missingBranches: [Int]?
         var overload: FlowPlan?
+        var health: PipelineOverview.Health
         var members: [PipelineOverview.Member]
 
         enum CodingKeys: String, CodingKey {
-            case pipeline, overload, members
+            case pipeline, overload, health, members
             case missingBranches = "missing_branches"
         }
 
@@ -43,6 +51,7 @@ struct StatusCommand: AsyncParsableCommand {
             try values.encode(pipeline, forKey: .pipeline)
             try values.encode(missingBranches, forKey: .missingBranches)
             try values.encode(overload, forKey: .overload)
+            try values.encode(health, forKey: .health)
             try values.encode(members, forKey: .members)
         }
     }
@@ -56,47 +65,55 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try role.settings().configuration()
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
-        let isLive = isTerminal(1) && !json && `for` == nil
-        let (json, seconds) = (json, `for` ?? 11)
+        let isLive = isTerminal(1) && !json && !check && `for` == nil
+        let (json, check, seconds) = (json, check, `for` ?? (check ? 2 : 11))
         try await role.run(isLive ? .usual : .cutShort) {
             let overview = Mutex(PipelineOverview())
-            try await MQTTClient.withConnection(configuration.mqtt) { client in
-                let statuses = try await client.subscribe(to: topics.statuses) { message in
-                    if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
-                }
-                let statistics = try await client.subscribe(to: "\(topics.root)/stats/+/+") { message in
-                    let levels = message.topic.split(separator: "/")
-                    guard levels.count >= 2 else { return }
-                    overview.withLock {
-                        $0.add(
-                            statistics: Array(message.payload), role: String(levels[levels.count - 2]),
-                            id: String(levels[levels.count - 1]))
+            do {
+                try await MQTTClient.withConnection(configuration.mqtt) { client in
+                    let statuses = try await client.subscribe(to: topics.statuses) { message in
+                        if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
                     }
+                    let statistics = try await client.subscribe(to: "\(topics.root)/stats/+/+") { message in
+                        let levels = message.topic.split(separator: "/")
+                        guard levels.count >= 2 else { return }
+                        overview.withLock {
+                            $0.add(
+                                statistics: Array(message.payload), role: String(levels[levels.count - 2]),
+                                id: String(levels[levels.count - 1]))
+                        }
+                    }
+                    let plans = try await client.subscribe(to: topics.flow) { message in
+                        overview.withLock { $0.plan = FlowPlan(Array(message.payload)) }
+                    }
+                    defer {
+                        plans.unsubscribe()
+                        statuses.unsubscribe()
+                        statistics.unsubscribe()
+                    }
+                    client.callStatuses(topics)
+                    while isLive {
+                        try await Task.sleep(for: .seconds(1))
+                        // Home, clear, and the table anew.
+                        writeText("\u{1B}[H\u{1B}[J" + Self.table(overview.withLock { $0 }, topics.root) + "\n")
+                    }
+                    try await Task.sleep(for: .milliseconds(Int(seconds * 1000)))
                 }
-                let plans = try await client.subscribe(to: topics.flow) { message in
-                    overview.withLock { $0.plan = FlowPlan(Array(message.payload)) }
-                }
-                defer {
-                    plans.unsubscribe()
-                    statuses.unsubscribe()
-                    statistics.unsubscribe()
-                }
-                client.callStatuses(topics)
-                while isLive {
-                    try await Task.sleep(for: .seconds(1))
-                    // Home, clear, and the table anew.
-                    writeText("\u{1B}[H\u{1B}[J" + Self.table(overview.withLock { $0 }, topics.root) + "\n")
-                }
-                try await Task.sleep(for: .milliseconds(Int(seconds * 1000)))
+            } catch let error as MQTTError where check {
+                writeErrorLine("Error: \(error)")
+                throw ExitCode(3)
             }
             let seen = overview.withLock { $0 }
+            let (health, reason) = seen.health
             if json {
                 let report = Report(
-                    pipeline: topics.root, missingBranches: seen.missingBranches, overload: seen.plan,
+                    pipeline: topics.root, missingBranches: seen.missingBranches, overload: seen.plan, health: health,
                     members: seen.members)
-                return writeLine(try jsonLine(report))
+                writeLine(try jsonLine(report))
+            } else {
+                writeLine(check ? "\(topics.root) is \(health): \(reason)" : Self.table(seen, topics.root))
             }
-            writeLine(Self.table(seen, topics.root))
+            if check, health != .well { throw ExitCode(Int32(health.rawValue)) }
         }
     }
 

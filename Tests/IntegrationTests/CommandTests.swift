@@ -3,6 +3,7 @@ import LCPDatasets
 import LCPLocal
 import LCPModels
 import LCPWire
+import MQTT
 import Platform
 import Tensors
 import Testing
@@ -180,6 +181,26 @@ import Testing
         let outcome = try await run(Repository.lcp, ["broker", "--port", "\(broker.broker.port)"])
         #expect(outcome.status == 1)
         #expect(outcome.errors.contains("port \(broker.broker.port) on 127.0.0.1 is in use"))
+    }
+
+    @Test("A broker that is killed leaves no mosquitto behind")
+    func killedBroker() async throws {
+        let port = try BrokerProcess.freePort(host: "127.0.0.1")
+        let broker = try Spawned(Repository.lcp, ["broker", "--port", "\(port)", "--quiet"])
+        defer { kill(broker.identifier, SIGKILL) }
+        let configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
+        func connects() async -> Bool {
+            guard let client = try? MQTTClient(configuration), (try? await client.connect()) != nil else {
+                return false
+            }
+            await client.close()
+            return true
+        }
+        while await !connects() { try await Task.sleep(for: .milliseconds(20)) }
+        kill(broker.identifier, SIGKILL)
+        let end = ContinuousClock.now + .seconds(20)
+        while await connects(), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(await !connects())
     }
 
     @Test func theSensorReadsStandardInputAndFolders() async throws {

@@ -37,6 +37,21 @@ import Testing
         #expect(Self.taken(100, every: 0.1, pixels: 24_000_000, budget) == 5)
     }
 
+    @Test("What is owed stays owed while others come, and is forgiven after a minute")
+    func debt() {
+        var accounts = SensorAccounts(SensorBudget(pixelsPerSecond: 1e6))
+        func take(_ sensor: String, _ pixels: Int, _ seconds: Double) -> Bool {
+            accounts.take(sensor, pixels: pixels, bytes: 1, now: Self.start + .seconds(seconds))
+        }
+        let first = take("greedy", 10_000_000, 0)
+        #expect(first)
+        for index in 0..<3000 { _ = take("s\(index)", 1, 2) }
+        let (early, late) = (take("greedy", 1, 3), take("greedy", .max / 2, 10))
+        #expect(!early && late)
+        let (owing, forgiven) = (take("greedy", 1, 69), take("greedy", 1, 71))
+        #expect(!owing && forgiven)
+    }
+
     @Test("What one sensor sends is no other's, and endless names share one account")
     func strangers() {
         let budget = SensorBudget(bytesPerSecond: 1e6)

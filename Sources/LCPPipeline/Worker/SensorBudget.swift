@@ -39,7 +39,20 @@ struct SensorAccounts {
         var pixels = 1.0
         var bytes = 1.0
         var time: ContinuousClock.Instant
+
+        mutating func fill(until now: ContinuousClock.Instant) {
+            let seconds = (now - time).milliseconds / 1000
+            (pixels, bytes, time) = (min(1, pixels + seconds), min(1, bytes + seconds), now)
+        }
+
+        mutating func take(pixels: Double, bytes: Double) {
+            self.pixels = max(-SensorAccounts.longestDebt, self.pixels - pixels)
+            self.bytes = max(-SensorAccounts.longestDebt, self.bytes - bytes)
+        }
     }
+
+    /// Seconds after which anybody may send again, whatever a header said.
+    private static let longestDebt = 60.0
 
     /// More than so many sensors share one account.
     static let maximumCount = 1024
@@ -52,18 +65,17 @@ struct SensorAccounts {
     /// Takes what came, or says that it is too much.
     mutating func take(_ sensor: String, pixels: Int, bytes: Int, now: ContinuousClock.Instant) -> Bool {
         if accounts[sensor] == nil, accounts.count >= Self.maximumCount {
-            accounts = accounts.filter { now - $0.value.time < .seconds(1) }
+            for name in accounts.keys { accounts[name]!.fill(until: now) }
+            accounts = accounts.filter { $0.value.pixels < 1 || $0.value.bytes < 1 }
         }
         let name = accounts[sensor] != nil || accounts.count < Self.maximumCount ? sensor : ""
         var account = accounts[name] ?? Account(time: now)
-        let seconds = (now - account.time).milliseconds / 1000
-        account.time = now
-        account.pixels = min(1, account.pixels + seconds)
-        account.bytes = min(1, account.bytes + seconds)
+        account.fill(until: now)
         let isWithin = account.pixels > 0 && account.bytes > 0
         if isWithin {
-            if let most = budget.pixelsPerSecond { account.pixels -= Double(pixels) / most }
-            if let most = budget.bytesPerSecond { account.bytes -= Double(bytes) / most }
+            account.take(
+                pixels: budget.pixelsPerSecond.map { Double(pixels) / $0 } ?? 0,
+                bytes: budget.bytesPerSecond.map { Double(bytes) / $0 } ?? 0)
         }
         accounts[name] = account
         return isWithin

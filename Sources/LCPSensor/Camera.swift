@@ -24,6 +24,7 @@ final class Camera {
     let address: CameraAddress
     private let executable: String
     private let rate: Double
+    private let region: CameraRegion?
     private let log: Log
     private var run: Run?
     private var isOnePicture: Bool
@@ -42,7 +43,8 @@ final class Camera {
     /// - Parameter rate: frames a second at the most.
     /// - Throws: ``PipelineError`` where there is no ffmpeg.
     init(
-        _ address: CameraAddress, rate: Double, log: Log, executable: String? = ChildProcess.find("ffmpeg")
+        _ address: CameraAddress, rate: Double, region: CameraRegion? = nil, log: Log,
+        executable: String? = ChildProcess.find("ffmpeg")
     ) throws(PipelineError) {
         guard let executable else {
             throw PipelineError(
@@ -53,6 +55,7 @@ final class Camera {
         self.address = address
         self.executable = executable
         self.rate = rate
+        self.region = region
         self.log = log
         isOnePicture = address.looksLikeOnePicture
     }
@@ -92,7 +95,8 @@ final class Camera {
             close(errors.write)
         }
         let process = try ChildProcess(
-            executable: executable, arguments: address.arguments(size, rate: rate, isOnePicture: isOnePicture),
+            executable: executable,
+            arguments: address.arguments(size, rate: rate, region: region, isOnePicture: isOnePicture),
             output: .descriptor(output.write), errorOutput: .descriptor(errors.write))
         run = Run(
             process: process, output: output.read, errors: errors.read, size: size, begin: .now, lastPicture: .now)

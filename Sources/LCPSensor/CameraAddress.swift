@@ -1,6 +1,33 @@
 import Images
-import LCPWire
+public import LCPWire
 import Platform
+
+/// A part of a camera's picture, pixels from its upper left corner.
+public struct CameraRegion: Sendable, Hashable {
+    public let x: Int
+    public let y: Int
+    public let width: Int
+    public let height: Int
+
+    /// - Parameter text: `X,Y,WIDTH,HEIGHT`.
+    /// - Throws: ``PipelineError`` where it is something else.
+    public init(_ text: String) throws(PipelineError) {
+        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).compactMap { Int($0) }
+        let range = 0...65_535
+        guard numbers.count == 4, text.count(where: { $0 == "," }) == 3, numbers.allSatisfy(range.contains),
+            numbers[2] > 0,
+            numbers[3] > 0
+        else {
+            throw PipelineError(
+                .invalidConfiguration,
+                "\(text.debugDescription) is no region of a picture: write X,Y,WIDTH,HEIGHT in pixels, for example 100,0,640,480"
+            )
+        }
+        (x, y, width, height) = (numbers[0], numbers[1], numbers[2], numbers[3])
+    }
+
+    var filter: String { "crop=\(width):\(height):\(x):\(y)" }
+}
 
 /// Where a camera's pictures are, and how ffmpeg gets them: pure.
 public struct CameraAddress: Sendable, Hashable {
@@ -69,8 +96,11 @@ public struct CameraAddress: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - rate: frames a second at the most; fewer where the camera has fewer.
+    ///   - region: the part of the picture that becomes the frame; nil for all of it.
     ///   - isOnePicture: whether the address is fetched again for every frame.
-    func arguments(_ size: ImageSize, rate: Double, isOnePicture: Bool) -> [String] {
+    func arguments(
+        _ size: ImageSize, rate: Double, region: CameraRegion? = nil, isOnePicture: Bool
+    ) -> [String] {
         let input: [String] =
             switch kind {
             case .stream: ["-fflags", "nobuffer", "-rtsp_transport", "tcp", "-i", location]
@@ -83,7 +113,10 @@ public struct CameraAddress: Sendable, Hashable {
             }
         // Nine tenths of the interval, because cameras are not quite regular.
         let thin = isOnePicture ? [] : ["select='isnan(prev_selected_t)+gte(t-prev_selected_t,\(0.9 / rate))'"]
-        let filters = thin + Self.filters(size) + ["format=\(size.channels == 1 ? "gray" : "rgb24")"]
+        let filters =
+            thin + [region?.filter].compactMap(\.self) + Self.filters(size) + [
+                "format=\(size.channels == 1 ? "gray" : "rgb24")"
+            ]
         return ["-nostdin", "-hide_banner", "-loglevel", "error"] + input
             + ["-an", "-sn", "-dn", "-vsync", "passthrough", "-vf", filters.joined(separator: ",")]
             + ["-f", "rawvideo", "pipe:1"]

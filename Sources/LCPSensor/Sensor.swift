@@ -25,6 +25,10 @@ public actor Sensor {
         public var model: ModelManifest?
         /// How pixels are written; nil for what is best: see ``FramePlan``.
         public var encoding: FrameEncoding?
+        /// The part of a camera's picture that becomes the frame; nil for all of it.
+        public var region: CameraRegion?
+        /// Frames are sent that differ from the one before by so many percent, see ``ChangeGate``; nil for all of them.
+        public var leastChange: Double?
         /// How long frames wait after a reconnect for a pipeline that is not whole.
         package var longestHold = Outbox.defaultLongestHold
 
@@ -39,6 +43,7 @@ public actor Sensor {
     var reader: FrameReader
     /// Where frames come from, if that is a camera.
     private let camera: Camera?
+    private var gate: ChangeGate?
     var plan: FramePlan
     /// The pipeline's model, where nobody named one.
     var supply: ModelSupply?
@@ -99,6 +104,12 @@ public actor Sensor {
         guard options.count.map({ $0 > 0 }) ?? true else {
             throw PipelineError(.invalidConfiguration, "a sensor sends at least one frame")
         }
+        if options.region != nil {
+            guard case .camera = source else {
+                throw PipelineError(
+                    .invalidConfiguration, "a region is a part of a camera's or a video's picture, and of nothing else")
+            }
+        }
         if let model = options.model, options.shape == nil { try source.check(fits: model) }
         self.options = options
         plan = FramePlan(Self.sizing(source, options.shape), wanted: options.encoding)
@@ -106,9 +117,10 @@ public actor Sensor {
         var status = RoleSession.status(.sensor, id: options.id)
         status.dealsFrames = true
         session = try RoleSession(configuration, status: status)
+        gate = options.leastChange.map(ChangeGate.init)
         camera =
             if case .camera(let address) = source {
-                try Camera(address, rate: options.rate, log: session.log)
+                try Camera(address, rate: options.rate, region: options.region, log: session.log)
             } else {
                 nil
             }
@@ -131,6 +143,7 @@ public actor Sensor {
     public func run() async throws -> UInt64 {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await publishFrames() }
         let open = outbox.map { UInt64($0.count) + $0.unanswered + $0.overflows } ?? 0
+        if let held = gate?.held, held > 0 { session.log("left out \(held) frames that did not change") }
         if Task.isCancelled, open > 0 { session.log("\(open) frames had no answer when it was asked to stop") }
         return frames
     }
@@ -153,10 +166,12 @@ public actor Sensor {
         while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try await nextFrame() {
             // Those of a camera come when they are there.
             if due > clock.now, camera?.address.isLive != true { try await clock.sleep(until: due) }
-            publish(frame, number: number)
-            // Beside new frames only a part of the old, so that what is shed is not asked for all the time.
-            if number % 4 == 0 { sendOverdue(most: 1) }
-            number += 1
+            if gate?.passes(frame) != false {
+                publish(frame, number: number)
+                // Beside new frames only a part of the old, so that what is shed is not asked for all the time.
+                if number % 4 == 0 { sendOverdue(most: 1) }
+                number += 1
+            }
             due += interval
             // After a pause, as on a laptop that slept, nobody wants the missed frames in one burst.
             if clock.now - due > .seconds(1) { due = clock.now }

@@ -26,6 +26,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case sensorEncoding = "sensor.encoding"
     case sensorRate = "sensor.rate"
     case sensorCount = "sensor.count"
+    case sensorRegion = "sensor.region"
+    case sensorOnChange = "sensor.on_change"
     case workerName = "worker.name"
     case workerBranch = "worker.branch"
     case workerThreads = "worker.threads"
@@ -103,7 +105,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorEncoding: .text("auto")
         case .sensorRate: .number(10)
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
-            .sensorShape, .sensorCount, .workerName, .workerBranch, .workerThreads, .workerMegapixels, .workerMegabytes,
+            .sensorShape, .sensorCount, .sensorRegion, .sensorOnChange, .workerName, .workerBranch, .workerThreads,
+            .workerMegapixels, .workerMegabytes,
             .aggregatorName:
             nil
         }
@@ -113,7 +116,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .pipeline, .prefix, .sensorName, .workerName, .aggregatorName: .topicLevel
         case .broker: .address
-        case .user: .text
+        case .user, .sensorRegion: .text
         case .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey: .path
         case .usesVersion3: .truth
         case .model: .model
@@ -128,6 +131,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorEncoding: .encoding
         case .features: .choice(Self.featureTypes)
         case .sensorRate: .number(upTo: 100_000, unit: " frames per second")
+        case .sensorOnChange: .number(upTo: 100, unit: " percent")
         case .sensorCount: .whole(1...1_000_000_000_000)
         case .workerBranch: .whole(0...BranchedNetwork.maximumBranches - 1)
         case .workerThreads: .whole(1...64)

@@ -100,6 +100,29 @@ import Testing
         #expect(await sensor.wait() == 0)
     }
 
+    @Test("A region is a part of the picture, and a picture that stands still is sent once")
+    func regionAndChange() async throws {
+        guard let studio = try await Studio() else { return }
+        let path = "\(studio.folder)/halves.mp4"
+        // The right half is white.
+        let words = ["-v", "error", "-f", "lavfi", "-i", "color=black:size=320x180:rate=30", "-t", "1"]
+        let made = try await run(
+            studio.ffmpeg, words + ["-vf", "drawbox=x=160:y=0:w=160:h=180:color=white:t=fill", path])
+        try #require(made.status == 0, "\(made.errors)")
+        let frames = try await studio.client.subscribe(to: studio.topics.input("cam"))
+        for (region, greys) in [("160,0,160,180", 240...255), ("0,0,150,180", 0...15)] {
+            let sensor = try studio.sensor(
+                "file:\(path)", ["--region", region, "--on-change", "5", "--rate", "100"])
+            let errors = await sensor.errors.text()
+            #expect(await sensor.wait() == 0 && errors.contains("published 1 frame"), "\(errors)")
+            #expect(errors.contains("left out 29 frames that did not change"), "\(errors)")
+            #expect(try await studio.pixels(frames).allSatisfy { greys.contains(Int($0)) })
+        }
+        let drawn = try studio.sensor("drawn", ["--region", "0,0,1,1"])
+        #expect(await drawn.errors.text().contains("of a camera's or a video's picture"))
+        #expect(await drawn.wait() == 1)
+    }
+
     @Test("An address of one picture is fetched for every frame")
     func onePicture() async throws {
         guard let studio = try await Studio() else { return }

@@ -36,6 +36,14 @@ import Testing
         #expect(!camera.hide("401 for \(text)").contains("s3cret"))
     }
 
+    @Test(
+        "A region is four numbers",
+        arguments: ["", "1,2,3", "1,2,3,4,5", "1,2,0,4", "-1,2,3,4", "1,2,3,x", "1,,2,3", "1,2,3,99999"])
+    func regions(text: String) throws {
+        #expect(try CameraRegion("1,2,30,40").filter == "crop=30:40:1:2")
+        #expect(throws: PipelineError.self) { try CameraRegion(text) }
+    }
+
     @Test("Without ffmpeg it is said how to get it")
     func noProgram() throws {
         let camera = try #require(CameraAddress("http://cam/x"))

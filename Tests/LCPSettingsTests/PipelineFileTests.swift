@@ -39,7 +39,8 @@ import Testing
             queue: 7
             order: none
             features: int8
-            sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9}
+            sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9, region: "1,2,3,4",
+              on_change: 2.5}
             worker: {name: w, branch: 3, threads: 2, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
             aggregator: {name: a}
             """)
@@ -56,6 +57,7 @@ import Testing
         let sensor = try settings.sensorOptions()
         #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape?.width == 3 && sensor.id == "s")
         #expect(sensor.encoding == .jpeg(quality: 70))
+        #expect(try sensor.region == CameraRegion("1,2,3,4") && sensor.leastChange == 2.5)
     }
 
     @Test(arguments: ["", "# nothing", "broker:\nsensor:\n", "---\n", "{}", "~"])

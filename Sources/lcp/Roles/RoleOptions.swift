@@ -127,6 +127,19 @@ struct FrameOptions: ParsableArguments {
 
     @Option(
         help: .setting(
+            .sensorRegion, "The part of a camera's picture that becomes the frame, in pixels.",
+            valueName: "x,y,width,height"))
+    var region: String?
+
+    @Option(
+        help: .setting(
+            .sensorOnChange,
+            "Send frames only that differ from the one sent before by so many percent of full scale, in the eighth of width and height where they differ most.",
+            valueName: "percent"))
+    var onChange: Double?
+
+    @Option(
+        help: .setting(
             .sensorShape,
             "The frames' height, width and channels, for pictures or standard input; the model's by default."))
     var shape: String?
@@ -140,7 +153,8 @@ struct FrameOptions: ParsableArguments {
     var given: [Setting: String] {
         .init(given: [
             .sensorSource: source, .sensorRate: rate.map { "\($0)" }, .sensorCount: count.map { "\($0)" },
-            .sensorShape: shape, .sensorEncoding: encoding,
+            .sensorShape: shape, .sensorEncoding: encoding, .sensorRegion: region,
+            .sensorOnChange: onChange.map { "\($0)" },
         ])
     }
 }

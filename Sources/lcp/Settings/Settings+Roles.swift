@@ -94,6 +94,10 @@ extension Settings {
         options.model = try sensorModel()
         options.shape = try text(.sensorShape).map { try FeatureMapShape(frame: $0) }
         options.encoding = text(.sensorEncoding).flatMap(FrameEncoding.init)
+        do { options.region = try text(.sensorRegion).map(CameraRegion.init) } catch {
+            throw located(.sensorRegion, error)
+        }
+        options.leastChange = number(.sensorOnChange)
         return options
     }
 

@@ -13,7 +13,6 @@ final class Camera {
         let output: Int32
         let errors: Int32
         let size: ImageSize
-        let begin: ContinuousClock.Instant
         var lastPicture: ContinuousClock.Instant
         var pictures = 0
         /// Of a picture that has not come whole.
@@ -27,6 +26,8 @@ final class Camera {
     private let region: CameraRegion?
     private let log: Log
     private var run: Run?
+    /// What is read goes through it: it is looked for pictures two hundred times a second.
+    private var chunk = [UInt8](repeating: 0, count: 65_536)
     private var isOnePicture: Bool
     private var delay = firstDelay
     private var nextStart = ContinuousClock.now
@@ -99,7 +100,7 @@ final class Camera {
             arguments: address.arguments(size, rate: rate, region: region, isOnePicture: isOnePicture),
             output: .descriptor(output.write), errorOutput: .descriptor(errors.write))
         run = Run(
-            process: process, output: output.read, errors: errors.read, size: size, begin: .now, lastPicture: .now)
+            process: process, output: output.read, errors: errors.read, size: size, lastPicture: .now)
     }
 
     /// Ends ffmpeg.
@@ -117,7 +118,6 @@ final class Camera {
     private func read() throws -> [UInt8]? {
         guard var run else { return nil }
         let count = run.size.byteCount
-        var chunk = [UInt8](repeating: 0, count: max(65_536, count))
         var isEnded = false
         // Of a file no more than one picture, so that the rest waits there.
         while address.isLive || run.bytes.count < count {

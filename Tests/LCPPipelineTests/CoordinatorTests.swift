@@ -40,13 +40,15 @@ import Testing
             for _ in 0..<10 {
                 let tasks = update()
                 if tasks.isEmpty { return }
-                for case (let id, let task?) in tasks {
-                    guard let part = task.parts.first(where: { $0.branches == 2 }) else { continue }
-                    (workers[id]!.claims, workers[id]!.serves, workers[id]!.lanes) = (part.runs, part.runs, part.lanes)
-                }
+                for case (let id, let task?) in tasks { obey(task, id) }
                 now += .milliseconds(20)
             }
             Issue.record("it never comes to an end")
+        }
+
+        mutating func obey(_ task: WorkerTask, _ id: String) {
+            guard let part = task.parts.first(where: { $0.branches == 2 }) else { return }
+            (workers[id]!.claims, workers[id]!.serves, workers[id]!.lanes) = (part.runs, part.runs, part.lanes)
         }
     }
 
@@ -69,12 +71,7 @@ import Testing
             #expect(first[id]??.parts.first?.runs == [0, 1], "each keeps its own until the other has it")
         }
         for _ in 0..<6 {
-            for case (let id, let task?) in bench.coordinator.tasks {
-                let part = task.parts[0]
-                (bench.workers[id]!.claims, bench.workers[id]!.serves, bench.workers[id]!.lanes) = (
-                    part.runs, part.runs, part.lanes
-                )
-            }
+            for (id, task) in bench.coordinator.tasks { bench.obey(task, id) }
             let served = Set(bench.workers.values.flatMap { $0.serves ?? [] })
             #expect(served == [0, 1])
             bench.now += .milliseconds(600)

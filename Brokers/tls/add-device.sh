@@ -38,7 +38,7 @@ done
 [ -n "$name" ] || fail "which device? add-device.sh NAME"
 case "$name" in *[!A-Za-z0-9._-]* | .*) fail "a name has only letters, digits, dots, - and _" ;; esac
 [ ${#name} -le 64 ] || fail "a name has at most 64 letters"
-case " sensor worker aggregator viewer operator " in *" $name "*) fail "$name is a user that every broker has: a device needs another name" ;; esac
+case " sensor worker aggregator viewer homeassistant operator " in *" $name "*) fail "$name is a user that every broker has: a device needs another name" ;; esac
 [ -w "$data/acl" ] && [ -w "$data/passwords" ] || fail "there is no broker's folder in $data that you may write: run start.sh first"
 PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin
 command -v mosquitto_passwd >/dev/null 2>&1 || fail "mosquitto_passwd is not installed; on Debian: sudo apt-get install mosquitto"
@@ -88,12 +88,12 @@ fi
     for role in $roles; do
         case "$role" in
             worker) own="status/worker stats/worker task probe" ;;
-            sensor) own="status/sensor stats/sensor input lane/+ again prediction" ;;
+            sensor) own="status/sensor stats/sensor input lane/+ again prediction snapshot" ;;
             aggregator) own="status/aggregator stats/aggregator" ;;
         esac
         sed -n "/^user $role\$/,/^user /{/^topic/p;}" "$here/acl" >"$new/rights"
         for topic in $own; do
-            sed "s|\(lcp/+/$topic\)/+\$|\1/$name|" "$new/rights" >"$new/rights.own"
+            sed "s|\(lcp/+/$topic\)/+\(/get\)\{0,1\}\$|\1/$name\2|" "$new/rights" >"$new/rights.own"
             mv "$new/rights.own" "$new/rights"
         done
         cat "$new/rights"

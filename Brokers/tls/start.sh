@@ -143,8 +143,8 @@ fi
 
 # The users. Every file in passwords/ is one; its first line is the password. passwd is made from them at every start.
 # -U hashes a file in place, so that no password is ever an argument that other users could see.
-mkdir -p "$data/passwords"
-for user in sensor worker aggregator viewer operator; do
+mkdir -p "$data/passwords" "$data/kept"
+for user in sensor worker aggregator viewer homeassistant operator; do
     [ -s "$data/passwords/$user" ] && continue
     openssl rand -hex 24 >"$new/password"
     mv "$new/password" "$data/passwords/$user"
@@ -162,8 +162,8 @@ mosquitto_passwd -U "$new/passwd" >"$new/log" 2>&1 || { cat "$new/log" >&2; fail
 mv "$new/passwd" "$data/passwd"
 
 [ -e "$data/acl" ] || cp "$here/acl" "$data/acl"
-grep -q '^# lcp acl 2' "$data/acl" ||
-    echo "start.sh: $data/acl is of an older version, without lanes and tasks: README.md says how to bring it up to date" >&2
+grep -q '^# lcp acl 3' "$data/acl" ||
+    echo "start.sh: $data/acl is of an older version, without events, snapshots and Home Assistant: README.md says how to bring it up to date" >&2
 
 escaped=$(printf '%s\n' "$data" | sed 's/[\\&|]/\\&/g')
 sed -e "s|@PORT@|$port|g" -e "/^#/!s|@DATA@|$escaped|g" "$here/mosquitto.conf.in" >"$new/mosquitto.conf"
@@ -171,7 +171,7 @@ mv "$new/mosquitto.conf" "$data/mosquitto.conf"
 rm -rf "$new"
 
 # Permissions: 700 and 600, for the owner alone.
-chmod 700 "$data" "$data/passwords"
+chmod 700 "$data" "$data/passwords" "$data/kept"
 chmod 600 "$data"/*.key "$data"/*.crt "$data/ca.crl" "$data/revoked" "$data/hosts" "$data/passwd" "$data/acl" "$data/mosquitto.conf"
 chmod 600 "$data/passwords"/*
 if [ "$(id -u)" = 0 ]; then
@@ -186,6 +186,8 @@ if [ "$(id -u)" = 0 ]; then
         chgrp "$group" "$data/$file"
         chmod 640 "$data/$file"
     done
+    # What the broker keeps it writes there.
+    chown -R "mosquitto:$group" "$data/kept"
     if command -v su >/dev/null 2>&1 && ! su -s /bin/sh -c 'test -r "$0"' mosquitto "$data/server.key" 2>/dev/null; then
         fail "the user mosquitto cannot reach $data: name a folder with --data whose parents everybody may enter"
     fi

@@ -55,7 +55,7 @@ public final class BrokerProcess: Sendable {
         var lastError = PipelineError(.processFailed, "the broker did not start")
         for _ in 0..<(port == 0 ? 5 : 1) {
             let chosen = port == 0 ? try freePort(host: "127.0.0.1") : port
-            let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof"]
+            let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof", "--memory-only"]
             let process = try ChildProcess(executable: lcp, arguments: arguments, errorOutput: .discarded)
             do {
                 return try BrokerProcess(process, host: "127.0.0.1", port: chosen)
@@ -106,15 +106,42 @@ public final class BrokerProcess: Sendable {
 
     /// The text of the configuration for one machine that comes with the program, without its listeners.
     ///
+    /// - Parameter folder: where the broker writes what it keeps; nil for nowhere.
     /// - Throws: ``PipelineError`` where it is missing.
-    public static func localConfiguration() throws -> String {
+    public static func localConfiguration(keptIn folder: String? = nil) throws -> String {
         guard let file = ShippedFiles.path("Brokers/local/mosquitto.conf") else {
             throw PipelineError(
                 .processFailed,
                 "Brokers/local/mosquitto.conf is missing: it stands beside the program, in ../share/lcp, or in LCP_HOME"
             )
         }
-        return try configuration(file: file)
+        let text = try configuration(file: file)
+        if let folder { return "\(text)\npersistence_location \(folder)/" }
+        return text.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { $0 == "persistence true" ? "persistence false" : $0 }.joined(separator: "\n")
+    }
+
+    /// Makes the folder in which the broker of a port keeps what is retained: `$XDG_STATE_HOME/lcp/broker-PORT`, by default below
+    /// `~/.local/state`. Started by root, mosquitto becomes another user, who gets one below /var/lib.
+    ///
+    /// - Throws: ``PipelineError`` or ``FileError`` where it cannot be made or written.
+    public static func makeKeptFolder(port: Int) throws -> String {
+        func variable(_ name: String) -> String? {
+            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        }
+        let isRoot = getuid() == 0
+        let state =
+            variable("XDG_STATE_HOME")
+            ?? (isRoot ? "/var/lib" : variable("HOME").map { "\($0)/.local/state" } ?? "/var/tmp")
+        let folder = "\(state)/lcp/broker-\(port)"
+        try FileIO.makeFolder(folder)
+        if isRoot, let user = getpwnam("mosquitto") ?? getpwnam("nobody") {
+            chown(folder, user.pointee.pw_uid, user.pointee.pw_gid)
+        }
+        guard access(folder, W_OK) == 0 else {
+            throw PipelineError(.resources, "\(folder) cannot be written: \(String(cString: strerror(errno)))")
+        }
+        return folder
     }
 
     /// The text of a configuration without its listeners.

@@ -12,6 +12,7 @@ extension Sensor {
     func meetPipeline() async throws {
         try await unlessForbidden("to whom frames are dealt") { try await watchPlan() }
         try await unlessForbidden("who reads its frames") { try await watchStatuses() }
+        try await unlessForbidden("who wants pictures of them") { try await showFrames() }
         let asks = options.model == nil && options.shape == nil
         if asks {
             let supply = ModelSupply(reading: session) { [inbox] _ in inbox.put(.offer) }
@@ -102,6 +103,18 @@ extension Sensor {
                 // looked at together.
                 if !hasNewPresence.exchange(true, ordering: .acquiringAndReleasing) { inbox.put(.presence) }
             })
+    }
+
+    private func showFrames() async throws {
+        let responder = SnapshotResponder(session) { [weak self] _, request in
+            guard let frame = self?.recent.withLock({ $0.frame(request) }) else { return nil }
+            return try frame.withUnsafeBytes { try Snapshot.jpeg(of: $0, nil) }
+        }
+        let name = session.status.id
+        subscriptions.append(
+            try await session.client.subscribe(
+                to: session.topics.snapshotRequest(name), options: .init(receivesRetained: false)
+            ) { responder.requested(name, Array($0.payload)) })
     }
 
     private func watchPlan() async throws {

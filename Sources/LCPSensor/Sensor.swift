@@ -89,6 +89,9 @@ public actor Sensor {
         case answer(frame: UInt64, computeMilliseconds: Double)
     }
 
+    /// What can be shown.
+    nonisolated let recent = Mutex(RecentFrames())
+
     /// Of the latest predictions, milliseconds.
     var computeTimes = Latest()
 
@@ -300,6 +303,7 @@ public actor Sensor {
         if send(message, to: dealer.topic(of: number, attempt: attempt)) {
             if attempt == 0 { frames += 1 } else { repeats += 1 }
             dealer.sent(number, message)
+            if attempt == 0 { recent.withLock { $0.add(number, message) } }
         }
     }
 

@@ -34,6 +34,10 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case workerMegapixels = "worker.megapixels_per_sensor"
     case workerMegabytes = "worker.megabytes_per_sensor"
     case aggregatorName = "aggregator.name"
+    case threshold = "aggregator.threshold"
+    case stable = "aggregator.stable"
+    case snapshots = "aggregator.snapshots"
+    case homeAssistant = "aggregator.homeassistant"
 
     /// The section of the file that the key stands in; nil for the top.
     public var section: String? {
@@ -93,7 +97,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .pipeline: .text("demo")
         case .prefix: .text("lcp")
         case .broker: .text("mqtt://localhost")
-        case .usesVersion3: .truth(false)
+        case .usesVersion3, .snapshots, .homeAssistant: .truth(false)
         case .model: .text("lenet-split4")
         case .qos: .whole(0)
         case .deadline: .number(100)
@@ -107,7 +111,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
             .sensorShape, .sensorCount, .sensorRegion, .sensorOnChange, .workerName, .workerBranch, .workerThreads,
             .workerMegapixels, .workerMegabytes,
-            .aggregatorName:
+            .aggregatorName, .threshold, .stable:
             nil
         }
     }
@@ -118,7 +122,9 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .broker: .address
         case .user, .sensorRegion: .text
         case .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey: .path
-        case .usesVersion3: .truth
+        case .usesVersion3, .snapshots, .homeAssistant: .truth
+        case .threshold: .thresholds
+        case .stable: .majorities
         case .model: .model
         case .branches: .whole(1...BranchedNetwork.maximumBranches)
         case .qos: .whole(0...2)

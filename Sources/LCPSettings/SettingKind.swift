@@ -22,6 +22,10 @@ package enum SettingKind {
     case number(upTo: Int, unit: String)
     case choice([String])
     case truth
+    /// ``PerSensor`` numbers from 0 to 1.
+    case thresholds
+    /// ``PerSensor`` majorities.
+    case majorities
 
     /// The forms of a source that name a data set's folder.
     package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]
@@ -74,6 +78,12 @@ package enum SettingKind {
             }
             guard let value = unquoted(text) else { throw Mistake(" is \(expectation), not \(Self.plain(text))") }
             return value
+        case .thresholds:
+            guard Self.thresholds(text) != nil else { throw Mistake(" is \(expectation), not \(Self.plain(text))") }
+            return .text(text)
+        case .majorities:
+            guard Self.majorities(text) != nil else { throw Mistake(" is \(expectation), not \(Self.quote(text))") }
+            return .text(text)
         case .choice(let choices):
             guard choices.contains(text) else { throw Mistake(" is \(expectation), not \(Self.quote(text))") }
             return .text(text)
@@ -108,7 +118,26 @@ package enum SettingKind {
         case .number(let limit, let unit): "a number, more than 0 and at most \(Self.grouped(limit))\(unit)"
         case .choice(let choices): choices.joined(separator: " or ")
         case .truth: "true or false"
+        case .thresholds: "a number from 0 to 1, or one for each sensor, as in 0.6,door=0.8"
+        case .majorities:
+            "more than half of at most \(Self.largestWindow), as in 3/5, or one for each sensor, as in 3/5,door=2/3"
         }
+    }
+
+    /// The most predictions that a majority is of.
+    static let largestWindow = 100
+
+    /// The numbers of a text for ``thresholds``; nil where it is none.
+    static func thresholds(_ text: String) -> PerSensor<Double>? {
+        PerSensor(text) { text in
+            guard text.utf8.allSatisfy({ "0123456789.".utf8.contains($0) }) else { return nil }
+            return Double(text).flatMap { (0...1).contains($0) ? $0 : nil }
+        }
+    }
+
+    /// The majorities of a text for ``majorities``; nil where it is none.
+    static func majorities(_ text: String) -> PerSensor<Majority>? {
+        PerSensor(text) { Majority($0, limit: largestWindow) }
     }
 
     /// The path as seen from the folder of the file that it stands in.

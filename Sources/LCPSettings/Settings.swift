@@ -111,6 +111,14 @@ public struct Settings: Sendable {
         if case .number(let number) = self[setting].value { number } else { nil }
     }
 
+    /// How sure a prediction has to be, by sensor; nil where nothing is said.
+    public var thresholds: PerSensor<Double>? { text(.threshold).flatMap(SettingKind.thresholds) }
+    /// How many predictions have to agree, by sensor; nil where nothing is said.
+    public var majorities: PerSensor<Majority>? { text(.stable).flatMap(SettingKind.majorities) }
+
+    /// A setting that is true or false; false where nothing is said.
+    public func truth(_ setting: Setting) -> Bool { self[setting].value == .truth(true) }
+
     public var pipeline: String { text(.pipeline) ?? "" }
     public var prefix: String { text(.prefix) ?? "" }
     /// A bundle's name or its folder.

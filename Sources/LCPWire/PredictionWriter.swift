@@ -25,6 +25,8 @@ package struct PredictionWriter {
     package private(set) var bytes: [UInt8] = []
     private let labels: [[UInt8]]
     private let model: [UInt8]
+    /// The most probable class of the last prediction, and its probability.
+    package private(set) var best: (class: Int, confidence: Float) = (0, 0)
     /// The most classes whose probabilities are all listed.
     package static let maximumListed = 100
 
@@ -56,6 +58,7 @@ package struct PredictionWriter {
         bytes.removeAll(keepingCapacity: true)
         var best = 0
         for index in 1..<max(1, probabilities.count) where probabilities[index] > probabilities[best] { best = index }
+        self.best = (best, probabilities[best])
         literal("{\"sensor\":")
         string(frame.sensor)
         literal(",\"frame\":\"")
@@ -104,43 +107,8 @@ package struct PredictionWriter {
         literal(",\"model\":")
         bytes += model
         literal(",\"time\":\"")
-        timestamp(time)
+        Timestamp.append(time, to: &bytes)
         literal("\"}")
-    }
-
-    /// A time as RFC 3339 writes it, in UTC, with milliseconds.
-    private mutating func timestamp(_ nanoseconds: Int64) {
-        let milliseconds = max(0, nanoseconds) / 1_000_000
-        let (days, rest) = (milliseconds / 86_400_000, milliseconds % 86_400_000)
-        // The calendar repeats every 400 years, which are 146,097 days; years begin in March, behind the leap day.
-        let shifted = days + 719_468
-        let (era, day) = (shifted / 146_097, shifted % 146_097)
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365
-        let dayOfYear = day - (365 * year + year / 4 - year / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        padded(year + era * 400 + (month >= 10 ? 1 : 0), 4)
-        byte("-")
-        padded(month < 10 ? month + 3 : month - 9, 2)
-        byte("-")
-        padded(dayOfYear - (153 * month + 2) / 5 + 1, 2)
-        byte("T")
-        padded(rest / 3_600_000, 2)
-        byte(":")
-        padded(rest / 60_000 % 60, 2)
-        byte(":")
-        padded(rest / 1000 % 60, 2)
-        byte(".")
-        padded(rest % 1000, 3)
-        byte("Z")
-    }
-
-    private mutating func padded(_ value: Int64, _ digits: Int) {
-        var divisor: Int64 = 1
-        for _ in 1..<digits { divisor *= 10 }
-        while divisor > 0 {
-            bytes.append(48 + UInt8(value / divisor % 10))
-            divisor /= 10
-        }
     }
 
     private mutating func list(_ mask: UInt64, _ count: Int) {

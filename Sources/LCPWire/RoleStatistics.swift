@@ -18,6 +18,9 @@ public struct RoleStatistics: Sendable, Hashable, Codable {
     public var incomplete: UInt64?
     public var latencyP50: Double?
     public var latencyP99: Double?
+    /// Of an aggregator: sensors that publish bare pictures or bytes, which say nothing of themselves, with the time of the last
+    /// answer (RFC 3339, UTC).
+    public var bareSensors: [String: String]?
 
     package init(uptime: Double, frames: UInt64, dropped: [String: UInt64]) {
         (self.uptime, self.frames, self.dropped) = (uptime, frames, dropped)
@@ -32,6 +35,7 @@ public struct RoleStatistics: Sendable, Hashable, Codable {
         case queueP99 = "queue_p99_ms"
         case latencyP50 = "latency_p50_ms"
         case latencyP99 = "latency_p99_ms"
+        case bareSensors = "bare_sensors"
     }
 
     package var json: [UInt8] {

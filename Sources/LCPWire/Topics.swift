@@ -47,6 +47,19 @@ public struct Topics: Sendable, Hashable {
     /// All predictions.
     public var predictions: String { "\(root)/prediction/+" }
 
+    /// Where it is said that what a sensor shows has changed.
+    public func event(_ sensor: String) -> String { "\(root)/event/\(sensor)" }
+    /// The retained label that holds for a sensor.
+    public func state(_ sensor: String) -> String { "\(root)/state/\(sensor)" }
+    /// The labels of all sensors.
+    public var states: String { "\(root)/state/+" }
+    /// The retained picture of a sensor, a JPEG.
+    public func snapshot(_ sensor: String) -> String { "\(root)/snapshot/\(sensor)" }
+    /// Where a sensor's picture is asked for.
+    public func snapshotRequest(_ sensor: String) -> String { "\(snapshot(sensor))/get" }
+    /// Where all sensors' pictures are asked for.
+    public var snapshotRequests: String { "\(root)/snapshot/+/get" }
+
     /// The retained status of one process.
     public func status(_ role: Role, _ id: String) -> String { "\(root)/status/\(role.rawValue)/\(id)" }
     /// All statuses.

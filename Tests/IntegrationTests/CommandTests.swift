@@ -186,7 +186,7 @@ import Testing
     @Test("A broker that is killed leaves no mosquitto behind")
     func killedBroker() async throws {
         let port = try BrokerProcess.freePort(host: "127.0.0.1")
-        let broker = try Spawned(Repository.lcp, ["broker", "--port", "\(port)", "--quiet"])
+        let broker = try Spawned(Repository.lcp, ["broker", "--port", "\(port)", "--quiet", "--memory-only"])
         defer { kill(broker.identifier, SIGKILL) }
         let configuration = MQTTConfiguration(address: .tcp(host: "127.0.0.1", port: port))
         func connects() async -> Bool {

@@ -225,7 +225,7 @@ final class TestPipeline: Sendable {
     /// - Parameter url: where a role by its name, `w0` or `a`, finds the broker; for example a proxy before it.
     init(
         branches: [Int] = [0, 1, 2, 3], deadline: Int = 5000, arguments: [String] = [], ofWorkers: [String] = [],
-        broker: TestBroker? = nil, url: @Sendable (String) -> String? = { _ in nil }
+        ofAggregator: [String] = [], broker: TestBroker? = nil, url: @Sendable (String) -> String? = { _ in nil }
     ) async throws {
         let broker = try broker ?? TestBroker()
         self.broker = broker
@@ -238,7 +238,8 @@ final class TestPipeline: Sendable {
                 try launcher.start(
                     .worker, "w\($0)", ["--branch", "\($0)"] + arguments + ofWorkers, url: url("w\($0)"))
             } + [
-                try launcher.start(.aggregator, "a", ["--deadline", "\(deadline)"] + arguments, url: url("a"))
+                try launcher.start(
+                    .aggregator, "a", ["--deadline", "\(deadline)"] + arguments + ofAggregator, url: url("a"))
             ]
         try await RoleLauncher.waitUntilReady(branches.count + 1, statuses)
     }

@@ -42,7 +42,7 @@ import Testing
             sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9, region: "1,2,3,4",
               on_change: 2.5}
             worker: {name: w, branch: 3, threads: 2, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
-            aggregator: {name: a}
+            aggregator: {name: a, threshold: "0.6,door=0.8", stable: 3/5, snapshots: true, homeassistant: true}
             """)
         #expect(Set(file.entries.keys) == Set(Setting.allCases))
         #expect(file.entries[.qos]?.origin == .file(path: "folder/p.yaml", line: 13, column: 6))
@@ -54,6 +54,10 @@ import Testing
         #expect(settings.branch == 3 && settings.threads == 2)
         #expect(settings.features == .int8)
         #expect(settings.budget == SensorBudget(pixelsPerSecond: 50e6, bytesPerSecond: 2.5e6))
+        let aggregator = settings.aggregatorOptions
+        #expect(
+            aggregator.homeAssistant && aggregator.takesSnapshots && aggregator.events.rule("door")?.threshold == 0.8)
+        #expect(aggregator.events.standard?.window == 5)
         let sensor = try settings.sensorOptions()
         #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape?.width == 3 && sensor.id == "s")
         #expect(sensor.encoding == .jpeg(quality: 70))

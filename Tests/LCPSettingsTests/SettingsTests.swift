@@ -28,6 +28,8 @@ import Testing
         case .number: ["3.5", "4", "5"]
         case .choice(let choices): [choices[1], choices[0], choices[1]]
         case .truth: ["true", "false", "true"]
+        case .thresholds: ["0.5", "0.6,door=0.7", "door=1"]
+        case .majorities: ["1/1", "3/5,door=2/3", "door=2/2"]
         }
     }
 

@@ -171,7 +171,7 @@ check "a device with two roles" "$tls/add-device.sh" pi.5 --role worker --role s
 refuse "a device of a name that is taken" "$tls/add-device.sh" door --data "$data"
 refuse "a device with the name of a user that is always there" "$tls/add-device.sh" viewer --data "$data"
 refuse "a device with a role that there is not" "$tls/add-device.sh" pi-9 --role cook --data "$data"
-users="pi-1 pi-2 door hub viewer operator"
+users="pi-1 pi-2 door hub viewer homeassistant operator"
 for user in $users pi.5; do
     tries=0
     while [ $tries -lt 50 ] && ! as $user mosquitto_pub -t lcp/p/none -n 2>/dev/null; do sleep 0.1; tries=$((tries + 1)); done
@@ -196,33 +196,41 @@ listen() {
 }
 # The topics, who may write there, and who may read there.
 cat >"$work/table" <<'END'
-lcp/p/status/worker/pi-1       pi-1 operator                pi-1 pi-2 door hub viewer operator
-lcp/p/status/worker/pi-2       pi-2 operator                pi-1 pi-2 door hub viewer operator
-lcp/p/status/sensor/door       door operator                pi-1 pi-2 door hub viewer operator
-lcp/p/status/aggregator/hub    hub operator                 pi-1 pi-2 door hub viewer operator
-lcp/p/stats/worker/pi-2        pi-2 operator                hub viewer operator
-lcp/p/input/door               door operator                pi-1 pi-2 hub viewer operator
-lcp/p/input/gate               operator                     pi-1 pi-2 hub viewer operator
-lcp/p/lane/0/door              door hub operator            pi-1 pi-2 viewer operator
-lcp/p/lane/0/gate              hub operator                 pi-1 pi-2 viewer operator
-lcp/p/again/door               hub operator                 door viewer operator
-lcp/p/features/0/door          pi-1 pi-2 operator           hub viewer operator
-lcp/p/prediction/door          hub operator                 door viewer operator
-lcp/p/prediction/gate          hub operator                 viewer operator
-lcp/p/task/pi-1                hub operator                 pi-1 hub viewer operator
-lcp/p/probe/pi-1               hub operator                 pi-1 viewer operator
-lcp/p/flow                     hub operator                 pi-1 pi-2 door hub viewer operator
-lcp/p/model/manifest           pi-1 pi-2 hub operator       pi-1 pi-2 door hub viewer operator
+lcp/p/status/worker/pi-1       pi-1 operator                   pi-1 pi-2 door hub viewer homeassistant operator
+lcp/p/status/worker/pi-2       pi-2 operator                   pi-1 pi-2 door hub viewer homeassistant operator
+lcp/p/status/sensor/door       door operator                   pi-1 pi-2 door hub viewer homeassistant operator
+lcp/p/status/aggregator/hub    hub operator                    pi-1 pi-2 door hub viewer homeassistant operator
+lcp/p/stats/worker/pi-2        pi-2 operator                   hub viewer homeassistant operator
+lcp/p/input/door               door operator                   pi-1 pi-2 hub viewer operator
+lcp/p/input/gate               operator                        pi-1 pi-2 hub viewer operator
+lcp/p/lane/0/door              door hub operator               pi-1 pi-2 viewer operator
+lcp/p/lane/0/gate              hub operator                    pi-1 pi-2 viewer operator
+lcp/p/again/door               hub operator                    door viewer operator
+lcp/p/features/0/door          pi-1 pi-2 operator              hub viewer operator
+lcp/p/prediction/door          hub operator                    door viewer homeassistant operator
+lcp/p/prediction/gate          hub operator                    viewer homeassistant operator
+lcp/p/task/pi-1                hub operator                    pi-1 hub viewer operator
+lcp/p/probe/pi-1               hub operator                    pi-1 viewer operator
+lcp/p/flow                     hub operator                    pi-1 pi-2 door hub viewer operator
+lcp/p/model/manifest           pi-1 pi-2 hub operator          pi-1 pi-2 door hub viewer operator
+lcp/p/event/door               hub operator                    viewer homeassistant operator
+lcp/p/state/door               hub operator                    hub viewer homeassistant operator
+lcp/p/snapshot/door            pi-1 pi-2 door hub operator     viewer homeassistant operator
+lcp/p/snapshot/gate            pi-1 pi-2 hub operator          viewer homeassistant operator
+lcp/p/snapshot/door/get        hub homeassistant operator      pi-1 pi-2 door viewer operator
+homeassistant/device/x/config  hub homeassistant operator      hub homeassistant operator
+homeassistant/status           homeassistant operator          hub homeassistant operator
+homeassistant/other            homeassistant operator          homeassistant operator
 END
 listeners=
-listen operator "$work/written" 'lcp/#'
+listen operator "$work/written" 'lcp/#' 'homeassistant/#'
 while read -r topic _; do
     for user in $users; do as "$user" mosquitto_pub -q 1 -t "$topic" -m "$user" 2>/dev/null; done
 done <"$work/table"
 as operator mosquitto_pub -q 1 -t lcp/p/end -m end
 tries=0
 while [ $tries -lt 100 ] && ! grep -q '^lcp/p/end' "$work/written"; do sleep 0.05; tries=$((tries + 1)); done
-for user in pi-1 pi-2 door hub viewer; do listen $user "$work/read-$user" 'lcp/p/+/+' 'lcp/p/+/+/+' 'lcp/p/+'; done
+for user in pi-1 pi-2 door hub viewer homeassistant; do listen $user "$work/read-$user" 'lcp/p/+/+' 'lcp/p/+/+/+' 'lcp/p/+' 'homeassistant/#'; done
 while read -r topic _; do as operator mosquitto_pub -q 1 -t "$topic" -m all; done <"$work/table"
 as operator mosquitto_pub -q 1 -t lcp/p/flow -m end
 sleep 0.5
@@ -263,12 +271,14 @@ cp "$data/passwords/worker" "$work/worker"
 "$tls/start.sh" --data "$data" --port $port >"$work/out" 2>&1
 check "a port in use is refused in one sentence" \
     test "$?:$(wc -l <"$work/out" | tr -d ' '):$(grep -c 'in use' "$work/out")" = 1:1:1
+check "something is kept" as operator mosquitto_pub -q 1 -r -t lcp/p/state/door -m cat
 stop
 mkdir "$work/other"
 echo "mine" >"$work/other/file"
 refuse "a folder with other things in it" "$tls/start.sh" --data "$work/other" --port $port
 check "a second start" start --port $port
 check "it keeps the certificate" cmp -s "$work/server.crt" "$data/server.crt"
+check "it keeps what was retained" test "$(as viewer mosquitto_sub -C 1 -W 5 -t lcp/p/state/door)" = cat
 check "it keeps the passwords" cmp -s "$work/worker" "$data/passwords/worker"
 stop
 

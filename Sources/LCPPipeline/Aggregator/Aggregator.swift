@@ -12,6 +12,12 @@ public actor Aggregator {
     public struct Options: Sendable {
         /// The aggregator's name; one of the machine's where nil (``DefaultName``).
         public var id: String?
+        /// When what a sensor shows counts as changed; no events are published where this is empty.
+        public var events = EventRules()
+        /// Whether a sensor is asked for a picture with each event.
+        public var takesSnapshots = false
+        /// Whether Home Assistant is told of cameras, workers and the aggregator.
+        public var homeAssistant = false
 
         public init() {}
     }
@@ -34,6 +40,9 @@ public actor Aggregator {
     private var drops = Drops()
     private var latencies = LatencyWindow()
     private var supervisor: Supervisor?
+    private let events: EventPublisher?
+    private let announcer: HomeAssistantAnnouncer?
+    private var bareSensors = BareSensors()
     private var deadlineTimer: EventLoopTimer?
     private var latenessTimer: EventLoopTimer?
     private var statisticsTimer: EventLoopTimer?
@@ -60,6 +69,10 @@ public actor Aggregator {
         if bundle != nil { status.isModelGiven = true }
         session = try RoleSession(configuration, status: status)
         reader = FeaturesReader(topics: session.topics)
+        events =
+            options.events.isEmpty
+            ? nil : EventPublisher(session, options.events, takesSnapshots: options.takesSnapshots)
+        announcer = options.homeAssistant ? HomeAssistantAnnouncer(session) : nil
         joiner = FrameJoiner(order: configuration.order, deadline: configuration.deadline, now: started)
     }
 
@@ -78,6 +91,8 @@ public actor Aggregator {
         let supervisor = Supervisor(session, branchCount: count)
         self.supervisor = supervisor
         try await supervisor.start()
+        try await events?.restore()
+        try await announcer?.start()
         let features = try await session.client.subscribe(
             to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false)
         ) { [weak self] message in
@@ -134,6 +149,7 @@ public actor Aggregator {
             supervisor?.assumeIsolated { $0.use(branchCount: count, costs: costs) }
         }
         let (newest, hashes) = (models.last, models.map(\.model.description))
+        if let labels = newest?.labels { announcer?.assumeIsolated { $0.use(labels) } }
         session.sendStatus {
             $0.branches = newest?.branchCount
             $0.model = newest?.name
@@ -169,6 +185,8 @@ public actor Aggregator {
     private func reconnected() async {
         await supply?.reconnected()
         await supervisor?.reconnected()
+        await events?.reconnected()
+        await announcer?.publish()
     }
 
     /// The model before is forgotten when no worker has sent anything of it for a while.
@@ -250,7 +268,20 @@ public actor Aggregator {
             incomplete += 1
             supervisor?.assumeIsolated { $0.missed(missing, now: .now) }
         }
+        report(frame.key, model, time: time)
         if let latency { latencies.add(milliseconds: Double(latency) / 1e6) }
+    }
+
+    /// Says what follows from an answer, besides the prediction.
+    private func report(_ key: FrameKey, _ model: JoinedModel, time: Int64) {
+        let isBare = key.stream == nil
+        if isBare { bareSensors.saw(key.sensor, time: time) }
+        guard let events else { return }
+        nonisolated(unsafe) let model = model
+        let isNew = events.assumeIsolated {
+            $0.answered(key.sensor, frame: key.frame, best: model.best, model: model, time: time)
+        }
+        if isNew { announcer?.assumeIsolated { $0.met(key.sensor, isBare: isBare) } }
     }
 
     private func predictionTopic(of sensor: String) -> String {
@@ -281,6 +312,7 @@ public actor Aggregator {
         var statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames, dropped: drops.counts)
         statistics.incomplete = incomplete
+        statistics.bareSensors = bareSensors.times
         if let times = latencies.percentiles([50, 99]) {
             (statistics.latencyP50, statistics.latencyP99) = (times[0], times[1])
         }

@@ -13,6 +13,8 @@ final class JoinedModel {
     }
 
     let name: String
+    /// Of the classes, in their order.
+    let labels: [String]
     let model: ModelHash
     let outputs: [Output]
     /// Multiplications of each branch for a frame.
@@ -21,6 +23,8 @@ final class JoinedModel {
     private var writer: PredictionWriter
 
     var branchCount: Int { outputs.count }
+    /// The most probable class of the last prediction, and its probability.
+    var best: (class: Int, confidence: Float) { writer.best }
 
     /// - Throws: ``ModelBundleError`` or ``NetworkError``.
     init(_ bundle: ModelBundle) throws {
@@ -32,6 +36,7 @@ final class JoinedModel {
         }
         costs = try network.branches.indices.map { Double(try network.cost(of: $0).macs) }
         name = bundle.manifest.name
+        labels = bundle.manifest.labels
         model = bundle.hash
         join = try BranchJoin(
             network: network, merge: bundle.mergeParameters(), missingScale: bundle.manifest.missingScale)

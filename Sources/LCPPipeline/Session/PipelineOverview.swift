@@ -62,6 +62,21 @@ public struct PipelineOverview: Sendable {
         return entries.values.sorted { key($0) < key($1) }
     }
 
+    /// Whether everybody who is there has told its counters twice.
+    public var hasRates: Bool {
+        let present = entries.values.filter { $0.status.state == .ready }
+        return !present.isEmpty && present.allSatisfy { $0.framesPerSecond != nil }
+    }
+
+    /// Sensors that send bare pictures, and when each was answered last, as aggregators say it; by name.
+    public var bareSensors: [(sensor: String, time: String)] {
+        entries.values.reduce(into: [String: String]()) { latest, member in
+            for (sensor, time) in member.statistics?.bareSensors ?? [:] {
+                latest[sensor] = max(latest[sensor] ?? "", time)
+            }
+        }.prefix(64).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
     /// How well a pipeline does; the number is the exit status of `lcp status --check`.
     public enum Health: Int, Sendable, Hashable, Encodable {
         case well = 0

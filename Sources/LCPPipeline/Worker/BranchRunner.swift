@@ -304,6 +304,9 @@ actor BranchRunner {
                 if case .decoded(_, let notes) = data, !notes.isEmpty, index == 0 {
                     note(notes, topic, background: version.decoder.background)
                 }
+                if identity.session == 0, index == 0, branch == 0 {
+                    shared.bareInputs.keep(Topics.sensor(of: topic), identity.frame, payload, version.decoder.shape)
+                }
                 if computes { try run(version, data, payload) }
                 frame = Frame(
                     identity: identity, received: received, queue: begin - received, decode: decode,

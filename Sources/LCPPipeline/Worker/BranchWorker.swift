@@ -130,6 +130,7 @@ public actor BranchWorker {
         let plans = try await session.client.subscribe(
             to: session.topics.flow, options: .init(qos: .atLeastOnce)
         ) { [gate = shared.gate] message in gate.update(Array(message.payload)) }
+        let snapshots = try await showInputs()
         shared.sharesInputs = try await session.triesSharing()
         // What the broker has kept comes before its answer to this: the model's manifest, and who is there.
         try await session.publishStatus { _ in }
@@ -139,7 +140,7 @@ public actor BranchWorker {
         scheduleStatistics()
         for try await _ in failures.stream {}
         await leave()
-        for subscription in [orders, aggregators, others, probes, plans] { subscription?.unsubscribe() }
+        for subscription in [orders, aggregators, others, probes, plans, snapshots] { subscription?.unsubscribe() }
         handle(.end)
         for stop in stops.values { await stop.value }
         // What waits for a broker that is gone ends with the connection.

@@ -10,6 +10,7 @@ final class WorkerResources: Sendable {
     let gate = FlowGate()
     let pictures = PictureCache()
     let features: FeatureFormat
+    let bareInputs = BareInputs()
     /// Whether the broker deals inputs out to the replicas of a branch; otherwise each of them computes all.
     var sharesInputs: Bool {
         get { dealsInputs.load(ordering: .relaxed) }

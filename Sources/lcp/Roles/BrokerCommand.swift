@@ -8,8 +8,8 @@ struct BrokerCommand: AsyncParsableCommand {
         commandName: "broker",
         abstract: "Start a mosquitto in the foreground, set up for a pipeline.",
         discussion: """
-            It uses Brokers/local/mosquitto.conf: no passwords, small messages sent at once. For users, access lists and TLS \
-            see Brokers/tls.
+            It uses Brokers/local/mosquitto.conf: no passwords, small messages sent at once, and what is retained outlives a \
+            restart, in ~/.local/state/lcp/broker-PORT. For users, access lists and TLS see Brokers/tls.
 
             Examples:
               lcp broker                       for this machine
@@ -29,12 +29,19 @@ struct BrokerCommand: AsyncParsableCommand {
     @Flag(help: "Leave out mosquitto's log.")
     var quiet = false
 
+    @Flag(help: "Forget everything in the end, and write nothing to disk.")
+    var memoryOnly = false
+
     func validate() throws {
         guard (0...65535).contains(port) else { throw ValidationError("--port is 0 to 65535") }
     }
 
     func run() async throws {
-        let configuration = try BrokerProcess.localConfiguration()
+        var folder: String?
+        do { if !memoryOnly, port != 0 { folder = try BrokerProcess.makeKeptFolder(port: port) } } catch {
+            writeErrorLine("what is retained will not outlive this broker: \(error)")
+        }
+        let configuration = try BrokerProcess.localConfiguration(keptIn: folder)
         let (bind, port, quiet) = (bind, port, quiet)
         try await untilStopped(.usual, atEOF: stopAtEOF) {
             let broker = try BrokerProcess.start(

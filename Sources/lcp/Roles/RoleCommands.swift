@@ -77,6 +77,8 @@ struct AggregatorCommand: AsyncParsableCommand {
             Examples:
               lcp aggregator
               lcp aggregator --broker mqtt://broker.local --pipeline kitchen --deadline 250
+              lcp aggregator --threshold 0.8 --stable 3/5       event/SENSOR when the label changes
+              lcp aggregator --threshold 0.6,door=0.9 --homeassistant
               lcp aggregator --config Configs/pipelines/kitchen.yaml
             """)
 
@@ -86,6 +88,8 @@ struct AggregatorCommand: AsyncParsableCommand {
 
     @OptionGroup var deadline: DeadlineOptions
 
+    @OptionGroup var events: EventOptions
+
     @Option(
         help: ArgumentHelp(
             "This aggregator's name; by default the machine's, a random part that it keeps, and a number.",
@@ -93,12 +97,12 @@ struct AggregatorCommand: AsyncParsableCommand {
     var name: String?
 
     func run() async throws {
-        let settings = try role.settings(model.given + deadline.given + .init(given: [.aggregatorName: name]))
+        let settings = try role.settings(
+            model.given + deadline.given + events.given + .init(given: [.aggregatorName: name]))
         let configuration = try settings.configuration()
-        var options = Aggregator.Options()
-        options.id = settings.name(of: .aggregator)
         let aggregator = try Aggregator(
-            configuration, bundle: try settings.givenBundle(), fallback: try settings.bundle(), options: options)
+            configuration, bundle: try settings.givenBundle(), fallback: try settings.bundle(),
+            options: settings.aggregatorOptions)
         try await role.run { try await aggregator.run() }
     }
 }

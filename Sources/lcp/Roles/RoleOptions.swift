@@ -114,6 +114,39 @@ struct DeadlineOptions: ParsableArguments {
     var given: [Setting: String] { .init(given: [.deadline: deadline.map { "\($0)" }]) }
 }
 
+/// What an aggregator says beside its predictions.
+struct EventOptions: ParsableArguments {
+    @Option(
+        help: .setting(
+            .threshold,
+            "Publish events and states: a prediction counts whose confidence is at least this, for each sensor or some.",
+            valueName: "0-1[,sensor=0-1]"))
+    var threshold: String?
+
+    @Option(
+        help: .setting(
+            .stable, "The same: a label holds when so many of the latest predictions agree on it.",
+            valueName: "n/m[,sensor=n/m]"))
+    var stable: String?
+
+    @Flag(
+        inversion: .prefixedNo, help: "Have a picture of each event published on snapshot/SENSOR, a JPEG.")
+    var snapshots: Bool?
+
+    @Flag(
+        name: .customLong("homeassistant"), inversion: .prefixedNo,
+        help: "Show cameras, workers and this aggregator in Home Assistant, with events and snapshots.")
+    var homeAssistant: Bool?
+
+    /// What was given, by setting.
+    var given: [Setting: String] {
+        .init(given: [
+            .threshold: threshold, .stable: stable, .snapshots: snapshots.map { "\($0)" },
+            .homeAssistant: homeAssistant.map { "\($0)" },
+        ])
+    }
+}
+
 /// The options of a sensor.
 struct FrameOptions: ParsableArguments {
     @Option(help: .setting(.sensorSource, "\(FrameSource.forms).", valueName: "source"))

@@ -30,7 +30,7 @@ extension Settings {
         configuration.tls = .init(
             certificateAuthorityFile: text(.certificateAuthorityFile), certificateFile: text(.certificate),
             keyFile: text(.certificateKey))
-        if self[.usesVersion3].value == .truth(true) { configuration.protocolVersion = .v311 }
+        if truth(.usesVersion3) { configuration.protocolVersion = .v311 }
         return configuration
     }
 
@@ -113,6 +113,30 @@ extension Settings {
 
     /// How a worker writes its branches' numbers.
     var features: FeatureEncoding { text(.features).flatMap(FeatureEncoding.init) ?? .fp32 }
+
+    /// How an aggregator is set up.
+    var aggregatorOptions: Aggregator.Options {
+        var options = Aggregator.Options()
+        options.id = name(of: .aggregator)
+        options.homeAssistant = truth(.homeAssistant)
+        options.takesSnapshots = options.homeAssistant || truth(.snapshots)
+        let (thresholds, majorities) = (thresholds, majorities)
+        func rule(_ threshold: Double?, _ majority: Majority?) -> EventRule? {
+            guard threshold != nil || majority != nil || options.takesSnapshots else { return nil }
+            var rule = EventRule()
+            rule.threshold = threshold ?? rule.threshold
+            (rule.hits, rule.window) = majority.map { ($0.hits, $0.window) } ?? (rule.hits, rule.window)
+            return rule
+        }
+        options.events.standard = rule(thresholds?.standard, majorities?.standard)
+        for sensor in Set(thresholds?.sensors.keys.map(\.self) ?? []).union(majorities?.sensors.keys.map(\.self) ?? [])
+        {
+            options.events.sensors[sensor] = rule(
+                thresholds?.sensors[sensor] ?? thresholds?.standard, majorities?.sensors[sensor] ?? majorities?.standard
+            )
+        }
+        return options
+    }
 
     /// The model that somebody named. A sensor does without one that a file or the environment names and this machine lacks.
     private func sensorModel() throws -> ModelManifest? {

@@ -38,9 +38,5 @@ final class ProgressLine {
     }
 
     /// The terminal's columns; 80 where it does not tell them.
-    private static var columns: Int {
-        var size = winsize()
-        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
-    }
+    private static var columns: Int { terminalColumns(STDERR_FILENO) ?? 80 }
 }

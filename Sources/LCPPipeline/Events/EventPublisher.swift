@@ -1,0 +1,99 @@
+import LCPWire
+import MQTT
+import Platform
+
+/// Says when what a sensor shows has changed, by the rules of the sensors, and has a picture of that taken.
+///
+/// It lives on the client's event loop, as the aggregator does that it belongs to.
+actor EventPublisher {
+    private nonisolated let session: RoleSession
+    nonisolated var unownedExecutor: UnownedSerialExecutor { session.client.eventLoop.asUnownedSerialExecutor() }
+
+    private let rules: EventRules
+    private let takesSnapshots: Bool
+    private var sensors: [String: LabelMachine] = [:]
+    /// What the broker had kept when this began.
+    private var kept: [String: String] = [:]
+
+    /// The most sensors that are watched: endless strange names do not fill a broker's memory.
+    static let maximumSensors = 1024
+    /// How many sensors had no room.
+    private(set) var overflows: UInt64 = 0
+
+    init(_ session: RoleSession, _ rules: EventRules, takesSnapshots: Bool) {
+        (self.session, self.rules, self.takesSnapshots) = (session, rules, takesSnapshots)
+    }
+
+    /// Learns what held before: an aggregator that starts anew says nothing of a label that is the same.
+    func restore() async throws {
+        let own = try await session.client.subscribe(to: session.topics.states, options: .init(qos: .atLeastOnce)) {
+            [weak self] message in
+            guard message.retained, message.payload.count <= 65_536 else { return }
+            let (sensor, label) = (Topics.sensor(of: message.topic), String(decoding: message.payload, as: UTF8.self))
+            self?.assumeIsolated { if $0.kept.count < Self.maximumSensors { $0.kept[sensor] = label } }
+        }
+        // What the broker has kept comes before its answer to this.
+        try await session.publishStatus { _ in }
+        own.unsubscribe()
+    }
+
+    /// A frame was answered.
+    ///
+    /// - Parameters:
+    ///   - best: the most probable class and its probability.
+    ///   - time: now, nanoseconds since 1970 UTC.
+    /// - Returns: whether it is the first one of a sensor that has a rule.
+    func answered(
+        _ sensor: String, frame: UInt64, best: (class: Int, confidence: Float), model: JoinedModel, time: Int64
+    ) -> Bool {
+        var isNew = false
+        if sensors[sensor] == nil {
+            guard let rule = rules.rule(sensor) else { return false }
+            guard sensors.count < Self.maximumSensors else {
+                overflows += 1
+                return false
+            }
+            sensors[sensor] = LabelMachine(rule, held: kept.removeValue(forKey: sensor).map(LabelMachine.Held.init))
+            isNew = true
+        }
+        let label = model.labels[best.class]
+        guard let change = sensors[sensor]?.saw(label, confidence: best.confidence, time: time) else { return isNew }
+        let event = LabelEvent(
+            sensor: sensor, label: change.held.name, class: change.held == .none ? nil : best.class,
+            confidence: Double(best.confidence), since: change.since, time: time, before: change.before?.name,
+            frame: frame, model: model.name)
+        send(event.json, to: session.topics.event(sensor))
+        sendState(sensor, change.held)
+        if takesSnapshots { send(SnapshotRequest(frame: frame).json, to: session.topics.snapshotRequest(sensor)) }
+        return isNew
+    }
+
+    /// A restarted broker has forgotten what it kept.
+    func reconnected() {
+        for (sensor, machine) in sensors {
+            if let held = machine.held { sendState(sensor, held) }
+        }
+    }
+
+    private func sendState(_ sensor: String, _ held: LabelMachine.Held) {
+        send(Array(held.name.utf8), to: session.topics.state(sensor), isKept: true)
+    }
+
+    private func send(_ payload: [UInt8], to topic: String, isKept: Bool = false) {
+        payload.withUnsafeBytes {
+            try? session.client.send($0, to: topic, qos: .atLeastOnce, retain: isKept)
+        }
+    }
+}
+
+extension LabelMachine.Held {
+    /// As it is written on `…/state/SENSOR`. A label with the name of none counts as none.
+    fileprivate init(_ name: String) { self = name == LabelEvent.none ? .none : .label(name) }
+
+    fileprivate var name: String {
+        switch self {
+        case .label(let label): label
+        case .none: LabelEvent.none
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import LCPPipeline
+import LCPWire
+import Platform
+
+/// What `lcp status` shows people.
+struct StatusTable {
+    private let overview: PipelineOverview
+    private let root: String
+    /// What all who run a model run; nil where they differ or nobody does.
+    private let model: String?
+
+    init(_ overview: PipelineOverview, _ root: String) {
+        (self.overview, self.root) = (overview, root)
+        let models = Set(overview.members.compactMap { Self.isGone($0) ? nil : Self.model($0.status) })
+        model = models.count == 1 ? models.first : nil
+    }
+
+    var text: String {
+        guard !overview.members.isEmpty else {
+            return "nobody is in \(root): start a worker, an aggregator and a sensor\(RoleSession.dotHint(root))"
+        }
+        let head = model.map { "  \(root) runs \($0)\n\n" } ?? ""
+        return head + table.text + notes.map { "\n  " + $0 }.joined()
+    }
+
+    private static func isGone(_ member: PipelineOverview.Member) -> Bool {
+        member.status.state == .lost || member.status.state == .disconnected
+    }
+
+    private static func model(_ status: RoleStatus) -> String? {
+        status.model.map { Log.printable(String($0.prefix(32))) }
+    }
+
+    private static func name(_ text: String) -> String { Log.printable(String(text.prefix(32))) }
+
+    /// What no pipeline can have counted is a stranger's, and does not widen the table.
+    private static func count(_ value: UInt64) -> String { value < 1_000_000_000_000 ? "\(value)" : "–" }
+
+    private var table: Table {
+        var header = ["role", "name", "state", "branches"]
+        if model == nil { header.append("model") }
+        let first = header.count
+        header += ["frames/s", "queue ms", "compute ms", "missing", "late", "dropped"]
+        var table = Table(
+            header, rightAligned: Set(first..<header.count),
+            optional: [first + 4, first + 1, first + 3, first + 2, first + 5])
+        func number(_ value: Double?, _ digits: Int) -> String { value.map { fixed($0, digits: digits) } ?? "" }
+        for member in overview.members {
+            let (status, statistics) = (member.status, member.statistics)
+            var row = [
+                status.role.rawValue, Self.name(status.id), status.state.rawValue,
+                (status.serves ?? []).map(String.init).joined(separator: ","),
+            ]
+            if model == nil { row.append(Self.model(status) ?? "") }
+            row += [
+                Self.isGone(member) ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
+                number(statistics?.computeP50, 2), statistics?.incomplete.map(Self.count) ?? "",
+                status.role == .aggregator ? statistics.map { Self.count($0.dropped["late"] ?? 0) } ?? "" : "",
+                (statistics?.lost.total).map(Self.count) ?? "",
+            ]
+            table.add(row)
+        }
+        return table
+    }
+
+    /// Sentences below the table.
+    private var notes: [String] {
+        var notes: [String] = []
+        func list(_ reasons: some Sequence<(reason: String, count: UInt64)>) -> String {
+            reasons.prefix(4).map { "\(Self.count($0.count)) \(Self.name($0.reason))" }.joined(separator: ", ")
+        }
+        for member in overview.members {
+            let who = "\(member.status.role.rawValue) \(Self.name(member.status.id))"
+            if let reasons = member.statistics?.lost.reasons, !reasons.isEmpty {
+                notes.append("\(who) dropped \(list(reasons))")
+            }
+            let warnings = (member.statistics?.warnings ?? [:]).sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            if !warnings.isEmpty {
+                notes.append(
+                    "\(who) computed in spite of \(list(warnings.lazy.map { (reason: $0.key, count: $0.value) }))")
+            }
+        }
+        for (sensor, time) in overview.bareSensors {
+            notes.append("\(Self.name(sensor)) sends pictures without lcp, and was answered last at \(Self.name(time))")
+        }
+        if let missing = overview.missingBranches, !missing.isEmpty {
+            let names = missing.map(String.init).joined(separator: ", ")
+            notes.append("nobody runs branch\(missing.count == 1 ? "" : "es") \(names): start another worker")
+        }
+        for (sensor, stream) in (overview.plan?.sensors ?? [:]).sorted(by: { $0.key < $1.key })
+        where stream.rule.every > 1 {
+            notes.append(
+                "more comes from \(Self.name(sensor)) than can be computed: one frame of \(stream.rule.every) is")
+        }
+        return notes
+    }
+}

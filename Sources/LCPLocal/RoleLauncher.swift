@@ -14,11 +14,14 @@ package struct RoleLauncher: Sendable {
     /// A program that runs the other, and its arguments before those: empty where it runs by itself.
     package var wrapper: [String]
 
-    package init(executable: String, url: String, pipeline: String, wrapper: [String] = []) {
+    /// - Parameter cache: where roles keep models; where all programs of this user do where nil.
+    package init(
+        executable: String, url: String, pipeline: String, wrapper: [String] = [], cache: String? = nil
+    ) {
         self.executable = executable
         self.url = url
         self.pipeline = pipeline
-        self.wrapper = wrapper
+        self.wrapper = wrapper + (cache.map { ["/usr/bin/env", "LCP_CACHE=\($0)"] } ?? [])
     }
 
     /// Starts a role. It ends with this process, and is told nothing by this process's environment.

@@ -21,6 +21,8 @@ public struct ModelOffer: Sendable, Hashable, Codable {
     package static let maximumBytes = 64 << 10
     /// The largest model that is fetched.
     static let maximumModelBytes = 4 << 30
+    /// The largest number of a push: those are whole numbers in JavaScript, too.
+    package static let maximumNumber: UInt64 = 1 << 53
     /// The most branches of a model: each has a bit in the masks of the join.
     package static let maximumBranches = 64
 
@@ -29,6 +31,9 @@ public struct ModelOffer: Sendable, Hashable, Codable {
     public var name: String
     /// The model's hash, in hexadecimal.
     public var model: String
+    /// Every push of a pipeline has a higher one than those before: who hears of two takes that with the higher. Milliseconds since
+    /// 1970 UTC, or one more than the last; nil, which counts as 0, in offers of older versions of lcp.
+    public var givenNumber: UInt64?
     /// Bytes in a message of a file; the last one may have fewer.
     public var chunkBytes: Int
     /// `model.json` first.
@@ -37,10 +42,12 @@ public struct ModelOffer: Sendable, Hashable, Codable {
     enum CodingKeys: String, CodingKey {
         case format, name, model, files
         case chunkBytes = "chunk_bytes"
+        case givenNumber = "number"
     }
 
-    package init(name: String, model: String, chunkBytes: Int, files: [File]) {
+    package init(name: String, model: String, chunkBytes: Int, files: [File], number: UInt64? = nil) {
         format = Self.formatVersion
+        givenNumber = number
         (self.name, self.model, self.chunkBytes, self.files) = (name, model, chunkBytes, files)
     }
 
@@ -68,7 +75,7 @@ public struct ModelOffer: Sendable, Hashable, Codable {
             offer.files.last?.name == "merge.safetensors",
             offer.files.dropFirst().dropLast().enumerated().allSatisfy({ $1.name == "branch-\($0).safetensors" }),
             offer.files.allSatisfy({ isHex($0.sha256, 64) && $0.bytes > 0 && $0.bytes <= Self.maximumModelBytes }),
-            offer.files.reduce(0, { $0 + $1.bytes }) <= Self.maximumModelBytes
+            offer.files.reduce(0, { $0 + $1.bytes }) <= Self.maximumModelBytes, offer.number <= Self.maximumNumber
         else { throw PipelineError(.invalidMessage, "the model's manifest says impossible things") }
         self = offer
     }
@@ -86,6 +93,29 @@ public struct ModelOffer: Sendable, Hashable, Codable {
     }
 
     public var branchCount: Int { files.count - 2 }
+    package var number: UInt64 { givenNumber ?? 0 }
+
+    /// Whether this offer holds against another: that with the higher number does, and of two with the same that with the larger
+    /// hash. Of two without a number nobody knows; the one that was heard last does.
+    package func supersedes(_ other: ModelOffer) -> Bool {
+        number != other.number ? number > other.number : number > 0 && model > other.model
+    }
+
+    /// Whether another offers the same, but for its number.
+    package func isSame(as other: ModelOffer) -> Bool {
+        var numbered = other
+        numbered.givenNumber = givenNumber
+        return numbered == self
+    }
+
+    /// The number of the push that follows.
+    ///
+    /// - Parameters:
+    ///   - last: what was pushed before; nil where nothing is known of it.
+    ///   - milliseconds: now, since 1970 UTC.
+    package static func number(after last: ModelOffer?, milliseconds: Int64) -> UInt64 {
+        min(maximumNumber, max((last?.number ?? 0) + 1, UInt64(max(0, milliseconds))))
+    }
     package var modelBytes: Int { files.reduce(0) { $0 + $1.bytes } }
 
     package func chunkCount(_ file: File) -> Int { (file.bytes + chunkBytes - 1) / chunkBytes }

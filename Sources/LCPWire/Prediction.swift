@@ -32,11 +32,13 @@ public struct Prediction: Sendable, Hashable, Codable {
     public var truth: Int?
     /// The model's name; nil from aggregators that do not tell.
     public var model: String?
+    /// Whether the model is one that came with lcp, because none was pushed to the pipeline.
+    public var fallback: Bool?
     /// When it was made, on the aggregator's clock (RFC 3339, UTC); nil from aggregators that do not tell.
     public var time: String?
 
     enum CodingKeys: String, CodingKey {
-        case sensor, frame, label, probabilities, top, branches, missing, truth, model, time
+        case sensor, frame, label, probabilities, top, branches, missing, truth, model, time, fallback
         case `class` = "class"
         case computeMilliseconds = "compute_ms"
         case joinMilliseconds = "join_ms"

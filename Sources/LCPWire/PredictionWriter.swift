@@ -25,6 +25,8 @@ package struct PredictionWriter {
     package private(set) var bytes: [UInt8] = []
     private let labels: [[UInt8]]
     private let model: [UInt8]
+    /// Whether every prediction says that its model came with lcp.
+    package var isFallback = false
     /// The most probable class of the last prediction, and its probability.
     package private(set) var best: (class: Int, confidence: Float) = (0, 0)
     /// The most classes whose probabilities are all listed.
@@ -108,7 +110,7 @@ package struct PredictionWriter {
         bytes += model
         literal(",\"time\":\"")
         Timestamp.append(time, to: &bytes)
-        literal("\"}")
+        literal(isFallback ? "\",\"fallback\":true}" : "\"}")
     }
 
     private mutating func list(_ mask: UInt64, _ count: Int) {

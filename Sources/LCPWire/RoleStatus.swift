@@ -48,6 +48,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var pinned: Bool?
     /// Whether it was given its model, and takes none that is pushed.
     public var isModelGiven: Bool?
+    /// Whether its model is one that came with lcp, because none was pushed to the pipeline.
+    public var isFallback: Bool?
     /// Whether it answers an empty message on `…/probe/ID` with its counters: a sign of life.
     public var answersProbes: Bool?
     /// Whether it does what ``WorkerTask`` says.
@@ -87,6 +89,7 @@ public struct RoleStatus: Sendable, Hashable, Codable {
         case computeTime = "compute_ms"
         case answersProbes = "answers_probes"
         case isModelGiven = "model_given"
+        case isFallback = "fallback"
         case tensorMessages = "tensor_messages"
         case takesTasks = "takes_tasks"
         case isLeaving = "leaving"

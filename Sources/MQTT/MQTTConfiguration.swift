@@ -32,12 +32,17 @@ public struct MQTTConfiguration: Sendable {
         public var payload: [UInt8]
         public var qos: QoS
         public var retain: Bool
+        /// How long the broker keeps it, seconds, with MQTT 5; nil for ever.
+        public var expiry: UInt32?
 
-        public init(topic: String, payload: [UInt8], qos: QoS = .atLeastOnce, retain: Bool = true) {
+        public init(
+            topic: String, payload: [UInt8], qos: QoS = .atLeastOnce, retain: Bool = true, expiry: UInt32? = nil
+        ) {
             self.topic = topic
             self.payload = payload
             self.qos = qos
             self.retain = retain
+            self.expiry = expiry
         }
     }
 

@@ -60,11 +60,19 @@ final class MosquittoHandle: @unchecked Sendable {
                 "the user and the password")
         }
         if let will = configuration.will {
-            try check(
-                mosquitto_will_set_v5(
-                    pointer, will.topic, Int32(clamping: will.payload.count), will.payload, will.qos.rawValue,
-                    will.retain, nil),
-                "the last will on \(will.topic)")
+            // The library's own, once it has taken them.
+            var properties: OpaquePointer?
+            if let expiry = will.expiry, configuration.protocolVersion == .v5 {
+                try check(
+                    mosquitto_property_add_int32(
+                        &properties, Int32(MQTT_PROP_MESSAGE_EXPIRY_INTERVAL.rawValue), expiry),
+                    "the last will's expiry")
+            }
+            let result = mosquitto_will_set_v5(
+                pointer, will.topic, Int32(clamping: will.payload.count), will.payload, will.qos.rawValue,
+                will.retain, properties)
+            if result != MOSQ_ERR_SUCCESS.rawValue { mosquitto_property_free_all(&properties) }
+            try check(result, "the last will on \(will.topic)")
         }
         if case .tls = configuration.address { try configureTLS() }
     }

@@ -117,6 +117,12 @@ package enum FileIO {
         return stat(path, &status) == 0 ? Int(status.st_size) : 0
     }
 
+    /// When the contents of a file or folder changed last, seconds since 1970 UTC; 0 where there is none.
+    package static func modificationTime(_ path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mtim.tv_sec : 0
+    }
+
     /// Takes a file away, where it is there.
     package static func remove(_ path: String) { unlink(path) }
 

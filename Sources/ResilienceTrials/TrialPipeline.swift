@@ -33,6 +33,8 @@ final class TrialPipeline: Sendable {
     let topics: Topics
     private let state: Mutex<State>
     private let brokerText: String
+    /// Where its roles keep models.
+    private let folder: TrialFolder
 
     var url: String { state.withLock { $0.broker.url } }
 
@@ -42,6 +44,7 @@ final class TrialPipeline: Sendable {
     /// - Throws: ``PipelineError`` or ``MQTTError``.
     init(executable: String) async throws {
         self.executable = executable
+        folder = try TrialFolder()
         brokerText = try BrokerProcess.localConfiguration()
         let broker = try BrokerProcess.start(configuration: brokerText)
         topics = try Topics(pipeline: Self.name)
@@ -60,6 +63,8 @@ final class TrialPipeline: Sendable {
         ]
         state.withLock { $0.subscriptions = subscriptions }
     }
+
+    deinit { folder.remove() }
 
     /// Ends every process and the broker.
     func end() async {
@@ -155,7 +160,7 @@ final class TrialPipeline: Sendable {
     // MARK: What is done
 
     /// - Parameters:
-    ///   - cache: where it keeps models; with everybody's where nil.
+    ///   - cache: where it keeps models; in a folder of the pipeline's where nil.
     ///   - other: the pipeline it belongs to, where that is not this one.
     func start(
         _ role: Role, _ name: String, _ arguments: [String] = [], url: String? = nil, cache: String? = nil,
@@ -163,7 +168,7 @@ final class TrialPipeline: Sendable {
     ) throws {
         let launcher = RoleLauncher(
             executable: executable, url: self.url, pipeline: other ?? Self.name,
-            wrapper: cache.map { ["/usr/bin/env", "LCP_CACHE=\($0)"] } ?? [])
+            cache: cache ?? folder.path)
         let process = try launcher.start(role, name, arguments, url: url)
         state.withLock { $0.processes[other.map { "\($0)/\(name)" } ?? name] = process }
     }

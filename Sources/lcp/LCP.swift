@@ -30,7 +30,8 @@ struct LCP: AsyncParsableCommand {
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
         TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, PredictCommand.self, WatchCommand.self,
-        StatusCommand.self, BrokerCommand.self, DoctorCommand.self, ConfigCommand.self, DataCommand.self,
+        StatusCommand.self, ForgetCommand.self, BrokerCommand.self, DoctorCommand.self, ConfigCommand.self,
+        DataCommand.self,
         BenchCommand.self, ChaosCommand.self,
     ]
 }

@@ -29,8 +29,7 @@ import Testing
         let cache = NSTemporaryDirectory() + "lcp-any-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: cache) }
         let launcher = RoleLauncher(
-            executable: Repository.lcp, url: broker.url, pipeline: "any",
-            wrapper: ["/usr/bin/env", "LCP_CACHE=\(cache)"])
+            executable: Repository.lcp, url: broker.url, pipeline: "any", cache: cache)
         let all = kind.options + ["--policy", "all", "--queue", "10000"]
         let names = ["a", "b", "c", "agg"]
         var roles: [String: ChildProcess] = [:]

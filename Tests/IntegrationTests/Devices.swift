@@ -22,7 +22,6 @@ final class Devices: @unchecked Sendable {
         client = try await broker.connect()
         topics = try Topics(pipeline: "join")
         statuses = try await client.subscribe(to: topics.statuses)
-        setenv("LCP_CACHE", cache, 1)
     }
 
     deinit {
@@ -32,11 +31,15 @@ final class Devices: @unchecked Sendable {
 
     /// All frames are computed, unless the arguments say otherwise: where a busy machine stops for a moment, the newest would
     /// take the place of those that wait, which is another test's business.
-    func start(_ role: Role, _ name: String, _ arguments: [String] = []) throws {
+    ///
+    /// - Parameter cache: where it keeps models; all in one folder where nil.
+    func start(_ role: Role, _ name: String, _ arguments: [String] = [], cache: String? = nil) throws {
         let policy = role == .sensor || arguments.contains("--policy") ? [] : ["--policy", "all", "--queue", "10000"]
         let arguments = arguments + policy
-        processes[name] = try RoleLauncher(executable: Repository.lcp, url: broker.url, pipeline: "join")
-            .start(role, name, arguments)
+        processes[name] = try RoleLauncher(
+            executable: Repository.lcp, url: broker.url, pipeline: "join", cache: cache ?? self.cache
+        )
+        .start(role, name, arguments)
     }
 
     func signal(_ name: String, _ number: Int32) {
@@ -59,6 +62,9 @@ final class Devices: @unchecked Sendable {
             known[status.id] = status
         }
     }
+
+    /// Forgets what was heard: everybody is gone.
+    func forget() { known = [:] }
 
     /// The workers of each branch.
     func owners(_ known: [String: RoleStatus]) -> [Int: [String]] {

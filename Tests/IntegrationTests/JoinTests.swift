@@ -118,8 +118,7 @@ import Testing
         var again = try await next(manifests)
         while again.payload != first.payload { again = try await next(manifests) }
         // The newcomer has nothing but what the broker was told again.
-        setenv("LCP_CACHE", devices.cache + "/other", 1)
-        try devices.start(.worker, "c")
+        try devices.start(.worker, "c", cache: devices.cache + "/other")
         try await devices.wait("a third") { devices.owners($0).values.joined().contains("c") }
         #expect(devices.known["c"]?.models == devices.known["a"]?.models)
         let answers = try await devices.frames(0..<20)

@@ -218,6 +218,8 @@ final class TestPipeline: Sendable {
     let client: MQTTClient
     let topics: Topics
     let launcher: RoleLauncher
+    /// Where its roles keep models.
+    private let cache = NSTemporaryDirectory() + "lcp-cache-\(UUID().uuidString)"
     let roles: [ChildProcess]
 
     /// Starts workers for `branches` and an aggregator, and waits until they are ready.
@@ -232,7 +234,7 @@ final class TestPipeline: Sendable {
         client = try await broker.connect()
         topics = try Topics(pipeline: "test")
         let statuses = try await client.subscribe(to: topics.statuses)
-        launcher = RoleLauncher(executable: Repository.lcp, url: broker.url, pipeline: "test")
+        launcher = RoleLauncher(executable: Repository.lcp, url: broker.url, pipeline: "test", cache: cache)
         roles =
             try branches.map { [launcher] in
                 try launcher.start(
@@ -244,7 +246,10 @@ final class TestPipeline: Sendable {
         try await RoleLauncher.waitUntilReady(branches.count + 1, statuses)
     }
 
-    deinit { for role in roles { role.stop() } }
+    deinit {
+        for role in roles { role.stop() }
+        try? FileManager.default.removeItem(atPath: cache)
+    }
 
     func worker(_ index: Int) -> ChildProcess { roles[index] }
 

@@ -101,4 +101,65 @@ import Testing
         // Its own echo starts nothing.
         #expect(hear(Self.a.json, at: .seconds(1)) == [] && watch.nextDue == nil)
     }
+
+    static func numbered(_ offer: ModelOffer, _ number: UInt64) -> ModelOffer {
+        var offer = offer
+        offer.givenNumber = number
+        return offer
+    }
+
+    @Test("Of two pushes the one with the higher number holds, and of two with the same that with the larger hash")
+    mutating func numbers() {
+        let (old, new) = (Self.numbered(Self.a, 7), Self.numbered(Self.b, 8))
+        _ = hear(new.json, isRetained: true)
+        #expect(hear(old.json).count == 1 && watch.offer == new, "it is told, and not taken")
+        let due = Self.start + OfferWatch.patience
+        #expect(watch.time(due) == [.republish(new)])
+        let newer = Self.numbered(Self.a, 9)
+        #expect(hear(newer.json) == [.offer(newer)])
+        let (one, other) = (Self.numbered(Self.a, 9), Self.numbered(Self.b, 9))
+        #expect(
+            one.supersedes(other) == (one.model > other.model) && other.supersedes(one) == (other.model > one.model))
+        #expect(!Self.a.supersedes(Self.b) && !Self.b.supersedes(Self.a), "without numbers the last one heard holds")
+        #expect(new.supersedes(Self.a) && !Self.a.supersedes(new))
+    }
+
+    @Test("The same model pushed once more is no other model")
+    mutating func again() {
+        _ = hear(Self.numbered(Self.a, 7).json)
+        #expect(hear(Self.numbered(Self.a, 8).json) == [] && watch.offer?.number == 8)
+    }
+
+    @Test("What was kept on disk is offered to a broker that has no model, or an older one, and gives way to a newer")
+    mutating func recalled() {
+        let kept = Self.numbered(Self.a, 7)
+        func recalling() -> OfferWatch {
+            var watch = OfferWatch()
+            watch.recall(kept, now: Self.start, chance: .zero)
+            return watch
+        }
+        let due = Self.start + OfferWatch.patience
+        watch = recalling()
+        #expect(watch.offer == kept && watch.time(due) == [.republish(kept)])
+        watch = recalling()
+        _ = hear(Self.numbered(Self.b, 6).json, isRetained: true)
+        #expect(watch.offer == kept && watch.time(due) == [.republish(kept)])
+        watch = recalling()
+        _ = hear(kept.json, isRetained: true)
+        #expect(watch.time(due) == [], "the broker has it")
+        watch = recalling()
+        let newer = Self.numbered(Self.b, 8)
+        #expect(hear(newer.json, isRetained: true) == [.offer(newer)] && watch.time(due) == [] && watch.offer == newer)
+    }
+
+    @Test("A push's number is the time, or one more than that of the push before")
+    func nextNumber() {
+        #expect(ModelOffer.number(after: nil, milliseconds: 5) == 5)
+        #expect(ModelOffer.number(after: Self.a, milliseconds: -5) == 1)
+        #expect(ModelOffer.number(after: Self.numbered(Self.a, 7), milliseconds: 5) == 8)
+        #expect(ModelOffer.number(after: Self.numbered(Self.a, 7), milliseconds: 9) == 9)
+        let last = Self.numbered(Self.a, ModelOffer.maximumNumber)
+        #expect(ModelOffer.number(after: last, milliseconds: 9) == ModelOffer.maximumNumber)
+        #expect(throws: PipelineError.self) { try ModelOffer(Self.numbered(Self.a, ModelOffer.maximumNumber + 1).json) }
+    }
 }

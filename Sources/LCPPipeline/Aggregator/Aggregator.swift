@@ -127,7 +127,9 @@ public actor Aggregator {
             throw PipelineError(.modelUnavailable, "\(reason): push one with lcp model push, or give --model")
         }
         session.log("\(reason): joining \(fallback.manifest.name), which came with lcp")
-        return try JoinedModel(fallback)
+        let model = try JoinedModel(fallback)
+        model.isFallback = true
+        return model
     }
 
     /// Joins a model beside those before.
@@ -155,6 +157,7 @@ public actor Aggregator {
             $0.model = newest?.name
             $0.modelHash = newest?.model.description
             $0.models = hashes
+            $0.isFallback = newest?.isFallback == true ? true : nil
         }
     }
 
@@ -163,6 +166,11 @@ public actor Aggregator {
         guard let supply, !models.isEmpty, let hash = ModelHash(hexadecimal: offer.model) else { return }
         joiner.prefer(hash)
         guard !joins(offer) else {
+            // The one that came with lcp was pushed: its files are kept as those of any other.
+            for model in models where model.model == hash && model.isFallback {
+                model.isFallback = false
+                Task { _ = try? await supply.fetch(offer, branches: []) }
+            }
             sortModels()
             return describe()
         }

@@ -21,6 +21,11 @@ final class JoinedModel {
     let costs: [Double]
     let join: BranchJoin
     private var writer: PredictionWriter
+    /// Whether it came with lcp and was never pushed, which every prediction says.
+    var isFallback: Bool {
+        get { writer.isFallback }
+        set { writer.isFallback = newValue }
+    }
 
     var branchCount: Int { outputs.count }
     /// The most probable class of the last prediction, and its probability.

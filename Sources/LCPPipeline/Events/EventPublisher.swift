@@ -11,6 +11,8 @@ actor EventPublisher {
 
     private let rules: EventRules
     private let takesSnapshots: Bool
+    private var states: MQTTSubscription?
+    private var isRestored = false
     private var sensors: [String: LabelMachine] = [:]
     /// What the broker had kept when this began.
     private var kept: [String: String] = [:]
@@ -24,17 +26,27 @@ actor EventPublisher {
         (self.session, self.rules, self.takesSnapshots) = (session, rules, takesSnapshots)
     }
 
-    /// Learns what held before: an aggregator that starts anew says nothing of a label that is the same.
+    /// Learns what held before: an aggregator that starts anew says nothing of a label that is the same. A state that somebody takes
+    /// away later is forgotten.
     func restore() async throws {
-        let own = try await session.client.subscribe(to: session.topics.states, options: .init(qos: .atLeastOnce)) {
+        states = try await session.client.subscribe(to: session.topics.states, options: .init(qos: .atLeastOnce)) {
             [weak self] message in
-            guard message.retained, message.payload.count <= 65_536 else { return }
+            guard message.retained || message.payload.isEmpty, message.payload.count <= 65_536 else { return }
             let (sensor, label) = (Topics.sensor(of: message.topic), String(decoding: message.payload, as: UTF8.self))
-            self?.assumeIsolated { if $0.kept.count < Self.maximumSensors { $0.kept[sensor] = label } }
+            self?.assumeIsolated { $0.heard(label, sensor) }
         }
         // What the broker has kept comes before its answer to this.
         try await session.publishStatus { _ in }
-        own.unsubscribe()
+        isRestored = true
+    }
+
+    private func heard(_ label: String, _ sensor: String) {
+        if label.isEmpty {
+            kept[sensor] = nil
+            sensors[sensor] = nil
+        } else if !isRestored, kept.count < Self.maximumSensors {
+            kept[sensor] = label
+        }
     }
 
     /// A frame was answered.

@@ -15,6 +15,13 @@ actor HomeAssistantAnnouncer {
     private var workers: Set<String> = []
     private var subscriptions: [MQTTSubscription] = []
     private var timer: EventLoopTimer?
+    private var departures = Departures<Member>()
+    private var clock: EventLoopTimer?
+
+    private struct Member: Hashable {
+        var role: Role
+        var name: String
+    }
 
     /// More than a house has; endless strange names do not fill Home Assistant.
     static let maximumDevices = 1024
@@ -23,7 +30,7 @@ actor HomeAssistantAnnouncer {
 
     init(_ session: RoleSession) { self.session = session }
 
-    /// Listens for workers and for Home Assistant's own start.
+    /// Listens for who comes and goes, and for Home Assistant's own start.
     func start() async throws {
         subscriptions.append(
             try await session.client.subscribe(
@@ -32,12 +39,24 @@ actor HomeAssistantAnnouncer {
                 guard Array(message.payload) == Array("online".utf8) else { return }
                 self?.assumeIsolated { $0.publishSoon() }
             })
+        for role in [Role.worker, .sensor] {
+            subscriptions.append(
+                try await session.subscribe(toStatuses: session.topics.statuses(role)) { [weak self] message in
+                    nonisolated(unsafe) let message = message
+                    self?.assumeIsolated { $0.heard(message, role) }
+                })
+        }
+        // Those without a status are forgotten with their state.
         subscriptions.append(
-            try await session.subscribe(toStatuses: session.topics.statuses(.worker)) { [weak self] message in
-                nonisolated(unsafe) let message = message
-                self?.assumeIsolated { $0.heard(message) }
+            try await session.client.subscribe(
+                to: session.topics.states, options: .init(receivesRetained: false)
+            ) { [weak self] message in
+                guard message.payload.isEmpty else { return }
+                let sensor = Topics.sensor(of: message.topic)
+                self?.assumeIsolated { $0.forget(Member(role: .sensor, name: sensor)) }
             })
         publish()
+        scheduleClock()
     }
 
     private func publishSoon() {
@@ -47,11 +66,41 @@ actor HomeAssistantAnnouncer {
         }
     }
 
-    private func heard(_ message: MQTTMessageView) {
-        guard let status = RoleStatus(message, topics: session.topics), workers.count < Self.maximumDevices,
-            status.state != .lost && status.state != .disconnected, workers.insert(status.id).inserted
-        else { return }
+    private func heard(_ message: MQTTMessageView, _ role: Role) {
+        guard let status = RoleStatus(message, topics: session.topics) else {
+            // It was taken away.
+            if message.payload.isEmpty { forget(Member(role: role, name: Topics.sensor(of: message.topic))) }
+            return
+        }
+        let isGone = status.state == .lost || status.state == .disconnected
+        departures.heard(Member(role: role, name: status.id), isGone: isGone, now: .now)
+        guard role == .worker, !isGone, workers.count < Self.maximumDevices, workers.insert(status.id).inserted else {
+            return
+        }
         publish(document(worker: status.id))
+    }
+
+    private func scheduleClock() {
+        clock = session.client.eventLoop.schedule(after: .seconds(600)) { [weak self] in
+            self?.assumeIsolated {
+                for member in $0.departures.expired(now: .now) {
+                    $0.forget(member)
+                    guard member.role == .sensor else { continue }
+                    $0.send([], to: $0.session.topics.state(member.name))
+                    $0.send([], to: $0.session.topics.snapshot(member.name))
+                }
+                $0.scheduleClock()
+            }
+        }
+    }
+
+    private func forget(_ member: Member) {
+        let wasKnown =
+            member.role == .worker
+            ? workers.remove(member.name) != nil : sensors.removeValue(forKey: member.name) != nil
+        guard wasKnown else { return }
+        let id = DiscoveryDocument.id(session.topics, member.role, member.name)
+        send([], to: DiscoveryDocument.topic(id))
     }
 
     /// A sensor was answered for the first time.
@@ -87,9 +136,10 @@ actor HomeAssistantAnnouncer {
     }
 
     private func publish(_ document: DiscoveryDocument) {
-        document.json.withUnsafeBytes {
-            try? session.client.send(
-                $0, to: DiscoveryDocument.topic(document.id), qos: .atLeastOnce, retain: true)
-        }
+        send(document.json, to: DiscoveryDocument.topic(document.id))
+    }
+
+    private func send(_ payload: [UInt8], to topic: String) {
+        payload.withUnsafeBytes { try? session.client.send($0, to: topic, qos: .atLeastOnce, retain: true) }
     }
 }

@@ -53,9 +53,11 @@ public enum ModelPush {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         // All weights are read and checked before a byte is sent.
         _ = try bundle.parameters()
-        let offer = try ModelOffer(bundle, chunkBytes: chunkBytes)
         return try await MQTTClient.withConnection(configuration.mqtt) { client in
             let before = try await current(client, topics)
+            let offer = try ModelOffer(
+                bundle, chunkBytes: chunkBytes,
+                number: ModelOffer.number(after: before, milliseconds: wallClockNanoseconds() / 1_000_000))
             let replaced = try await describe(before, client, topics)
             let beforeFiles = Set(before?.files.map(\.sha256) ?? [])
             var (sent, pieces, messages) = (0, [String](), 0)

@@ -13,6 +13,9 @@ package actor ModelSupply {
     }
 
     private var store: ModelStore
+    private let kept: KeptOffers
+    /// What was put there last.
+    private var keptOffer: ModelOffer?
     private var watch = OfferWatch()
     private let onOffer: @Sendable (ModelOffer) -> Void
     private var manifests: MQTTSubscription?
@@ -40,6 +43,7 @@ package actor ModelSupply {
     ) {
         self.session = session
         store = ModelStore(cache)
+        kept = KeptOffers(beside: cache)
         self.patience = patience
         self.repairs = repairs
         self.onOffer = onOffer
@@ -52,6 +56,7 @@ package actor ModelSupply {
 
     /// Listens. What the broker has kept comes before the answer to the next thing that is asked of it.
     package func start() async throws {
+        recall()
         manifests = try await session.client.subscribe(
             to: session.topics.modelManifest, options: .init(qos: .atLeastOnce)
         ) { [weak self] message in
@@ -63,6 +68,32 @@ package actor ModelSupply {
     private func handle(_ message: MQTTMessageView) {
         perform(
             watch.heard(Array(message.payload), isRetained: message.retained, now: .now, chance: Self.chance))
+        // The same model was pushed once more.
+        if let offer, let keptOffer, offer != keptOffer, offer.isSame(as: keptOffer) { keep(offer) }
+    }
+
+    // MARK: What outlives this process
+
+    private nonisolated var place: (broker: String, pipeline: String) {
+        (session.client.configuration.address.description, session.topics.root)
+    }
+
+    /// Remembers what the pipeline had last: it holds until the broker names a newer one.
+    private func recall() {
+        guard repairs, let found = kept.offer(broker: place.broker, pipeline: place.pipeline),
+            store.has(found.files[0], of: found)
+        else { return }
+        keptOffer = found
+        watch.recall(found, now: .now, chance: Self.chance)
+        perform([])
+    }
+
+    private func keep(_ offer: ModelOffer) {
+        guard repairs, offer != keptOffer else { return }
+        keptOffer = offer
+        do { try kept.keep(offer, broker: place.broker, pipeline: place.pipeline) } catch {
+            session.log("the model \(offer.name.printable) will not be known here after a power cut: \(error)")
+        }
     }
 
     private static var chance: Duration { OfferWatch.patience * Double.random(in: 0...1) }
@@ -115,7 +146,9 @@ package actor ModelSupply {
                     "the model \(offer.name) cannot be kept: \(error); name another folder with LCP_CACHE")
             }
         }
-        return try store.open(offer)
+        let bundle = try store.open(offer)
+        if offer.isSame(as: self.offer ?? offer) { keep(self.offer ?? offer) }
+        return bundle
     }
 
     /// The description of an offer's model, without its weights.
@@ -191,7 +224,7 @@ package actor ModelSupply {
         guard given > 0 else { return }
         publish(offer)
         session.log(
-            "gave \(given) file\(given == 1 ? "" : "s") of \(offer.name) back to the broker, which had forgotten the model"
+            "gave \(given) file\(given == 1 ? "" : "s") of \(offer.name) to the broker, which did not have the model"
         )
     }
 }

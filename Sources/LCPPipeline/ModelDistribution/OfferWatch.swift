@@ -3,8 +3,9 @@ import Platform
 
 /// What a role knows of the pipeline's manifest, and when it puts it right: a pure state machine with time passed in.
 ///
-/// After a reconnect, a broker that does not say soon that it has kept the manifest has forgotten the model; and what lies there
-/// and is no manifest was put there by mistake. Whoever knows the model publishes it again, one after the other.
+/// After a start or a reconnect, a broker that does not say soon that it has kept the manifest has forgotten the model; one that has
+/// kept an older one was away when the newer was pushed; and what lies there and is no manifest was put there by mistake. Whoever
+/// knows the model publishes it again, one after the other.
 struct OfferWatch {
     typealias Instant = ContinuousClock.Instant
 
@@ -48,11 +49,18 @@ struct OfferWatch {
                 republishTime = now + Self.following
                 return []
             }
+            if let offer, offer.supersedes(found) {
+                isKept = false
+                republishTime = republishTime ?? now + Self.patience + chance
+                return [.ignore("the model \(found.name.printable) there is older than \(offer.name.printable)")]
+            }
             // It is there again, or there is another: nothing is to be put right.
             restoreTime = nil
             guard found != offer else { return [] }
+            republishTime = nil
+            let before = offer
             offer = found
-            return [.offer(found)]
+            return before?.isSame(as: found) == true ? [] : [.offer(found)]
         } catch {
             isUnreadable = true
             // The manifest of a later version is not for this one to judge.
@@ -61,6 +69,14 @@ struct OfferWatch {
             }
             return [.ignore(error.description)]
         }
+    }
+
+    /// What this device keeps on disk: what the pipeline had when it was here last.
+    ///
+    /// - Parameter chance: by chance, up to ``patience``.
+    mutating func recall(_ kept: ModelOffer, now: Instant, chance: Duration) {
+        offer = kept
+        reconnected(now: now, chance: chance)
     }
 
     /// The connection is there again.

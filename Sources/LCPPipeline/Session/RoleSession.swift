@@ -27,6 +27,9 @@ public final class RoleSession: Sendable {
     private let isRestoring = Atomic<Bool>(false)
     let retention = RetentionTrial()
 
+    /// For a day the broker keeps that somebody is gone, where it speaks MQTT 5; seconds.
+    private static let farewellExpiry: UInt32 = 86_400
+
     /// What the role says of itself now.
     package var status: RoleStatus { current.withLock { $0 } }
 
@@ -66,7 +69,8 @@ public final class RoleSession: Sendable {
         mqtt.clientID = identifier
         var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
         lost.branch = status.branch
-        mqtt.will = .init(topic: topics.status(status.role, status.id), payload: lost.json)
+        mqtt.will = .init(
+            topic: topics.status(status.role, status.id), payload: lost.json, expiry: Self.farewellExpiry)
         client = try MQTTClient(mqtt)
     }
 
@@ -171,7 +175,11 @@ public final class RoleSession: Sendable {
             }
             let json = last.json
             let topic = topics.status(status.role, status.id)
-            json.withUnsafeBytes { try? client.send($0, to: topic, qos: .atLeastOnce, retain: true) }
+            var properties = MQTTProperties()
+            properties.messageExpiry = Self.farewellExpiry
+            json.withUnsafeBytes {
+                try? client.send($0, to: topic, qos: .atLeastOnce, retain: true, properties: properties)
+            }
         }
         await client.close()
         watcher.cancel()

@@ -59,6 +59,8 @@ public actor BranchWorker {
     /// What runners that have ended counted.
     private var past = BranchRunner.Counts()
     private let started = ContinuousClock.now
+    /// Whether the model that came with lcp is the one that was pushed.
+    private var wasPushed = false
     private var alarm: (due: ContinuousClock.Instant, timer: EventLoopTimer)?
     private var statisticsTimer: EventLoopTimer?
     private var fetch: Task<Void, Never>?
@@ -110,7 +112,7 @@ public actor BranchWorker {
     private func work() async throws {
         if given == nil {
             let supply = ModelSupply(session) { [weak self] offer in
-                self?.assumeIsolated { $0.handle(.offered(offer)) }
+                self?.assumeIsolated { $0.offered(offer) }
             }
             self.supply = supply
             try await supply.start()
@@ -172,6 +174,17 @@ public actor BranchWorker {
         return .given(ModelVersion(fallback))
     }
 
+    private func offered(_ offer: ModelOffer) {
+        // The one that came with lcp was pushed: its files are kept as those of any other.
+        if !wasPushed, offer.model == fallback?.hash.description, session.status.isFallback == true {
+            wasPushed = true
+            session.sendStatus { $0.isFallback = nil }
+            let branches = Set(runners.keys.map(\.branch))
+            spawn { worker in _ = try? await worker.supply?.fetch(offer, branches: branches) }
+        }
+        handle(.offered(offer))
+    }
+
     // MARK: What the rollout says
 
     func handle(_ event: ModelRollout.Event) {
@@ -206,7 +219,12 @@ public actor BranchWorker {
             }
         case .keep(let versions, let id): spawn { await $0.runners[id]?.keep(versions) }
         case .stop(let id): stops[id] = spawn { await $0.stop(id) }
-        case .publish(let announcement): session.sendStatus { announcement.apply(to: &$0) }
+        case .publish(let announcement):
+            let isFallback = given == nil && announcement.model.offer == nil && !wasPushed
+            session.sendStatus {
+                announcement.apply(to: &$0)
+                $0.isFallback = isFallback ? true : nil
+            }
         case .log(let sentence): session.log(sentence)
         case .fail(let failure): failures.continuation.finish(throwing: failure.error)
         }

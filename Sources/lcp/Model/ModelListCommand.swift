@@ -1,15 +1,20 @@
 import ArgumentParser
 import LCPModels
 
-struct ModelListCommand: ParsableCommand {
+struct ModelListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "The networks that lcp knows, and the models that came with it.",
+        abstract: "The networks and models that lcp knows, or the models of a pipeline.",
         discussion: """
+            With --pipeline it tells which model was pushed there last, and who runs which.
+
             Examples:
               lcp model list
               lcp model list --json
+              lcp model list --pipeline kitchen --broker mqtt://broker.local
             """)
+
+    @OptionGroup var role: RoleOptions
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -38,7 +43,15 @@ struct ModelListCommand: ParsableCommand {
         var models: [Model]
     }
 
-    func run() throws {
+    func run() async throws {
+        guard role.pipeline == nil, role.connection.config == nil, role.connection.broker == nil else {
+            let configuration = try role.settings().configuration()
+            let json = json
+            return try await role.run(.cutShort) {
+                let models = try await PipelineModels.ask(configuration)
+                writeLine(json ? try jsonLine(models) : models.text)
+            }
+        }
         var report = Report(networks: [], models: [])
         for network in Network.zoo {
             let whole = try network.split(into: 1)

@@ -28,7 +28,9 @@ struct StatusTable {
     }
 
     private static func model(_ status: RoleStatus) -> String? {
-        status.model.map { Log.printable(String($0.prefix(32))) }
+        status.model.map {
+            Log.printable(String($0.prefix(32))) + (status.isFallback == true ? " (came with lcp)" : "")
+        }
     }
 
     private static func name(_ text: String) -> String { Log.printable(String(text.prefix(32))) }
@@ -66,6 +68,9 @@ struct StatusTable {
     /// Sentences below the table.
     private var notes: [String] {
         var notes: [String] = []
+        if overview.members.contains(where: { !Self.isGone($0) && $0.status.isFallback == true }) {
+            notes.append("no model was pushed to \(root): push yours with lcp model push")
+        }
         func list(_ reasons: some Sequence<(reason: String, count: UInt64)>) -> String {
             reasons.prefix(4).map { "\(Self.count($0.count)) \(Self.name($0.reason))" }.joined(separator: ", ")
         }

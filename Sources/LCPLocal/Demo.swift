@@ -193,7 +193,8 @@ public final class Demo: Sendable {
             let port = try BrokerProcess.freePort(host: "127.0.0.1")
             let child = try spawn("broker") { [executable] log in
                 try ChildProcess(
-                    executable: executable, arguments: ["broker", "--port", "\(port)", "--quiet", "--stop-at-eof"],
+                    executable: executable,
+                    arguments: ["broker", "--port", "\(port)", "--quiet", "--stop-at-eof", "--memory-only"],
                     errorOutput: .descriptor(log), hiding: Setting.environmentVariables)
             }
             let deadline = ContinuousClock.now + .seconds(10)

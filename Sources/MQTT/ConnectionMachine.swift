@@ -41,7 +41,7 @@ struct ConnectionMachine {
         case opening(first: Bool)
         case handshaking(first: Bool)
         case connected
-        case waiting
+        case waiting(first: Bool)
         case draining
         /// Asked to close while another thread is still opening the connection.
         case abandoned
@@ -54,19 +54,24 @@ struct ConnectionMachine {
     private var backoff: Backoff
     private let connectTimeout: Duration
     private let unanswered: MQTTError
+    private let waitsForBroker: Bool
 
-    /// - Parameter unanswered: what is reported where the broker does not answer CONNECT within `connectTimeout`.
-    init(backoff: Backoff, connectTimeout: Duration, unanswered: MQTTError) {
+    /// - Parameters:
+    ///   - unanswered: what is reported where the broker does not answer CONNECT within `connectTimeout`.
+    ///   - waitsForBroker: whether the first connection is tried until there is a broker.
+    init(backoff: Backoff, connectTimeout: Duration, unanswered: MQTTError, waitsForBroker: Bool = false) {
         self.backoff = backoff
         self.connectTimeout = connectTimeout
         self.unanswered = unanswered
+        self.waitsForBroker = waitsForBroker
     }
 
     mutating func handle(_ event: Event) -> [Action] {
         switch (state, event) {
         case (.idle, .connect):
             state = .opening(first: true)
-            return [.report(.connecting), .startTimer(connectTimeout), .openConnection]
+            // Who waits for the broker waits for the thread that looks for it, too.
+            return [.report(.connecting)] + (waitsForBroker ? [] : [.startTimer(connectTimeout)]) + [.openConnection]
         case (.opening(let first), .opened):
             state = .handshaking(first: first)
             return [.cancelTimer, .startTimer(connectTimeout)]
@@ -86,14 +91,16 @@ struct ConnectionMachine {
         case (.connected, .timerFired):
             backoff.reset()
             return []
+        case (.opening(first: true), .failed(let error)) where waitsForBroker && error.code == .unreachable:
+            return wait(error, first: true)
         case (.opening(let first), .failed(let error)), (.handshaking(let first), .failed(let error)):
             return fail(error, first: first)
         case (.handshaking(let first), .timerFired):
             return fail(unanswered, first: first)
         case (.connected, .failed(let error)):
             return fail(error, first: false)
-        case (.waiting, .timerFired):
-            state = .opening(first: false)
+        case (.waiting(let first), .timerFired):
+            state = .opening(first: first)
             return [.report(.connecting), .openConnection]
         case (.idle, .close):
             state = .closed
@@ -107,6 +114,9 @@ struct ConnectionMachine {
         case (.handshaking(first: true), .close):
             state = .closed
             return [.cancelTimer, .dropConnection, .report(.closed(nil)), .failConnect(Self.closedEarly), .finish]
+        case (.waiting(first: true), .close):
+            state = .closed
+            return [.cancelTimer, .report(.closed(nil)), .failConnect(Self.closedEarly), .finish]
         case (.handshaking, .close), (.waiting, .close):
             state = .closed
             return [.cancelTimer, .dropConnection, .report(.closed(nil)), .finish]
@@ -129,7 +139,11 @@ struct ConnectionMachine {
             state = .closed
             return [.cancelTimer, .dropConnection, .report(.closed(error)), .failConnect(error), .finish]
         }
-        state = .waiting
+        return wait(error, first: false)
+    }
+
+    private mutating func wait(_ error: MQTTError, first: Bool) -> [Action] {
+        state = .waiting(first: first)
         let delay = backoff.next()
         return [.cancelTimer, .dropConnection, .report(.waiting(error, retry: delay)), .startTimer(delay)]
     }

@@ -54,6 +54,9 @@ public struct MQTTConfiguration: Sendable {
     public var protocolVersion = ProtocolVersion.v5
     /// Whether a broker that does not take MQTT 5 is asked once more, with 3.1.1.
     public var triesOlderVersion = true
+    /// Whether ``MQTTClient/connect()`` waits for a broker that is not there yet, or whose name is not known yet, and returns when
+    /// there is one. A broker that refuses, or does not speak MQTT, is not waited for.
+    public var waitsForBroker = false
     public var user: String?
     public var password: String?
     /// Files for `mqtts://` addresses.

@@ -60,7 +60,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         budget = ByteBudget(limit: configuration.maximumInFlightBytes)
         machine = ConnectionMachine(
             backoff: Backoff(configuration.reconnectDelay), connectTimeout: configuration.connectTimeout,
-            unanswered: errors.unanswered)
+            unanswered: errors.unanswered, waitsForBroker: configuration.waitsForBroker)
         handle.setCallbacks(self)
     }
 

@@ -122,6 +122,11 @@ import Testing
         let late = try await broker.connect()
         let kept = try await late.subscribe(to: "homeassistant/device/+/config")
         for _ in all { #expect(try await next(kept).retained) }
+        // An aggregator of the same name without it takes them away.
+        pipeline.roles[2].stop()
+        let other = try pipeline.launcher.start(.aggregator, "a", ["--model", "lenet-split2"])
+        defer { other.stop() }
+        for _ in all { #expect(try await next(kept).payload.isEmpty) }
         await late.close()
         await client.close()
     }

@@ -7,10 +7,10 @@ import Testing
     static let error = MQTTError(.unreachable, "nobody answers")
     static let unanswered = MQTTError(.unreachable, "silence")
 
-    func machine() -> ConnectionMachine {
+    func machine(waitsForBroker: Bool = false) -> ConnectionMachine {
         ConnectionMachine(
             backoff: Backoff(.milliseconds(100) ... .seconds(2), generator: Constant()), connectTimeout: .seconds(10),
-            unanswered: Self.unanswered)
+            unanswered: Self.unanswered, waitsForBroker: waitsForBroker)
     }
 
     /// Makes every random number the largest: waits are then exactly their upper bound.
@@ -44,6 +44,40 @@ import Testing
         #expect(machine.handle(.connect) == [])
     }
 
+    @Test("A broker that is not there yet is waited for where that is wanted, with growing waits")
+    func waits() {
+        var machine = machine(waitsForBroker: true)
+        #expect(machine.handle(.connect) == [.report(.connecting), .openConnection])
+        for delay in [100, 200, 400] {
+            let delay = Duration.milliseconds(delay)
+            #expect(
+                machine.handle(.failed(Self.error))
+                    == [.cancelTimer, .dropConnection, .report(.waiting(Self.error, retry: delay)), .startTimer(delay)])
+            #expect(machine.handle(.timerFired) == [.report(.connecting), .openConnection])
+        }
+        _ = machine.handle(.opened)
+        #expect(machine.handle(.accepted).contains(.succeedConnect))
+    }
+
+    @Test("Who waits for a broker is told where it refuses, and can be stopped")
+    func waitsInVain() {
+        var refused = machine(waitsForBroker: true)
+        _ = refused.handle(.connect)
+        _ = refused.handle(.opened)
+        let no = MQTTError(.refused, "no")
+        #expect(refused.handle(.failed(no)).contains(.failConnect(no)))
+        var noTLS = machine(waitsForBroker: true)
+        _ = noTLS.handle(.connect)
+        let error = MQTTError(.tls, "no certificate")
+        #expect(noTLS.handle(.failed(error)).contains(.failConnect(error)))
+        var stopped = machine(waitsForBroker: true)
+        _ = stopped.handle(.connect)
+        _ = stopped.handle(.failed(Self.error))
+        #expect(
+            stopped.handle(.close)
+                == [.cancelTimer, .report(.closed(nil)), .failConnect(ConnectionMachine.closedEarly), .finish])
+    }
+
     @Test func aBrokerThatNeverAnswersIsGivenUp() {
         var machine = machine()
         _ = machine.handle(.connect)
@@ -66,7 +100,7 @@ import Testing
             for action in machine.handle(.failed(Self.error)) {
                 if case .startTimer(let delay) = action { delays.append(delay) }
             }
-            #expect(machine.state == .waiting)
+            #expect(machine.state == .waiting(first: false))
             #expect(machine.handle(.timerFired) == [.report(.connecting), .openConnection])
         }
         #expect(delays.map(\.components.attoseconds).first == 100_000_000_000_000_000)

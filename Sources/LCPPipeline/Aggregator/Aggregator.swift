@@ -92,7 +92,7 @@ public actor Aggregator {
         self.supervisor = supervisor
         try await supervisor.start()
         try await events?.restore()
-        try await announcer?.start()
+        if let announcer { try await announcer.start() } else { try await HomeAssistantAnnouncer.withdraw(session) }
         let features = try await session.client.subscribe(
             to: session.topics.allFeatures, options: .init(qos: session.qos, receivesRetained: false)
         ) { [weak self] message in

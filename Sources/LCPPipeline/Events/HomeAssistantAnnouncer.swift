@@ -59,6 +59,38 @@ actor HomeAssistantAnnouncer {
         scheduleClock()
     }
 
+    /// Takes the pipeline's devices away again, where an aggregator of this name told Home Assistant of them before, and does not
+    /// any more.
+    static func withdraw(_ session: RoleSession) async throws {
+        func kept(_ filter: String) async throws -> [String] {
+            let documents: MQTTSubscription
+            do throws(MQTTError) {
+                documents = try await session.client.subscribe(to: filter, options: .init(qos: .atLeastOnce))
+            } catch {
+                // An access list may keep it from looking.
+                guard error.code == .notAuthorized else { throw error }
+                return []
+            }
+            // What is kept comes before the answer to this.
+            await documents.end(within: .seconds(10))
+            var topics: [String] = []
+            for try await message in documents where message.retained && !message.payload.isEmpty {
+                topics.append(message.topic)
+            }
+            return topics
+        }
+        let own = DiscoveryDocument.topic(DiscoveryDocument.id(session.topics, .aggregator, session.status.id))
+        guard !(try await kept(own)).isEmpty else { return }
+        // Another pipeline's name may begin with this one's.
+        let prefixes = Role.allCases.map { "homeassistant/device/\(DiscoveryDocument.id(session.topics, $0, ""))" }
+        let all = try await kept(DiscoveryDocument.allTopics).filter { prefixes.contains(where: $0.hasPrefix) } + [own]
+        for topic in Set(all) {
+            try session.client.send(
+                UnsafeRawBufferPointer(start: nil, count: 0), to: topic, qos: .atLeastOnce, retain: true)
+        }
+        session.log("took \(Set(all).count) devices of this pipeline away from Home Assistant")
+    }
+
     private func publishSoon() {
         timer?.cancel()
         timer = session.client.eventLoop.schedule(after: Self.delay * Double.random(in: 1...2)) { [weak self] in

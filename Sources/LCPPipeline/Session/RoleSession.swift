@@ -67,6 +67,7 @@ public final class RoleSession: Sendable {
         // identifier. Only the broker learns this one.
         if mqtt.user != nil { identifier += "-" + String(UInt64.random(in: 0...UInt64.max), radix: 36) }
         mqtt.clientID = identifier
+        mqtt.waitsForBroker = true
         var lost = RoleStatus(state: .lost, role: status.role, id: status.id, birth: status.birth)
         lost.branch = status.branch
         mqtt.will = .init(
@@ -108,17 +109,21 @@ public final class RoleSession: Sendable {
     /// Connects and runs `body`, which says ``ready()`` and returns when the role is over. Then the status becomes
     /// `disconnected` and the connection is closed, also where the task is cancelled.
     ///
+    /// Where there is no broker yet, it waits for it.
+    ///
     /// - Parameter reconnected: called whenever a lost connection is back, before the status is published again.
     package func run(
         isolation: isolated (any Actor)? = #isolation, reconnected: @escaping @Sendable () async -> Void = {},
         _ body: () async throws -> Void
     ) async throws {
-        let states = client.connectionStates
+        let waiting = Task { await sayThatItWaits() }
+        defer { waiting.cancel() }
         do { try await client.connect() } catch {
             // Asked to stop while it connected: that is no failure.
             if Task.isCancelled { return }
             throw error
         }
+        let states = client.connectionStates
         let watcher = Task { await watch(states, reconnected) }
         do {
             try checkBroker()
@@ -232,6 +237,22 @@ public final class RoleSession: Sendable {
         current.withLock {
             change(&$0)
             return $0
+        }
+    }
+
+    /// Tells people, once, that there is no broker yet.
+    private func sayThatItWaits() async {
+        var hasWaited = false
+        for await state in client.connectionStates {
+            switch state {
+            case .waiting(let error, _) where !hasWaited:
+                hasWaited = true
+                log("\(error); waiting for it")
+            case .connected:
+                if hasWaited { log("connected") }
+                return
+            default: break
+            }
         }
     }
 

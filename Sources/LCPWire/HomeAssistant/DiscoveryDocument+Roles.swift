@@ -7,12 +7,7 @@ extension DiscoveryDocument {
 
     /// The identifier of a device of a pipeline. There is no number of a process in it.
     package static func id(_ topics: Topics, _ role: Role, _ name: String) -> String {
-        "\(idPrefix(topics))\(role.rawValue)_\(slug(name))"
-    }
-
-    /// What the identifiers of all devices of a pipeline begin with.
-    package static func idPrefix(_ topics: Topics) -> String {
-        topics.root.split(separator: "/").map { slug(String($0)) + "_" }.joined()
+        topics.root.split(separator: "/").map { slug(String($0)) + "_" }.joined() + "\(role.rawValue)_\(slug(name))"
     }
 
     /// A sensor: its label, how sure that is, and a picture.

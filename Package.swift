@@ -35,6 +35,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // Without what needs the whole of Foundation.
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
@@ -89,6 +90,7 @@ let package = Package(
                 "CXXHash", "Images", "LCPInference", "LCPModels", "LCPPictures", "LCPWire", "MQTT", "Platform",
                 "Tensors",
                 .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
         room(
@@ -124,6 +126,7 @@ let package = Package(
                 "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining", "LCPWire", "MQTT", "ONNX",
                 "Platform",
                 "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
 
@@ -167,6 +170,7 @@ let package = Package(
             name: "LCPSettingsTests",
             dependencies: [
                 "LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "lcp",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform", "Tensors"]),
         .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),

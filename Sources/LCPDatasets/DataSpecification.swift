@@ -27,10 +27,8 @@ public enum DataSpecification: Sendable, Hashable {
         case ("fashion-mnist", 2): self = .fashionMNIST(folder: parts[1])
         case ("cifar10", 2): self = .cifar10(folder: parts[1])
         case ("cifar100", 2): self = .cifar100(folder: parts[1])
-        case ("folder", 2): self = .folder(parts[1])
-        case ("dir", 2):
-            throw DatasetError(
-                "dir: is where a sensor finds pictures: write folder:\(parts[1]), with a folder for each class in it")
+        // A sensor's word for the same.
+        case ("folder", 2), ("dir", 2): self = .folder(parts[1])
         case ("drawn", 1): self = .drawn(count: defaultDrawnCount)
         case ("drawn", 2):
             guard let count = Int(parts[1]), (1...10_000_000).contains(count) else {

@@ -122,6 +122,9 @@ public final class Demo: Sendable {
                 && tracker.aggregator?.state == .ready
         }
         report(.step("all are ready: the sensor \(sight), \(options.rate) a second"))
+        if branches > 1, let worker = tracker.withLock({ $0.workers[branches - 1]?.processID }) {
+            report(.step("pull a plug meanwhile, in another terminal: kill -9 \(worker)"))
+        }
         children.append(
             try spawn("sensor") {
                 try launcher.start(
@@ -134,7 +137,8 @@ public final class Demo: Sendable {
         await client.close()
         let seen = tracker.withLock { $0 }
         return DemoSummary(
-            model: self.model.name, frames: seen.frames, predictions: seen.predictions, lost: seen.lost,
+            model: self.model.name, frames: seen.frames, predictions: seen.predictions,
+            incomplete: seen.incomplete, lost: seen.lost,
             accuracy: seen.judged > 0 ? seen.accuracy : nil, latencyP50: seen.latency(50),
             latencyP99: seen.latency(99), framesPerSecond: seen.framesPerSecond, branches: branches,
             complaint: complaint)

@@ -118,6 +118,8 @@ public struct DemoSummary: Sendable, Hashable, Codable {
     public var model: String
     public var frames: Int
     public var predictions: Int
+    /// Predictions with branches missing.
+    public var incomplete: Int
     /// Frames without a prediction.
     public var lost: Int
     /// Right predictions, 0 to 1; nil where no frame's truth is known.
@@ -130,7 +132,7 @@ public struct DemoSummary: Sendable, Hashable, Codable {
     public var complaint: String?
 
     enum CodingKeys: String, CodingKey {
-        case model, frames, predictions, lost, accuracy, branches
+        case model, frames, predictions, incomplete, lost, accuracy, branches
         case complaint = "sensor_error"
         case latencyP50 = "latency_p50_ms"
         case latencyP99 = "latency_p99_ms"

@@ -141,8 +141,12 @@ extension Sensor {
                 goOn()
             // A file may take its time, and answers are not to wait for it.
             case .offer: Task { await pipelineChanged(hasNewModel: true) }
-            case .plan(let plan): dealer.plan = plan
-            case .again(let request): sendAgain(request)
+            case .plan(let plan):
+                session.log.debug("plan: \(String(decoding: plan.json, as: UTF8.self))")
+                dealer.plan = plan
+            case .again(let request):
+                session.log.debug("asked again for frame \(request.frame), branches \(request.branches)")
+                sendAgain(request)
             case .answer(let frame, let computeMilliseconds): answered(frame, computeMilliseconds)
             }
         }

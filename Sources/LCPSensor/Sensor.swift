@@ -260,7 +260,7 @@ public actor Sensor {
         }
         guard session.client.isConnected else {
             if let line = drops.add("not_connected", "dropped frame \(number): there is no connection") {
-                session.log(line)
+                session.log.warning(line)
             }
             return
         }
@@ -293,7 +293,7 @@ public actor Sensor {
             if outbox == nil { header.version2?.sendTime = wallClockNanoseconds() }
             return TensorMessage.encode(header, data: data)
         } catch {
-            if let line = drops.add("not_encoded", "dropped frame \(number): \(error)") { session.log(line) }
+            if let line = drops.add("not_encoded", "dropped frame \(number): \(error)") { session.log.warning(line) }
             return nil
         }
     }
@@ -319,7 +319,7 @@ public actor Sensor {
         }
         guard let failure else { return true }
         if failure.code == .tooLarge, refusal.isEmpty { refusal = failure.description }
-        if let line = drops.add(failure.dropReason, "dropped a frame: \(failure)") { session.log(line) }
+        if let line = drops.add(failure.dropReason, "dropped a frame: \(failure)") { session.log.warning(line) }
         return false
     }
 

@@ -20,6 +20,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case queue
     case order
     case features
+    case logLevel = "log_level"
+    case logFormat = "log_format"
     case sensorName = "sensor.name"
     case sensorSource = "sensor.source"
     case sensorShape = "sensor.shape"
@@ -50,6 +52,9 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     package static let orders = ["sensor", "none"]
     /// How branches' numbers are sent; the first is the default.
     package static let featureTypes = ["fp32", "fp16", "int8"]
+    /// What a role tells, the most first, and how; the default is `info` and the first.
+    package static let logLevels = ["debug", "info", "warning", "error"]
+    package static let logFormats = ["text", "json"]
 
     /// The key without its section.
     var key: String { rawValue.split(separator: ".").last.map(String.init) ?? rawValue }
@@ -71,6 +76,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .policy: "LCP_POLICY"
         case .features: "LCP_FEATURES"
         case .workerThreads: "LCP_THREADS"
+        case .logLevel: "LCP_LOG"
+        case .logFormat: "LCP_LOG_FORMAT"
         default: nil
         }
     }
@@ -106,6 +113,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .order: .text(Self.orders[0])
         case .sensorSource: .text("drawn")
         case .features: .text(Self.featureTypes[0])
+        case .logLevel: .text("info")
+        case .logFormat: .text(Self.logFormats[0])
         case .sensorEncoding: .text("auto")
         case .sensorRate: .number(10)
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
@@ -136,6 +145,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorShape: .shape
         case .sensorEncoding: .encoding
         case .features: .choice(Self.featureTypes)
+        case .logLevel: .choice(Self.logLevels)
+        case .logFormat: .choice(Self.logFormats)
         case .sensorRate: .number(upTo: 100_000, unit: " frames per second")
         case .sensorOnChange: .number(upTo: 100, unit: " percent")
         case .sensorCount: .whole(1...1_000_000_000_000)

@@ -24,7 +24,13 @@ struct LCP: AsyncParsableCommand {
 
     static func main() async {
         holdStandardDescriptors()
-        await main(nil)
+        LogWriter.install()
+        let words = Array(CommandLine.arguments.dropFirst())
+        if let suggestion = Arguments.suggestion(words, in: Self.self) {
+            writeErrorLine("Error: \(suggestion)")
+            Self.exit(withError: ExitCode.validationFailure)
+        }
+        await main(Arguments.joined(words))
     }
 
     private static let subcommands: [any ParsableCommand.Type] = [

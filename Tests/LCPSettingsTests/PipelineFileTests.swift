@@ -39,6 +39,8 @@ import Testing
             queue: 7
             order: none
             features: int8
+            log_level: debug
+            log_format: json
             sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9, region: "1,2,3,4",
               on_change: 2.5}
             worker: {name: w, branch: 3, threads: 2, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
@@ -99,7 +101,7 @@ import Testing
     @Test(arguments: [
         (
             "qoss: 1",
-            "1:1: there is no key qoss; the known are aggregator, branches, broker, deadline_ms, features, model, order"
+            "1:1: there is no key qoss; the known are aggregator, branches, broker, deadline_ms, features, log_format, log_level, model"
         ),
         ("sensor.rate: 1", "1:1: there is no key sensor.rate; the known"),
         ("broker:\n  password: geheim", "2:3: there is no key password below broker; the known are cafile, cert, key"),

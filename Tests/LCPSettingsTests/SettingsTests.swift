@@ -38,6 +38,8 @@ import Testing
         #expect(Setting.policies == FramePolicy.allCases.map(\.rawValue))
         #expect(Setting.orders == PredictionOrder.allCases.map(\.rawValue))
         #expect(Setting.featureTypes == FeatureEncoding.allCases.map(\.rawValue))
+        #expect(Setting.logLevels == LogWriter.levels.map { "\($0)" })
+        #expect(Setting.logFormats == LogWriter.Format.allCases.map(\.rawValue))
         #expect(SettingKind.dataSets == FrameSource.dataSets)
     }
 
@@ -110,7 +112,7 @@ import Testing
             Set(Setting.environmentVariables) == [
                 "LCP_CONFIG", "LCP_BROKER", "LCP_PIPELINE", "LCP_PREFIX", "LCP_USER", "LCP_PASSWORD_FILE", "LCP_CAFILE",
                 "LCP_CERT", "LCP_KEY", "LCP_QOS", "LCP_MODEL", "LCP_DEADLINE_MS", "LCP_POLICY", "LCP_FEATURES",
-                "LCP_THREADS",
+                "LCP_THREADS", "LCP_LOG", "LCP_LOG_FORMAT",
             ])
     }
 

@@ -301,7 +301,7 @@ public actor Aggregator {
     }
 
     private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
-        if let line = drops.add(reason, "dropped " + sentence()) { session.log(line) }
+        if let line = drops.add(reason, "dropped " + sentence()) { session.log.warning(line) }
     }
 
     // MARK: Statistics

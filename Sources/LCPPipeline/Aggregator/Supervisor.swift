@@ -259,6 +259,7 @@ actor Supervisor {
 
     private func publish(_ plan: FlowPlan) {
         self.plan = plan
+        session.log.debug("plan: \(String(decoding: plan.json, as: UTF8.self))")
         plan.json.withUnsafeBytes {
             try? session.client.send($0, to: session.topics.flow, qos: .atLeastOnce, retain: true)
         }

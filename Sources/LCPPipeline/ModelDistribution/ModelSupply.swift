@@ -197,7 +197,7 @@ package actor ModelSupply {
     }
 
     private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
-        if let line = drops.add(reason, sentence()) { session.log(line) }
+        if let line = drops.add(reason, sentence()) { session.log.warning(line) }
     }
 
     // MARK: Publishing again

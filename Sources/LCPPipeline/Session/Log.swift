@@ -1,21 +1,22 @@
-import Glibc
+import Logging
 import Platform
 
-/// Lines for people on standard error, each with the time and the role that speaks.
+/// What a role tells people, through swift-log: `lcp` writes it to standard error (``LogWriter``), a program that embeds a role
+/// wherever its logging system does.
 public struct Log: Sendable {
-    public let name: String
+    private let logger: Logger
 
-    public init(_ name: String) { self.name = name }
+    /// - Parameter name: who speaks, for example `worker pi-3`.
+    public init(_ name: String) { logger = Logger(label: name) }
 
-    public func callAsFunction(_ text: String) {
-        var now = time(nil)
-        var parts = tm()
-        localtime_r(&now, &parts)
-        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        let line = "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) \(name): \(Self.printable(text))\n"
-        // One write, so that the lines of several processes do not mix.
-        line.utf8CString.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count - 1) }
-    }
+    /// Tells what happened.
+    public func callAsFunction(_ text: String) { logger.info("\(Self.printable(text))") }
+
+    /// Tells what should not be, and was dealt with: something was dropped, somebody is missing.
+    public func warning(_ text: String) { logger.warning("\(Self.printable(text))") }
+
+    /// Tells what only somebody wants to know who looks for a fault.
+    public func debug(_ text: @autoclosure () -> String) { logger.debug("\(Self.printable(text()))") }
 
     /// The text without control characters: strangers' names must not drive a terminal.
     public static func printable(_ text: String) -> String { text.printable }

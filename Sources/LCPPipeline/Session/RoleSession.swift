@@ -206,7 +206,7 @@ public final class RoleSession: Sendable {
         guard times == (isTwin ? 2 : 1) else { return }
         let place = [other.processID.map { "process \($0)" }, other.host.map { "on \($0)" }].compactMap { $0 }
         let who = place.isEmpty ? "" : " (\(place.joined(separator: " ")))"
-        log(
+        log.warning(
             isTwin
                 ? "another \(own.role.rawValue)\(who) has the name \(own.id), and the two "
                     + (configuration.mqtt.user == nil ? "take each other's connection" : "speak for each other")
@@ -247,7 +247,7 @@ public final class RoleSession: Sendable {
             switch state {
             case .waiting(let error, _) where !hasWaited:
                 hasWaited = true
-                log("\(error); waiting for it")
+                log.warning("\(error); waiting for it")
             case .connected:
                 if hasWaited { log("connected") }
                 return
@@ -268,7 +268,7 @@ public final class RoleSession: Sendable {
             case .waiting(let error, _) where !hasLost || error.code == .refused && !told.contains(error.code):
                 hasLost = true
                 told.insert(error.code)
-                log("\(error); trying again until it is back")
+                log.warning("\(error); trying again until it is back")
             case .connected where hasLost:
                 hasLost = false
                 told = []

@@ -21,6 +21,7 @@ actor BranchRunner {
         let engine: BranchEngine
         let decoder: InputDecoder
         let model: ModelHash
+        let preprocessing: ModelManifest.Preprocessing
         private let header: TensorMessageHeader
         /// The messages that go out, by their encoding, written anew for every frame.
         private var messages: [FeatureEncoding: [UInt8]] = [:]
@@ -33,6 +34,7 @@ actor BranchRunner {
             decoder = InputDecoder(
                 shape: bundle.network.input, preprocessing: bundle.manifest.preprocessing, pictures: shared.pictures)
             model = bundle.hash
+            preprocessing = bundle.manifest.preprocessing
             header = TensorMessageHeader(
                 kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape,
                 session: 0, frame: 0, branch: UInt16(branch), branchCount: UInt16(bundle.network.branches.count),
@@ -301,8 +303,9 @@ actor BranchRunner {
             do throws(InputError) {
                 let (identity, data) = try version.decoder.decode(payload)
                 let decode = (index == 0 ? decode : .zero) + (ContinuousClock.now - start)
-                if case .decoded(_, let notes) = data, !notes.isEmpty, index == 0 {
+                if case .decoded(let pixels, let notes) = data, index == 0 {
                     note(notes, topic, background: version.decoder.background)
+                    if branch == 0, Brightness.looksInverted(pixels, version.preprocessing) { noteInverted(topic) }
                 }
                 if identity.session == 0, index == 0, branch == 0 {
                     shared.bareInputs.keep(Topics.sensor(of: topic), identity.frame, payload, version.decoder.shape)
@@ -370,18 +373,26 @@ actor BranchRunner {
         if notes.contains(.odd),
             let line = warnings.add("damaged_picture", sentence(.odd))
         {
-            session.log(line)
+            session.log.warning(line)
         }
         // Every frame of a sensor has it, or none.
         if notes.contains(.transparent),
             let line = warnings.add("transparent_picture", sentence(.transparent)),
             warnings.counts["transparent_picture"] == 1
         {
-            session.log(line)
+            session.log.warning(line)
+        }
+    }
+
+    private func noteInverted(_ topic: String) {
+        if let line = warnings.add("inverted_picture", "\(topic): a picture is \(Brightness.hint)"),
+            warnings.counts["inverted_picture"] == 1
+        {
+            session.log.warning(line)
         }
     }
 
     private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
-        if let line = drops.add(reason, "dropped " + sentence()) { session.log(line) }
+        if let line = drops.add(reason, "dropped " + sentence()) { session.log.warning(line) }
     }
 }

@@ -64,6 +64,7 @@ extension BranchWorker {
             others = nil
             presence.forget(.worker)
         }
+        session.log.debug("task: \(String(decoding: json, as: UTF8.self))")
         takeInputs(isDealt: task.isDealt == true)
         handle(.task(task))
     }

@@ -47,19 +47,25 @@ extension ChaosCommand {
                 --direction says otherwise.
 
                 Examples:
-                  lcp chaos proxy --duplicate 1 --reorder 0.1 --direction in --topics 'lcp/+/features/#'
+                  lcp chaos proxy --duplicate 1 --reorder 0.1 --direction in \\
+                      --topics 'lcp/+/features/#'
                   lcp chaos proxy --delay 20 --jitter 10 --bandwidth 100KB
                   lcp chaos proxy --partition 30,5 --cut
                   lcp chaos proxy --plan faults.json --for 60 --json
 
                 A plan says more than options do, for example:
                   {"seed": 1, "bandwidth": 100000, "faults": [
-                    {"kind": {"drop": {}}, "topics": ["lcp/+/input/+"], "probability": 0.1, "limit": 100},
-                    {"kind": {"reorder": {"distance": 3, "patience": 100}}, "direction": "from_broker"},
-                    {"kind": {"delay": {"milliseconds": 50, "jitter": 10}}, "clients": ["lcp-demo-worker-*"]},
-                    {"kind": {"damage": {"bytes": 4, "wholePacket": true}}, "probability": 0.01},
+                    {"kind": {"drop": {}}, "topics": ["lcp/+/input/+"],
+                     "probability": 0.1, "limit": 100},
+                    {"kind": {"reorder": {"distance": 3, "patience": 100}},
+                     "direction": "from_broker"},
+                    {"kind": {"delay": {"milliseconds": 50, "jitter": 10}},
+                     "clients": ["lcp-demo-worker-*"]},
+                    {"kind": {"damage": {"bytes": 4, "wholePacket": true}},
+                     "probability": 0.01},
                     {"kind": {"duplicate": {}}}],
-                   "partitions": [{"start": 30, "duration": 5, "period": 60, "mode": "cut", "clients": ["lcp-demo-sensor-*"]}]}
+                   "partitions": [{"start": 30, "duration": 5, "period": 60,
+                     "mode": "cut", "clients": ["lcp-demo-sensor-*"]}]}
                 """)
 
         @Option(

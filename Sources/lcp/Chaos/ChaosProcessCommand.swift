@@ -13,7 +13,8 @@ extension ChaosCommand {
 
                 Examples:
                   lcp chaos process --pid 4711 --signal pause --for 10
-                  lcp chaos process --pid 4711 --pid 4712 --pid 4713 --signal pause --for 2 --after 5 --repeat 20 --seed 1
+                  lcp chaos process --pid 4711 --pid 4712 --signal pause --for 2 \\
+                      --after 5 --repeat 20 --seed 1
                   lcp chaos process --pid 4711 --signal kill --after 5
                 """)
 

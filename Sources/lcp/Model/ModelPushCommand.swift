@@ -14,7 +14,8 @@ struct ModelPushCommand: AsyncParsableCommand {
 
             Examples:
               lcp model push lenet-split4 --broker mqtt://broker.local --pipeline kitchen
-              lcp model push my-lenet --pipeline kitchen --chunk 65536     for a broker that limits packets
+              lcp model push my-lenet --pipeline kitchen --chunk 65536
+                                               for a broker that limits packets
             """)
 
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")

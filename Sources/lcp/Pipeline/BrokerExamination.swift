@@ -11,7 +11,11 @@ struct BrokerExamination {
     private static let patience = Duration.seconds(2)
 
     private let client: MQTTClient
+    /// One that answers four messages with one, as an aggregator does.
+    private let listener: MQTTClient
     private let topics: Topics
+    /// What stands for the names of roles: an access list may bind a user to a device of its name.
+    private let name: String
 
     /// Connects, tries everything, and leaves nothing behind.
     ///
@@ -22,26 +26,32 @@ struct BrokerExamination {
         configuration.clientID = "lcp-doctor-\(identifier)"
         let client = try MQTTClient(configuration)
         try await client.connect()
+        configuration.clientID = "lcp-doctor-\(identifier)-listener"
+        let listener = try MQTTClient(configuration)
+        try await listener.connect()
         let examination = BrokerExamination(
-            client: client, topics: try Topics(prefix: prefix, pipeline: "doctor-\(identifier)"))
+            client: client, listener: listener, topics: try Topics(prefix: prefix, pipeline: "doctor-\(identifier)"),
+            name: base.user.flatMap { $0.isTopicLevel ? $0 : nil } ?? "doctor")
         let version = client.protocolVersion == .v5 ? "5" : "3.1.1"
         let checks =
             [Check(name: "broker", result: .good, detail: "\(configuration.address) speaks MQTT \(version)")]
             + (await examination.steps(prefix: prefix))
         await client.close()
+        await listener.close()
         return checks
     }
 
     private func steps(prefix: String) async -> [Check] {
         let all: [(String, @Sendable () async throws -> Check)] = [
-            ("messages", roundTrip), ("retained messages", retaining), ("shared subscriptions", sharing),
+            ("rights", rights), ("messages", roundTrip), ("retained messages", retaining),
+            ("shared subscriptions", sharing),
             ("long messages", long),
         ]
         var checks: [Check] = []
         for (name, step) in all {
             checks.append(await within(name, prefix, step))
             // Where nothing comes back, the rest would only say so again.
-            if Task.isCancelled || checks.count == 1 && checks[0].result == .bad { break }
+            if Task.isCancelled || checks.last?.result == .bad && ["rights", "messages"].contains(name) { break }
         }
         return checks
     }
@@ -72,10 +82,64 @@ struct BrokerExamination {
         }
     }
 
-    /// The time of a message there and back. Four in a row, as four branches send them: that shows a broker that waits for
-    /// acknowledgements before it sends the next small message.
+    /// What a role publishes, by its kind.
+    private var writings: [(role: Role, what: String, topic: String)] {
+        [
+            (.sensor, "input", topics.input(name)), (.sensor, "status", topics.status(.sensor, name)),
+            (.sensor, "stats", topics.statistics(.sensor, name)), (.sensor, "snapshot", topics.snapshot(name)),
+            (.worker, "features", topics.features(branch: 0, sensor: name)),
+            (.worker, "status", topics.status(.worker, name)), (.worker, "stats", topics.statistics(.worker, name)),
+            (.worker, "model", topics.modelBlob("doctor", chunk: 0)), (.worker, "snapshot", topics.snapshot(name)),
+            (.aggregator, "prediction", topics.prediction(name)),
+            (.aggregator, "status", topics.status(.aggregator, name)),
+            (.aggregator, "stats", topics.statistics(.aggregator, name)), (.aggregator, "task", topics.task(name)),
+            (.aggregator, "flow", topics.flow), (.aggregator, "probe", topics.probe(name)),
+            (.aggregator, "again", topics.again(name)), (.aggregator, "lane", topics.lane(0, name)),
+            (.aggregator, "model", topics.modelBlob("doctor", chunk: 0)), (.aggregator, "event", topics.event(name)),
+            (.aggregator, "state", topics.state(name)),
+            (.aggregator, "snapshot/get", topics.snapshotRequest(name)),
+        ]
+    }
+
+    /// Which topics this user may write, as MQTT 5 says it: one of 3.1.1 is not told.
+    private func rights() async throws -> Check {
+        guard client.protocolVersion == .v5 else {
+            return Check(
+                name: "rights", result: .good,
+                detail: "MQTT 3.1.1 does not say what a user may write; nothing was refused")
+        }
+        var refused: Set<String> = []
+        for topic in Set(writings.map(\.topic)) {
+            do { try await client.publish([], to: topic, qos: .atLeastOnce) } catch let error as MQTTError
+                where error.code == .notAuthorized
+            { refused.insert(topic) }
+        }
+        guard !refused.isEmpty else {
+            return Check(name: "rights", result: .good, detail: "this user may write what every role writes")
+        }
+        let missing = Role.allCases.map { role in
+            (role, writings.filter { $0.role == role && refused.contains($0.topic) }.map(\.what))
+        }
+        let able = missing.filter(\.1.isEmpty).map(\.0.rawValue)
+        let lacks = missing.filter { !$0.1.isEmpty }.map { "as \($0.rawValue) not \($1.joined(separator: ", "))" }
+            .joined(separator: "; ")
+        return Check(
+            name: "rights", result: .bad,
+            detail: (able.isEmpty
+                ? "this user can be no role" : "this user can be a \(able.joined(separator: " and a "))")
+                + ": it may write \(lacks)",
+            advice: able.isEmpty
+                ? "let it write them below \(topics.root): Brokers/tls/acl shows how"
+                : "that is well for a \(able.joined(separator: " or ")); try the rest as a user who may read and write all"
+        )
+    }
+
+    /// The time of a message there and back. Four in a row, as four branches send them, to a client that answers each
+    /// four with one, as an aggregator does: that shows a broker that waits for acknowledgements before it sends the next small
+    /// message. The client's system delays those only where it has something to say now and then.
     private func roundTrip() async throws -> Check {
-        let messages = try await client.subscribe(to: topics.allFeatures)
+        let messages = try await listener.subscribe(to: topics.allFeatures)
+        let answers = try await client.subscribe(to: topics.predictions)
         var times: [Double] = []
         for _ in 0..<20 {
             let start = ContinuousClock.now
@@ -92,6 +156,8 @@ struct BrokerExamination {
                 }
             }
             times.append((ContinuousClock.now - start).milliseconds)
+            try await listener.publish([0], to: topics.prediction(name))
+            _ = try await next(answers)
         }
         let median = times.sorted()[times.count / 2]
         guard median < 30 else {

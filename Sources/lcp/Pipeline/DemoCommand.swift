@@ -86,7 +86,7 @@ struct DemoCommand: AsyncParsableCommand {
     private static func text(_ summary: DemoSummary) -> String {
         """
 
-        \(summary.model.printable): \(summary.frames) frames, \(summary.predictions) predictions, \(summary.lost) lost, \
+        \(summary.model.printable): \(summary.frames) frames, \(summary.predictions) predictions, \(summary.incomplete) incomplete, \(summary.lost) lost, \
         \(summary.accuracy.map { "\(percent($0)) right, " } ?? "")in \(summary.branches) \
         branch\(summary.branches == 1 ? "" : "es")
         latency \(fixed(summary.latencyP50, digits: 2)) ms (median), \(fixed(summary.latencyP99, digits: 2)) ms (99th percentile); \

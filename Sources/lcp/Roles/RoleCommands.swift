@@ -14,12 +14,14 @@ struct WorkerCommand: AsyncParsableCommand {
 
             Examples:
               lcp worker --broker mqtt://broker.local --pipeline kitchen
-              lcp worker --branch 0                       this branch, whatever the others do
-              lcp worker --branch 1 --model lenet-split8  a model that is on this machine
+              lcp worker --branch 0           this branch, whatever the others do
+              lcp worker --model lenet-split8  a model that is on this machine
               lcp worker --config Configs/pipelines/kitchen.yaml
             """)
 
     @OptionGroup var role: RoleOptions
+
+    @OptionGroup var log: LogOptions
 
     @OptionGroup var branch: BranchOptions
 
@@ -49,7 +51,8 @@ struct WorkerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try role.settings(branch.given + model.given + .init(given: [.workerName: name]))
+        let settings = try role.settings(log.given + branch.given + model.given + .init(given: [.workerName: name]))
+        settings.applyLog()
         let branch = settings.branch
         var options = BranchWorker.Options()
         options.id = settings.name(of: .worker)
@@ -77,12 +80,14 @@ struct AggregatorCommand: AsyncParsableCommand {
             Examples:
               lcp aggregator
               lcp aggregator --broker mqtt://broker.local --pipeline kitchen --deadline 250
-              lcp aggregator --threshold 0.8 --stable 3/5       event/SENSOR when the label changes
+              lcp aggregator --threshold 0.8 --stable 3/5    tells label changes
               lcp aggregator --threshold 0.6,door=0.9 --homeassistant
               lcp aggregator --config Configs/pipelines/kitchen.yaml
             """)
 
     @OptionGroup var role: RoleOptions
+
+    @OptionGroup var log: LogOptions
 
     @OptionGroup var model: ModelOptions
 
@@ -98,7 +103,8 @@ struct AggregatorCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try role.settings(
-            model.given + deadline.given + events.given + .init(given: [.aggregatorName: name]))
+            log.given + model.given + deadline.given + events.given + .init(given: [.aggregatorName: name]))
+        settings.applyLog()
         let configuration = try settings.configuration()
         let aggregator = try Aggregator(
             configuration, bundle: try settings.givenBundle(), fallback: try settings.bundle(),
@@ -138,6 +144,8 @@ struct SensorCommand: AsyncParsableCommand {
 
     @OptionGroup var role: RoleOptions
 
+    @OptionGroup var log: LogOptions
+
     @OptionGroup var frames: FrameOptions
 
     @Option(
@@ -156,7 +164,8 @@ struct SensorCommand: AsyncParsableCommand {
     var name: String?
 
     func run() async throws {
-        let settings = try role.settings(frames.given + .init(given: [.sensorName: name, .model: model]))
+        let settings = try role.settings(log.given + frames.given + .init(given: [.sensorName: name, .model: model]))
+        settings.applyLog()
         let source = try settings.source(seed: seed)
         if case .standardInput = source, role.stopAtEOF {
             throw ValidationError("--stop-at-eof and --source stdin both want standard input")

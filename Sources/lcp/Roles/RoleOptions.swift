@@ -33,6 +33,19 @@ struct RoleOptions: ParsableArguments {
     }
 }
 
+/// The options of what a role tells people.
+struct LogOptions: ParsableArguments {
+    @Option(
+        help: .setting(.logLevel, "What is told on standard error: debug, info, warning or error.", valueName: "level"))
+    var logLevel: String?
+
+    @Option(help: .setting(.logFormat, "How: text, or json, an object a line.", valueName: "format"))
+    var logFormat: String?
+
+    /// What was given, by setting.
+    var given: [Setting: String] { .init(given: [.logLevel: logLevel, .logFormat: logFormat]) }
+}
+
 /// The options of the roles that compute.
 struct ModelOptions: ParsableArguments {
     @Option(

@@ -3,6 +3,7 @@ import LCPPipeline
 import LCPSensor
 import LCPSettings
 import LCPWire
+import Logging
 import MQTT
 import Platform
 
@@ -32,6 +33,13 @@ extension Settings {
             keyFile: text(.certificateKey))
         if truth(.usesVersion3) { configuration.protocolVersion = .v311 }
         return configuration
+    }
+
+    /// Has this process's roles tell people what they are to, and how.
+    func applyLog() {
+        LogWriter.set(
+            text(.logLevel).flatMap { Logger.Level(rawValue: $0) } ?? .info,
+            text(.logFormat).flatMap { LogWriter.Format(rawValue: $0) } ?? .text)
     }
 
     /// How a role reaches its pipeline.

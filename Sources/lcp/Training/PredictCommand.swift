@@ -80,7 +80,10 @@ struct PredictCommand: AsyncParsableCommand {
         for file in files {
             try Task.checkCancellation()
             let logits: [Float]
-            do { logits = try Self.logits(of: file, evaluator, decoder, missing: Set(missing)) } catch {
+            do {
+                logits = try Self.logits(
+                    of: file, evaluator, decoder, bundle.manifest.preprocessing, missing: Set(missing))
+            } catch {
                 guard files.count > 1 else { throw error }
                 writeErrorLine("Error: \(error)")
                 unread += 1
@@ -108,7 +111,8 @@ struct PredictCommand: AsyncParsableCommand {
     }
 
     private static func logits(
-        of file: String, _ evaluator: BundleEvaluator, _ decoder: InputDecoder, missing: Set<Int>
+        of file: String, _ evaluator: BundleEvaluator, _ decoder: InputDecoder,
+        _ preprocessing: ModelManifest.Preprocessing, missing: Set<Int>
     ) throws -> [Float] {
         guard !FileIO.isFolder(file) else {
             throw CommandError("\(file) is a folder: name the pictures in it, for example \(file)/*.png")
@@ -123,6 +127,9 @@ struct PredictCommand: AsyncParsableCommand {
                 case .decoded(let pixels, let notes):
                     for note in ImageNotes.all where notes.contains(note) {
                         writeErrorLine("note: \(file) is \(note.words(background: decoder.background))")
+                    }
+                    if Brightness.looksInverted(pixels, preprocessing) {
+                        writeErrorLine("note: \(file) is \(Brightness.hint)")
                     }
                     return try pixels.withUnsafeBytes { try evaluator.logits(pixels: $0, missing: missing) }
                 case .normalized(let range):

@@ -45,7 +45,10 @@ struct FrameReader {
     /// What a picture becomes.
     var size: ImageSize { ImageSize(shape, preprocessing) }
 
-    /// The next frame, or nil at the end; of a source that is no camera.
+    /// The frame of a picture that somebody put into a folder.
+    func read(_ file: String) throws(DatasetError) -> SensorFrame { try picture(file, label: -1) }
+
+    /// The next frame, or nil at the end; of a source that does not come by itself.
     ///
     /// - Returns: also nil where the task is cancelled.
     mutating func read() throws -> SensorFrame? {
@@ -65,7 +68,7 @@ struct FrameReader {
             guard next < UInt64(files.count) else { return nil }
             let file = files[Int(next)]
             return try picture(file.path, label: truth(file.label))
-        case .camera: preconditionFailure("a camera is waited for elsewhere")
+        case .camera, .watched: preconditionFailure("what comes by itself is waited for elsewhere")
         case .standardInput:
             return try readStandardInput()
         }

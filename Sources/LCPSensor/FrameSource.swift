@@ -14,6 +14,8 @@ public enum FrameSource: Sendable {
     case folder(ImageFolder)
     /// The images of a folder with a folder for each class, one of each class in turn, once.
     case classes(ClassFolder)
+    /// Pictures that are put into a folder from now on, endlessly.
+    case watched(folder: String)
     /// A camera or a video, read by ffmpeg.
     case camera(CameraAddress)
     /// Raw frames of exactly the input's bytes on standard input, or JPEGs (MJPEG), until its end.
@@ -21,7 +23,7 @@ public enum FrameSource: Sendable {
 
     /// What can be written, for help texts.
     public static let forms =
-        "drawn, dir:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
+        "drawn, dir:FOLDER, watch:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
 
     /// The forms of data sets, of which a sensor takes the test images.
     package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]
@@ -36,6 +38,8 @@ public enum FrameSource: Sendable {
             self = .standardInput
         } else if let camera = CameraAddress(text) {
             self = .camera(camera)
+        } else if text.hasPrefix("watch:") {
+            self = .watched(folder: String(text.dropFirst(6)))
         } else if text.hasPrefix("idx:") {
             self = .images(try IDX.read(IDX.Files(text.dropFirst(4))))
         } else if text.hasPrefix("dir:") {
@@ -66,7 +70,7 @@ public enum FrameSource: Sendable {
         case .drawn: FeatureMapShape(height: DrawnDigits.height, width: DrawnDigits.width, channels: 1)
         case .images(let images, _):
             FeatureMapShape(height: images.height, width: images.width, channels: images.channels)
-        case .folder, .classes, .camera, .standardInput: nil
+        case .folder, .classes, .watched, .camera, .standardInput: nil
         }
     }
 
@@ -76,7 +80,7 @@ public enum FrameSource: Sendable {
         case .images(let images, _): images.count
         case .folder(let folder): folder.files.count
         case .classes(let folder): folder.imagesPerClass.reduce(0, +)
-        case .drawn, .camera, .standardInput: nil
+        case .drawn, .watched, .camera, .standardInput: nil
         }
     }
 
@@ -85,7 +89,7 @@ public enum FrameSource: Sendable {
         switch self {
         case .images(_, let classes): classes
         case .classes(let folder): folder.classes
-        case .drawn, .folder, .camera, .standardInput: nil
+        case .drawn, .folder, .watched, .camera, .standardInput: nil
         }
     }
 
@@ -102,7 +106,7 @@ public enum FrameSource: Sendable {
             )
         }
         switch self {
-        case .folder, .classes, .camera:
+        case .folder, .classes, .watched, .camera:
             guard input.channels == 1 || input.channels == 3 else {
                 throw PipelineError(
                     .modelMismatch, "pictures are grey or coloured, and \(name.printable) takes \(input)")

@@ -43,6 +43,8 @@ public actor Sensor {
     var reader: FrameReader
     /// Where frames come from, if that is a camera.
     private let camera: Camera?
+    /// Where frames come from, if that is a folder that others put pictures into.
+    private let folder: FolderWatcher?
     private var gate: ChangeGate?
     var plan: FramePlan
     /// The pipeline's model, where nobody named one.
@@ -127,6 +129,7 @@ public actor Sensor {
             } else {
                 nil
             }
+        folder = if case .watched(let path) = source { try FolderWatcher(path) } else { nil }
         dealer = FrameDealer(sensor: status.id, session: number, topics: session.topics)
         // Reading a file or standard input may block, and the connection must not wait for that.
         executor = try EventLoop(name: "sensor")
@@ -227,7 +230,13 @@ public actor Sensor {
         }
         while !Task.isCancelled {
             do {
-                let frame = try reader.read()
+                let frame: SensorFrame?
+                if let folder {
+                    guard let file = try await folder.next() else { return nil }
+                    frame = try reader.read(file)
+                } else {
+                    frame = try reader.read()
+                }
                 for note in ImageNotes.all where frame?.notes.contains(note) == true {
                     // The first of each kind.
                     guard noted.insert(note).inserted else { continue }

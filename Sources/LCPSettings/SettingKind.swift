@@ -153,7 +153,7 @@ package enum SettingKind {
             let scheme = text[...colon]
             let rest = text[colon...].dropFirst()
             switch scheme {
-            case "dir:", "file:": return scheme + below(rest)
+            case "dir:", "watch:", "file:": return scheme + below(rest)
             case _ where Self.dataSets.contains(String(scheme)): return scheme + below(rest)
             case "idx:":
                 // Options stand behind the files.

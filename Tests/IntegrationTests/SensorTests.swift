@@ -1,7 +1,10 @@
+import Foundation
+import Images
 import LCPPipeline
 import LCPSensor
 import LCPWire
 import MQTT
+import Platform
 import Testing
 
 /// A sensor in this process, and what it makes of what others say on the broker.
@@ -44,5 +47,36 @@ import Testing
         run.cancel()
         _ = await run.result
         await client.close()
+    }
+
+    @Test(
+        "Pictures that are put into a folder become frames, those that were there before do not, and damaged ones are told"
+    )
+    func watchesFolder() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        let frames = try await client.subscribe(to: "lcp/demo/input/cam")
+        let folder = NSTemporaryDirectory() + "lcp-watch-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func put(_ grey: UInt8, _ name: String) throws {
+            let image = Image(height: 28, width: 28, channels: 1, pixels: [UInt8](repeating: grey, count: 784))
+            try FileIO.write(try image.png(), to: "\(folder)/\(name)")
+        }
+        try put(1, "before.png")
+        let sensor = try Spawned(
+            Repository.lcp,
+            ["sensor", "--broker", broker.url, "--name", "cam", "--source", "watch:\(folder)", "--shape", "28x28x1"])
+        defer { kill(sensor.identifier, SIGKILL) }
+        try sensor.waitForErrors("ready: publishes on")
+        try put(2, "a.png")
+        #expect(try await next(frames).payload.last == 2)
+        try FileIO.write(Array("no picture".utf8), to: "\(folder)/bad.jpg")
+        try sensor.waitForErrors("bad.jpg")
+        try put(3, "a.png")
+        #expect(try await next(frames).payload.last == 3)
+        try FileManager.default.removeItem(atPath: folder)
+        let end = try sensor.waitForErrors("the folder that is watched is gone")
+        #expect(await sensor.wait() == 1, "\(end)")
     }
 }

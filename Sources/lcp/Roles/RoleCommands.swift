@@ -135,7 +135,7 @@ struct SensorCommand: AsyncParsableCommand {
               lcp sensor --source idx:t10k-images-idx3-ubyte,t10k-labels-idx1-ubyte \\
                   --name mnist
               lcp sensor --source dir:photos --encoding jpeg:90
-              lcp sensor --source dir:photos --shape 28x28x1
+              lcp sensor --source watch:/srv/camera     pictures that are put there
               lcp sensor --config Configs/pipelines/kitchen.yaml --name door
               lcp sensor --source rtsp://user:secret@camera.local/1 --rate 5
               lcp sensor --source http://camera.local/snapshot.jpg --rate 1

@@ -106,7 +106,8 @@ public struct CameraAddress: Sendable, Hashable {
             case .stream: ["-fflags", "nobuffer", "-rtsp_transport", "tcp", "-i", location]
             case .web where isOnePicture:
                 ["-f", "image2", "-loop", "1", "-framerate", "\(rate)", "-re", "-i", location]
-            case .web: ["-fflags", "nobuffer", "-i", location]
+            // JPEGs one behind the other carry no times: without those of their arrival ffmpeg takes them for 25 a second.
+            case .web: ["-fflags", "nobuffer", "-use_wallclock_as_timestamps", "1", "-i", location]
             case .device: ["-fflags", "nobuffer", "-f", "v4l2", "-i", location]
             // A name that looks like an option or another protocol stays a file's name.
             case .file: ["-i", "file:\(location)"]

@@ -72,5 +72,8 @@ import Testing
         #expect(picture.looksLikeOnePicture)
         #expect(picture.arguments(size, rate: 2, isOnePicture: true).starts(with: ["-nostdin"]))
         #expect(CameraAddress("http://cam/live")?.looksLikeOnePicture == false)
+        // A stream of JPEGs has no times of its own.
+        let stream = try #require(CameraAddress("http://cam/live")).arguments(size, rate: 5, isOnePicture: false)
+        #expect(stream.contains("-use_wallclock_as_timestamps"))
     }
 }

@@ -111,7 +111,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (["worker", "--branch", "0", "--broker", "mqtt://127.0.0.1:1"], "Connection refused"),
+        (["model", "push", "lenet-split2", "--broker", "mqtt://127.0.0.1:1"], "Connection refused"),
         (["worker", "--branch", "0", "--broker", "http://x"], "not a broker's address"),
         (["worker", "--branch", "4", "--model", "lenet-split4"], "there is no branch 4"),
         (["worker", "--branch", "0", "--model", "/nowhere"], "there is no model bundle at /nowhere"),

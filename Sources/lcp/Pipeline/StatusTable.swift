@@ -1,3 +1,4 @@
+import Glibc
 import LCPPipeline
 import LCPWire
 import Platform
@@ -15,12 +16,28 @@ struct StatusTable {
         model = models.count == 1 ? models.first : nil
     }
 
-    var text: String {
+    /// As wide as the terminal.
+    var text: String { text(columns: terminalColumns(STDOUT_FILENO) ?? .max) }
+
+    func text(columns: Int) -> String {
         guard !overview.members.isEmpty else {
             return "nobody is in \(root): start a worker, an aggregator and a sensor\(RoleSession.dotHint(root))"
         }
         let head = model.map { "  \(root) runs \($0)\n\n" } ?? ""
-        return head + table.text + notes.map { "\n  " + $0 }.joined()
+        return head + table.text(columns: columns) + notes.map { Self.folded($0, columns) }.joined()
+    }
+
+    /// A sentence below the table, on as many lines as it takes.
+    private static func folded(_ text: String, _ columns: Int) -> String {
+        var lines: [String] = []
+        for word in text.split(separator: " ") {
+            if let last = lines.last, last.count + word.count + 3 <= columns {
+                lines[lines.count - 1] += " " + word
+            } else {
+                lines.append((lines.isEmpty ? "" : "  ") + word)
+            }
+        }
+        return lines.map { "\n  " + $0 }.joined()
     }
 
     private static func isGone(_ member: PipelineOverview.Member) -> Bool {

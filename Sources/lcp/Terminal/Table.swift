@@ -24,7 +24,7 @@ struct Table {
         var shown = Array(rows[0].indices)
         func width() -> Int { shown.reduce(0) { $0 + widths[$1] + 2 } }
         for column in optional where width() > columns { shown.removeAll { $0 == column } }
-        guard width() <= columns || rows.count == 1 else { return records() }
+        guard width() <= columns || rows.count == 1 else { return records(columns) }
         return rows.map { row in
             let cells = shown.map { column in
                 let padding = String(repeating: " ", count: widths[column] - row[column].count)
@@ -36,13 +36,15 @@ struct Table {
         }.joined(separator: "\n")
     }
 
-    /// Every row by itself: its first cell, and below it the others that say something, with their names.
-    private func records() -> String {
+    /// Every row by itself: its first cell, and below it the others that say something, with their names; what is too long is cut.
+    private func records(_ columns: Int) -> String {
         let names = rows[0]
         let width = names.dropFirst().map(\.count).max() ?? 0
         return rows.dropFirst().map { row in
             let lines = zip(names, row).dropFirst().filter { !$1.isEmpty }.map { name, cell in
-                "    " + name + String(repeating: " ", count: width - name.count + 2) + cell
+                let start = "    " + name + String(repeating: " ", count: width - name.count + 2)
+                let room = max(1, columns - start.count)
+                return start + (cell.count > room ? cell.prefix(room - 1) + "…" : cell)
             }
             return (["  " + row[0]] + lines).joined(separator: "\n")
         }.joined(separator: "\n")

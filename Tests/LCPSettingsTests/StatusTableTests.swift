@@ -1,0 +1,60 @@
+import LCPPipeline
+import LCPWire
+import Testing
+
+@testable import lcp
+
+@Suite struct StatusTableTests {
+    private static func status(_ role: Role, _ id: String, _ json: String = "") -> RoleStatus? {
+        RoleStatus(
+            Array(#"{"state":"ready","role":"\#(role.rawValue)","id":"\#(id)","birth":"1"\#(json)}"#.utf8))
+    }
+
+    private static func overview(_ json: String = "") throws -> PipelineOverview {
+        var overview = PipelineOverview()
+        let model = #","model":"lenet-split2","model_hash":"aa","branches":2"# + json
+        overview.add(try #require(status(.sensor, "door")))
+        overview.add(try #require(status(.worker, "a-worker-with-a-long-name", #","serves":[0]"# + model)))
+        overview.add(try #require(status(.worker, "w1", #","serves":[1]"# + model)))
+        overview.add(try #require(status(.aggregator, "hub", model)))
+        return overview
+    }
+
+    private static func report(_ overview: inout PipelineOverview, _ uptime: Int, _ more: String = "") {
+        let json = #"{"uptime_s":\#(uptime),"frames":\#(uptime * 10),"dropped":{"late":2,"retained":3}\#(more)}"#
+        for (role, id) in [
+            ("sensor", "door"), ("worker", "a-worker-with-a-long-name"), ("worker", "w1"), ("aggregator", "hub"),
+        ] { overview.add(statistics: Array(json.utf8), role: role, id: id) }
+    }
+
+    @Test("The table fits a terminal of any width, and leaves out what matters least first")
+    func widths() throws {
+        var overview = try Self.overview()
+        Self.report(&overview, 5, #","compute_p50_ms":0.31,"queue_p50_ms":0.02,"incomplete":1"#)
+        #expect(!overview.hasRates)
+        Self.report(&overview, 10, #","compute_p50_ms":0.31,"queue_p50_ms":0.02,"incomplete":1"#)
+        #expect(overview.hasRates)
+        let table = StatusTable(overview, "lcp/p")
+        for columns in [120, 80, 60, 40] {
+            let lines = table.text(columns: columns).split(separator: "\n")
+            #expect(lines.filter { $0.count > columns } == [])
+        }
+        let wide = table.text(columns: 120)
+        #expect(wide.contains("lcp/p runs lenet-split2") && wide.contains("queue ms") && wide.contains("10.0"))
+        #expect(!table.text(columns: 80).contains("queue ms") && table.text(columns: 80).contains("frames/s"))
+    }
+
+    @Test("Who is missing, what came with lcp, and cameras without lcp are told below the table")
+    func notes() throws {
+        var overview = try Self.overview(#","fallback":true"#)
+        overview.add(try #require(Self.status(.worker, "w1", #","serves":[]"#)))
+        Self.report(&overview, 5, #","bare_sensors":{"gate":"2026-02-03T04:05:06.789Z"}"#)
+        let text = StatusTable(overview, "lcp/p").text(columns: .max)
+        #expect(text.contains("nobody runs branch 1: start another worker"), "\(text)")
+        #expect(text.contains("no model was pushed to lcp/p: push yours with lcp model push"), "\(text)")
+        #expect(
+            text.contains("gate sends pictures without lcp, and was answered last at 2026-02-03T04:05:06.789Z"),
+            "\(text)")
+        #expect(text.contains("lenet-split2 (came with lcp)"), "\(text)")
+    }
+}

@@ -58,6 +58,24 @@ import Testing
         #expect(third.label == "1" && third.before == "7")
     }
 
+    @Test("Endless strange sensors have no events beyond a limit, and are answered all the same")
+    func manySensors() async throws {
+        let pipeline = try await Self.pipeline(["--threshold", "0.1", "--policy", "all", "--queue", "10000"])
+        let (client, topics) = (pipeline.client, pipeline.topics)
+        let buffer = MQTTBufferPolicy(maximumMessages: 10_000, maximumBytes: 64 << 20)
+        let events = try await client.subscribe(to: topics.event("+"), buffer: buffer)
+        let predictions = try await client.subscribe(to: topics.predictions, buffer: buffer)
+        let digit = try Self.digit(1)
+        for index in 0..<1030 {
+            try await client.publish(digit, to: topics.input("s\(index)"), qos: .atLeastOnce)
+            _ = try await next(predictions)
+        }
+        try await client.publish(try Self.digit(7), to: topics.input("s0"))
+        var count = 0
+        while try await Self.event(events).before == nil { count += 1 }
+        #expect(count == 1024)
+    }
+
     @Test("A snapshot is the frame itself: of a sensor's from the sensor, of a bare picture from a worker")
     func snapshots() async throws {
         let pipeline = try await Self.pipeline(["--threshold", "0.3", "--snapshots"])

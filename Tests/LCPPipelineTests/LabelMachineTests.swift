@@ -70,6 +70,11 @@ import Testing
         #expect(rules.rule("gate") == EventRule())
     }
 
+    @Test("A class without a name has its number for one")
+    func emptyLabels() {
+        #expect(EventPublisher.name(1, ["cat", ""]) == "class 1" && EventPublisher.name(0, ["cat", ""]) == "cat")
+    }
+
     @Test("Of sensors without a status the latest are kept with their times")
     func bareSensors() {
         var sensors = BareSensors()

@@ -19,8 +19,9 @@ actor EventPublisher {
 
     /// The most sensors that are watched: endless strange names do not fill a broker's memory.
     static let maximumSensors = 1024
-    /// How many sensors had no room.
-    private(set) var overflows: UInt64 = 0
+    private var drops = Drops()
+    /// Frames of sensors that had no room.
+    var dropped: [String: UInt64] { drops.counts }
 
     init(_ session: RoleSession, _ rules: EventRules, takesSnapshots: Bool) {
         (self.session, self.rules, self.takesSnapshots) = (session, rules, takesSnapshots)
@@ -62,13 +63,17 @@ actor EventPublisher {
         if sensors[sensor] == nil {
             guard let rule = rules.rule(sensor) else { return false }
             guard sensors.count < Self.maximumSensors else {
-                overflows += 1
+                if let line = drops.add(
+                    "events_full", "\(Self.maximumSensors) sensors have events already, so \(sensor.printable) has none"
+                ) {
+                    session.log.warning(line)
+                }
                 return false
             }
             sensors[sensor] = LabelMachine(rule, held: kept.removeValue(forKey: sensor).map(LabelMachine.Held.init))
             isNew = true
         }
-        let label = model.labels[best.class]
+        let label = Self.name(best.class, model.labels)
         guard let change = sensors[sensor]?.saw(label, confidence: best.confidence, time: time) else { return isNew }
         let event = LabelEvent(
             sensor: sensor, label: change.held.name, class: change.held == .none ? nil : best.class,
@@ -78,6 +83,11 @@ actor EventPublisher {
         sendState(sensor, change.held)
         if takesSnapshots { send(SnapshotRequest(frame: frame).json, to: session.topics.snapshotRequest(sensor)) }
         return isNew
+    }
+
+    /// A label that can be kept: an empty message would take it away.
+    static func name(_ index: Int, _ labels: [String]) -> String {
+        labels[index].isEmpty ? "class \(index)" : labels[index]
     }
 
     /// A restarted broker has forgotten what it kept.

@@ -118,8 +118,10 @@ extension DiscoveryDocument {
     /// The states that a label can have; nil where they are too many to be listed.
     private static func options(_ labels: [String]) -> [String]? {
         var seen: Set<String> = []
-        let options = (labels + [LabelEvent.none]).map { String($0.unicodeScalars.prefix(maximumStateLength)) }
-            .filter { !$0.isEmpty && seen.insert($0).inserted }
+        let options = (labels.enumerated().map { $1.isEmpty ? "class \($0)" : $1 } + [LabelEvent.none]).map {
+            String($0.unicodeScalars.prefix(maximumStateLength))
+        }
+        .filter { seen.insert($0).inserted }
         return options.reduce(0) { $0 + $1.utf8.count + 4 } <= maximumOptionBytes ? options : nil
     }
 }

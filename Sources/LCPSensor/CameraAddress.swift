@@ -66,23 +66,33 @@ public struct CameraAddress: Sendable, Hashable {
         guard !location.isEmpty, !location.utf8.contains(0) else { return nil }
     }
 
-    /// Without user and password: for people.
-    public var printable: String { hide(location).printable }
-
-    /// Takes user and password out of what somebody says of this camera.
-    func hide(_ text: String) -> String {
-        guard let secret else { return text }
-        return text.replacing("\(secret)@", with: "").replacing(secret, with: "…")
+    /// For people: of an address in a network the scheme and the host alone, because a password may stand before the host, in the path
+    /// and in the query, also where it breaks the rules of addresses.
+    public var printable: String {
+        guard let parts else { return location.printable }
+        let rest = parts.host.endIndex < location.endIndex ? "/…" : ""
+        return "\(parts.scheme)\(parts.host)\(rest)".printable
     }
 
-    /// What stands before the host.
-    private var secret: Substring? {
+    /// Takes everything but the host out of what somebody says of this camera.
+    func hide(_ text: String) -> String {
+        guard let parts else { return text }
+        var result = text.replacing(location, with: printable)
+        let others = location[parts.scheme.endIndex..<parts.host.startIndex] + " " + location[parts.host.endIndex...]
+        let words = Set(others.split { "/:@?#&=; ".contains($0) }.filter { $0.count > 2 && !parts.host.contains($0) })
+        for word in words.sorted(by: { $0.count > $1.count }) { result = result.replacing(word, with: "…") }
+        return result
+    }
+
+    /// The scheme with its slashes, and the host with its port: behind the last @ that may belong to a password.
+    private var parts: (scheme: Substring, host: Substring)? {
         guard kind == .stream || kind == .web, let start = location.firstRange(of: "://")?.upperBound else {
             return nil
         }
-        // A password may have an @ in it, a host may not.
-        let authority = location[start...].prefix { !"/?#".contains($0) }
-        return authority.lastIndex(of: "@").map { authority[..<$0] }
+        let rest = location[start...]
+        // An @ in the path of a camera is rare; half a password in a log is worse than a part of a path for a host.
+        let host = rest.lastIndex(of: "@").map { rest[$0...].dropFirst() } ?? rest
+        return (location[..<start], host.prefix { !"/?#".contains($0) })
     }
 
     /// Whether the address looks like one picture, and not like a stream.

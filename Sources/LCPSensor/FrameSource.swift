@@ -52,7 +52,10 @@ public enum FrameSource: Sendable {
                 self = .images(try data.evaluationSet(seed: seed), classes: try data.classNames())
             }
         } else {
-            throw PipelineError(.invalidConfiguration, "\(text.debugDescription) is not a source: write \(Self.forms)")
+            // It may be an address with a password in it, and a slip of the pen.
+            let told = text.contains("@") || text.contains("=") ? text.prefix { $0 != ":" } + ":…" : text[...]
+            throw PipelineError(
+                .invalidConfiguration, "\(String(told).debugDescription) is not a source: write \(Self.forms)")
         }
     }
 

@@ -97,7 +97,6 @@ import Testing
         try await devices.wait("its end") { $0["a"]?.state == .disconnected }
         let gone = try await forget("a")
         #expect(gone.status == 0 && gone.output.contains("status as a worker"), "\(gone.output)\(gone.errors)")
-        #expect(gone.output.contains("worker in Home Assistant"), "\(gone.output)")
         let again = try await forget("a")
         #expect(again.status == 1 && again.errors.contains("nothing is kept of a in lcp/join"), "\(again.errors)")
         // Nor does the aggregator tell Home Assistant of it again.

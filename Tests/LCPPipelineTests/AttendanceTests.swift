@@ -47,6 +47,23 @@ import Testing
         #expect(attendance.replicas == [1, 1], "who says something lives")
     }
 
+    @Test("One that is known from what the broker keeps only is asked, and left out where it gives no sign of life")
+    func suspected() {
+        var attendance = Attendance(branchCount: 2, now: Self.start)
+        let (ghost, quiet) = (Self.worker("g", serves: [0]), Self.worker("q", serves: [1]))
+        #expect(attendance.suspect(ghost, now: Self.start) == [.probe("g")])
+        #expect(attendance.suspect(quiet, now: Self.start) == [.probe("q")])
+        for status in [ghost, quiet] { attendance.heard(status) }
+        _ = attendance.lives("q")
+        let due = Self.start + Attendance.firstAnswerTime
+        #expect(attendance.nextDue == due && attendance.due(now: due - .milliseconds(1)) == [])
+        #expect(attendance.due(now: due) == [.ignore("g")])
+        attendance.leaveOut("g")
+        #expect(attendance.replicas == [0, 1])
+        #expect(attendance.suspect(Self.worker("old", serves: [0], answersProbes: false), now: due) == [])
+        #expect(attendance.suspect(Self.worker("gone", serves: [0], state: .lost), now: due) == [])
+    }
+
     @Test func oneThatGivesNoSignOfLifeLosesItsConnection() {
         var attendance = Attendance(branchCount: 2, now: Self.start)
         for (id, branch) in [("a", 0), ("b", 1), ("c", 1)] { attendance.heard(Self.worker(id, serves: [branch])) }

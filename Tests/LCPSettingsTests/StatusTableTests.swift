@@ -44,6 +44,21 @@ import Testing
         #expect(!table.text(columns: 80).contains("queue ms") && table.text(columns: 80).contains("frames/s"))
     }
 
+    @Test("Who is known from what the broker keeps only counts until everybody could be heard, and not after that")
+    func ghosts() throws {
+        var overview = PipelineOverview()
+        overview.add(try #require(Self.status(.aggregator, "hub", #","branches":1"#)), isKept: true)
+        overview.add(
+            try #require(Self.status(.worker, "w", #","serves":[0],"branches":1,"model_hash":"a""#)), isKept: true)
+        #expect(overview.health.0 == .well && !overview.isHeard)
+        overview.trustsBroker = false
+        #expect(overview.health.0 == .silent)
+        #expect(StatusTable(overview, "lcp/p").text(columns: 80).contains("nothing is heard of worker w"))
+        overview.add(statistics: Array(#"{"uptime_s":5,"frames":1,"dropped":{}}"#.utf8), role: "worker", id: "w")
+        overview.add(try #require(Self.status(.aggregator, "hub", #","branches":1"#)))
+        #expect(overview.health.0 == .well && overview.isHeard)
+    }
+
     @Test("Who is missing, what came with lcp, and cameras without lcp are told below the table")
     func notes() throws {
         var overview = try Self.overview(#","fallback":true"#)

@@ -15,6 +15,8 @@ struct Attendance {
         case probe(String)
         /// Take its connection.
         case fence(String)
+        /// It is known from what the broker keeps only, and gave no sign of life: nothing is expected of it.
+        case ignore(String)
     }
 
     private struct Probe {
@@ -23,6 +25,8 @@ struct Attendance {
         var patience = Attendance.answerTime
         var isAnswered = false
         var isFenced = false
+        /// Whether nobody has heard it, but for what the broker keeps.
+        var isSuspected = false
 
         var isSilent: Bool { !isAnswered && !isFenced }
         var due: ContinuousClock.Instant { sent + patience }
@@ -47,6 +51,8 @@ struct Attendance {
     /// And so long where many are asked at once and have not answered: then they are busy, as after a push to many workers on few
     /// cores, and not gone.
     static let busyAnswerTime = Duration.seconds(10)
+    /// And so long where the broker says that somebody is there, who may have been gone for years.
+    static let firstAnswerTime = Duration.seconds(3)
     /// A worker is asked, and a connection taken, at most so often.
     static let probeInterval = Duration.seconds(2)
     static let fenceInterval = Duration.seconds(30)
@@ -84,6 +90,15 @@ struct Attendance {
     mutating func heard(_ status: RoleStatus) {
         let isBack = leftOut.remove(status.id) != nil
         if presence.update(status) || isBack { count() }
+    }
+
+    /// The broker kept what a worker said before: after a power cut nobody has said since that it is gone.
+    ///
+    /// - Returns: whom to ask.
+    mutating func suspect(_ status: RoleStatus, now: ContinuousClock.Instant) -> [Action] {
+        guard status.answersProbes == true, status.state == .ready || status.state == .starting else { return [] }
+        probes[status.id] = Probe(sent: now, patience: Self.firstAnswerTime, isSuspected: true)
+        return [.probe(status.id)]
     }
 
     /// Nothing is expected of a worker any more.
@@ -167,7 +182,7 @@ struct Attendance {
         }
         for (id, probe) in probes.sorted(by: { $0.key < $1.key }) where probe.isSilent && now >= probe.due {
             probes[id]!.isFenced = true
-            actions.append(.fence(id))
+            actions.append(probe.isSuspected ? .ignore(id) : .fence(id))
         }
         return actions
     }

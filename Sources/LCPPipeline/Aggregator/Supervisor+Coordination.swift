@@ -17,7 +17,9 @@ extension Supervisor {
     private static let turnInterval = Duration.seconds(2)
 
     private var workers: [RoleStatus] { attendance.workers }
-    private var aggregators: [RoleStatus] { attendance.presence.all(.aggregator) }
+    private var aggregators: [RoleStatus] {
+        attendance.presence.all(.aggregator).filter { !ghosts.contains($0.id) }
+    }
 
     /// Whether frames are dealt to lanes, because of this aggregator.
     var deals: Bool { wasLeader && !turn.lanes.isEmpty }

@@ -32,6 +32,12 @@ actor Supervisor {
     /// What the aggregator deals that no sensor does.
     var inputs: MQTTSubscription?
     var inputDealer = InputDealer()
+    /// Aggregators that the broker says are there, and that were not heard yet: with what they said.
+    private var unheard: [String: RoleStatus] = [:]
+    /// Those that never were.
+    private(set) var ghosts: Set<String> = []
+    /// Every role tells its counters every five seconds.
+    private static let longestSilence = Duration.seconds(11)
     /// Sensors that deal their frames to lanes.
     private(set) var dealers: Set<String> = []
     var lastTurn: ContinuousClock.Instant?
@@ -72,8 +78,14 @@ actor Supervisor {
                 guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id else {
                     return
                 }
-                session.complain(about: other)
-                self?.assumeIsolated { $0.heard(other) }
+                let isKept = message.retained
+                self?.assumeIsolated { $0.heardAggregator(other, isKept: isKept) }
+            },
+            try await session.client.subscribe(
+                to: session.topics.statistics(.aggregator, "+"), options: .init(receivesRetained: false)
+            ) { [weak self] message in
+                let id = Topics.sensor(of: message.topic)
+                self?.assumeIsolated { $0.aggregatorLives(id) }
             },
             try await session.subscribe(toStatuses: session.topics.statuses(.sensor)) { [weak self] message in
                 nonisolated(unsafe) let message = message
@@ -167,7 +179,45 @@ actor Supervisor {
             return
         }
         guard status.role == .worker else { return }
+        if message.retained {
+            for action in attendance.suspect(status, now: .now) { perform(action) }
+            scheduleProbe()
+        } else {
+            _ = attendance.lives(status.id)
+        }
         heard(status)
+    }
+
+    /// - Parameter isKept: whether the broker had kept it: who said it may be gone since a power cut.
+    private func heardAggregator(_ other: RoleStatus, isKept: Bool) {
+        let isThere = other.state == .ready || other.state == .starting
+        if isKept, isThere {
+            if unheard.updateValue(other, forKey: other.id) == nil { scheduleSilence(of: other.id) }
+        } else {
+            unheard[other.id] = nil
+            ghosts.remove(other.id)
+            session.complain(about: other)
+        }
+        heard(other)
+    }
+
+    private func aggregatorLives(_ id: String) {
+        guard let status = unheard.removeValue(forKey: id) else { return }
+        if ghosts.remove(id) != nil { scheduleCoordination() }
+        session.complain(about: status)
+    }
+
+    private func scheduleSilence(of id: String) {
+        _ = session.client.eventLoop.schedule(after: Self.longestSilence) { [weak self] in
+            self?.assumeIsolated {
+                guard $0.unheard[id] != nil, !$0.isEnding else { return }
+                $0.ghosts.insert(id)
+                $0.session.log(
+                    "the broker says that the aggregator \(id.printable) is there, and it gives no sign of life: going on without it"
+                )
+                $0.scheduleCoordination()
+            }
+        }
     }
 
     private func heardSensor(_ message: MQTTMessageView) {
@@ -196,6 +246,12 @@ actor Supervisor {
         switch action {
         case .probe(let id):
             try? session.client.send(UnsafeRawBufferPointer(start: nil, count: 0), to: session.topics.probe(id))
+        case .ignore(let id):
+            session.log(
+                "the broker says that worker \(id.printable) is there, and it gives no sign of life: going on without it"
+            )
+            attendance.leaveOut(id)
+            workersChanged()
         case .fence(let id) where deals:
             session.log("worker \(id) delivers nothing and does not answer: frames are dealt to others until it does")
             attendance.leaveOut(id)

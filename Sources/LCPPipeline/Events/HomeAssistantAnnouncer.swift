@@ -46,6 +46,15 @@ actor HomeAssistantAnnouncer {
                     self?.assumeIsolated { $0.heard(message, role) }
                 })
         }
+        // What one said that is gone names it as the one who answers.
+        subscriptions.append(
+            try await session.subscribe(toStatuses: session.topics.statuses(.aggregator)) {
+                [weak self, session] message in
+                guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id,
+                    other.state == .lost || other.state == .disconnected, !message.retained
+                else { return }
+                self?.assumeIsolated { $0.publishSoon() }
+            })
         // Those without a status are forgotten with their state.
         subscriptions.append(
             try await session.client.subscribe(

@@ -9,9 +9,12 @@ public struct PipelineOverview: Sendable {
         public var statistics: RoleStatistics?
         /// From the last two counters; nil before there are two.
         public var framesPerSecond: Double?
+        /// Whether it was heard itself, and not only what the broker keeps of it: after a power cut that may be long gone.
+        public var isHeard = false
 
         enum CodingKeys: String, CodingKey {
             case status, statistics
+            case isHeard = "heard"
             case framesPerSecond = "frames_per_s"
         }
     }
@@ -24,7 +27,9 @@ public struct PipelineOverview: Sendable {
     public init() {}
 
     /// Takes a status, as it lies on `…/status/ROLE/ID`.
-    public mutating func add(_ status: RoleStatus) {
+    ///
+    /// - Parameter isKept: whether the broker had kept it.
+    public mutating func add(_ status: RoleStatus, isKept: Bool = false) {
         let key = "\(status.role.rawValue)/\(status.id)"
         guard entries[key] != nil || entries.count < Self.maximumEntries else { return }
         // The counters of one who began anew begin anew.
@@ -33,6 +38,7 @@ public struct PipelineOverview: Sendable {
         } else {
             entries[key]?.status = status
         }
+        if !isKept { entries[key]?.isHeard = true }
     }
 
     /// Takes counters, as they come on `…/stats/ROLE/ID`.
@@ -46,6 +52,7 @@ public struct PipelineOverview: Sendable {
             if seconds > 0, rate.isFinite { member.framesPerSecond = rate }
         }
         member.statistics = statistics
+        member.isHeard = true
         entries["\(role)/\(id)"] = member
     }
 
@@ -61,6 +68,26 @@ public struct PipelineOverview: Sendable {
         }
         return entries.values.sorted { key($0) < key($1) }
     }
+
+    /// Whether what the broker keeps is believed: until everybody had the time to be heard. Sensors may have nothing to say.
+    public var trustsBroker = true
+
+    /// Whether everybody was heard who the broker says is there.
+    public var isHeard: Bool {
+        entries.values.allSatisfy { $0.isHeard || $0.status.role == .sensor || Self.isGone($0) }
+    }
+
+    private static func isGone(_ member: Member) -> Bool {
+        member.status.state == .lost || member.status.state == .disconnected
+    }
+
+    /// Whether a member is there only by what the broker keeps.
+    public func isGhost(_ member: Member) -> Bool {
+        !trustsBroker && !member.isHeard && member.status.role != .sensor && !Self.isGone(member)
+    }
+
+    /// Those who are ready.
+    private var ready: [RoleStatus] { members.filter { !isGhost($0) }.map(\.status).filter { $0.state == .ready } }
 
     /// Whether everybody who is there has told its counters twice.
     public var hasRates: Bool {
@@ -94,7 +121,7 @@ public struct PipelineOverview: Sendable {
 
     /// How well it does, and why it does not do better.
     public var health: (Health, reason: String) {
-        let ready = members.map(\.status).filter { $0.state == .ready }
+        let ready = ready
         func count(_ role: Role) -> String {
             let count = ready.count { $0.role == role }
             return "\(count) \(role.rawValue)\(count == 1 ? "" : "s")"
@@ -113,7 +140,7 @@ public struct PipelineOverview: Sendable {
 
     /// The branches that nobody serves; nil where nobody says how many there are, or that is changing.
     public var missingBranches: [Int]? {
-        let present = members.map(\.status).filter { $0.state == .ready }
+        let present = ready
         guard present.allSatisfy({ $0.next == nil }) else { return nil }
         guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
         let served = Set(present.filter { $0.role == .worker }.flatMap(\.servedBranches))

@@ -164,7 +164,10 @@ public actor BranchWorker {
     private static let farewell = Duration.milliseconds(300)
 
     private func firstModel() async throws -> ModelRollout.Event {
-        if let given { return .given(ModelVersion(given)) }
+        if let given {
+            session.log("runs \(given.manifest.name.printable) as it was told, and takes no model that is pushed")
+            return .given(ModelVersion(given))
+        }
         if let offer = try await supply?.firstOffer() { return .found(offer) }
         let reason = await supply?.noOffer ?? "no model was pushed to \(session.topics.root)"
         guard let fallback else {

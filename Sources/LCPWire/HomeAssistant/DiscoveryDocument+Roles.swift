@@ -66,7 +66,9 @@ extension DiscoveryDocument {
     private init(_ topics: Topics, _ role: Role, _ name: String, kind: String, version: String) {
         let id = Self.id(topics, role, name)
         let pipeline = topics.root.split(separator: "/").last ?? ""
-        device = Device(identifiers: [id], name: "\(pipeline) \(name)", model: kind, softwareVersion: version)
+        // A worker and an aggregator of one machine may have one name.
+        let words = role == .sensor ? "\(pipeline) \(name)" : "\(pipeline) \(role.rawValue) \(name)"
+        device = Device(identifiers: [id], name: words, model: kind, softwareVersion: version)
         origin = Origin(softwareVersion: version)
         components = [:]
         availability = [Self.present(topics, role, name)]

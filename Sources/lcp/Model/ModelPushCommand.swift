@@ -87,6 +87,7 @@ struct ModelPushCommand: AsyncParsableCommand {
                     "\(Self.list(result.missing)) did not run it within \(fixed(wait, digits: 0)) s: look into the log there"
                 )
             }
+            if result.running.isEmpty, !result.fixed.isEmpty { return }
             writeLine(
                 result.running.isEmpty
                     ? "nobody is there yet: who starts gets it"

@@ -30,6 +30,8 @@ struct ConfigCommand: ParsableCommand {
         @OptionGroup var model: ModelOptions
         @OptionGroup var branch: BranchOptions
         @OptionGroup var deadline: DeadlineOptions
+        @OptionGroup var events: EventOptions
+        @OptionGroup var log: LogOptions
         @OptionGroup var frames: FrameOptions
 
         @Option(help: ArgumentHelp("The name of the role.", valueName: "id"))
@@ -63,7 +65,7 @@ struct ConfigCommand: ParsableCommand {
         }
 
         func run() throws {
-            var given = model.given + branch.given + deadline.given + frames.given
+            var given = model.given + branch.given + deadline.given + events.given + log.given + frames.given
             if let name, let chosen { given[Setting.name(of: chosen)] = name }
             let settings = try common.settings(given)
             let entries = settings.entries.filter { entry in

@@ -27,8 +27,13 @@ struct ForgetCommand: AsyncParsableCommand {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let name = name
         try await role.run(.cutShort) {
-            let forgotten = try await MQTTClient.withConnection(configuration.mqtt) {
+            let (forgotten, present) = try await MQTTClient.withConnection(configuration.mqtt) {
                 try await Self.forget(name, $0, topics)
+            }
+            if !present.isEmpty, forgotten.isEmpty {
+                throw CommandError(
+                    "the \(present.joined(separator: ", the ")) \(name.printable) is there: stop it first, or it says so again"
+                )
             }
             guard !forgotten.isEmpty else {
                 throw CommandError("nothing is kept of \(name.printable) in \(topics.root): lcp status shows the names")
@@ -37,38 +42,60 @@ struct ForgetCommand: AsyncParsableCommand {
         }
     }
 
-    /// - Returns: what was taken away, in words.
-    private static func forget(_ name: String, _ client: MQTTClient, _ topics: Topics) async throws -> [String] {
-        var places: [(topic: String, what: String)] = Role.allCases.map {
-            (topics.status($0, name), "status as \($0 == .aggregator ? "an" : "a") \($0.rawValue)")
+    /// How long somebody may take to say again that he is there.
+    private static let patience = Duration.seconds(2)
+
+    /// - Returns: what was taken away, in words, and the roles of that name that are there.
+    private static func forget(
+        _ name: String, _ client: MQTTClient, _ topics: Topics
+    ) async throws -> (forgotten: [String], present: [String]) {
+        var (forgotten, present) = ([String](), [String]())
+        func take(_ topic: String, _ what: String) async throws {
+            guard try await kept(topic, client) != nil else { return }
+            try await client.publish([], to: topic, qos: .atLeastOnce, retain: true)
+            forgotten.append(what)
         }
-        places += [
-            (topics.task(name), "task"), (topics.state(name), "label"), (topics.snapshot(name), "snapshot"),
-        ]
-        places += Role.allCases.map {
-            (
-                DiscoveryDocument.topic(DiscoveryDocument.id(topics, $0, name)),
-                "\($0.rawValue) in Home Assistant"
-            )
-        }
-        var kept: [(topic: String, what: String)] = []
-        for place in places {
-            // By its own topic: not every broker gives what it keeps to wildcards.
-            let messages = try await client.subscribe(to: place.topic, options: .init(qos: .atLeastOnce))
-            // What is kept comes before the answer to this.
-            await messages.end(within: .seconds(10))
-            for try await message in messages where message.retained && !message.payload.isEmpty {
-                kept.append(place)
-                if let status = RoleStatus(message.payload), status.id == name,
-                    place.topic == topics.status(status.role, name), status.state == .ready || status.state == .starting
-                {
-                    throw CommandError(
-                        "the \(status.role.rawValue) \(name.printable) is there: stop it first, or it says so again")
-                }
-                break
+        for role in Role.allCases {
+            let topic = topics.status(role, name)
+            guard let status = try await kept(topic, client) else { continue }
+            let mayBeThere = RoleStatus(status).map { $0.state == .ready || $0.state == .starting } ?? false
+            if mayBeThere, try await saysAgain(topic, client) {
+                present.append(role.rawValue)
+                continue
             }
+            try await client.publish([], to: topic, qos: .atLeastOnce, retain: true)
+            forgotten.append("status as \(role == .aggregator ? "an" : "a") \(role.rawValue)")
+            try await take(
+                DiscoveryDocument.topic(DiscoveryDocument.id(topics, role, name)), "\(role.rawValue) in Home Assistant")
         }
-        for place in kept { try await client.publish([], to: place.topic, qos: .atLeastOnce, retain: true) }
-        return kept.map(\.what)
+        guard !present.contains(Role.sensor.rawValue) else { return (forgotten, present) }
+        try await take(topics.state(name), "label")
+        try await take(topics.snapshot(name), "snapshot")
+        if !present.contains(Role.worker.rawValue) { try await take(topics.task(name), "task") }
+        for role in Role.allCases where !present.contains(role.rawValue) {
+            try await take(
+                DiscoveryDocument.topic(DiscoveryDocument.id(topics, role, name)), "\(role.rawValue) in Home Assistant")
+        }
+        return (forgotten, present)
+    }
+
+    /// Whether a role is there: one that is says its status again when somebody takes it away.
+    private static func saysAgain(_ topic: String, _ client: MQTTClient) async throws -> Bool {
+        let messages = try await client.subscribe(
+            to: topic, options: .init(qos: .atLeastOnce, receivesRetained: false))
+        try await client.publish([], to: topic, qos: .atLeastOnce, retain: true)
+        let timer = client.eventLoop.schedule(after: patience) { messages.unsubscribe() }
+        defer { timer.cancel() }
+        for try await message in messages where !message.payload.isEmpty { return true }
+        return false
+    }
+
+    /// What the broker keeps there; asked by the topic itself, because not every broker gives it to wildcards.
+    private static func kept(_ topic: String, _ client: MQTTClient) async throws -> [UInt8]? {
+        let messages = try await client.subscribe(to: topic, options: .init(qos: .atLeastOnce))
+        // What is kept comes before the answer to this.
+        await messages.end(within: .seconds(10))
+        for try await message in messages where message.retained && !message.payload.isEmpty { return message.payload }
+        return nil
     }
 }

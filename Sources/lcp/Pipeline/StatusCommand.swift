@@ -14,7 +14,7 @@ struct StatusCommand: AsyncParsableCommand {
             told its counters twice, after eleven seconds at most: a rate needs two, and they come every five. The exit status is 1 \
             where branches are missing.
 
-            With --check it prints one line after two seconds, for a timer or a monitor, and the exit status tells: 0 all branches \
+            With --check it prints one line as soon as everybody was heard, after seven seconds at most, for a timer or a monitor, and the exit status tells: 0 all branches \
             answer; 1 some do, or different models are run; 2 nobody answers; 3 the broker cannot be reached.
 
             Examples:
@@ -67,13 +67,16 @@ struct StatusCommand: AsyncParsableCommand {
         let configuration = try role.settings().configuration()
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let isLive = isTerminal(1) && !json && !check && `for` == nil
-        let (json, check, seconds, endsEarly) = (json, check, `for` ?? (check ? 2 : 11), `for` == nil && !check)
+        let (json, check, seconds, endsEarly) = (json, check, `for` ?? (check ? 7 : 11), `for` == nil)
         try await role.run(isLive ? .usual : .cutShort) {
             let overview = Mutex(PipelineOverview())
             do {
                 try await MQTTClient.withConnection(configuration.mqtt) { client in
                     let statuses = try await client.subscribe(to: topics.statuses) { message in
-                        if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
+                        let isKept = message.retained
+                        if let status = RoleStatus(message, topics: topics) {
+                            overview.withLock { $0.add(status, isKept: isKept) }
+                        }
                     }
                     let statistics = try await client.subscribe(to: "\(topics.root)/stats/+/+") { message in
                         let levels = message.topic.split(separator: "/")
@@ -93,8 +96,10 @@ struct StatusCommand: AsyncParsableCommand {
                         statistics.unsubscribe()
                     }
                     client.callStatuses(topics)
+                    let start = ContinuousClock.now
                     while isLive {
                         try await Task.sleep(for: .seconds(1))
+                        if ContinuousClock.now - start > .seconds(7) { overview.withLock { $0.trustsBroker = false } }
                         // Home, clear, and the table anew.
                         writeText("\u{1B}[H\u{1B}[J" + StatusTable(overview.withLock { $0 }, topics.root).text + "\n")
                     }
@@ -103,7 +108,9 @@ struct StatusCommand: AsyncParsableCommand {
                     while ContinuousClock.now < end {
                         let seen = overview.withLock { $0 }
                         let isAlone = seen.members.isEmpty && ContinuousClock.now - begin > .seconds(2)
-                        if endsEarly, seen.hasRates || isAlone { break }
+                        if endsEarly, isAlone || (check ? seen.isHeard && !seen.members.isEmpty : seen.hasRates) {
+                            break
+                        }
                         try await Task.sleep(for: min(.milliseconds(100), end - .now))
                     }
                 }
@@ -111,7 +118,11 @@ struct StatusCommand: AsyncParsableCommand {
                 writeErrorLine("Error: \(error)")
                 throw ExitCode(3)
             }
-            let seen = overview.withLock { $0 }
+            let seen = overview.withLock {
+                // Counters come every five seconds.
+                $0.trustsBroker = seconds < 6
+                return $0
+            }
             let (health, reason) = seen.health
             if json {
                 let report = Report(

@@ -67,7 +67,7 @@ struct StatusTable {
         for member in overview.members {
             let (status, statistics) = (member.status, member.statistics)
             var row = [
-                status.role.rawValue, Self.name(status.id), status.state.rawValue,
+                status.role.rawValue, Self.name(status.id), overview.isGhost(member) ? "silent" : status.state.rawValue,
                 (status.serves ?? []).map(String.init).joined(separator: ","),
             ]
             if model == nil { row.append(Self.model(status) ?? "") }
@@ -104,6 +104,11 @@ struct StatusTable {
         }
         for (sensor, time) in overview.bareSensors {
             notes.append("\(Self.name(sensor)) sends pictures without lcp, and was answered last at \(Self.name(time))")
+        }
+        for member in overview.members where overview.isGhost(member) {
+            notes.append(
+                "nothing is heard of \(member.status.role.rawValue) \(Self.name(member.status.id)), which the broker says is there: "
+                    + "lcp forget takes it away")
         }
         if let missing = overview.missingBranches, !missing.isEmpty {
             let names = missing.map(String.init).joined(separator: ", ")

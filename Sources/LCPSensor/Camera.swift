@@ -34,6 +34,8 @@ final class Camera {
     /// Whether people were told that it is gone.
     private var isGone = false
     private var isOver = false
+    /// Pictures that were left out because they were damaged.
+    private(set) var damaged = Drops()
 
     /// A camera that sends nothing for so long is asked anew.
     static let patience = Duration.seconds(15)
@@ -133,7 +135,15 @@ final class Camera {
             if whole > 1 { run.bytes.removeFirst((whole - 1) * count) }
         }
         let got = Glibc.read(run.errors, &chunk, 4096)
-        if got > 0 { run.said = Array((run.said + chunk[..<got]).suffix(4096)) }
+        if got > 0 {
+            run.said = Array((run.said + chunk[..<got]).suffix(4096))
+            if String(decoding: chunk[..<got], as: UTF8.self).contains("Invalid data found"),
+                let line = damaged.add(
+                    "damaged_picture", "left out a picture of the camera \(address.printable) that is damaged")
+            {
+                log.warning(line)
+            }
+        }
         var picture: [UInt8]?
         if run.bytes.count >= count {
             picture = Array(run.bytes[..<count])

@@ -113,11 +113,16 @@ public struct CameraAddress: Sendable, Hashable {
     ) -> [String] {
         let input: [String] =
             switch kind {
+            // A JPEG of which rows are missing is left out; a video that lost a packet is not.
             case .stream: ["-fflags", "nobuffer", "-rtsp_transport", "tcp", "-i", location]
             case .web where isOnePicture:
-                ["-f", "image2", "-loop", "1", "-framerate", "\(rate)", "-re", "-i", location]
+                [
+                    "-err_detect", "explode", "-f", "image2", "-loop", "1", "-framerate", "\(rate)", "-re", "-i",
+                    location,
+                ]
             // JPEGs one behind the other carry no times: without those of their arrival ffmpeg takes them for 25 a second.
-            case .web: ["-fflags", "nobuffer", "-use_wallclock_as_timestamps", "1", "-i", location]
+            case .web:
+                ["-err_detect", "explode", "-fflags", "nobuffer", "-use_wallclock_as_timestamps", "1", "-i", location]
             case .device: ["-fflags", "nobuffer", "-f", "v4l2", "-i", location]
             // A name that looks like an option or another protocol stays a file's name.
             case .file: ["-i", "file:\(location)"]

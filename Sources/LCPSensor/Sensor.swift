@@ -253,7 +253,7 @@ public actor Sensor {
     }
 
     private var dropped: [String: UInt64] {
-        var counts = drops.counts
+        var counts = drops.counts.merging(camera?.damaged.counts ?? [:]) { $0 + $1 }
         if unreadable > 0 { counts["unreadable"] = unreadable }
         if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
         if inbox.droppedCount > 0 { counts["inbox_full"] = inbox.droppedCount }

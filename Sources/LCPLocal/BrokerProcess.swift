@@ -126,13 +126,10 @@ public final class BrokerProcess: Sendable {
     ///
     /// - Throws: ``PipelineError`` or ``FileError`` where it cannot be made or written.
     public static func makeKeptFolder(port: Int) throws -> String {
-        func variable(_ name: String) -> String? {
-            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-        }
         let isRoot = getuid() == 0
         let state =
-            variable("XDG_STATE_HOME")
-            ?? (isRoot ? "/var/lib" : variable("HOME").map { "\($0)/.local/state" } ?? "/var/tmp")
+            environmentVariable("XDG_STATE_HOME")
+            ?? (isRoot ? "/var/lib" : environmentVariable("HOME").map { "\($0)/.local/state" } ?? "/var/tmp")
         let folder = "\(state)/lcp/broker-\(port)"
         try FileIO.makeFolder(folder)
         if isRoot, let user = getpwnam("mosquitto") ?? getpwnam("nobody") {

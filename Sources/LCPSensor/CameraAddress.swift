@@ -113,8 +113,8 @@ public struct CameraAddress: Sendable, Hashable {
     ) -> [String] {
         let input: [String] =
             switch kind {
-            // A JPEG of which rows are missing is left out; a video that lost a packet is not.
             case .stream: ["-fflags", "nobuffer", "-rtsp_transport", "tcp", "-i", location]
+            // A JPEG of which rows are missing is left out; a video that lost a packet is not.
             case .web where isOnePicture:
                 [
                     "-err_detect", "explode", "-f", "image2", "-loop", "1", "-framerate", "\(rate)", "-re", "-i",

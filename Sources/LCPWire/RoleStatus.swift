@@ -115,6 +115,9 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     /// The branches whose inputs a worker receives; one that says no more than its branch serves that.
     package var servedBranches: [Int] { serves ?? branch.map { [$0] } ?? [] }
 
+    /// Whether it has ended, with a goodbye or without.
+    package var isGone: Bool { state == .lost || state == .disconnected }
+
     /// Whether it reads tensor messages of a version.
     package func readsTensorMessages(of version: Int) -> Bool { tensorMessages ?? 1 >= version }
 

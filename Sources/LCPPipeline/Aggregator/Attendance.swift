@@ -96,7 +96,7 @@ struct Attendance {
     ///
     /// - Returns: whom to ask.
     mutating func suspect(_ status: RoleStatus, now: ContinuousClock.Instant) -> [Action] {
-        guard status.answersProbes == true, status.state == .ready || status.state == .starting else { return [] }
+        guard status.answersProbes == true, !status.isGone else { return [] }
         probes[status.id] = Probe(sent: now, patience: Self.firstAnswerTime, isSuspected: true)
         return [.probe(status.id)]
     }

@@ -190,8 +190,7 @@ actor Supervisor {
 
     /// - Parameter isKept: whether the broker had kept it: who said it may be gone since a power cut.
     private func heardAggregator(_ other: RoleStatus, isKept: Bool) {
-        let isThere = other.state == .ready || other.state == .starting
-        if isKept, isThere {
+        if isKept, !other.isGone {
             if unheard.updateValue(other, forKey: other.id) == nil { scheduleSilence(of: other.id) }
         } else {
             unheard[other.id] = nil

@@ -51,7 +51,7 @@ actor HomeAssistantAnnouncer {
             try await session.subscribe(toStatuses: session.topics.statuses(.aggregator)) {
                 [weak self, session] message in
                 guard let other = RoleStatus(message, topics: session.topics), other.id != session.status.id,
-                    other.state == .lost || other.state == .disconnected, !message.retained
+                    other.isGone, !message.retained
                 else { return }
                 self?.assumeIsolated { $0.publishSoon() }
             })
@@ -113,9 +113,9 @@ actor HomeAssistantAnnouncer {
             if message.payload.isEmpty { forget(Member(role: role, name: Topics.sensor(of: message.topic))) }
             return
         }
-        let isGone = status.state == .lost || status.state == .disconnected
-        departures.heard(Member(role: role, name: status.id), isGone: isGone, now: .now)
-        guard role == .worker, !isGone, workers.count < Self.maximumDevices, workers.insert(status.id).inserted else {
+        departures.heard(Member(role: role, name: status.id), isGone: status.isGone, now: .now)
+        guard role == .worker, !status.isGone, workers.count < Self.maximumDevices, workers.insert(status.id).inserted
+        else {
             return
         }
         publish(document(worker: status.id))

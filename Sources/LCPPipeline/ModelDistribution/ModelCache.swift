@@ -13,12 +13,9 @@ struct ModelCache: Sendable {
 
     /// `$LCP_CACHE`, `$XDG_CACHE_HOME/lcp` or `~/.cache/lcp`.
     static var standard: ModelCache {
-        func variable(_ name: String) -> String? {
-            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-        }
         let folder =
-            variable("LCP_CACHE") ?? variable("XDG_CACHE_HOME").map { "\($0)/lcp" }
-            ?? variable("HOME").map { "\($0)/.cache/lcp" } ?? "/var/tmp/lcp-\(getuid())"
+            environmentVariable("LCP_CACHE") ?? environmentVariable("XDG_CACHE_HOME").map { "\($0)/lcp" }
+            ?? environmentVariable("HOME").map { "\($0)/.cache/lcp" } ?? "/var/tmp/lcp-\(getuid())"
         return ModelCache(path: "\(folder)/models")
     }
 

@@ -31,12 +31,11 @@ final class DefaultName: Sendable {
 
     /// `$LCP_STATE`, systemd's `$STATE_DIRECTORY`, `$XDG_STATE_HOME/lcp` or `~/.local/state/lcp`; nil where there is no home.
     static var standardFolder: String? {
-        func variable(_ name: String) -> String? {
-            getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-        }
         let folder =
-            variable("LCP_STATE") ?? variable("STATE_DIRECTORY") ?? variable("XDG_STATE_HOME").map { "\($0)/lcp" }
-            ?? variable("HOME").map { "\($0)/.local/state/lcp" }
+            environmentVariable("LCP_STATE") ?? environmentVariable("STATE_DIRECTORY") ?? environmentVariable(
+                "XDG_STATE_HOME"
+            ).map { "\($0)/lcp" }
+            ?? environmentVariable("HOME").map { "\($0)/.local/state/lcp" }
         return folder.map { "\($0)/names" }
     }
 

@@ -60,9 +60,9 @@ public struct PipelineOverview: Sendable {
     public var members: [Member] {
         let order = Dictionary(uniqueKeysWithValues: Role.allCases.enumerated().map { ($1, $0) })
         func key(_ member: Member) -> (Int, Int, Int, String) {
-            let isGone = member.status.state == .lost || member.status.state == .disconnected
             return (
-                order[member.status.role] ?? 0, isGone ? 1 : 0, (member.status.serves ?? []).min() ?? .max,
+                order[member.status.role] ?? 0, member.status.isGone ? 1 : 0,
+                (member.status.serves ?? []).min() ?? .max,
                 member.status.id
             )
         }
@@ -74,16 +74,12 @@ public struct PipelineOverview: Sendable {
 
     /// Whether everybody was heard who the broker says is there.
     public var isHeard: Bool {
-        entries.values.allSatisfy { $0.isHeard || $0.status.role == .sensor || Self.isGone($0) }
-    }
-
-    private static func isGone(_ member: Member) -> Bool {
-        member.status.state == .lost || member.status.state == .disconnected
+        entries.values.allSatisfy { $0.isHeard || $0.status.role == .sensor || $0.status.isGone }
     }
 
     /// Whether a member is there only by what the broker keeps.
     public func isGhost(_ member: Member) -> Bool {
-        !trustsBroker && !member.isHeard && member.status.role != .sensor && !Self.isGone(member)
+        !trustsBroker && !member.isHeard && member.status.role != .sensor && !member.status.isGone
     }
 
     /// Those who are ready.

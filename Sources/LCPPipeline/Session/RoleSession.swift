@@ -155,8 +155,7 @@ public final class RoleSession: Sendable {
         if let other = RoleStatus(message, topics: topics) {
             complain(about: other)
             // The last will of this one's life before, which the broker kept until now.
-            let isOver = other.state == .lost || other.state == .disconnected
-            guard isOver, other.birth != status.birth, !message.retained else { return }
+            guard other.isGone, other.birth != status.birth, !message.retained else { return }
         }
         sayAgain(after: .milliseconds(500))
     }

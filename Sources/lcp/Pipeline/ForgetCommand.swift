@@ -58,7 +58,7 @@ struct ForgetCommand: AsyncParsableCommand {
         for role in Role.allCases {
             let topic = topics.status(role, name)
             guard let status = try await kept(topic, client) else { continue }
-            let mayBeThere = RoleStatus(status).map { $0.state == .ready || $0.state == .starting } ?? false
+            let mayBeThere = RoleStatus(status).map { !$0.isGone } ?? false
             if mayBeThere, try await saysAgain(topic, client) {
                 present.append(role.rawValue)
                 continue

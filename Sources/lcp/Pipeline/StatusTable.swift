@@ -12,7 +12,7 @@ struct StatusTable {
 
     init(_ overview: PipelineOverview, _ root: String) {
         (self.overview, self.root) = (overview, root)
-        let models = Set(overview.members.compactMap { Self.isGone($0) ? nil : Self.model($0.status) })
+        let models = Set(overview.members.compactMap { $0.status.isGone ? nil : Self.model($0.status) })
         model = models.count == 1 ? models.first : nil
     }
 
@@ -38,10 +38,6 @@ struct StatusTable {
             }
         }
         return lines.map { "\n  " + $0 }.joined()
-    }
-
-    private static func isGone(_ member: PipelineOverview.Member) -> Bool {
-        member.status.state == .lost || member.status.state == .disconnected
     }
 
     private static func model(_ status: RoleStatus) -> String? {
@@ -72,7 +68,7 @@ struct StatusTable {
             ]
             if model == nil { row.append(Self.model(status) ?? "") }
             row += [
-                Self.isGone(member) ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
+                member.status.isGone ? "" : number(member.framesPerSecond, 1), number(statistics?.queueP50, 2),
                 number(statistics?.computeP50, 2), statistics?.incomplete.map(Self.count) ?? "",
                 status.role == .aggregator ? statistics.map { Self.count($0.dropped["late"] ?? 0) } ?? "" : "",
                 (statistics?.lost.total).map(Self.count) ?? "",
@@ -85,7 +81,7 @@ struct StatusTable {
     /// Sentences below the table.
     private var notes: [String] {
         var notes: [String] = []
-        if overview.members.contains(where: { !Self.isGone($0) && $0.status.isFallback == true }) {
+        if overview.members.contains(where: { !$0.status.isGone && $0.status.isFallback == true }) {
             notes.append("no model was pushed to \(root): push yours with lcp model push")
         }
         func list(_ reasons: some Sequence<(reason: String, count: UInt64)>) -> String {

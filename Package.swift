@@ -74,7 +74,8 @@ let package = Package(
         room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels"]),
         room("LCPDatasets", ["CZlib", "Images", "Platform"]),
         room("LCPPictures", ["Images", "LCPModels"]),
-        room("LCPWire", ["CZlib", "Platform", "Tensors"]),
+        .target(name: "CHalfPrecision"),
+        room("LCPWire", ["CHalfPrecision", "CZlib", "Platform", "Tensors"]),
         room("LCPEvaluation", ["Images", "LCPInference", "LCPModels", "LCPWire", "Platform"]),
         .target(name: "CTrainingKernels"),
         room(
@@ -87,7 +88,8 @@ let package = Package(
         room(
             "LCPPipeline",
             [
-                "CXXHash", "Images", "LCPInference", "LCPModels", "LCPPictures", "LCPWire", "MQTT", "Platform",
+                "CLinux", "CXXHash", "Images", "LCPInference", "LCPModels", "LCPPictures", "LCPWire", "MQTT",
+                "Platform",
                 "Tensors",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
@@ -104,7 +106,15 @@ let package = Package(
             "LCPLocal",
             ["Images", "LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
 
-        room("FaultInjection", ["MQTT", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
+        room(
+            "FaultInjection",
+            ["CLinux", "MQTT", "Platform", .product(name: "DequeModule", package: "swift-collections")]),
+        room(
+            "LCPLab",
+            [
+                "CLinux", "Charts", "FaultInjection", "Images", "LCPInference", "LCPLocal", "LCPModels", "LCPPipeline",
+                "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors",
+            ]),
         room("HostileInputs", ["CZlib", "LCPWire", "Platform", "Tensors"]),
         room(
             "ResilienceTrials",
@@ -121,9 +131,9 @@ let package = Package(
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "Charts", "FaultInjection", "Images", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPLocal",
-                "LCPModels",
-                "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining", "LCPWire", "MQTT", "ONNX",
+                "Charts", "FaultInjection", "Images", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPLab",
+                "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining", "LCPWire",
+                "MQTT", "ONNX",
                 "Platform",
                 "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -173,6 +183,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPLabTests", dependencies: ["Images", "LCPLab", "LCPModels", "LCPWire", "Platform"]),
         .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),
         .testTarget(
             name: "LCPFuzzingTests",
@@ -183,7 +195,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "CLinux", "FaultInjection", "Images", "LCPDatasets", "LCPLocal", "LCPModels", "LCPPipeline",
+                "CLinux", "FaultInjection", "Images", "LCPDatasets", "LCPLab", "LCPLocal", "LCPModels", "LCPPipeline",
                 "LCPSensor",
                 "LCPSettings", "LCPWire",
                 "MQTT", "Platform", "ResilienceTrials", "Tensors", "lcp",

@@ -9,6 +9,14 @@ echo "messages, beside the same pattern in bare C (latency ratio below 1, frames
 echo
 for model in lenet-split1 lenet-split2 lenet-split4 lenet-split8; do "$lcp" bench branch --model "$model"; done
 echo
+if [ "$(id -u)" = 0 ] && command -v ip >/dev/null 2>&1; then
+    results=$(mktemp -d)
+    "$lcp" experiment Configs/experiments/speedup-quick.json --out "$results" || true
+    rm -r "$results"
+else
+    echo "emulated devices: skipped, because they need root and iproute2"
+fi
+echo
 python=${PYTHON:-python3}
 if "$python" -c 'import numpy, onnx, onnxruntime, openvino, ncnn' 2>/dev/null; then
     "$python" Benchmarks/engines/compare.py --lcp "$lcp" 2>/dev/null

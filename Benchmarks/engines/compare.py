@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times branches in ONNX Runtime, OpenVINO and ncnn beside lcp: batch 1, the library and not Python.
 
-    Benchmarks/engines/compare.py [--lcp .build/release/lcp] [--rounds 5] [--threads 1] [NETWORK:BRANCHES ...]
+    Benchmarks/engines/compare.py [--lcp .build/release/lcp] [--rounds 5] [--threads 1] [--json] [NETWORK:BRANCHES ...]
 
 Needs numpy, onnx, onnxruntime, openvino and ncnn from PyPI. ONNX Runtime runs through IOBinding and OpenVINO on preallocated
 tensors, as they are meant to run; ncnn gets a model with normalisations and ReLUs folded in, as its own optimiser makes them.
@@ -346,7 +346,7 @@ def serve(name, report, pipe):
         pipe.send(per_call(one) if several is None else (per_call(several) - per_call(one)) / (COPIES - 1))
 
 
-def compare(lcp, case, rounds):
+def compare(lcp, case, rounds, as_json=False):
     report = ask(lcp, case, quick=True)
     context = multiprocessing.get_context("spawn")
     pipes, first = {}, None
@@ -366,6 +366,8 @@ def compare(lcp, case, rounds):
         pipe.send(False)
     ratios = [mine / min(ort, vino) for mine, ort, vino in zip(times["lcp"], times["ONNX Runtime"], times["OpenVINO"])]
     row = [statistics.median(times[name]) for name in times]
+    if as_json:
+        return {"model": report["model"], "us": dict(zip(times, row))}
     print(f"{report['model']:18}" + "".join(f"{value:14.1f}" for value in row)
           + f"{statistics.median(ratios):12.2f}{min(ratios):8.2f}–{max(ratios):.2f}", flush=True)
 
@@ -376,9 +378,13 @@ if __name__ == "__main__":
     parser.add_argument("--lcp", default=str(root / ".build/release/lcp"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print a JSON array of medians, for lcp experiment --engines")
     parser.add_argument("cases", nargs="*", default=DEFAULT, metavar="NETWORK:BRANCHES")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
+    if arguments.json:
+        print(json.dumps([compare(arguments.lcp, case, arguments.rounds, as_json=True) for case in arguments.cases]))
+        raise SystemExit
     print(f"branch 0, {arguments.threads} thread{'s' * (arguments.threads > 1)}, batch 1, µs, median of {arguments.rounds} rounds in turns; "
           + ", ".join(f"{name} {importlib.metadata.version(package)}" for name, package in
                       [("ONNX Runtime", "onnxruntime"), ("OpenVINO", "openvino"), ("ncnn", "ncnn")]))

@@ -97,6 +97,11 @@ void lcp_pool_maximum(const struct lcp_window *window, const float *input, float
     variant(window->lanes)->pool_maximum(window, input, scratch, output, begin, end);
 }
 
+void lcp_scale_bytes(size_t lanes, const uint8_t *bytes, float *output, size_t count, const float *scale, const float *offset,
+                     size_t period) {
+    variant(lanes)->scale_bytes(bytes, output, count, scale, offset, period);
+}
+
 size_t lcp_normalization_scratch(size_t channels, size_t size) {
     return (LCP_NORMALIZATION_PIXELS * LCP_NORMALIZATION_LINE(channels, size) + 31) / 16 * 16;
 }

@@ -21,6 +21,7 @@ struct lcp_variant {
     void (*pack_depthwise)(const struct lcp_window *, const float *, const float *, float *);
     void (*convolve_depthwise)(const struct lcp_window *, const float *, const float *, float *, size_t, size_t);
     void (*pool_maximum)(const struct lcp_window *, const float *, float *, float *, size_t, size_t);
+    void (*scale_bytes)(const uint8_t *, float *, size_t, const float *, const float *, size_t);
     void (*normalize_responses)(const float *, float *, size_t, size_t, size_t, float, float, float, float *);
 };
 

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Platform
 
@@ -126,8 +127,8 @@ struct ProxyState {
                 owners.append((connection, side))
             }
         }
-        let milliseconds = timeout.map { Int32(clamping: Int(($0.seconds * 1000).rounded(.up))) } ?? -1
-        guard poll(&descriptors, UInt(descriptors.count), milliseconds) > 0 else { return }
+        let nanoseconds = timeout.map { Int(min($0.seconds, 1e6) * 1e9) + 1 } ?? -1
+        guard linux_poll(&descriptors, UInt(descriptors.count), nanoseconds) > 0 else { return }
         if descriptors[0].revents != 0 {
             var bytes = [UInt8](repeating: 0, count: 256)
             _ = read(wake, &bytes, bytes.count)

@@ -1,3 +1,4 @@
+import CBranchKernels
 import CXNNPACK
 public import LCPModels
 
@@ -23,6 +24,8 @@ public final class BranchEngine {
     private let scratch: UnsafeMutablePointer<Float>
     /// Where the features are an image: they are made as HWC, and here they become CHW, as PyTorch flattens them.
     private let imageFeatures: (shape: FeatureMapShape, chw: UnsafeMutablePointer<Float>)?
+    /// The vector length of ``lcp_scale_bytes``.
+    private let lanes: Int
     private let pixelScale: [Float]
     private let pixelOffset: [Float]
     /// The threads that help; nil where none can.
@@ -64,12 +67,27 @@ public final class BranchEngine {
             preprocessing: preprocessing, kernels: .best, pool: try pool())
     }
 
+    /// Prepares layers that are only a part of a network.
+    ///
+    /// - Parameter input: what ``run(normalized:)`` takes, HWC.
+    /// - Throws: ``InferenceError``, or a ``NetworkError`` where the layers do not fit. Its output is HWC, too.
+    package convenience init(part layers: [Layer], input: FeatureMapShape, parameters: BranchParameters) throws {
+        let network = BranchedNetwork(base: "part", input: input, branches: [layers], classes: 1, merge: .concat)
+        try self.init(
+            network: network, branch: 0, parameters: parameters, mergeWeights: nil,
+            preprocessing: .init(
+                mean: Array(repeating: 0, count: input.channels),
+                standardDeviation: Array(repeating: 1, count: input.channels)),
+            kernels: .best, flattens: false)
+    }
+
     /// - Parameters:
     ///   - kernels: our own kernels, used beside XNNPACK's; nil for XNNPACK's wherever it has them.
+    ///   - flattens: whether an image that comes out becomes CHW, as PyTorch flattens it.
     ///   - sharesAll: whether the threads share even what is too short for several.
     init(
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
-        preprocessing: ModelManifest.Preprocessing, kernels: Kernels?,
+        preprocessing: ModelManifest.Preprocessing, kernels: Kernels?, flattens: Bool = true,
         pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil, sharesAll: Bool = false
     ) throws {
         guard xnn_initialize(nil) == xnn_status_success else {
@@ -84,8 +102,11 @@ public final class BranchEngine {
             throw InferenceError(
                 "the preprocessing has \(preprocessing.mean.count) channels, the input has \(input.channels)")
         }
-        pixelScale = preprocessing.standardDeviation.map { 1 / (255 * $0) }
-        pixelOffset = zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 }
+        // Sixteen pixels' worth, so that a vector of the kernel's never ends within one.
+        func repeated(_ values: [Float]) -> [Float] { (0..<16).flatMap { _ in values } }
+        pixelScale = repeated(preprocessing.standardDeviation.map { 1 / (255 * $0) })
+        pixelOffset = repeated(zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 })
+        lanes = kernels?.lanes ?? 4
 
         var graph = try BranchGraph(
             lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: mergeWeights
@@ -96,7 +117,7 @@ public final class BranchEngine {
         activations = .allocateAligned(plan.count)
         inputBuffer = activations + plan.offsets[0]
         outputBuffer = activations + plan.offsets[graph.output]
-        let isImage = mergeWeights == nil && last.height * last.width > 1 && last.channels > 1
+        let isImage = flattens && mergeWeights == nil && last.height * last.width > 1 && last.channels > 1
         imageFeatures = isImage ? (last, .allocate(capacity: last.elementCount)) : nil
         imageFeatures?.chw.initialize(repeating: 0, count: last.elementCount)
         stepNames = graph.nodes.map(\.description)
@@ -120,20 +141,8 @@ public final class BranchEngine {
     public func run(pixels: UnsafeRawBufferPointer) throws(InferenceError) {
         let count = input.elementCount
         guard pixels.count == count else { throw .inputSize(pixels.count, expected: count) }
-        let channels = input.channels
-        if channels == 1 {
-            let (scale, offset) = (pixelScale[0], pixelOffset[0])
-            for index in 0..<count { inputBuffer[index] = Float(pixels[index]) * scale + offset }
-        } else {
-            var index = 0
-            while index < count {
-                for channel in 0..<channels {
-                    inputBuffer[index + channel] =
-                        Float(pixels[index + channel]) * pixelScale[channel] + pixelOffset[channel]
-                }
-                index += channels
-            }
-        }
+        lcp_scale_bytes(
+            lanes, pixels.baseAddress, inputBuffer, count, pixelScale, pixelOffset, pixelScale.count)
         try invoke()
     }
 

@@ -2,7 +2,7 @@ import Glibc
 import Platform
 
 /// What processes have used, as the system counts it.
-struct ProcessCosts {
+package struct ProcessCosts {
     /// How often their threads gave up a processor, or lost it.
     var contextSwitches: Double
     /// How long their threads ran, microseconds.
@@ -28,6 +28,9 @@ struct ProcessCosts {
 
     /// What a process holds in memory, KiB; nil where it has ended.
     static func residentKiB(_ process: Int32) -> Double? { status("/proc/\(process)")["VmRSS"] }
+
+    /// The most that a process has held in memory, KiB; nil where it has ended.
+    package static func peakResidentKiB(_ process: Int32) -> Double? { status("/proc/\(process)")["VmHWM"] }
 
     /// The process that traces this one; 0 where none does.
     static func tracer(of process: Int32) -> Int32 { Int32(status("/proc/\(process)")["TracerPid"] ?? 0) }

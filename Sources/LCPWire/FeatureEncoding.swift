@@ -1,3 +1,4 @@
+import CHalfPrecision
 public import Tensors
 
 /// How a branch's numbers are written: fewer bytes for a little accuracy.
@@ -32,19 +33,15 @@ public enum FeatureEncoding: String, Sendable, Hashable, CaseIterable {
     public func encode(_ values: UnsafeBufferPointer<Float>, into data: UnsafeMutableRawBufferPointer) -> Float? {
         precondition(data.count == values.count * dtype.size, "the buffer must hold exactly the numbers")
         // Where one is not finite, neither is the sum of the magnitudes; a sum that overflows is looked at again.
-        var sum: Float = 0
-        for value in values { sum += value.magnitude }
-        guard sum.isFinite || values.allSatisfy(\.isFinite) else { return nil }
+        guard lcp_sum_of_magnitudes(values.baseAddress, values.count).isFinite || values.allSatisfy(\.isFinite) else {
+            return nil
+        }
         switch self {
         case .fp32:
             data.copyMemory(from: UnsafeRawBufferPointer(values))
             return 0
         case .fp16:
-            let limit = Float(Float16.greatestFiniteMagnitude)
-            for index in values.indices {
-                let half = Float16(max(-limit, min(limit, values[index])))
-                data.storeBytes(of: half.bitPattern.littleEndian, toByteOffset: 2 * index, as: UInt16.self)
-            }
+            lcp_to_half(values.baseAddress, values.count, data.baseAddress)
             return 0
         case .int8:
             var largest: Float = 0
@@ -70,11 +67,7 @@ public enum FeatureEncoding: String, Sendable, Hashable, CaseIterable {
         precondition(data.count == values.count * dtype.size, "the buffer must hold exactly the numbers")
         switch self {
         case .fp32: UnsafeMutableRawBufferPointer(values).copyMemory(from: data)
-        case .fp16:
-            for index in values.indices {
-                let bits = UInt16(littleEndian: data.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self))
-                values[index] = Float(Float16(bitPattern: bits))
-            }
+        case .fp16: lcp_from_half(data.baseAddress, values.count, values.baseAddress)
         case .int8:
             for index in values.indices {
                 values[index] = scale * Float(data.loadUnaligned(fromByteOffset: index, as: Int8.self))

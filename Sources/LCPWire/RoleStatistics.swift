@@ -26,6 +26,14 @@ public struct RoleStatistics: Sendable, Hashable, Codable {
         (self.uptime, self.frames, self.dropped) = (uptime, frames, dropped)
     }
 
+    /// Reads what a role published; nil for anything else.
+    public init?(_ json: [UInt8]) {
+        guard json.count <= 1 << 20, let value = try? JSONDecoder().decode(Self.self, from: Data(json)) else {
+            return nil
+        }
+        self = value
+    }
+
     enum CodingKeys: String, CodingKey {
         case frames, dropped, warnings, incomplete
         case uptime = "uptime_s"

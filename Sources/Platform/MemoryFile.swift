@@ -27,5 +27,10 @@ package final class MemoryFile {
         }
     }
 
+    /// What is in it by now: what a child wrote, too.
+    ///
+    /// - Throws: ``FileError``.
+    package func bytes() throws(FileError) -> [UInt8] { try FileIO.read("/proc/self/fd/\(descriptor)", limit: 1 << 28) }
+
     deinit { if descriptor >= 0 { close(descriptor) } }
 }

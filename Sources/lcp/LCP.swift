@@ -38,6 +38,6 @@ struct LCP: AsyncParsableCommand {
         TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, PredictCommand.self, WatchCommand.self,
         StatusCommand.self, ForgetCommand.self, BrokerCommand.self, DoctorCommand.self, ConfigCommand.self,
         DataCommand.self,
-        BenchCommand.self, ChaosCommand.self,
+        BenchCommand.self, LabCommand.self, ChaosCommand.self,
     ]
 }

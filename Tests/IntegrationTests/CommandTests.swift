@@ -160,6 +160,14 @@ import Testing
         (["bench", "mqtt", "--program", "/bin/true", "--baseline", "/bin/true"], "--program needs --against"),
         (["bench", "mqtt"], "give --baseline"),
         (["bench", "mqtt", "--baseline", "/bin/true", "--against", "/bin/true"], "give --baseline"),
+        (["lab", "up", "--profile", "rpi3", "--devices", "2"], "there is no profile \"rpi3\": there are rpi3b+, rpi4"),
+        (["lab", "up", "--profile", "rpi3b+", "--devices", "2", "--dilation", "0"], "--dilation is 1 to 1000"),
+        (
+            ["lab", "up", "--profile", "x", "--profiles", "/etc/passwd", "--devices", "2"],
+            "/etc/passwd holds no profiles"
+        ),
+        (["worker", "--network-time", "3"], "--network-time needs --slowness"),
+        (["worker", "--slowness", "0.5"], "--slowness is 1 to 10,000"),
         (["worker", "--branch", "64"], "--branch is a whole number from 0 to 63"),
         (["aggregator", "--policy", "some"], "--policy is latest or all, not \"some\""),
         (["aggregator", "--queue", "0"], "--queue is a whole number from 1 to 65,536, not 0"),

@@ -77,6 +77,23 @@ import Testing
         for (left, right) in zip(byPixels, engine.output) { #expect(abs(left - right) < 1e-4) }
     }
 
+    @Test(
+        "Pixels become the same bits with vectors of any length, as one number after the other", arguments: [1, 3, 5])
+    func pixelsHaveTheSameBits(channels: Int) {
+        var random = SeededGenerator(seed: 3)
+        func values() -> [Float] { (0..<channels).map { _ in random.uniform(-3, 3) } }
+        let (scale, offset) = (values(), values())
+        func repeated(_ values: [Float]) -> [Float] { (0..<16).flatMap { _ in values } }
+        let bytes = (0..<channels * 37).map { _ in UInt8(random.index(256)) }
+        let expected = bytes.enumerated().map { Float($1) * scale[$0 % channels] + offset[$0 % channels] }
+        for lanes in [4, 8, 16] where lanes <= lcp_lanes() {
+            var output = [Float](repeating: 0, count: bytes.count)
+            lcp_scale_bytes(
+                lanes, bytes, &output, bytes.count, repeated(scale), repeated(offset), 16 * channels)
+            #expect(output == expected)
+        }
+    }
+
     @Test func aWrongSizeIsAnErrorAndNothingElse() throws {
         var random = SeededGenerator(seed: 1)
         let network = try Network.lenet.split(into: 4)

@@ -36,6 +36,28 @@ import Testing
         }
     }
 
+    @Test("Half precision has the bits of the language's own, whatever instructions make them")
+    func halvesAreExact() throws {
+        // All halves that are finite, what lies between two of them, and counts that are no multiple of a vector.
+        let halves = (0...UInt16.max).map(Float16.init(bitPattern:)).filter(\.isFinite).map(Float.init)
+        let between = zip(halves, halves.dropFirst()).map { ($0 + $1) / 2 }
+        for count in [1, 7, 8, 9, 31, halves.count] {
+            for values in [Array(halves.prefix(count)), Array(between.prefix(count))] {
+                let found = try #require(Self.roundTrip(.fp16, values)).values
+                #expect(found == values.map { Float(Float16($0)) })
+            }
+        }
+    }
+
+    @Test("A number that is none is found wherever it stands", arguments: [0, 1, 15, 16, 17, 40])
+    func strangersAreFound(place: Int) {
+        for stranger in [Float.nan, .infinity, -.infinity] {
+            var values = [Float](repeating: 1, count: 41)
+            values[place] = stranger
+            #expect(Self.roundTrip(.fp16, values) == nil)
+        }
+    }
+
     @Test("Numbers at the edges of an encoding stay finite", arguments: FeatureEncoding.allCases)
     func edgesStayFinite(encoding: FeatureEncoding) throws {
         let edges: [[Float]] = [

@@ -10,6 +10,7 @@
 #define LCP_BRANCH_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 size_t lcp_lanes(void);
 
@@ -63,6 +64,10 @@ void lcp_convolve_depthwise(const struct lcp_window *window, const float *padded
 size_t lcp_pool_scratch(const struct lcp_window *window);
 void lcp_pool_maximum(const struct lcp_window *window, const float *input, float *scratch, float *output, size_t begin,
                       size_t end);
+
+/* output = byte * scale + offset, rounded twice; scale and offset repeat every `period` numbers, a multiple of 16. */
+void lcp_scale_bytes(size_t lanes, const uint8_t *bytes, float *output, size_t count, const float *scale, const float *offset,
+                     size_t period);
 
 /* The numbers that the scratch of lcp_normalize_responses needs. */
 size_t lcp_normalization_scratch(size_t channels, size_t size);

@@ -319,5 +319,5 @@ extension Layer: Codable {
 /// A network that cannot be: one sentence that says which layer and why.
 public struct NetworkError: Error, Hashable, CustomStringConvertible {
     public let description: String
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }

@@ -84,7 +84,7 @@ public struct Network: Sendable, Hashable, Codable {
     }
 
     /// ``layers``, and the classification layer behind them.
-    var allLayers: [Layer] { layers + [.fullyConnected(outputs: classes)] }
+    package var allLayers: [Layer] { layers + [.fullyConnected(outputs: classes)] }
 
     /// The layers with other widths, by the layer's index and its width; the channels that come in follow.
     func resized(_ newWidth: (Int, Int) -> Int) throws(NetworkError) -> [Layer] {

@@ -9,16 +9,8 @@ extension Network {
     ///
     /// - Returns: nil for other numbers of devices, and where the network has fewer classes or fewer places to part than needed.
     func splitNet(devices: Int) throws(NetworkError) -> SpreadingCost? {
-        guard devices > 1, devices & (devices - 1) == 0, classes >= devices else { return nil }
-        let levels = devices.trailingZeroBitCount
-        let starts = stretches(levels: levels)
-        guard starts.count == levels else { return nil }
-        var whole = self
-        whole.layers = allLayers
-        let last = whole.layers.count - 1
-        let path = try whole.resized { layer, width in
-            layer == last ? (width + devices - 1) / devices : max(1, width >> starts.count { $0 <= layer })
-        }
+        guard let (path, starts) = try splitNetPath(devices: devices) else { return nil }
+        let last = path.count - 1
         let shapes = try Layer.shapes(of: path, input: input)
         var cost = SpreadingCost(
             method: .splitNet, devices: devices, parameters: 0, largestParameters: 0, macs: 0, largestMACs: 0,
@@ -44,6 +36,22 @@ extension Network {
             }
         }
         return cost
+    }
+
+    /// The layers from the root to a leaf, the classification layer among them, and the first layer of every stretch but the topmost;
+    /// nil as in ``splitNet(devices:)``.
+    package func splitNetPath(devices: Int) throws(NetworkError) -> (path: [Layer], starts: [Int])? {
+        guard devices > 1, devices & (devices - 1) == 0, classes >= devices else { return nil }
+        let levels = devices.trailingZeroBitCount
+        let starts = stretches(levels: levels)
+        guard starts.count == levels else { return nil }
+        var whole = self
+        whole.layers = allLayers
+        let last = whole.layers.count - 1
+        let path = try whole.resized { layer, width in
+            layer == last ? (width + devices - 1) / devices : max(1, width >> starts.count { $0 <= layer })
+        }
+        return (path, starts)
     }
 
     /// The first layer of every stretch but the topmost; fewer than `levels` where there are not enough places.

@@ -16,82 +16,11 @@ actor BranchRunner {
     private nonisolated let executor: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    /// The branch in one version of the model.
-    private final class Version {
-        let engine: BranchEngine
-        let decoder: InputDecoder
-        let model: ModelHash
-        let preprocessing: ModelManifest.Preprocessing
-        private let header: TensorMessageHeader
-        /// The messages that go out, by their encoding, written anew for every frame.
-        private var messages: [FeatureEncoding: [UInt8]] = [:]
-
-        init(_ bundle: ModelBundle, branch: Int, _ shared: WorkerResources) throws {
-            engine = try BranchEngine(bundle: bundle, branch: branch, pool: try shared.pool())
-            guard let shape = Shape([engine.outputCount]) else {
-                throw PipelineError(.modelMismatch, "the branch's output is too large to send")
-            }
-            decoder = InputDecoder(
-                shape: bundle.network.input, preprocessing: bundle.manifest.preprocessing, pictures: shared.pictures)
-            model = bundle.hash
-            preprocessing = bundle.manifest.preprocessing
-            header = TensorMessageHeader(
-                kind: engine.outputKind == .features ? .features : .partialLogits, dtype: .fp32, shape: shape,
-                session: 0, frame: 0, branch: UInt16(branch), branchCount: UInt16(bundle.network.branches.count),
-                model: bundle.hash)
-        }
-
-        /// Writes the message with the output of the last run, and hands it over.
-        ///
-        /// - Returns: what `body` does; nil where the output has numbers that are infinite or none, and cannot be written.
-        func withMessage<Result>(
-            _ frame: Frame, _ encoding: FeatureEncoding, _ body: (UnsafeRawBufferPointer) -> Result
-        ) -> Result? {
-            var header = header
-            header.session = frame.identity.session
-            header.frame = frame.identity.frame
-            header.captureTime = frame.identity.captureTime
-            header.label = frame.identity.label
-            header.queueTime = frame.queue.headerMicroseconds
-            header.computeTime = frame.compute.headerMicroseconds
-            header.dtype = encoding.dtype
-            if encoding != .fp32 { header.version2 = frame.times() }
-            let size = header.size + engine.outputCount * encoding.dtype.size
-            return messages[encoding, default: [UInt8](repeating: 0, count: size)].withUnsafeMutableBytes { buffer in
-                let data = UnsafeMutableRawBufferPointer(rebasing: buffer[header.size...])
-                if encoding == .fp32 {
-                    data.copyMemory(from: UnsafeRawBufferPointer(engine.output))
-                } else {
-                    let begin = ContinuousClock.now
-                    guard let scale = encoding.encode(engine.output, into: data) else { return nil }
-                    header.version2?.scale = scale
-                    header.version2?.encodeTime = (.now - begin).headerMicroseconds
-                    header.version2?.sendTime = wallClockNanoseconds()
-                }
-                TensorMessage.encodeHeader(header, into: buffer)
-                return body(UnsafeRawBufferPointer(buffer))
-            }
-        }
-    }
-
-    /// What an answer says of its frame.
-    private struct Frame {
-        var identity: FrameIdentity
-        var received: ContinuousClock.Instant
-        var queue: Duration
-        var decode: Duration
-        var compute: Duration
-
-        /// What only version 2 of the message has room for.
-        func times() -> TensorMessageHeader.Extension {
-            let age = Int64(clamping: Int((ContinuousClock.now - received).milliseconds * 1e6))
-            return .init(receiveTime: wallClockNanoseconds() - age, decodeTime: decode.headerMicroseconds)
-        }
-    }
-
     private var versions: [Version]
     private let computes: Bool
     private let serviceTime: Duration
+    private var pace: DevicePace
+    private nonisolated let isEmulated: Bool
     /// Whether the branch runs on the event loop's thread.
     private let isInline: Bool
     /// The time of one run, measured.
@@ -130,13 +59,17 @@ actor BranchRunner {
     ) throws {
         let version = try Version(bundle, branch: branch, shared)
         let measured = try version.engine.measure()
-        let isLong = options.serviceTime > .zero || options.computes && measured > options.longestInline
+        pace = DevicePace(options.emulated)
+        isEmulated = options.emulated != nil
+        let isLong =
+            options.serviceTime > .zero || options.emulated != nil
+            || options.computes && measured > options.longestInline
         let executor = isLong ? try EventLoop(name: "branch") : session.client.eventLoop
         versions = [version]
         isInline = !isLong
         computes = options.computes
         serviceTime = options.serviceTime
-        self.measured = measured
+        self.measured = measured * (options.emulated?.slowness ?? 1)
         purse = options.budget.map(SensorPurse.init)
         self.executor = executor
         self.branch = branch
@@ -162,7 +95,7 @@ actor BranchRunner {
         let inputs = try await session.client.subscribe(to: filter, options: options, buffer: buffer) {
             [weak self] input in
             guard let self, takes(input) else { return false }
-            if LargePictures.contains(input.payload) {
+            if !isEmulated, LargePictures.contains(input.payload) {
                 large.put(.init(input))
                 return false
             }
@@ -275,6 +208,7 @@ actor BranchRunner {
         var result = counts
         result.drops = drops.counts
         result.warnings = warnings.counts
+        if pace.missed > 0 { result.warnings["late_departures"] = pace.missed }
         if let dropped = inputs?.droppedCount, dropped > 0 { result.drops["buffer_overflow"] = dropped }
         if large.dropped > 0 { result.drops["large_pictures"] = large.dropped }
         let shed = shed.load(ordering: .relaxed)
@@ -299,10 +233,13 @@ actor BranchRunner {
         for (index, version) in versions.enumerated() {
             let start = ContinuousClock.now
             let begin = index == 0 ? begin : start
-            let frame: Frame
+            pace.beginWork()
+            if isEmulated { warm(version, payload) }
+            let reading = pace.now
+            var frame: Frame
             do throws(InputError) {
                 let (identity, data) = try version.decoder.decode(payload)
-                let decode = (index == 0 ? decode : .zero) + (ContinuousClock.now - start)
+                let decode = (index == 0 ? decode : .zero) + pace.time(since: reading)
                 if case .decoded(let pixels, let notes) = data, index == 0 {
                     note(notes, topic, background: version.decoder.background)
                     if branch == 0, Brightness.looksInverted(pixels, version.preprocessing) { noteInverted(topic) }
@@ -310,16 +247,28 @@ actor BranchRunner {
                 if identity.session == 0, index == 0, branch == 0 {
                     shared.bareInputs.keep(Topics.sensor(of: topic), identity.frame, payload, version.decoder.shape)
                 }
+                let decoded = pace.now
                 if computes { try run(version, data, payload) }
                 frame = Frame(
                     identity: identity, received: received, queue: begin - received, decode: decode,
                     compute: ContinuousClock.now - begin - decode)
+                if isEmulated {
+                    frame.queue = pace.start(of: received) - received
+                    frame.compute = pace.networkTime(since: decoded)
+                }
             } catch {
                 drop(error.reason, "\(topic): \(error)")
                 continue
             }
             answer(version, topic, frame)
         }
+    }
+
+    /// Brings what decoding needs into this machine's caches, from where other emulated devices drive it; a device shares its own
+    /// with none.
+    private func warm(_ version: Version, _ payload: UnsafeRawBufferPointer) {
+        _ = try? version.decoder.decode(payload)
+        shared.pictures.forgetAll()
     }
 
     private func run(
@@ -339,7 +288,7 @@ actor BranchRunner {
 
     private func answer(_ version: Version, _ inputTopic: String, _ frame: Frame) {
         let topic = topic(for: inputTopic)
-        let failure = version.withMessage(frame, shared.features.encoding) { [session] message -> MQTTError? in
+        let failure = version.withMessage(frame, shared.features.encoding, &pace) { [session] message -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(message, to: topic, qos: session.qos)
                 return nil

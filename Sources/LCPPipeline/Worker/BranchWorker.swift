@@ -30,6 +30,8 @@ public actor BranchWorker {
         public var budget: SensorBudget?
         /// Holds every frame for so long without using the processor: shows what slow devices would do on one machine.
         public var serviceTime = Duration.zero
+        /// A slower device that it stands for; nil for this machine.
+        public var emulated: EmulatedDevice?
 
         public init() {}
     }

@@ -64,6 +64,9 @@ final class PictureCache: Sendable {
     /// How many have been decoded.
     var decodedCount: Int { decodings.load(ordering: .relaxed) }
 
+    /// Decodes anew what is asked for from now on.
+    func forgetAll() { entries.withLock { $0.removeAll(keepingCapacity: true) } }
+
     /// The pixels of a picture, UINT8, HWC.
     ///
     /// - Parameter bytes: a file, not empty; it is copied.

@@ -44,10 +44,25 @@ struct WorkerCommand: AsyncParsableCommand {
             valueName: "ms"))
     var serviceTime = 0.0
 
+    @Option(
+        help: ArgumentHelp(
+            "Answer when a device would whose processor is so many times slower than this one: see lcp lab.",
+            valueName: "times"))
+    var slowness: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "With --slowness: what the network takes on this machine; measured for every frame without it.",
+            valueName: "ms"))
+    var networkTime: Double?
+
     func validate() throws {
         guard (0...60_000).contains(serviceTime) else {
             throw ValidationError("--service-time is 0 to 60,000 ms")
         }
+        guard (1...10_000).contains(slowness ?? 1) else { throw ValidationError("--slowness is 1 to 10,000") }
+        guard networkTime == nil || slowness != nil else { throw ValidationError("--network-time needs --slowness") }
+        guard (0...60_000).contains(networkTime ?? 0) else { throw ValidationError("--network-time is 0 to 60,000 ms") }
     }
 
     func run() async throws {
@@ -62,6 +77,9 @@ struct WorkerCommand: AsyncParsableCommand {
         options.threads = settings.threads
         options.budget = settings.budget
         options.serviceTime = .microseconds(Int64(serviceTime * 1000))
+        options.emulated = slowness.map { slowness in
+            EmulatedDevice(slowness: slowness, networkTime: networkTime.map { .microseconds(Int64($0 * 1000)) })
+        }
         let worker = try BranchWorker(
             try settings.configuration(), bundle: try settings.givenBundle(),
             fallback: try settings.bundle(), options: options)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import LCPEvaluation
+import LCPLab
 import LCPModels
 import LCPTraining
 import LCPWire
@@ -9,10 +10,10 @@ import Platform
 struct ExperimentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "experiment",
-        abstract: "Train what an experiment's file describes, for every seed, and print a table.",
-        usage: "lcp experiment <file> --data <folder> --out <folder> [<options>]",
+        abstract: "Train or measure what an experiment's file describes, and print a table.",
+        usage: "lcp experiment <file> --out <folder> [--data <folder>] [<options>]",
         discussion: """
-            What is finished is not trained again, and what was cut short goes on: the same command again continues. Every \
+            A file of the kind "speedup" measures networks on emulated devices (lcp lab), others train. What is finished is not trained again, and what was cut short goes on: the same command again continues. Every \
             training leaves a bundle in a folder of its own, and results.json and results.md hold what the test sets say. With \
             --only or --seed the part is only printed.
 
@@ -21,6 +22,7 @@ struct ExperimentCommand: AsyncParsableCommand {
               lcp experiment Configs/experiments/mnist.json --data data --out results/mnist
               lcp experiment Configs/experiments/mnist.json --data data \\
                   --out results/mnist --only lenet-split4 --seed 1
+              sudo lcp experiment Configs/experiments/speedup.json --out speedup
             """)
 
     @Argument(help: "The experiment's file.")
@@ -28,7 +30,7 @@ struct ExperimentCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("The folder with a folder for each data set: mnist, cifar10, …", valueName: "folder"))
-    var data: String
+    var data: String?
 
     @Option(help: ArgumentHelp("The folder of the results.", valueName: "folder"))
     var out: String
@@ -45,6 +47,18 @@ struct ExperimentCommand: AsyncParsableCommand {
     @Flag(help: "Print the results as one JSON object.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Of a speedup: a folder of pictures that sensors send; synthetic photographs by default.",
+            valueName: "folder"))
+    var pictures: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Of a speedup: what Benchmarks/engines/compare.py --json wrote, so that originals get the fastest engine's time.",
+            valueName: "file"))
+    var engines: String?
+
     func validate() throws {
         guard Set(seed).count == seed.count else { throw ValidationError("a --seed is given twice") }
     }
@@ -55,17 +69,22 @@ struct ExperimentCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if SpeedupExperiment.isOne(file) {
+            return try await SpeedupCommand(file: file, out: out, pictures: pictures, engines: engines, json: json)
+                .run()
+        }
         let experiment = try Experiment(path: file)
+        guard let data else { throw ValidationError("give --data with the folder of the data sets") }
         let command = self
         try await untilStopped {
-            do { try command.perform(experiment) } catch let stop as CancellationError {
+            do { try command.perform(experiment, data) } catch let stop as CancellationError {
                 writeLine("stopped: the same command again goes on")
                 throw stop
             }
         }
     }
 
-    private func perform(_ experiment: Experiment) throws {
+    private func perform(_ experiment: Experiment, _ data: String) throws {
         for name in only where !experiment.runs.contains(where: { $0.name == name }) {
             throw CommandError(
                 "there is no run \(name): there are \(experiment.runs.map(\.name).joined(separator: ", "))")
@@ -93,7 +112,7 @@ struct ExperimentCommand: AsyncParsableCommand {
         }
         let report = Report(
             experiment: experiment.name,
-            results: try runs.flatMap { try evaluate(experiment, $0, seeds: seeds) })
+            results: try runs.flatMap { try evaluate(experiment, $0, seeds: seeds, data) })
         let table = Self.markdown(experiment, report)
         if only.isEmpty, seed.isEmpty {
             let encoder = JSONEncoder()
@@ -105,8 +124,9 @@ struct ExperimentCommand: AsyncParsableCommand {
     }
 
     /// One result for every data set with a test set.
-    private func evaluate(_ experiment: Experiment, _ run: Experiment.Run, seeds: [UInt64]) throws -> [ExperimentResult]
-    {
+    private func evaluate(
+        _ experiment: Experiment, _ run: Experiment.Run, seeds: [UInt64], _ data: String
+    ) throws -> [ExperimentResult] {
         let line = ProgressLine()
         defer { line.clear() }
         let bundles = try seeds.map { try ModelBundle(path: Experiment.folder(run, seed: $0, in: out)) }

@@ -1,0 +1,279 @@
+import FoundationEssentials
+import Glibc
+public import LCPWire
+import Platform
+
+/// Emulated devices on this machine: made by ``up(_:)``, kept until ``down(name:)``, also when this process is gone.
+public struct Lab: Sendable {
+    /// What devices are emulated with.
+    public enum Kind: String, Sendable, Hashable, Codable {
+        /// Each has a network namespace with a link of its profile's rate, and its memory.
+        case namespaces
+        /// All are processes of this machine, with its network and memory: what is left without root.
+        case processes
+    }
+
+    public let kind: Kind
+    public let layout: LabLayout
+    public let profile: DeviceProfile
+    public let pace: LabPace
+    /// How well the links keep to the profile; nil where there are none.
+    public internal(set) var check: LinkCheck?
+
+    /// What stands on every result.
+    public var label: String {
+        profile.label + (kind == .namespaces ? "" : ", plain processes: no links, no memory limits")
+            + (pace.dilation == 1 ? "" : ", time dilated \(rounded(pace.dilation)) ×")
+    }
+
+    private struct State: Codable {
+        var layout: LabLayout
+        var profile: DeviceProfile
+        var pace: LabPace
+        var check: LinkCheck?
+    }
+
+    private static let folder = "/run/lcp"
+    private static func file(_ name: String) -> String { "\(folder)/lab-\(name).json" }
+
+    // MARK: Up and down
+
+    /// Devices without links of their own.
+    public static func processes(_ profile: DeviceProfile, _ pace: LabPace, devices: Int) -> Lab {
+        Lab(
+            kind: .processes,
+            layout: LabLayout(
+                name: "none", devices: devices, megabitsPerSecond: profile.link.megabitsPerSecond, isShared: false),
+            profile: profile, pace: pace)
+    }
+
+    /// Why this process cannot make a lab; nil where it can.
+    public static var obstacle: String? {
+        guard getuid() == 0 else { return "emulated devices need root: run it with sudo" }
+        for program in ["ip", "tc"] where ChildProcess.find(program) == nil {
+            return "emulated devices need the program \(program): install it with `sudo apt install iproute2`"
+        }
+        return nil
+    }
+
+    /// Makes a lab, and sees to it that its links are as the profile says.
+    ///
+    /// - Parameters:
+    ///   - devices: those that compute.
+    ///   - isShared: whether all have one medium; otherwise each has a link of its own.
+    ///   - lcp: the path of this program.
+    /// - Throws: ``PipelineError``: no root, no `ip`, a kernel without a feature, a lab of that name that is there already, more
+    ///   devices than the machine can emulate. Nothing is left then.
+    public static func up(
+        _ profile: DeviceProfile, _ pace: LabPace, name: String = "lab", devices: Int, isShared: Bool = false,
+        lcp: String
+    ) async throws -> Lab {
+        let layout = LabLayout(
+            name: name, devices: devices, megabitsPerSecond: profile.link.megabitsPerSecond / pace.dilation,
+            isShared: isShared)
+        try layout.validate()
+        try check(name: name)
+        try pace.check(devices: devices, profile)
+        var lab = try make(layout, profile, pace)
+        do {
+            lab.check = try await LinkCheck.run(lab, lcp: lcp)
+            try lab.writeState()
+            return lab
+        } catch {
+            _ = try? down(name: name)
+            throw error
+        }
+    }
+
+    /// Whether a lab of a name can be made here.
+    ///
+    /// - Throws: ``PipelineError``: no root, no `ip`, a lab of that name that is there already.
+    public static func check(name: String) throws(PipelineError) {
+        if let obstacle { throw PipelineError(.resources, obstacle) }
+        guard leftovers(of: name).isEmpty else {
+            throw PipelineError(
+                .invalidConfiguration,
+                "a lab of that name is up already, or was left behind by a crash: take it down with "
+                    + "`lcp lab down\(name == "lab" ? "" : " --name \(name)")`")
+        }
+    }
+
+    private static func make(
+        _ layout: LabLayout, _ profile: DeviceProfile, _ pace: LabPace
+    ) throws(PipelineError) -> Lab {
+        let lab = Lab(kind: .namespaces, layout: layout, profile: profile, pace: pace)
+        do {
+            try lab.writeState()
+            try lab.makeNetwork()
+            if let groups = MemoryGroups() {
+                for number in 1...layout.devices {
+                    try groups.make(layout.namespace(.device(number)), mebibytes: profile.memoryMiB)
+                }
+            }
+            return lab
+        } catch {
+            _ = try? down(name: layout.name)
+            throw error as? PipelineError ?? PipelineError(.resources, "\(error)")
+        }
+    }
+
+    private func writeState() throws {
+        try FileIO.makeFolder(Self.folder)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        let state = try encoder.encode(State(layout: layout, profile: profile, pace: pace, check: check))
+        try FileIO.write(Array(state), to: Self.file(layout.name))
+    }
+
+    private func makeNetwork() throws(PipelineError) {
+        do throws(PipelineError) {
+            try SystemProgram.run("ip", ["-batch", "/proc/self/fd/3"], batch: layout.creation)
+        } catch {
+            throw PipelineError(
+                error.code,
+                "\(error): the kernel has to have network namespaces, veth, bridge and the token bucket sch_tbf")
+        }
+        do throws(PipelineError) {
+            try SystemProgram.run("tc", ["-batch", "/proc/self/fd/3"], batch: layout.limits)
+        } catch {
+            throw PipelineError(
+                error.code,
+                "\(error): the kernel has to have the token bucket sch_tbf"
+                    + (layout.isShared ? ", and for a shared medium ifb, cls_u32 and act_mirred" : ""))
+        }
+    }
+
+    /// The lab that is up.
+    ///
+    /// - Throws: ``PipelineError`` where there is none.
+    public static func current(name: String = "lab") throws(PipelineError) -> Lab {
+        guard let bytes = try? FileIO.read(file(name), limit: 1 << 20),
+            let state = try? JSONDecoder().decode(State.self, from: Data(bytes))
+        else {
+            let command = "lcp lab up --profile rpi3b+ --devices 8"
+            throw PipelineError(.invalidConfiguration, "there is no lab: make one with `\(command)`")
+        }
+        return Lab(
+            kind: .namespaces, layout: state.layout, profile: state.profile, pace: state.pace, check: state.check)
+    }
+
+    /// Everything that belongs to a lab, also to one that was only half made.
+    static func leftovers(of name: String) -> [String] {
+        let layout = LabLayout(name: name, devices: 1, megabitsPerSecond: 1, isShared: true)
+        let namespaces = ((try? FileIO.list("/run/netns")) ?? []).filter { $0.hasPrefix(layout.prefix) }
+        let interfaces = ((try? FileIO.list("/sys/class/net")) ?? []).filter {
+            $0 == layout.bridge || $0.hasPrefix("lcp\(name).")
+        }
+        let groups = MemoryGroups()?.all(prefix: layout.prefix) ?? []
+        return namespaces + interfaces + groups + (FileIO.exists(file(name)) ? [file(name)] : [])
+    }
+
+    /// Ends a lab and every process in it.
+    ///
+    /// - Returns: false where there was none.
+    /// - Throws: ``PipelineError`` where something cannot be removed.
+    @discardableResult
+    public static func down(name: String = "lab") throws(PipelineError) -> Bool {
+        let layout = LabLayout(name: name, devices: 1, megabitsPerSecond: 1, isShared: true)
+        guard !leftovers(of: name).isEmpty else { return false }
+        if let obstacle { throw PipelineError(.resources, obstacle) }
+        let namespaces = ((try? FileIO.list("/run/netns")) ?? []).filter { $0.hasPrefix(layout.prefix) }
+        for namespace in namespaces { try endProcesses(in: namespace) }
+        let interfaces = ((try? FileIO.list("/sys/class/net")) ?? []).filter {
+            $0 == layout.bridge || $0.hasPrefix("lcp\(name).")
+        }
+        // A pair ends with one of its ends, and an end with its namespace: what is gone already is no failure.
+        for namespace in namespaces { try SystemProgram.run("ip", ["netns", "del", namespace]) }
+        for interface in interfaces { _ = try? SystemProgram.run("ip", ["link", "del", interface]) }
+        if let groups = MemoryGroups() {
+            for group in groups.all(prefix: layout.prefix) { groups.remove(group) }
+        }
+        FileIO.remove(file(name))
+        let left = leftovers(of: name)
+        guard left.isEmpty else {
+            throw PipelineError(.resources, "could not be removed: \(left.joined(separator: ", "))")
+        }
+        return true
+    }
+
+    private static func endProcesses(in namespace: String) throws(PipelineError) {
+        for signal in [SIGTERM, SIGKILL] {
+            let deadline = ContinuousClock.now + .seconds(3)
+            var processes = try processes(in: namespace)
+            for process in processes { kill(process, signal) }
+            while !processes.isEmpty, ContinuousClock.now < deadline {
+                usleep(10_000)
+                processes = try self.processes(in: namespace)
+            }
+        }
+    }
+
+    private static func processes(in namespace: String) throws(PipelineError) -> [Int32] {
+        try SystemProgram.run("ip", ["netns", "pids", namespace]).split(whereSeparator: \.isWhitespace)
+            .compactMap { Int32($0) }
+    }
+
+    // MARK: What is on it
+
+    /// What one device is doing.
+    public struct DeviceStatus: Sendable, Hashable, Encodable {
+        public var device: String
+        public var address: String
+        public var processes: Int
+        /// What it has sent and received, bytes of Ethernet frames.
+        public var sentBytes: UInt64
+        public var receivedBytes: UInt64
+        /// The most memory at once; nil for those without a limit.
+        public var peakMiB: Double?
+
+        enum CodingKeys: String, CodingKey {
+            case device, address, processes
+            case sentBytes = "sent_bytes"
+            case receivedBytes = "received_bytes"
+            case peakMiB = "peak_mib"
+        }
+    }
+
+    /// - Throws: ``PipelineError`` where it is not there any more.
+    public func status() throws(PipelineError) -> [DeviceStatus] {
+        var result: [DeviceStatus] = []
+        let groups = MemoryGroups()
+        for device in layout.all {
+            let traffic = traffic(of: device)
+            result.append(
+                DeviceStatus(
+                    device: device.name, address: layout.address(device),
+                    processes: try Self.processes(in: layout.namespace(device)).count, sentBytes: traffic.sent,
+                    receivedBytes: traffic.received, peakMiB: groups?.peak(layout.namespace(device))))
+        }
+        return result
+    }
+
+    /// What a device has sent and received since the lab was made, bytes of Ethernet frames: its link's own counters.
+    public func traffic(of device: LabDevice) -> (sent: UInt64, received: UInt64) {
+        func counter(_ name: String) -> UInt64 {
+            let path = "/sys/class/net/\(layout.interface(device))/statistics/\(name)"
+            let bytes = (try? FileIO.read(path, limit: 1 << 16)) ?? []
+            return UInt64(String(decoding: bytes, as: UTF8.self).filter(\.isNumber)) ?? 0
+        }
+        // The bridge receives what the device sends.
+        return (counter("rx_bytes"), counter("tx_bytes"))
+    }
+
+    /// What a program on a device is started through.
+    public func wrapper(_ device: LabDevice) -> [String] {
+        guard kind == .namespaces else { return [] }
+        let namespace = layout.namespace(device)
+        var enter = [ChildProcess.find("ip") ?? "ip", "netns", "exec", namespace]
+        // What a device of its own would do at once is not to wait for what others compute.
+        if let chrt = ChildProcess.find("chrt") { enter += [chrt, "--fifo", "10"] }
+        guard case .device = device, let groups = MemoryGroups() else { return enter }
+        let join = "echo $$ > \(groups.members(namespace)) && exec \"$@\""
+        return ["/bin/sh", "-c", join, "sh"] + enter
+    }
+
+    /// Where a role finds the broker, on its own device.
+    public func address(_ device: LabDevice) -> String {
+        kind == .namespaces ? layout.address(device) : "127.0.0.1"
+    }
+}

@@ -1,0 +1,34 @@
+import Images
+import LCPModels
+import LCPWire
+import Platform
+
+/// What sensors of a lab send.
+enum LabPictures {
+    /// Decodes a sensor's picture as workers do: it has the network's size.
+    static func decode(_ file: [UInt8], _ input: FeatureMapShape) throws -> [UInt8] {
+        try file.withUnsafeBytes { bytes in
+            try Image.decode(
+                bytes, channels: input.channels, size: .exactly(height: input.height, width: input.width)
+            ).0.pixels
+        }
+    }
+
+    /// - Parameter folder: of pictures; nil for synthetic photographs.
+    /// - Throws: ``PipelineError`` where there are none, or one cannot be read.
+    static func load(_ folder: String?, _ input: FeatureMapShape) throws -> [Image] {
+        guard let folder else {
+            return SyntheticPhotographs.pictures(
+                16, height: input.height, width: input.width, channels: input.channels)
+        }
+        let names = try FileIO.list(folder).sorted().filter { !$0.hasPrefix(".") }
+        guard !names.isEmpty else { throw PipelineError(.unreadableInput, "\(folder) holds no pictures") }
+        let size = ImageSize(height: input.height, width: input.width, channels: input.channels)
+        return try names.prefix(256).map { name in
+            let bytes = try FileIO.read("\(folder)/\(name)", limit: 32 << 20)
+            do { return try bytes.withUnsafeBytes { try Image.decode($0, to: size).0 } } catch {
+                throw PipelineError(.unreadableInput, "\(folder)/\(name): \(error)")
+            }
+        }
+    }
+}

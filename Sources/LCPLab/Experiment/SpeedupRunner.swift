@@ -1,0 +1,304 @@
+import FoundationEssentials
+import Images
+import LCPModels
+import LCPWire
+import Platform
+
+/// Measures an experiment, run by run; what was measured before stays, so that it can be interrupted.
+public struct SpeedupRunner: Sendable {
+    /// What is being done.
+    public struct Progress: Sendable {
+        public var done: Int
+        public var total: Int
+        public var setting: String
+        public var run: String
+    }
+
+    /// A run that there is no record of, and why.
+    public struct Refusal: Sendable, Hashable {
+        public var setting: String
+        public var run: String
+        public var reason: String
+    }
+
+    private let experiment: SpeedupExperiment
+    private let folder: String
+    private let lcp: String
+    private let pictures: String?
+    private let engines: EngineTimes
+    /// How often a run is tried in which something was late.
+    private static let attempts = 3
+    private static let lab = "speedup"
+
+    /// - Parameters:
+    ///   - folder: where records are kept.
+    ///   - lcp: the path of this program.
+    ///   - pictures: a folder; nil for synthetic photographs.
+    ///   - engines: what other engines take for the originals.
+    public init(
+        _ experiment: SpeedupExperiment, folder: String, lcp: String, pictures: String? = nil,
+        engines: EngineTimes = EngineTimes()
+    ) {
+        self.experiment = experiment
+        self.folder = folder
+        self.lcp = lcp
+        self.pictures = pictures
+        self.engines = engines
+    }
+
+    private func file(_ setting: SpeedupExperiment.Setting, _ run: SpeedupExperiment.Run) -> String {
+        "\(folder)/\(setting.name)/\(run.name).json"
+    }
+
+    private func record(
+        _ setting: SpeedupExperiment.Setting, _ run: SpeedupExperiment.Run
+    ) -> RunRecord? {
+        guard let bytes = try? FileIO.read(file(setting, run), limit: 1 << 24),
+            let record = try? JSONDecoder().decode(RunRecord.self, from: Data(bytes)), record.run == run
+        else { return nil }
+        return record
+    }
+
+    /// All records that there are.
+    public var records: [RunRecord] {
+        experiment.settings.flatMap { setting in experiment.runs(of: setting).compactMap { record(setting, $0) } }
+    }
+
+    /// Measures what is missing.
+    ///
+    /// - Returns: runs that cannot be measured, or were not good enough.
+    /// - Throws: ``PipelineError`` where something fails, `CancellationError`. No lab and no process is left.
+    public func run(progress: @escaping (Progress) -> Void) async throws -> [Refusal] {
+        let models = "\(folder)/models"
+        defer { Self.remove(models) }
+        let total = experiment.settings.reduce(0) { $0 + experiment.runs(of: $1).count }
+        var refusals: [Refusal] = []
+        for setting in experiment.settings {
+            let missing = experiment.runs(of: setting).filter { record(setting, $0) == nil }
+            try FileIO.makeFolder("\(folder)/\(setting.name)")
+            for dilation in Set(missing.map { $0.dilation ?? 1 }).sorted() {
+                let runs = missing.filter { ($0.dilation ?? 1) == dilation }
+                refusals += try await measure(runs, setting, dilation, models: models) { run in
+                    progress(
+                        Progress(
+                            done: records.count + refusals.count, total: total, setting: setting.name, run: run.name))
+                }
+            }
+        }
+        return refusals
+    }
+
+    /// Measures runs of one setting on devices that are made for them.
+    private func measure(
+        _ runs: [SpeedupExperiment.Run], _ setting: SpeedupExperiment.Setting, _ dilation: Double, models: String,
+        progress: (SpeedupExperiment.Run) -> Void
+    ) async throws -> [Refusal] {
+        var refusals: [Refusal] = []
+        let lab = try await makeLab(
+            setting, dilation * (setting.dilation ?? 1), devices: runs.map(\.devices).max() ?? 1)
+        defer { if lab.kind == .namespaces { _ = try? Lab.down(name: lab.layout.name) } }
+        do {
+            for run in runs {
+                try Task.checkCancellation()
+                progress(run)
+                switch try measure(run, setting, lab, models: models) {
+                case .success(let record):
+                    let encoder = JSONEncoder()
+                    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+                    try FileIO.write(Array(try encoder.encode(record)) + [10], to: file(setting, run))
+                case .failure(let reason):
+                    refusals.append(Refusal(setting: setting.name, run: run.name, reason: reason.description))
+                }
+            }
+        }
+        return refusals
+    }
+
+    private func makeLab(
+        _ setting: SpeedupExperiment.Setting, _ dilation: Double, devices: Int
+    ) async throws -> Lab {
+        if Lab.obstacle == nil { try Lab.check(name: Self.lab) }
+        let profile = try setting.deviceProfile(in: experiment.profiles)
+        let pace = try LabPace.measure(profile, dilation: dilation)
+        guard Lab.obstacle == nil else { return .processes(profile, pace, devices: devices) }
+        return try await Lab.up(
+            profile, pace, name: Self.lab, devices: devices, isShared: setting.shared ?? false, lcp: lcp)
+    }
+
+    private func measure(
+        _ run: SpeedupExperiment.Run, _ setting: SpeedupExperiment.Setting, _ lab: Lab, models: String
+    ) throws -> Result<RunRecord, PipelineError> {
+        var late: UInt64 = 0
+        for _ in 0..<Self.attempts {
+            let record: RunRecord
+            switch run.way {
+            case .original, .dataParallel, .lcp: record = try measurePipeline(run, setting, lab, models: models)
+            case .modelParallel, .splitNet:
+                guard lab.kind == .namespaces else {
+                    return .failure(
+                        PipelineError(
+                            .resources, "devices that talk to each other need links of their own: run it as root"))
+                }
+                record = try measureSharing(run, setting, lab)
+            }
+            late = record.lateDepartures
+            if late == 0 { return .success(record) }
+        }
+        return .failure(
+            PipelineError(
+                .timedOut,
+                "\(late) frames left a device more than 2 % late, in each of \(Self.attempts) attempts: this machine is too busy"
+            ))
+    }
+
+    // MARK: Pipelines
+
+    private func measurePipeline(
+        _ run: SpeedupExperiment.Run, _ setting: SpeedupExperiment.Setting, _ lab: Lab, models: String
+    ) throws -> RunRecord {
+        let base = try Network.named(run.network)
+        let branches = run.way == .lcp ? run.devices : 1
+        let network = try base.split(into: branches, fattening: .init(integerLiteral: run.fatten ?? 0))
+        let (pace, own) = try measurePace(lab, network)
+        let (time, engine) = run.way == .lcp ? (own, "lcp") : engines.fastest(run.network, lcp: own)
+        let model = "\(models)/\(run.network)-\(branches)-\(run.fatten ?? 0)"
+        try Self.makeModel(network, at: model)
+        defer { Self.remove(model) }
+        let workers = (1...run.devices).map {
+            LabPipeline.Worker(device: $0, branch: run.way == .lcp ? $0 - 1 : 0, networkTime: time)
+        }
+        let pipeline = try LabPipeline(lab, pace, model: model, workers: workers, lcp: lcp)
+        defer { pipeline.stop() }
+        let frames = run.frames ?? experiment.frames
+        let single = try pipeline.measure(input: network.input, frames: frames, pictures: pictures)
+        let window = run.way == .original ? 2 : run.way == .lcp ? 4 : 2 * run.devices
+        let many = try pipeline.measure(
+            input: network.input, frames: max(frames, 3 * window), warmup: window, window: window, pictures: pictures)
+        let slowness = pace.slowness
+        let decode = try decodeMilliseconds(network.input)
+        let bound = LowerBound(
+            link: lab.profile.link, branches: branches,
+            featureBytes: 160 + 2 * (try network.outputCount(of: 0)),
+            predictionBytes: single.figures.frames.map(\.predictionBytes).max() ?? 0,
+            decodeMilliseconds: decode * slowness, networkMilliseconds: time.milliseconds * slowness)
+        let times = single.figures.frames.map { $0.latencyMilliseconds / lab.pace.dilation }
+        let bounds = single.figures.frames.map {
+            bound.milliseconds(inputBytes: $0.bytes, encode: $0.encodeMilliseconds / lab.pace.dilation)
+        }
+        var record = record(run, setting, lab, pace, times, traffic: single.traffic)
+        if lab.kind == .namespaces {
+            let ratios = RunRecord.Latency(zip(times, bounds).map { $0 / $1 })
+            record.boundMilliseconds = RunRecord.Latency(bounds).p50
+            (record.overBoundP50, record.overBoundP99) = (ratios.p50, ratios.p99)
+        }
+        record.framesPerSecond = many.figures.framesPerSecond * lab.pace.dilation
+        (record.networkMilliseconds, record.engine) = (time.milliseconds, engine)
+        record.decodeMilliseconds = decode
+        record.inputBytes = single.figures.frames.map { Double($0.bytes) }.mean
+        record.connectedPairs = 2 * branches
+        record.peakMiB = single.workerMiB
+        record.lateDepartures = single.figures.lateDepartures
+        let busy = (decode + time.milliseconds) * slowness
+        record.modelledJoules = joules(
+            lab.profile, busy: Array(repeating: busy, count: branches), latency: record.latency.mean)
+        return record
+    }
+
+    /// The benchmark of the profile and the network, in turns: a machine is not always as fast.
+    private func measurePace(_ lab: Lab, _ network: BranchedNetwork) throws -> (LabPace, Duration) {
+        var (paces, times): ([LabPace], [Duration]) = ([], [])
+        for _ in 0..<3 {
+            paces.append(try .measure(lab.profile, dilation: lab.pace.dilation, seconds: 0.4))
+            times.append(try NetworkTime.measure(network, seconds: 0.4))
+        }
+        // The round in the middle, by what the device takes.
+        let device: [Double] = zip(paces, times).map { $0.slowness * $1.milliseconds }
+        let middle = device.indices.sorted { device[$0] < device[$1] }[1]
+        return (paces[middle], times[middle])
+    }
+
+    private func record(
+        _ run: SpeedupExperiment.Run, _ setting: SpeedupExperiment.Setting, _ lab: Lab, _ pace: LabPace,
+        _ times: [Double],
+        traffic: [LabDevice: (sent: UInt64, received: UInt64)]
+    ) -> RunRecord {
+        // The frames of the warm-up count as frames for the links.
+        let links = traffic.filter { $0.value.sent + $0.value.received > 4096 }.map { device, bytes in
+            RunRecord.Traffic(
+                device: device.name, sentBytes: Double(bytes.sent) / Double(times.count),
+                receivedBytes: Double(bytes.received) / Double(times.count))
+        }
+        return RunRecord(
+            setting: setting.name, run: run, label: lab.label, pace: pace, frames: times.count,
+            latency: RunRecord.Latency(times), framesPerSecond: 1000 / times.mean, networkMilliseconds: 0,
+            engine: "lcp", inputBytes: 0,
+            traffic: links.sorted { ($0.device.count, $0.device) < ($1.device.count, $1.device) }, connectedPairs: 0,
+            modelledJoules: 0, lateDepartures: 0)
+    }
+
+    /// The model of a device's energy: idle all the time that the frame takes, and busy for a part of it.
+    private func joules(_ profile: DeviceProfile, busy: [Double], latency: Double) -> Double {
+        busy.reduce(0) { total, busy in
+            total + (profile.power.idleWatts * latency + (profile.power.busyWatts - profile.power.idleWatts) * busy)
+                / 1000
+        }
+    }
+
+    /// What decoding a picture takes here, warm, milliseconds: the mean over the pictures.
+    private func decodeMilliseconds(_ input: FeatureMapShape) throws -> Double {
+        let files = try LabPictures.load(pictures, input).map { try $0.jpeg(quality: 80) }
+        let end = ContinuousClock.now + .milliseconds(200)
+        while ContinuousClock.now < end { _ = try LabPictures.decode(files[0], input) }
+        return try files.map { file in
+            // The least: nothing may lie below the bound.
+            let times = try (0..<15).map { _ in
+                let begin = ContinuousClock.now
+                _ = try LabPictures.decode(file, input)
+                return (ContinuousClock.now - begin).milliseconds
+            }
+            return times.min() ?? 0
+        }.mean
+    }
+
+    // MARK: Devices that talk to each other
+
+    private func measureSharing(
+        _ run: SpeedupExperiment.Run, _ setting: SpeedupExperiment.Setting, _ lab: Lab
+    ) throws -> RunRecord {
+        let shared = SharedNetwork(
+            run.way == .splitNet ? .splitNet : .modelParallel, try .named(run.network), devices: run.devices)
+        let pace = try LabPace.measure(lab.profile, dilation: lab.pace.dilation)
+        let measured = try LabSharing.measure(
+            lab, pace, shared, frames: run.frames ?? experiment.frames, pictures: pictures, lcp: lcp)
+        let times = measured.figures.load.frames.map { $0.latencyMilliseconds / lab.pace.dilation }
+        var record = record(run, setting, lab, pace, times, traffic: measured.traffic)
+        record.networkMilliseconds = measured.networkTimes.max() ?? 0
+        record.inputBytes = measured.figures.load.frames.map { Double($0.bytes) }.mean
+        record.connectedPairs = try shared.connectedPairs()
+        record.peakMiB = measured.deviceMiB
+        record.error = measured.figures.error
+        record.lateDepartures = measured.figures.load.lateDepartures
+        record.modelledJoules = joules(
+            lab.profile, busy: measured.figures.busyMilliseconds.map { $0 / lab.pace.dilation },
+            latency: record.latency.mean)
+        return record
+    }
+
+    // MARK: Models
+
+    private static func makeModel(_ network: BranchedNetwork, at folder: String) throws {
+        var random = SeededGenerator(seed: 1)
+        _ = try ModelBundle.write(
+            name: "\(network.base)-\(network.branches.count)", network: network,
+            parameters: try .random(for: network, using: &random), preprocessing: .usual(for: network.input),
+            labels: (0..<network.classes).map(String.init), to: folder)
+    }
+
+    private static func remove(_ folder: String) {
+        for name in (try? FileIO.list(folder)) ?? [] {
+            FileIO.remove("\(folder)/\(name)")
+            FileIO.removeEmptyFolder("\(folder)/\(name)")
+        }
+        FileIO.removeEmptyFolder(folder)
+    }
+}

@@ -184,7 +184,8 @@ let package = Package(
             ]),
         .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform", "Tensors"]),
         .testTarget(
-            name: "LCPLabTests", dependencies: ["Images", "LCPLab", "LCPModels", "LCPWire", "Platform"]),
+            name: "LCPLabTests",
+            dependencies: ["Charts", "Images", "LCPLab", "LCPModels", "LCPWire", "Platform", "Tensors"]),
         .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),
         .testTarget(
             name: "LCPFuzzingTests",

@@ -36,8 +36,9 @@ struct LCP: AsyncParsableCommand {
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
         TrainCommand.self, ExperimentCommand.self, EvaluateCommand.self, PredictCommand.self, WatchCommand.self,
-        StatusCommand.self, ForgetCommand.self, BrokerCommand.self, DoctorCommand.self, ConfigCommand.self,
+        StatusCommand.self, TraceCommand.self, ForgetCommand.self, BrokerCommand.self, DoctorCommand.self,
+        ConfigCommand.self,
         DataCommand.self,
-        BenchCommand.self, LabCommand.self, ChaosCommand.self,
+        BenchCommand.self, LabCommand.self, PlanCommand.self, ChaosCommand.self,
     ]
 }

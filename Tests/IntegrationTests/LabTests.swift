@@ -32,7 +32,7 @@ struct LabTests {
     }
 
     /// A profile whose benchmark takes no time here.
-    private static func profiles(in folder: String) throws -> String {
+    static func profiles(in folder: String) throws -> String {
         let text = """
             {"profiles": [{"name": "slow", "title": "S", "cores": 1, "memory_mib": 512,
               "link": {"mbit_per_s": 10, "delay_ms": 1, "source": "s"},

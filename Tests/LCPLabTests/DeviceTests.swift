@@ -108,6 +108,16 @@ import Testing
         try LabPace(benchmarkMilliseconds: 12, slowness: 2, dilation: 8).check(devices: many, profile)
     }
 
+    @Test("A root without the rights to make networks is told so")
+    func capabilities() {
+        func may(_ text: String) -> Bool { Lab.mayMakeNetworks(Array(text.utf8)) }
+        #expect(may("Name:\tlcp\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n"))
+        // What Docker gives.
+        #expect(!may("Name:\tlcp\nCapEff:\t00000000a80425fb\n"))
+        #expect(!may("CapEff:\t0000000000001000\n") && !may("CapEff:\t0000000000200000\n"))
+        #expect(may("CapEff:\t0000000000201000\n") && may(""))
+    }
+
     @Test("A message's bytes on the wire are its own and 66 of headers for each packet")
     func wireBytes() {
         #expect(LinkCheck.wireBytes(1) == 67)

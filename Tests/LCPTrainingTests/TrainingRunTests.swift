@@ -274,7 +274,8 @@ import Testing
 
     @Test func everyShippedExperimentCanBeTrained() throws {
         let files = try FileManager.default.contentsOfDirectory(atPath: Self.shipped.path).filter {
-            $0.hasSuffix(".json")
+            // Those measure, and train nothing.
+            $0.hasSuffix(".json") && !$0.hasPrefix("speedup")
         }
         #expect(!files.isEmpty)
         for file in files {

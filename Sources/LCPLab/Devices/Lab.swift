@@ -50,6 +50,10 @@ public struct Lab: Sendable {
     /// Why this process cannot make a lab; nil where it can.
     public static var obstacle: String? {
         guard getuid() == 0 else { return "emulated devices need root: run it with sudo" }
+        guard mayMakeNetworks((try? FileIO.read("/proc/self/status", limit: 1 << 16)) ?? []) else {
+            return
+                "root may make no networks here, as in most containers: emulated devices need CAP_SYS_ADMIN and CAP_NET_ADMIN"
+        }
         for program in ["ip", "tc"] where ChildProcess.find(program) == nil {
             return "emulated devices need the program \(program): install it with `sudo apt install iproute2`"
         }
@@ -83,6 +87,17 @@ public struct Lab: Sendable {
             _ = try? down(name: name)
             throw error
         }
+    }
+
+    /// Whether a process may make network namespaces and links, by its `status` in /proc (capabilities(7)).
+    static func mayMakeNetworks(_ status: [UInt8]) -> Bool {
+        let line = String(decoding: status, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        guard let word = line?.split(whereSeparator: \.isWhitespace).last, let bits = UInt64(word, radix: 16) else {
+            // Where it cannot be read, trying tells.
+            return true
+        }
+        let needed: UInt64 = 1 << 12 | 1 << 21
+        return bits & needed == needed
     }
 
     /// Whether a lab of a name can be made here.

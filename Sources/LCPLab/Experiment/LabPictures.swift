@@ -14,6 +14,21 @@ enum LabPictures {
         }
     }
 
+    /// What decoding takes on one thread here, warm, with nothing else going on, milliseconds: the mean over files of the least that each
+    /// took.
+    static func decodeMilliseconds(_ files: [[UInt8]], _ input: FeatureMapShape) throws -> Double {
+        let end = ContinuousClock.now + .milliseconds(200)
+        while ContinuousClock.now < end { _ = try decode(files[0], input) }
+        return try files.map { file in
+            let times = try (0..<15).map { _ in
+                let begin = ContinuousClock.now
+                _ = try decode(file, input)
+                return (ContinuousClock.now - begin).milliseconds
+            }
+            return times.min() ?? 0
+        }.mean
+    }
+
     /// - Parameter folder: of pictures; nil for synthetic photographs.
     /// - Throws: ``PipelineError`` where there are none, or one cannot be read.
     static func load(_ folder: String?, _ input: FeatureMapShape) throws -> [Image] {

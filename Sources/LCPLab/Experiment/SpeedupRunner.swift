@@ -175,7 +175,8 @@ public struct SpeedupRunner: Sendable {
         let many = try pipeline.measure(
             input: network.input, frames: max(frames, 3 * window), warmup: window, window: window, pictures: pictures)
         let slowness = pace.slowness
-        let decode = try decodeMilliseconds(network.input)
+        let decode = try LabPictures.decodeMilliseconds(
+            try LabPictures.load(pictures, network.input).map { try $0.jpeg(quality: 80) }, network.input)
         let bound = LowerBound(
             link: lab.profile.link, branches: branches,
             featureBytes: 160 + 2 * (try network.outputCount(of: 0)),
@@ -242,22 +243,6 @@ public struct SpeedupRunner: Sendable {
             total + (profile.power.idleWatts * latency + (profile.power.busyWatts - profile.power.idleWatts) * busy)
                 / 1000
         }
-    }
-
-    /// What decoding a picture takes here, warm, milliseconds: the mean over the pictures.
-    private func decodeMilliseconds(_ input: FeatureMapShape) throws -> Double {
-        let files = try LabPictures.load(pictures, input).map { try $0.jpeg(quality: 80) }
-        let end = ContinuousClock.now + .milliseconds(200)
-        while ContinuousClock.now < end { _ = try LabPictures.decode(files[0], input) }
-        return try files.map { file in
-            // The least: nothing may lie below the bound.
-            let times = try (0..<15).map { _ in
-                let begin = ContinuousClock.now
-                _ = try LabPictures.decode(file, input)
-                return (ContinuousClock.now - begin).milliseconds
-            }
-            return times.min() ?? 0
-        }.mean
     }
 
     // MARK: Devices that talk to each other

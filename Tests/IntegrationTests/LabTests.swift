@@ -119,6 +119,10 @@ struct LabTests {
         let words = ["experiment", "\(folder)/t.json", "--out", "\(folder)/out", "--json"]
         let first = try await run(Repository.lcp, words, limit: .seconds(240))
         #expect(first.status == 0, "\(first.errors)")
+        struct Trace: Decodable {
+            struct Lane: Decodable { var name: String }
+            var lanes: [Lane]
+        }
         struct Results: Decodable {
             struct Row: Decodable {
                 struct Record: Decodable {
@@ -129,6 +133,7 @@ struct LabTests {
                     var error: Double?
                     var bound_ms: Double?
                     var over_bound_p50: Double?
+                    var trace: Trace?
                 }
                 var record: Record
                 var speedup: Double?
@@ -141,6 +146,8 @@ struct LabTests {
         #expect(rows[0].speedup == 1 && rows[1].paper_speedup == 2 && rows[2].paper_speedup == nil)
         #expect(try #require(rows[2].record.error) < 0.01)
         for row in rows.dropLast() { #expect(try #require(row.record.over_bound_p50) > 0.9) }
+        let lanes = try #require(rows[1].record.trace).lanes.map(\.name)
+        #expect(lanes == ["sensor", "branch 0", "branch 1", "aggregator"] && rows[2].record.trace == nil)
         // The broker sends every branch the frame.
         let sent = rows.prefix(2).map { $0.record.traffic.first { $0.device == "broker" }?.sent_bytes_per_frame ?? 0 }
         #expect(sent[1] > 1.2 * sent[0])

@@ -74,11 +74,14 @@ import Testing
         let experiment = try Self.experiment()
         let ratio = ComputeRatio(
             name: "alexnet-split8", originalMilliseconds: 20, engine: "lcp", branchMilliseconds: 0.4)
-        let results = SpeedupResults(
-            experiment, [Self.record(experiment, 0, [200]), Self.record(experiment, 2, [20])], compute: [ratio])
+        var traced = Self.record(experiment, 2, [20])
+        traced.trace = FrameTrace(
+            sensor: "s", frame: "1", model: nil, latencyMilliseconds: 20,
+            lanes: [.init(name: "branch 7", spans: [.init(kind: .decode, begin: 1, end: 2)])])
+        let results = SpeedupResults(experiment, [Self.record(experiment, 0, [200]), traced], compute: [ratio])
         let html = SpeedupReport(experiment, results).html
         #expect(html.hasPrefix("<!doctype html>") && html.hasSuffix("</html>\n"))
-        #expect(html.ranges(of: "<svg").count == 3)
+        #expect(html.ranges(of: "<svg").count == 4 && html.contains("branch 7, decode: 1 ms"))
         #expect(html.contains("branches on 8") && html.contains("emulated, profile &lt;x&gt;") && !html.contains("<x>"))
         #expect(html.contains("geometric mean: <strong>10.0 ×</strong>; the paper’s is 24.36"))
     }

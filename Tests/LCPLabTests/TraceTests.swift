@@ -57,6 +57,14 @@ import Testing
         #expect(svg.contains("branch 0, compute: 4 ms, from 7 ms") && svg.contains("<svg"))
     }
 
+    @Test("Times of devices for which time was dilated are divided")
+    func dilatedTimes() throws {
+        var collector = TraceCollector()
+        let trace = try #require(try Self.collect(&collector)).divided(by: 4)
+        #expect(trace.latencyMilliseconds == 3.5)
+        #expect(Self.spans(trace)["branch 0 compute"] == [7.0 / 4, 11.0 / 4])
+    }
+
     @Test("Clocks that cannot be right are moved by the least that makes them so", arguments: [-500.0, -20, 20, 500])
     func clocks(ahead: Double) throws {
         var collector = TraceCollector()

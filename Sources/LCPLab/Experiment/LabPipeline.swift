@@ -162,6 +162,27 @@ public final class LabPipeline {
         return Measurement(figures: figures, traffic: traffic, workerMiB: residentMiB)
     }
 
+    /// Traces frames from the broker's device, which costs no link a copy.
+    ///
+    /// - Returns: the one in the middle by its latency; nil where none was seen whole.
+    /// - Throws: as ``measure(input:frames:warmup:window:pictures:)``.
+    public func trace(input: FeatureMapShape, frames: Int, pictures: String? = nil) throws -> FrameTrace? {
+        struct Report: Decodable { var traces: [FrameTrace] }
+        let output = try MemoryFile(name: "trace", text: "")
+        let command = [
+            lcp, "trace", "--broker", "mqtt://127.0.0.1:\(port)", "--pipeline", pipeline, "--frames", "\(frames)",
+            "--for", "600", "--json",
+        ]
+        let child = try lab.start(
+            .broker, command, output: .descriptor(output.descriptor), hiding: Setting.environmentVariables)
+        defer { child.stop() }
+        // Frames that it has not asked for yet are no loss: as many come again.
+        for _ in 0..<3 where child.poll() == nil {
+            _ = try measure(input: input, frames: frames, warmup: frames, pictures: pictures)
+        }
+        return try? JSONDecoder().decode(Report.self, from: Data(try output.bytes())).traces.median
+    }
+
     private var traffic: [LabDevice: (sent: UInt64, received: UInt64)] {
         guard lab.kind == .namespaces else { return [:] }
         return Dictionary(uniqueKeysWithValues: lab.layout.all.map { ($0, lab.traffic(of: $0)) })

@@ -78,8 +78,11 @@ public struct RunRecord: Sendable, Codable, Hashable {
     /// The largest difference from the original's logits, as a part of the largest; nil where weights differ.
     public var error: Double?
 
+    /// Where the time of a frame in the middle went; nil where that was not seen.
+    public var trace: FrameTrace?
+
     enum CodingKeys: String, CodingKey {
-        case setting, run, label, pace, frames, latency, engine, traffic, error
+        case setting, run, label, pace, frames, latency, engine, traffic, error, trace
         case framesPerSecond = "frames_per_s"
         case boundMilliseconds = "bound_ms"
         case overBoundP50 = "over_bound_p50"

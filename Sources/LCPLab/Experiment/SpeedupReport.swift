@@ -29,7 +29,7 @@ public struct SpeedupReport {
                     "<p>Branches on \(devices) devices against the original on one, geometric mean: "
                         + "<strong>\(rounded(mean.here)) ×</strong>\(paper).</p>")
             }
-            parts += [latencies(rows), table(rows), links(rows)]
+            parts += [latencies(rows), table(rows), links(rows), waterfalls(rows)]
         }
         if !results.compute.isEmpty { parts.append(compute) }
         return parts.joined(separator: "\n") + "\n</body></html>\n"
@@ -103,6 +103,16 @@ public struct SpeedupReport {
                 .init("the busiest link, in one direction", named.map { busiest($0) / 1000 }),
             ], axis: Axis(unit: "kB", isLogarithmic: true), orientation: .horizontal
         ).svg(width: 900)
+    }
+
+    /// Where the time of frames went: of the original and of the most branches of each network.
+    private func waterfalls(_ rows: [SpeedupResults.Row]) -> String {
+        rows.compactMap { row in
+            row.record.trace?.chart(
+                title: "\(row.record.run.network), \(Self.title(row.record.run)): where a frame’s time went",
+                summary: "The frame in the middle of five; the broker has it where the uplink ends."
+            ).svg(width: 900)
+        }.joined(separator: "\n")
     }
 
     private var compute: String {

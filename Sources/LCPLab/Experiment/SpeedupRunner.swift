@@ -174,6 +174,8 @@ public struct SpeedupRunner: Sendable {
         let window = run.way == .original ? 2 : run.way == .lcp ? 4 : 2 * run.devices
         let many = try pipeline.measure(
             input: network.input, frames: max(frames, 3 * window), warmup: window, window: window, pictures: pictures)
+        let trace =
+            run.way == .dataParallel ? nil : try pipeline.trace(input: network.input, frames: 5, pictures: pictures)
         let slowness = pace.slowness
         let decode = try LabPictures.decodeMilliseconds(
             try LabPictures.load(pictures, network.input).map { try $0.jpeg(quality: 80) }, network.input)
@@ -195,6 +197,7 @@ public struct SpeedupRunner: Sendable {
         record.framesPerSecond = many.figures.framesPerSecond * lab.pace.dilation
         (record.networkMilliseconds, record.engine) = (time.milliseconds, engine)
         record.decodeMilliseconds = decode
+        record.trace = trace?.divided(by: pace.dilation)
         record.inputBytes = single.figures.frames.map { Double($0.bytes) }.mean
         record.connectedPairs = 2 * branches
         record.peakMiB = single.workerMiB

@@ -1,9 +1,9 @@
 public import Charts
 
 /// Where the time of a frame went, on the sensor's clock: milliseconds since its capture.
-public struct FrameTrace: Sendable, Hashable, Encodable {
+public struct FrameTrace: Sendable, Hashable, Codable {
     /// What happened in a stretch of time.
-    public enum Kind: String, Sendable, Hashable, Encodable, CaseIterable {
+    public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
         /// From the capture to the encoding.
         case capture
         case encode
@@ -25,7 +25,7 @@ public struct FrameTrace: Sendable, Hashable, Encodable {
         case prediction
     }
 
-    public struct Span: Sendable, Hashable, Encodable {
+    public struct Span: Sendable, Hashable, Codable {
         public var kind: Kind
         public var begin: Double
         public var end: Double
@@ -37,7 +37,7 @@ public struct FrameTrace: Sendable, Hashable, Encodable {
         }
     }
 
-    public struct Lane: Sendable, Hashable, Encodable {
+    public struct Lane: Sendable, Hashable, Codable {
         /// For example `branch 3`.
         public var name: String
         public var spans: [Span]
@@ -53,6 +53,19 @@ public struct FrameTrace: Sendable, Hashable, Encodable {
     enum CodingKeys: String, CodingKey {
         case sensor, frame, model, lanes
         case latencyMilliseconds = "latency_ms"
+    }
+
+    /// The same with all times divided: those of devices for which time was dilated.
+    func divided(by dilation: Double) -> FrameTrace {
+        var result = self
+        result.latencyMilliseconds = latencyMilliseconds.map { $0 / dilation }
+        for lane in lanes.indices {
+            for span in lanes[lane].spans.indices {
+                result.lanes[lane].spans[span].begin /= dilation
+                result.lanes[lane].spans[span].end /= dilation
+            }
+        }
+        return result
     }
 
     /// The frame as a chart.

@@ -17,10 +17,7 @@ public struct PipelineTrace: Sendable, Encodable {
     }
 
     /// The one in the middle by its latency.
-    public var median: FrameTrace? {
-        let sorted = traces.sorted { ($0.latencyMilliseconds ?? 0) < ($1.latencyMilliseconds ?? 0) }
-        return sorted.isEmpty ? nil : sorted[sorted.count / 2]
-    }
+    public var median: FrameTrace? { traces.median }
 
     /// Listens until so many frames are complete, or the time is over.
     ///
@@ -95,5 +92,13 @@ private final class Listener: Sendable {
                 traces: Array(state.traces.prefix(frames)), clocks: state.collector.clocks,
                 silentBranches: state.collector.silent.sorted())
         }
+    }
+}
+
+extension [FrameTrace] {
+    /// The one in the middle by its latency; nil where there is none.
+    var median: FrameTrace? {
+        let sorted = sorted { ($0.latencyMilliseconds ?? 0) < ($1.latencyMilliseconds ?? 0) }
+        return sorted.isEmpty ? nil : sorted[sorted.count / 2]
     }
 }

@@ -109,8 +109,8 @@ public final class LabPipeline {
                 "/usr/bin/env", "LCP_CACHE=\(cache)", lcp, role.rawValue, "--broker", url, "--pipeline", pipeline,
                 "--name", name,
             ]
-            // So that no frame gives way to a newer one.
-            + ["--policy", "all", "--stop-at-eof"] + arguments
+            // So that no frame gives way to a newer one, and none is left out where several are on their way.
+            + ["--policy", "all", "--queue", "10000", "--stop-at-eof"] + arguments
         let child = try lab.start(device, command, hiding: Setting.environmentVariables)
         children.append(child)
         return child

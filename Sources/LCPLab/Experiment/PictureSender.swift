@@ -46,7 +46,13 @@ final class PictureSender: Sendable {
 
     /// Takes a prediction, and sends the next frame.
     func take(_ time: ContinuousClock.Instant, _ json: [UInt8]) {
-        guard let prediction = Prediction(json), let number = UInt64(prediction.frame) else { return }
+        guard let prediction = Prediction(json), let number = UInt64(prediction.frame) else {
+            let words = String(decoding: json.prefix(200), as: UTF8.self).printable
+            state.withLock {
+                $0.failure = PipelineError(.invalidMessage, "a prediction cannot be read: \(words)")
+            }
+            return finish()
+        }
         let isComplete = state.withLock { state -> Bool? in
             guard let sent = state.sent.removeValue(forKey: number) else { return nil }
             state.lastAnswer = time

@@ -174,13 +174,26 @@ public struct Lab: Sendable {
 
     /// Everything that belongs to a lab, also to one that was only half made.
     static func leftovers(of name: String) -> [String] {
-        let layout = LabLayout(name: name, devices: 1, megabitsPerSecond: 1, isShared: true)
-        let namespaces = ((try? FileIO.list("/run/netns")) ?? []).filter { $0.hasPrefix(layout.prefix) }
-        let interfaces = ((try? FileIO.list("/sys/class/net")) ?? []).filter {
-            $0 == layout.bridge || $0.hasPrefix("lcp\(name).")
+        namespaces(of: name) + interfaces(of: name) + groups(of: name) + (FileIO.exists(file(name)) ? [file(name)] : [])
+    }
+
+    /// All names are made from the lab's, however many devices it has.
+    private static func names(of lab: String) -> LabLayout {
+        LabLayout(name: lab, devices: 1, megabitsPerSecond: 1, isShared: true)
+    }
+
+    private static func namespaces(of name: String) -> [String] {
+        ((try? FileIO.list("/run/netns")) ?? []).filter { $0.hasPrefix(names(of: name).prefix) }
+    }
+
+    private static func interfaces(of name: String) -> [String] {
+        ((try? FileIO.list("/sys/class/net")) ?? []).filter {
+            $0 == names(of: name).bridge || $0.hasPrefix("lcp\(name).")
         }
-        let groups = MemoryGroups()?.all(prefix: layout.prefix) ?? []
-        return namespaces + interfaces + groups + (FileIO.exists(file(name)) ? [file(name)] : [])
+    }
+
+    private static func groups(of name: String) -> [String] {
+        MemoryGroups()?.all(prefix: names(of: name).prefix) ?? []
     }
 
     /// Ends a lab and every process in it.
@@ -189,19 +202,15 @@ public struct Lab: Sendable {
     /// - Throws: ``PipelineError`` where something cannot be removed.
     @discardableResult
     public static func down(name: String = "lab") throws(PipelineError) -> Bool {
-        let layout = LabLayout(name: name, devices: 1, megabitsPerSecond: 1, isShared: true)
         guard !leftovers(of: name).isEmpty else { return false }
         if let obstacle { throw PipelineError(.resources, obstacle) }
-        let namespaces = ((try? FileIO.list("/run/netns")) ?? []).filter { $0.hasPrefix(layout.prefix) }
+        let (namespaces, interfaces) = (namespaces(of: name), interfaces(of: name))
         for namespace in namespaces { try endProcesses(in: namespace) }
-        let interfaces = ((try? FileIO.list("/sys/class/net")) ?? []).filter {
-            $0 == layout.bridge || $0.hasPrefix("lcp\(name).")
-        }
         // A pair ends with one of its ends, and an end with its namespace: what is gone already is no failure.
         for namespace in namespaces { try SystemProgram.run("ip", ["netns", "del", namespace]) }
         for interface in interfaces { _ = try? SystemProgram.run("ip", ["link", "del", interface]) }
         if let groups = MemoryGroups() {
-            for group in groups.all(prefix: layout.prefix) { groups.remove(group) }
+            for group in self.groups(of: name) { groups.remove(group) }
         }
         FileIO.remove(file(name))
         let left = leftovers(of: name)
@@ -273,6 +282,19 @@ public struct Lab: Sendable {
         }
         // The bridge receives what the device sends.
         return (counter("rx_bytes"), counter("tx_bytes"))
+    }
+
+    /// The same of all devices; of none where they have no links.
+    var traffic: [LabDevice: (sent: UInt64, received: UInt64)] {
+        guard kind == .namespaces else { return [:] }
+        return Dictionary(uniqueKeysWithValues: layout.all.map { ($0, traffic(of: $0)) })
+    }
+
+    /// What all devices have sent and received since a reading of ``traffic``.
+    func traffic(
+        since before: [LabDevice: (sent: UInt64, received: UInt64)]
+    ) -> [LabDevice: (sent: UInt64, received: UInt64)] {
+        traffic.merging(before) { ($0.sent - $1.sent, $0.received - $1.received) }
     }
 
     /// What a program on a device is started through.

@@ -39,7 +39,6 @@ public final class LabPipeline {
     private let port: Int
     private var children: [ChildProcess] = []
     private var workers: [ChildProcess] = []
-    private let features: FeatureEncoding
 
     /// Starts everything; ``measure(_:)`` waits until it is ready.
     ///
@@ -53,7 +52,6 @@ public final class LabPipeline {
     ) throws {
         self.lab = lab
         self.lcp = lcp
-        self.features = features
         cache = "/tmp/lcp-lab-\(getpid())"
         port = Lab.brokerPort
         do {
@@ -123,7 +121,7 @@ public final class LabPipeline {
     public func measure(
         input: FeatureMapShape, frames: Int, warmup: Int = 3, window: Int = 1, pictures: String? = nil
     ) throws -> Measurement {
-        let before = traffic
+        let before = lab.traffic
         let output = try MemoryFile(name: "figures", text: "")
         let errors = try MemoryFile(name: "errors", text: "")
         var command = [
@@ -152,14 +150,7 @@ public final class LabPipeline {
             let words = (try? errors.bytes()).map { String(decoding: $0, as: UTF8.self).printable } ?? ""
             throw PipelineError(.processFailed, "the lab's sensor failed: \(words.isEmpty ? "it said nothing" : words)")
         }
-        let after = traffic
-        var traffic: [LabDevice: (sent: UInt64, received: UInt64)] = [:]
-        for (device, bytes) in after {
-            traffic[device] = (
-                bytes.sent - (before[device]?.sent ?? 0), bytes.received - (before[device]?.received ?? 0)
-            )
-        }
-        return Measurement(figures: figures, traffic: traffic, workerMiB: residentMiB)
+        return Measurement(figures: figures, traffic: lab.traffic(since: before), workerMiB: residentMiB)
     }
 
     /// Traces frames from the broker's device, which costs no link a copy.
@@ -181,11 +172,6 @@ public final class LabPipeline {
             _ = try measure(input: input, frames: frames, warmup: frames, pictures: pictures)
         }
         return try? JSONDecoder().decode(Report.self, from: Data(try output.bytes())).traces.median
-    }
-
-    private var traffic: [LabDevice: (sent: UInt64, received: UInt64)] {
-        guard lab.kind == .namespaces else { return [:] }
-        return Dictionary(uniqueKeysWithValues: lab.layout.all.map { ($0, lab.traffic(of: $0)) })
     }
 
     private var residentMiB: Double? {

@@ -1,4 +1,5 @@
 import Images
+import LCPLocal
 public import LCPModels
 import LCPPipeline
 import LCPWire
@@ -86,33 +87,16 @@ public struct PictureLoad: Sendable {
         var configuration = MQTTConfiguration(address: broker)
         configuration.waitsForBroker = true
         return try await MQTTClient.withConnection(configuration) { client in
-            try await waitUntilReady(roles, client, topics)
-            let statistics = try await client.subscribe(to: topics.statistics(.worker, "+"))
+            let statuses = try await client.subscribe(to: topics.statuses)
+            defer { statuses.unsubscribe() }
+            try await RoleLauncher.waitUntilReady(roles, statuses, seconds: 120)
+            let statistics = try await client.subscribe(to: topics.workerStatistics)
             defer { statistics.unsubscribe() }
             var figures = try await measure(client, topics, images)
             // Of several at once nobody asks when each left.
             if window == 1 { figures.lateDepartures = try await lateDepartures(of: workers, statistics) }
             return figures
         }
-    }
-
-    private func waitUntilReady(_ count: Int, _ client: MQTTClient, _ topics: Topics) async throws {
-        let statuses = try await client.subscribe(to: topics.statuses)
-        let watchdog = Task {
-            try await Task.sleep(for: .seconds(120))
-            statuses.unsubscribe()
-        }
-        defer {
-            watchdog.cancel()
-            statuses.unsubscribe()
-        }
-        var ready: Set<String> = []
-        for try await message in statuses {
-            guard let status = RoleStatus(message.payload), status.state == .ready else { continue }
-            ready.insert("\(status.role.rawValue)/\(status.id)")
-            if ready.count >= count { return }
-        }
-        throw PipelineError(.timedOut, "\(ready.count) of \(count) roles were ready after 120 s: \(ready.sorted())")
     }
 
     private func measure(_ client: MQTTClient, _ topics: Topics, _ images: [Image]) async throws -> Figures {

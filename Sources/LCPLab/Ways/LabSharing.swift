@@ -57,7 +57,7 @@ public enum LabSharing {
             // One after the other, so that each measures alone.
             times.append(try measuredTime(child, output))
         }
-        let before = traffic(lab)
+        let before = lab.traffic
         let output = try MemoryFile(name: "figures", text: "")
         var command = [lcp, "lab", "share-load"] + common + ["--frames", "\(frames)", "--warmup", "\(warmup)"]
         if let pictures { command += ["--pictures", pictures] }
@@ -73,7 +73,7 @@ public enum LabSharing {
         else { throw PipelineError(.processFailed, "the lab's sensor failed") }
         let memory = children.dropLast().compactMap { ProcessCosts.peakResidentKiB($0.processID) }.max()
         return Measurement(
-            figures: figures, traffic: traffic(lab).merging(before) { ($0.sent - $1.sent, $0.received - $1.received) },
+            figures: figures, traffic: lab.traffic(since: before),
             deviceMiB: memory.map { $0 / 1024 }, networkTimes: times)
     }
 
@@ -88,9 +88,5 @@ public enum LabSharing {
             }
             usleep(20_000)
         }
-    }
-
-    private static func traffic(_ lab: Lab) -> [LabDevice: (sent: UInt64, received: UInt64)] {
-        Dictionary(uniqueKeysWithValues: lab.layout.all.map { ($0, lab.traffic(of: $0)) })
     }
 }

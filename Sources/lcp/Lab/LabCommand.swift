@@ -79,13 +79,6 @@ extension LabCommand {
             guard (1...1000).contains(dilation) else { throw ValidationError("--dilation is 1 to 1000") }
         }
 
-        private struct Report: Encodable {
-            var label: String
-            var pace: LabPace
-            var links: LinkCheck?
-            var devices: [Lab.DeviceStatus]
-        }
-
         func run() async throws {
             let profile = try DeviceProfile.named(profile, in: profiles)
             // Before a second is spent on measuring.
@@ -93,14 +86,7 @@ extension LabCommand {
             let lab = try await Lab.up(
                 profile, try .measure(profile, dilation: dilation), name: lab.name, devices: devices, isShared: shared,
                 lcp: try ownPath())
-            if json {
-                return writeLine(
-                    try jsonLine(
-                        Report(label: lab.label, pace: lab.pace, links: lab.check, devices: try lab.status())))
-            }
-            writeLine(Status.text(lab))
-            writeLine("")
-            writeLine(try Status.table(lab).text)
+            try Status.show(lab, json: json)
         }
     }
 
@@ -134,15 +120,18 @@ extension LabCommand {
         }
 
         func run() async throws {
-            let lab = try Lab.current(name: lab.name)
+            try Self.show(try Lab.current(name: lab.name), json: json)
+        }
+
+        static func show(_ lab: Lab, json: Bool) throws {
             if json {
                 return writeLine(
                     try jsonLine(
                         Report(label: lab.label, pace: lab.pace, links: lab.check, devices: try lab.status())))
             }
-            writeLine(Self.text(lab))
+            writeLine(text(lab))
             writeLine("")
-            writeLine(try Self.table(lab).text)
+            writeLine(try table(lab).text)
         }
 
         static func text(_ lab: Lab) -> String {

@@ -340,9 +340,22 @@ private struct Job {
             result = orientation.applied(to: resampler.image()).padded(for: fit)
         } else {
             try checkMemory(kept + height * width * channels, kind, height: height, width: width)
-            var pixels: [UInt8] = []
-            pixels.reserveCapacity(height * width * channels)
-            for _ in 0..<height { pixels.append(contentsOf: try next()) }
+            let size = width * channels
+            var failure: ImageError?
+            // Rows come where they belong: copies of what was written a moment ago can take as long as decoding it.
+            let pixels = [UInt8](unsafeUninitializedCapacity: height * size) { pixels, count in
+                do throws(ImageError) {
+                    while count < height * size {
+                        let row = UnsafeMutableBufferPointer(rebasing: pixels[count..<count + size])
+                        try rows.read(conversion.isNone ? row : read)
+                        if !conversion.isNone { conversion.convert(UnsafeBufferPointer(read), row, width: width) }
+                        count += size
+                    }
+                } catch {
+                    failure = error
+                }
+            }
+            if let failure { throw failure }
             result = orientation.applied(to: Image(height: height, width: width, channels: channels, pixels: pixels))
         }
         var notes: ImageNotes = conversion.isTransparent ? .transparent : []

@@ -67,6 +67,21 @@ public final class BranchEngine {
             preprocessing: preprocessing, kernels: .best, pool: try pool())
     }
 
+    /// Prepares a branch of a network with all its weights.
+    ///
+    /// - Throws: ``InferenceError``, or a ``NetworkError``.
+    package convenience init(
+        _ network: BranchedNetwork, branch: Int = 0, of parameters: ModelParameters,
+        pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
+    ) throws {
+        let merge =
+            try network.output(of: branch) == .partialLogits
+            ? try network.mergeWeights(of: branch, merge: parameters.merge) : nil
+        try self.init(
+            network: network, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
+            preprocessing: .usual(for: network.input), pool: try pool())
+    }
+
     /// Prepares layers that are only a part of a network.
     ///
     /// - Parameter input: what ``run(normalized:)`` takes, HWC.

@@ -128,9 +128,4 @@ struct BenchmarkRoles {
                 mean: Array(repeating: 0.5, count: channels), standardDeviation: Array(repeating: 0.5, count: channels)),
             labels: (0..<10).map { "\($0)" }, to: folder)
     }
-
-    static func removeBundle(_ folder: String) {
-        for name in (try? FileIO.list(folder)) ?? [] { FileIO.remove("\(folder)/\(name)") }
-        FileIO.removeEmptyFolder(folder)
-    }
 }

@@ -52,9 +52,7 @@ public final class Demo: Sendable {
     /// - Throws: ``PipelineError`` where this program cannot find itself, the model is not there, or the source does not fit it;
     ///   `DatasetError` where the source cannot be read.
     public init(options: Options) throws {
-        guard let executable = ShippedFiles.executablePath else {
-            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
-        }
+        let executable = try ownProgram()
         model = try ModelBundle.find(options.model).manifest
         let source = try FrameSource(options.source, seed: 0)
         if case .standardInput = source {

@@ -1,4 +1,5 @@
 import Glibc
+import LCPModels
 import LCPWire
 import MQTT
 import Platform
@@ -107,7 +108,7 @@ extension MessageBenchmark {
         guard let valgrind = ChildProcess.find("valgrind"), let strip = ChildProcess.find("strip") else { return nil }
         let folder = "/tmp/lcp-bench-instructions-\(getpid())"
         try FileIO.makeFolder(folder)
-        defer { BenchmarkRoles.removeBundle(folder) }
+        defer { ModelBundle.remove(at: folder) }
         // Valgrind 3.19 fails on what Swift 6 writes for debuggers.
         let program = "\(folder)/lcp"
         let stripping = try ChildProcess(executable: strip, arguments: ["--strip-debug", "-o", program, executable])

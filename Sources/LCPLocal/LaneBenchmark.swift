@@ -45,9 +45,7 @@ public struct LaneBenchmark: Sendable {
     ///   - frames: per measurement.
     /// - Throws: ``PipelineError`` where this program cannot find itself.
     public init(rounds: Int, frames: Int) throws {
-        guard let executable = ShippedFiles.executablePath else {
-            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
-        }
+        let executable = try ownProgram()
         self.executable = executable
         self.rounds = rounds
         self.frames = frames
@@ -61,7 +59,7 @@ public struct LaneBenchmark: Sendable {
         let broker = try BrokerProcess.start(through: executable)
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
-        defer { BenchmarkRoles.removeBundle(folder) }
+        defer { ModelBundle.remove(at: folder) }
         _ = try BenchmarkRoles.makeBundle(test, at: folder)
         let topics = try Topics(pipeline: "bench")
         var configuration = MQTTConfiguration(address: .tcp(host: broker.host, port: broker.port))

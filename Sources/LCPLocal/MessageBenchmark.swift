@@ -106,9 +106,7 @@ public final class MessageBenchmark: Sendable {
                 .processFailed,
                 "there is no program \(baseline): build it with `swift build -c release` in Benchmarks/")
         }
-        guard let executable = ShippedFiles.executablePath else {
-            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
-        }
+        let executable = try ownProgram()
         self.baseline = baseline
         self.executable = executable
         self.rounds = rounds
@@ -135,7 +133,7 @@ public final class MessageBenchmark: Sendable {
         let broker = try BrokerProcess.start(through: executable)
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
-        defer { BenchmarkRoles.removeBundle(folder) }
+        defer { ModelBundle.remove(at: folder) }
         let bundle = try BenchmarkRoles.makeBundle(test, at: folder)
         let answerBytes = TensorMessageHeader.minimumSize + (try bundle.network.outputCount(of: 0)) * 4
 

@@ -30,14 +30,8 @@ public final class PairedBenchmark: Sendable {
 
         init(_ values: [Double]) {
             let sorted = values.sorted()
-            func quantile(_ part: Double) -> Double {
-                guard sorted.count > 1 else { return sorted.first ?? 0 }
-                let position = part * Double(sorted.count - 1)
-                let below = min(Int(position), sorted.count - 2)
-                return sorted[below] + (position - Double(below)) * (sorted[below + 1] - sorted[below])
-            }
-            median = quantile(0.5)
-            (lowerQuartile, upperQuartile) = (quantile(0.25), quantile(0.75))
+            median = sorted.quantile(0.5)
+            (lowerQuartile, upperQuartile) = (sorted.quantile(0.25), sorted.quantile(0.75))
             (lowest, highest) = (sorted.first ?? 0, sorted.last ?? 0)
         }
     }
@@ -96,9 +90,7 @@ public final class PairedBenchmark: Sendable {
         for path in [program, other].compactMap(\.self) where access(path, X_OK) != 0 || FileIO.isFolder(path) {
             throw PipelineError(.processFailed, "there is no program \(path): name an lcp as it was built")
         }
-        guard let executable = ShippedFiles.executablePath else {
-            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
-        }
+        let executable = try ownProgram()
         // Names of the same length, for messages of the same length.
         self.executable = executable
         sides = try [(program ?? executable, "bench-a"), (other, "bench-b")].map {
@@ -181,7 +173,7 @@ public final class PairedBenchmark: Sendable {
     ) async throws {
         let broker = try BrokerProcess.start(through: executable)
         defer { broker.process.stop() }
-        defer { BenchmarkRoles.removeBundle(folder) }
+        defer { ModelBundle.remove(at: folder) }
         _ = try BenchmarkRoles.makeBundle(test, at: folder)
         var configuration = MQTTConfiguration(address: .tcp(host: broker.host, port: broker.port))
         configuration.clientID = "lcp-bench-\(getpid())"

@@ -8,7 +8,7 @@ extension MQTTClient {
     /// through a broker takes. This is about the whole process, so it is the program's choice and not the client's.
     ///
     /// - Parameter bytes: at most 32 MB.
-    public static func keepFreedMemory(upTo bytes: Int) {
+    public static func keepFreedMemory(upTo bytes: Int = 16 << 20) {
         lcp_keep_freed_memory(Int32(clamping: max(0, min(bytes, 32 << 20))))
     }
 }

@@ -28,10 +28,7 @@ public struct TrialRunner: Sendable {
     ///   - streamSeconds: how long the long stream is; its full length times `scale` where nil.
     /// - Throws: ``PipelineError`` where this program cannot find itself.
     public init(executable: String? = nil, scale: Double = 1, streamSeconds: Double? = nil) throws {
-        guard let executable = executable ?? ShippedFiles.executablePath else {
-            throw PipelineError(.resources, "/proc is not mounted: lcp cannot find itself")
-        }
-        self.executable = executable
+        self.executable = try executable ?? ownProgram()
         self.scale = scale
         self.streamSeconds = streamSeconds ?? Trial.stream.fullLength * scale
     }

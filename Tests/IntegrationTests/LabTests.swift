@@ -133,6 +133,8 @@ struct LabTests {
                     var error: Double?
                     var bound_ms: Double?
                     var over_bound_p50: Double?
+                    var planned_ms: Double?
+                    var peak_mib: Double?
                     var trace: Trace?
                 }
                 var record: Record
@@ -146,6 +148,8 @@ struct LabTests {
         #expect(rows[0].speedup == 1 && rows[1].paper_speedup == 2 && rows[2].paper_speedup == nil)
         #expect(try #require(rows[2].record.error) < 0.01)
         for row in rows.dropLast() { #expect(try #require(row.record.over_bound_p50) > 0.9) }
+        #expect(rows.map { $0.record.planned_ms != nil } == [true, true, false])
+        for row in rows { #expect(try #require(row.record.peak_mib) > 1) }
         let lanes = try #require(rows[1].record.trace).lanes.map(\.name)
         #expect(lanes == ["sensor", "branch 0", "branch 1", "aggregator"] && rows[2].record.trace == nil)
         // The broker sends every branch the frame.

@@ -11,6 +11,9 @@ import Testing
         #expect(pace.start(of: begin + .seconds(1)) == begin + .seconds(1))
         // The network's time does not depend on what this thread used.
         #expect(pace.networkTime(since: pace.now) == .milliseconds(10))
+        // Nor does decoding's, which goes by a picture's bytes.
+        let decoding = DevicePace(EmulatedDevice(slowness: 10, decodeTime: .microseconds(20)))
+        #expect(decoding.decodeTime(since: decoding.now, bytes: 12_000) == .microseconds(2400))
         pace.waitUntilDone(
             received: begin, captured: 0, decode: .milliseconds(5), compute: .milliseconds(10), since: pace.now)
         #expect(ContinuousClock.now >= begin + .milliseconds(15))

@@ -11,7 +11,8 @@ public enum NetworkTime {
     /// - Parameter seconds: how long is measured, at least three runs.
     /// - Throws: ``NetworkError``, `InferenceError`.
     public static func measure(_ network: BranchedNetwork, branch: Int = 0, seconds: Double = 0.5) throws -> Duration {
-        let engine = try engine(network, branch: branch)
+        var random = SeededGenerator(seed: 1)
+        let engine = try BranchEngine(network, branch: branch, of: try .random(for: network, using: &random))
         let pixels = (0..<network.input.elementCount).map { UInt8(truncatingIfNeeded: $0 * 31) }
         return try pixels.withUnsafeBytes { pixels in
             for _ in 0..<2 { try engine.run(pixels: pixels) }
@@ -24,17 +25,6 @@ public enum NetworkTime {
             }
             return times.sorted()[times.count / 2]
         }
-    }
-
-    private static func engine(_ network: BranchedNetwork, branch: Int) throws -> BranchEngine {
-        var random = SeededGenerator(seed: 1)
-        let parameters = try ModelParameters.random(for: network, using: &random)
-        let merge =
-            try network.output(of: branch) == .partialLogits
-            ? try network.mergeWeights(of: branch, merge: parameters.merge) : nil
-        return try BranchEngine(
-            network: network, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
-            preprocessing: .usual(for: network.input))
     }
 }
 
@@ -63,8 +53,7 @@ public struct LabPace: Sendable, Hashable, Codable {
             benchmarkMilliseconds: here, slowness: profile.benchmark.milliseconds / here, dilation: dilation)
     }
 
-    /// What a frame takes of a processor here for each that its network does: decoding is done twice, and all of it beside the
-    /// messages.
+    /// What a frame takes of a processor here for each that its network does: decoding, and the messages of all devices.
     static let overhead = 1.4
 
     /// How many devices this machine can emulate at once.

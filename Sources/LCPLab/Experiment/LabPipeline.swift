@@ -15,11 +15,14 @@ public final class LabPipeline {
         public var branch: Int
         /// What its branch takes on one thread of this machine.
         public var networkTime: Duration
+        /// What decoding 1,000 bytes of a picture takes there.
+        public var decodeTime: Duration
 
-        public init(device: Int, branch: Int, networkTime: Duration) {
+        public init(device: Int, branch: Int, networkTime: Duration, decodeTime: Duration) {
             self.device = device
             self.branch = branch
             self.networkTime = networkTime
+            self.decodeTime = decodeTime
         }
     }
 
@@ -63,6 +66,7 @@ public final class LabPipeline {
                 let arguments = [
                     "--model", model, "--branch", "\(worker.branch)", "--threads", "1", "--features", features.rawValue,
                     "--slowness", "\(slowness)", "--network-time", "\(worker.networkTime.milliseconds)",
+                    "--decode-time", "\(worker.decodeTime.milliseconds * 1000)",
                 ]
                 self.workers.append(
                     try startRole(.worker, on: .device(worker.device), "device-\(worker.device)", arguments))

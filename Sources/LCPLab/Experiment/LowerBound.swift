@@ -9,7 +9,6 @@ struct LowerBound: Sendable, Hashable {
     var featureBytes: Int
     var predictionBytes: Int
     /// On the device.
-    var decodeMilliseconds: Double
     var networkMilliseconds: Double
 
     /// MQTT's own bytes around a message: its length, and topics as long as those of the lab.
@@ -23,9 +22,10 @@ struct LowerBound: Sendable, Hashable {
     /// - Parameters:
     ///   - inputBytes: of the sensor's message.
     ///   - encode: what the sensor took to make it, milliseconds.
-    func milliseconds(inputBytes: Int, encode: Double) -> Double {
+    ///   - decode: what a device takes to read it, milliseconds.
+    func milliseconds(inputBytes: Int, encode: Double, decode: Double) -> Double {
         // The sensor's link; the broker's, with a copy for every branch; a branch's; the aggregator's; the sensor's again.
-        encode + time(inputBytes) + Double(branches) * time(inputBytes) + decodeMilliseconds + networkMilliseconds
+        encode + time(inputBytes) + Double(branches) * time(inputBytes) + decode + networkMilliseconds
             + 2 * time(featureBytes) + 2 * time(predictionBytes) + 6 * link.delayMilliseconds
     }
 }

@@ -1,3 +1,4 @@
+import LCPLocal
 import LCPWire
 
 /// What one run of an experiment measured, all of it as it would be on the devices: a dilation is divided out.
@@ -22,12 +23,9 @@ public struct RunRecord: Sendable, Codable, Hashable {
 
         init(_ times: [Double]) {
             let sorted = times.sorted()
-            func quantile(_ part: Double) -> Double {
-                sorted[Swift.min(sorted.count - 1, Int(part * Double(sorted.count)))]
-            }
-            mean = sorted.reduce(0, +) / Double(sorted.count)
-            (p50, p95, p99) = (quantile(0.5), quantile(0.95), quantile(0.99))
-            (min, max) = (sorted[0], sorted[sorted.count - 1])
+            mean = sorted.mean
+            (p50, p95, p99) = (sorted.quantile(0.5), sorted.quantile(0.95), sorted.quantile(0.99))
+            (min, max) = (sorted.first ?? 0, sorted.last ?? 0)
         }
     }
 
@@ -58,6 +56,8 @@ public struct RunRecord: Sendable, Codable, Hashable {
     /// How far the median of the frames' latencies is above their own bounds, as a factor.
     public var overBoundP50: Double?
     public var overBoundP99: Double?
+    /// The mean latency that the planner tells for it; nil for ways that it does not plan.
+    public var plannedMilliseconds: Double?
     /// The network on one thread of this machine, of the device that takes longest.
     public var networkMilliseconds: Double
     /// Decoding a picture, likewise; nil where it was not measured by itself.
@@ -87,6 +87,7 @@ public struct RunRecord: Sendable, Codable, Hashable {
         case boundMilliseconds = "bound_ms"
         case overBoundP50 = "over_bound_p50"
         case overBoundP99 = "over_bound_p99"
+        case plannedMilliseconds = "planned_ms"
         case networkMilliseconds = "network_here_ms"
         case decodeMilliseconds = "decode_here_ms"
         case inputBytes = "input_bytes"

@@ -1,4 +1,5 @@
 import Charts
+import LCPLocal
 
 /// The page that shows what an experiment came to: one HTML file, its charts in it.
 public struct SpeedupReport {
@@ -30,6 +31,11 @@ public struct SpeedupReport {
                         + "<strong>\(rounded(mean.here)) ×</strong>\(paper).</p>")
             }
             parts += [latencies(rows), table(rows), links(rows), waterfalls(rows)]
+        }
+        if results.planned.of > 0 {
+            parts.append(
+                "<p>The planner was within 15 % of the measured latency in \(results.planned.within) of "
+                    + "\(results.planned.of) runs.</p>")
         }
         if !results.compute.isEmpty { parts.append(compute) }
         return parts.joined(separator: "\n") + "\n</body></html>\n"
@@ -67,9 +73,8 @@ public struct SpeedupReport {
 
     private func table(_ rows: [SpeedupResults.Row]) -> String {
         let header = [
-            "network", "way", "mean ms", "p50", "p95", "p99", "× faster", "paper ms", "paper ×", "bound ms",
-            "p50 / bound",
-            "p99 / bound", "frames/s", "pairs", "MiB", "J (model)", "paper J",
+            "network", "way", "mean ms", "p50", "p95", "p99", "× faster", "paper ms", "paper ×", "planned ms",
+            "bound ms", "p50 / bound", "p99 / bound", "frames/s", "pairs", "MiB", "J (model)", "paper J",
         ]
         var lines = ["<div class=\"wide\"><table><tr>" + header.map { "<th>\($0)</th>" }.joined() + "</tr>"]
         for row in rows {
@@ -77,8 +82,9 @@ public struct SpeedupReport {
             let cells = [
                 escaped(run.network), Self.title(run), text(record.latency.mean), text(record.latency.p50),
                 text(record.latency.p95), text(record.latency.p99), text(row.speedup), text(run.paperMilliseconds),
-                text(row.paperSpeedup), text(record.boundMilliseconds), text(record.overBoundP50),
-                text(record.overBoundP99), text(record.framesPerSecond), "\(record.connectedPairs)",
+                text(row.paperSpeedup), text(record.plannedMilliseconds), text(record.boundMilliseconds),
+                text(record.overBoundP50), text(record.overBoundP99), text(record.framesPerSecond),
+                "\(record.connectedPairs)",
                 text(record.peakMiB),
                 text(record.modelledJoules), text(run.paperJoules),
             ]

@@ -1,3 +1,4 @@
+import LCPLocal
 import LCPModels
 
 /// What an experiment came to, for tables and charts.
@@ -33,6 +34,12 @@ public struct SpeedupResults: Sendable, Encodable {
                 record: record, speedup: original.map { $0.latency.mean / record.latency.mean },
                 paperSpeedup: paper.flatMap { paper in record.run.paperMilliseconds.map { paper / $0 } })
         }
+    }
+
+    /// How many of the runs that the planner plans took within 15 % of what it tells, and how many there are.
+    public var planned: (within: Int, of: Int) {
+        let ratios = rows.compactMap { row in row.record.plannedMilliseconds.map { row.record.latency.mean / $0 } }
+        return (ratios.count { (0.85...1.15).contains($0) }, ratios.count)
     }
 
     public func rows(of setting: String) -> [Row] { rows.filter { $0.record.setting == setting } }

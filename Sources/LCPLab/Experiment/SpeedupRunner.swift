@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Images
+import LCPLocal
 import LCPModels
 import LCPWire
 import Platform
@@ -27,7 +28,7 @@ public struct SpeedupRunner: Sendable {
     private let pictures: String?
     private let engines: EngineTimes
     /// How often a run is tried in which something was late.
-    private static let attempts = 3
+    private static let attempts = 5
     private static let lab = "speedup"
 
     /// - Parameters:
@@ -66,22 +67,27 @@ public struct SpeedupRunner: Sendable {
 
     /// Measures what is missing.
     ///
-    /// - Returns: runs that cannot be measured, or were not good enough.
+    /// - Parameter refused: told each run that is not measured, when that is known.
+    /// - Returns: how many there are: runs that cannot be measured, or were not good enough.
     /// - Throws: ``PipelineError`` where something fails, `CancellationError`. No lab and no process is left.
-    public func run(progress: @escaping (Progress) -> Void) async throws -> [Refusal] {
+    public func run(
+        progress: @escaping (Progress) -> Void, refused: @escaping (Refusal) -> Void
+    ) async throws -> Int {
         let models = "\(folder)/models"
-        defer { Self.remove(models) }
+        defer { ModelBundle.remove(at: models) }
         let total = experiment.settings.reduce(0) { $0 + experiment.runs(of: $1).count }
-        var refusals: [Refusal] = []
+        var refusals = 0
         for setting in experiment.settings {
             let missing = experiment.runs(of: setting).filter { record(setting, $0) == nil }
             try FileIO.makeFolder("\(folder)/\(setting.name)")
             for dilation in Set(missing.map { $0.dilation ?? 1 }).sorted() {
                 let runs = missing.filter { ($0.dilation ?? 1) == dilation }
-                refusals += try await measure(runs, setting, dilation, models: models) { run in
+                try await measure(runs, setting, dilation, models: models) { run in
                     progress(
-                        Progress(
-                            done: records.count + refusals.count, total: total, setting: setting.name, run: run.name))
+                        Progress(done: records.count + refusals, total: total, setting: setting.name, run: run.name))
+                } refused: {
+                    refusals += 1
+                    refused($0)
                 }
             }
         }
@@ -91,9 +97,8 @@ public struct SpeedupRunner: Sendable {
     /// Measures runs of one setting on devices that are made for them.
     private func measure(
         _ runs: [SpeedupExperiment.Run], _ setting: SpeedupExperiment.Setting, _ dilation: Double, models: String,
-        progress: (SpeedupExperiment.Run) -> Void
-    ) async throws -> [Refusal] {
-        var refusals: [Refusal] = []
+        progress: (SpeedupExperiment.Run) -> Void, refused: (Refusal) -> Void
+    ) async throws {
         let lab = try await makeLab(
             setting, dilation * (setting.dilation ?? 1), devices: runs.map(\.devices).max() ?? 1)
         defer { if lab.kind == .namespaces { _ = try? Lab.down(name: lab.layout.name) } }
@@ -107,11 +112,10 @@ public struct SpeedupRunner: Sendable {
                     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
                     try FileIO.write(Array(try encoder.encode(record)) + [10], to: file(setting, run))
                 case .failure(let reason):
-                    refusals.append(Refusal(setting: setting.name, run: run.name, reason: reason.description))
+                    refused(Refusal(setting: setting.name, run: run.name, reason: reason.description))
                 }
             }
         }
-        return refusals
     }
 
     private func makeLab(
@@ -163,9 +167,13 @@ public struct SpeedupRunner: Sendable {
         let (time, engine) = run.way == .lcp ? (own, "lcp") : engines.fastest(run.network, lcp: own)
         let model = "\(models)/\(run.network)-\(branches)-\(run.fatten ?? 0)"
         try Self.makeModel(network, at: model)
-        defer { Self.remove(model) }
+        defer { ModelBundle.remove(at: model) }
+        let files = try LabPictures.load(pictures, network.input).map { try $0.jpeg(quality: 80) }
+        let decodeByte = try LabPictures.decodeMillisecondsPerByte(files, network.input)
         let workers = (1...run.devices).map {
-            LabPipeline.Worker(device: $0, branch: run.way == .lcp ? $0 - 1 : 0, networkTime: time)
+            LabPipeline.Worker(
+                device: $0, branch: run.way == .lcp ? $0 - 1 : 0, networkTime: time,
+                decodeTime: .nanoseconds(Int64(decodeByte * 1e9)))
         }
         let pipeline = try LabPipeline(lab, pace, model: model, workers: workers, lcp: lcp)
         defer { pipeline.stop() }
@@ -177,28 +185,30 @@ public struct SpeedupRunner: Sendable {
         let trace =
             run.way == .dataParallel ? nil : try pipeline.trace(input: network.input, frames: 5, pictures: pictures)
         let slowness = pace.slowness
-        let decode = try LabPictures.decodeMilliseconds(
-            try LabPictures.load(pictures, network.input).map { try $0.jpeg(quality: 80) }, network.input)
         let bound = LowerBound(
             link: lab.profile.link, branches: branches,
             featureBytes: 160 + 2 * (try network.outputCount(of: 0)),
             predictionBytes: single.figures.frames.map(\.predictionBytes).max() ?? 0,
-            decodeMilliseconds: decode * slowness, networkMilliseconds: time.milliseconds * slowness)
+            networkMilliseconds: time.milliseconds * slowness)
         let times = single.figures.frames.map { $0.latencyMilliseconds / lab.pace.dilation }
         let bounds = single.figures.frames.map {
-            bound.milliseconds(inputBytes: $0.bytes, encode: $0.encodeMilliseconds / lab.pace.dilation)
+            bound.milliseconds(
+                inputBytes: $0.bytes, encode: $0.encodeMilliseconds / lab.pace.dilation,
+                decode: decodeByte * Double($0.bytes) * slowness)
         }
         var record = record(run, setting, lab, pace, times, traffic: single.traffic)
         if lab.kind == .namespaces {
             let ratios = RunRecord.Latency(zip(times, bounds).map { $0 / $1 })
             record.boundMilliseconds = RunRecord.Latency(bounds).p50
             (record.overBoundP50, record.overBoundP99) = (ratios.p50, ratios.p99)
+            record.plannedMilliseconds = bounds.mean + Planner.usualOverheadMilliseconds
         }
         record.framesPerSecond = many.figures.framesPerSecond * lab.pace.dilation
         (record.networkMilliseconds, record.engine) = (time.milliseconds, engine)
-        record.decodeMilliseconds = decode
         record.trace = trace?.divided(by: pace.dilation)
         record.inputBytes = single.figures.frames.map { Double($0.bytes) }.mean
+        let decode = decodeByte * record.inputBytes
+        record.decodeMilliseconds = decode
         record.connectedPairs = 2 * branches
         record.peakMiB = single.workerMiB
         record.lateDepartures = single.figures.lateDepartures
@@ -280,13 +290,5 @@ public struct SpeedupRunner: Sendable {
             name: "\(network.base)-\(network.branches.count)", network: network,
             parameters: try .random(for: network, using: &random), preprocessing: .usual(for: network.input),
             labels: (0..<network.classes).map(String.init), to: folder)
-    }
-
-    private static func remove(_ folder: String) {
-        for name in (try? FileIO.list(folder)) ?? [] {
-            FileIO.remove("\(folder)/\(name)")
-            FileIO.removeEmptyFolder("\(folder)/\(name)")
-        }
-        FileIO.removeEmptyFolder(folder)
     }
 }

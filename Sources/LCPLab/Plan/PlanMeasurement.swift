@@ -1,4 +1,5 @@
 import Images
+import LCPLocal
 public import LCPModels
 import LCPWire
 import Platform
@@ -63,7 +64,7 @@ public struct PlanMeasurement: Sendable {
             raw,
             Planner.FrameCost(
                 encoding: "jpeg:80", bytes: Int(bytes.mean), encodeMilliseconds: encode.mean,
-                decodeMilliseconds: try LabPictures.decodeMilliseconds(files, input)),
+                decodeMilliseconds: try LabPictures.decodeMillisecondsPerByte(files, input) * bytes.mean),
         ]
     }
 }

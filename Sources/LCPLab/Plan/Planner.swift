@@ -95,7 +95,8 @@ public struct Planner: Sendable {
     public var predictionBytes = 1000
     /// What a message takes of lcp's roles and the broker besides its bytes, milliseconds for the way of a frame: measured, see
     /// `Documentation/speedup.md`.
-    public var overheadMilliseconds = 1.5
+    public var overheadMilliseconds = Self.usualOverheadMilliseconds
+    static let usualOverheadMilliseconds = 1.5
 
     public init(
         link: DeviceProfile.Link, slowness: Double, devices: Int, frames: [FrameCost], splits: [Split]
@@ -125,9 +126,10 @@ public struct Planner: Sendable {
         let (decode, network) = (frame.decodeMilliseconds * slowness, split.networkMilliseconds * slowness)
         let bound = LowerBound(
             link: link, branches: split.branches, featureBytes: feature, predictionBytes: predictionBytes,
-            decodeMilliseconds: decode, networkMilliseconds: network)
+            networkMilliseconds: network)
         let latency =
-            bound.milliseconds(inputBytes: frame.bytes, encode: frame.encodeMilliseconds) + overheadMilliseconds
+            bound.milliseconds(inputBytes: frame.bytes, encode: frame.encodeMilliseconds, decode: decode)
+            + overheadMilliseconds
         let replicas = devices / split.branches
         let branches = Double(split.branches)
         // What each is busy with for a frame.

@@ -60,8 +60,8 @@ final class DeviceClock {
         if frames > 2, late > 0.02 * max(now - began, frameTime).milliseconds { missed += 1 }
     }
 
-    /// Computes like everything else from now on.
-    func resume() { if let urgency, urgency != 0 { _ = linux_set_urgency(0) } }
+    /// Computes from now on as workers do: after what waits.
+    func resume() { if let urgency, urgency != 0 { _ = linux_set_urgency(1) } }
 
     private static var processorTime: Duration {
         var time = timespec()

@@ -77,19 +77,4 @@ struct DeviceProgram: Sendable, Hashable {
         parts.append(part)
         return parts.count - 1
     }
-
-    /// What it sends to other devices and to the one that joins, bytes, where a number takes so many.
-    func sentBytes(perNumber bytes: Int) -> Int {
-        steps.reduce(0) { total, step in
-            switch step {
-            case .exchange(let sends, _):
-                total
-                    + sends.reduce(0) {
-                        $0 + $1.channels.count * slots[$1.slot].height * slots[$1.slot].width * bytes
-                    }
-            case .answer(let slot, _): total + slots[slot].elementCount * bytes
-            default: total
-            }
-        }
-    }
 }

@@ -64,17 +64,20 @@ public enum LabSharing {
         let load = try lab.start(
             .sensor, command, output: .descriptor(output.descriptor), errorOutput: .inherited)
         children.append(load)
+        // Devices end with the sensor, and what they had in memory is not known any more then.
+        var peakKiB: Double?
         while load.poll() == nil {
             try Task.checkCancellation()
-            usleep(20_000)
+            let peaks = children.dropLast().compactMap { ProcessCosts.peakResidentKiB($0.processID) }
+            peakKiB = (peaks + [peakKiB].compactMap(\.self)).max()
+            usleep(200_000)
         }
         guard load.poll() == 0,
             let figures = try? JSONDecoder().decode(SharingLoad.Figures.self, from: Data(try output.bytes()))
         else { throw PipelineError(.processFailed, "the lab's sensor failed") }
-        let memory = children.dropLast().compactMap { ProcessCosts.peakResidentKiB($0.processID) }.max()
         return Measurement(
             figures: figures, traffic: lab.traffic(since: before),
-            deviceMiB: memory.map { $0 / 1024 }, networkTimes: times)
+            deviceMiB: peakKiB.map { $0 / 1024 }, networkTimes: times)
     }
 
     private static func measuredTime(_ child: ChildProcess, _ output: MemoryFile) throws -> Double {

@@ -48,11 +48,6 @@ public struct SharedNetwork: Sendable, Hashable {
             return program.slots[slot].channels == network.classes
         }
     }
-
-    /// What the devices send for a frame, the sensor's picture left out: bytes of numbers in FP16.
-    public func sentBytes() throws(NetworkError) -> Int {
-        try programs().reduce(0) { $0 + $1.sentBytes(perNumber: 2) }
-    }
 }
 
 extension SharedNetwork {

@@ -11,7 +11,7 @@ public struct SharingDevice {
     private let runner: ProgramRunner
     private let slowness: Double
     private let delay: Duration
-    private let warmMessage: @Sendable (Duration) -> Void
+    private let measured: @Sendable (Duration) -> Void
 
     /// - Parameters:
     ///   - device: its number, from 0.
@@ -29,7 +29,7 @@ public struct SharingDevice {
         self.addresses = addresses
         self.slowness = slowness
         self.delay = delay
-        warmMessage = measured
+        self.measured = measured
         runner = try ProgramRunner(
             shared.programs()[device], shared.weights(), preprocessing: .usual(for: shared.network.input),
             encoding: encoding)
@@ -42,7 +42,11 @@ public struct SharingDevice {
         let listener = try TCP.listen(port: TCPMesh.port)
         let feed = try TCP.listen(port: SharingLoad.port)
         defer { for descriptor in [listener, feed] { close(descriptor) } }
-        warmMessage(try runner.measure())
+        let input = shared.network.input
+        // As everything that the device takes: with nothing else going on, because only one device measures at a time.
+        let files = try LabPictures.load(nil, input).map { try $0.jpeg(quality: 80) }
+        let decodeByte = try LabPictures.decodeMillisecondsPerByte(files, input)
+        measured(try runner.measure())
         let mesh = try TCPMesh(device: device, addresses: addresses, listener: listener)
         let source = try TCP.accept(feed, patience: .seconds(120))
         defer { close(source) }
@@ -54,9 +58,8 @@ public struct SharingDevice {
             let picture = try TCP.receive(count, source)
             clock.begin(.now)
             clock.resume()
-            // As workers do: from here, where other devices have driven it out of the caches.
-            _ = try LabPictures.decode(picture, shared.network.input)
-            let pixels = try clock.working { try LabPictures.decode(picture, shared.network.input) }
+            let pixels = try LabPictures.decode(picture, input)
+            clock.charge(.nanoseconds(Int64(decodeByte * Double(count) * 1e6)))
             let (first, values) = try runner.run(pixels, mesh, clock)
             let answer = clock.working { SharingLoad.answer(first, values, runner.encoding, clock) }
             clock.wait()

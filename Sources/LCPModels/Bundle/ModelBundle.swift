@@ -121,6 +121,15 @@ public struct ModelBundle: Sendable {
         }
     }
 
+    /// Removes a bundle: its files, its empty folders, and its own folder where nothing else is in it.
+    package static func remove(at path: String) {
+        for name in (try? FileIO.list(path)) ?? [] {
+            FileIO.remove("\(path)/\(name)")
+            FileIO.removeEmptyFolder("\(path)/\(name)")
+        }
+        FileIO.removeEmptyFolder(path)
+    }
+
     /// Writes a bundle whose weights are in memory: see ``write(name:network:weights:preprocessing:labels:training:missingScale:to:)``.
     @discardableResult
     public static func write(

@@ -1,4 +1,5 @@
 import Glibc
+import Platform
 
 /// Finds the files that come with the program: the shipped models and the brokers' configurations.
 ///
@@ -14,7 +15,7 @@ public enum ShippedFiles {
     static var candidates: [String] {
         var result: [String] = []
         if let home = getenv("LCP_HOME") { result.append(String(cString: home)) }
-        if let executable = executablePath, let slash = executable.lastIndex(of: "/") {
+        if let executable = try? ownProgram(), let slash = executable.lastIndex(of: "/") {
             var folder = executable[..<slash]
             result += [String(folder), "\(folder)/../share/lcp"]
             while let above = folder.lastIndex(of: "/"), above != folder.startIndex {
@@ -23,13 +24,5 @@ public enum ShippedFiles {
             }
         }
         return result
-    }
-
-    /// The program's own file.
-    public static var executablePath: String? {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        guard count > 0 else { return nil }
-        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

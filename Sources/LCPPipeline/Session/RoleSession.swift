@@ -44,7 +44,7 @@ public final class RoleSession: Sendable {
             )
         }
         name = DefaultName.claim(status.id)
-        MQTTClient.keepFreedMemory(upTo: 16 << 20)
+        MQTTClient.keepFreedMemory()
         topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         self.configuration = configuration
         qos = configuration.qos

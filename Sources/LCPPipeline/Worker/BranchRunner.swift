@@ -234,12 +234,14 @@ actor BranchRunner {
             let start = ContinuousClock.now
             let begin = index == 0 ? begin : start
             pace.beginWork()
-            if isEmulated { warm(version, payload) }
+            // A device decodes every picture, also one that a lab shows again.
+            if isEmulated { shared.pictures.forgetAll() }
             let reading = pace.now
             var frame: Frame
             do throws(InputError) {
                 let (identity, data) = try version.decoder.decode(payload)
-                let decode = (index == 0 ? decode : .zero) + pace.time(since: reading)
+                let decode =
+                    (index == 0 ? decode : .zero) + pace.decodeTime(since: reading, bytes: payload.count)
                 if case .decoded(let pixels, let notes) = data, index == 0 {
                     note(notes, topic, background: version.decoder.background)
                     if branch == 0, Brightness.looksInverted(pixels, version.preprocessing) { noteInverted(topic) }
@@ -262,13 +264,6 @@ actor BranchRunner {
             }
             answer(version, topic, frame)
         }
-    }
-
-    /// Brings what decoding needs into this machine's caches, from where other emulated devices drive it; a device shares its own
-    /// with none.
-    private func warm(_ version: Version, _ payload: UnsafeRawBufferPointer) {
-        _ = try? version.decoder.decode(payload)
-        shared.pictures.forgetAll()
     }
 
     private func run(

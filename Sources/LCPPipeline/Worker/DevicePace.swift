@@ -11,13 +11,16 @@ public struct EmulatedDevice: Sendable, Hashable {
     /// How many times as long as this machine's processor the device's takes, at least 1.
     public var slowness: Double
     /// The processor time of the network here, which does not depend on the frame, measured before with nothing else running; nil to
-    /// measure it for every frame. Between other emulated devices it is longer, because they drive its weights out of the caches,
-    /// which a device has for itself.
+    /// measure it for every frame. Between other emulated devices it is longer, because they share this machine's caches and cores,
+    /// and a device has its own.
     public var networkTime: Duration?
+    /// The processor time of decoding 1,000 bytes of a picture here, measured and left out like ``networkTime``.
+    public var decodeTime: Duration?
 
-    public init(slowness: Double, networkTime: Duration? = nil) {
+    public init(slowness: Double, networkTime: Duration? = nil, decodeTime: Duration? = nil) {
         self.slowness = slowness
         self.networkTime = networkTime
+        self.decodeTime = decodeTime
     }
 }
 
@@ -35,8 +38,8 @@ struct DevicePace {
     private static let warmup: UInt64 = 3
     private var frames: UInt64 = 0
 
-    /// What a worker that was started with a priority of real time keeps but while it computes, so that nothing that computes keeps
-    /// what waits for its moment.
+    /// The priority of real time that a worker was started with, 0 for none. It has less of it while it computes, so that nothing that
+    /// computes keeps what waits for its moment.
     private var urgency: Int32?
 
     init(_ device: EmulatedDevice?) { self.device = device }
@@ -53,17 +56,23 @@ struct DevicePace {
     /// What the device took since a reading.
     func time(since begin: Duration) -> Duration { (now - begin) * (device?.slowness ?? 1) }
 
+    /// What the device took to decode a picture, which began at a reading.
+    func decodeTime(since begin: Duration, bytes: Int) -> Duration {
+        guard let device, let time = device.decodeTime else { return time(since: begin) }
+        return time * (device.slowness * Double(bytes) / 1000)
+    }
+
     /// What the device took for the network, which began at a reading.
     func networkTime(since begin: Duration) -> Duration {
         guard let device, let time = device.networkTime else { return time(since: begin) }
         return time * device.slowness
     }
 
-    /// Computes like everything else.
+    /// Computes before everything else on this machine, and after what waits: the frame that came first is done first.
     mutating func beginWork() {
         guard isEmulated else { return }
         if urgency == nil { urgency = linux_urgency() }
-        if urgency != 0 { _ = linux_set_urgency(0) }
+        if urgency != 0 { _ = linux_set_urgency(1) }
     }
 
     /// When the device begins with a frame that came at a time.

@@ -233,13 +233,8 @@ struct BenchCommand: AsyncParsableCommand {
                 throw ValidationError("\(base.name) in \(branches) branches has no branch \(branch)")
             }
             var random = SeededGenerator(seed: 1)
-            let parameters = try ModelParameters.random(for: split, using: &random)
-            let merge =
-                try split.output(of: branch) == .partialLogits
-                ? try split.mergeWeights(of: branch, merge: parameters.merge) : nil
             let engine = try BranchEngine(
-                network: split, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
-                preprocessing: .usual(for: split.input), pool: pool)
+                split, branch: branch, of: try .random(for: split, using: &random), pool: pool)
             return ("\(base.name)-split\(branches)", split, engine)
         }
 

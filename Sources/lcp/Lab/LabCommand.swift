@@ -27,14 +27,6 @@ struct LabCommand: AsyncParsableCommand {
         ])
 }
 
-/// The path of this program.
-func ownPath() throws -> String {
-    guard let path = ShippedFiles.executablePath else {
-        throw CommandError("/proc is not mounted: lcp cannot find itself")
-    }
-    return path
-}
-
 struct LabName: ParsableArguments {
     @Option(help: ArgumentHelp("The lab's name, where there are several.", valueName: "name"))
     var name = "lab"
@@ -85,7 +77,7 @@ extension LabCommand {
             try Lab.check(name: lab.name)
             let lab = try await Lab.up(
                 profile, try .measure(profile, dilation: dilation), name: lab.name, devices: devices, isShared: shared,
-                lcp: try ownPath())
+                lcp: try ownProgram())
             try Status.show(lab, json: json)
         }
     }

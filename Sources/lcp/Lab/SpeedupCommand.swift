@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import LCPLab
+import LCPLocal
 import LCPModels
 import Platform
 
@@ -16,7 +17,7 @@ struct SpeedupCommand {
         let experiment = try SpeedupExperiment(path: file)
         let engines = try engines.map { try EngineTimes(path: $0) } ?? EngineTimes()
         try FileIO.makeFolder(out)
-        let runner = SpeedupRunner(experiment, folder: out, lcp: try ownPath(), pictures: pictures, engines: engines)
+        let runner = SpeedupRunner(experiment, folder: out, lcp: try ownProgram(), pictures: pictures, engines: engines)
         if Lab.obstacle != nil {
             writeErrorLine("without root the devices are plain processes, without links and memory of their own")
         }
@@ -37,6 +38,9 @@ struct SpeedupCommand {
                 line.show(
                     Double(progress.done) / Double(max(1, progress.total)), "\(progress.setting), \(progress.run)", left
                 )
+            } refused: { refusal in
+                line.clear()
+                writeErrorLine("\(refusal.setting), \(refusal.run): \(refusal.reason)")
             }
             let compute = try command.compute(experiment, engines) { line.show(1, "compute alone, \($0)") }
             line.clear()
@@ -61,14 +65,13 @@ struct SpeedupCommand {
     }
 
     private func report(
-        _ experiment: SpeedupExperiment, _ results: SpeedupResults, _ refusals: [SpeedupRunner.Refusal]
+        _ experiment: SpeedupExperiment, _ results: SpeedupResults, _ refusals: Int
     ) throws {
         try FileIO.write(Array(try jsonLine(results).utf8) + [10], to: "\(out)/results.json")
         try FileIO.write(Array(SpeedupReport(experiment, results).html.utf8), to: "\(out)/index.html")
         if json { writeLine(try jsonLine(results)) } else { show(experiment, results) }
-        for refusal in refusals { writeErrorLine("\(refusal.setting), \(refusal.run): \(refusal.reason)") }
-        guard refusals.isEmpty else {
-            throw CommandError("\(refusals.count) of the runs were not measured: the same command again tries them")
+        guard refusals == 0 else {
+            throw CommandError("\(refusals) of the runs were not measured: the same command again tries them")
         }
     }
 
@@ -92,6 +95,11 @@ struct SpeedupCommand {
                 ])
             }
             writeLine(table.text + "\n")
+        }
+        if results.planned.of > 0 {
+            writeLine(
+                "lcp plan was within 15 % of the measured latency in \(results.planned.within) of \(results.planned.of) "
+                    + "runs\n")
         }
         if !results.compute.isEmpty {
             let ratios = results.compute.map(\.ratio)

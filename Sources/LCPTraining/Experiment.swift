@@ -68,7 +68,7 @@ public struct Experiment: Sendable, Decodable {
             throw TrainingError("\(path) is no experiment: \(error.reason); see Configs/experiments")
         }
         // A word that means nothing is a mistake that would cost hours.
-        if let known = try? JSONDecoder().decode(KeyNames.self, from: Data(bytes)), let stranger = known.stranger {
+        if let stranger = try? JSONDecoder().decode(UnknownName.self, from: Data(bytes)).name {
             throw TrainingError(
                 "\(path) has the entry \(stranger.debugDescription), which no experiment has: see Configs/experiments")
         }
@@ -201,31 +201,17 @@ public struct Experiment: Sendable, Decodable {
     }
 }
 
-/// The names that an experiment's file uses.
-private struct KeyNames: Decodable {
-    private struct Key: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
-    }
-    private struct Names: Decodable {
-        let all: [String]
-        init(from decoder: any Decoder) throws {
-            all = try decoder.container(keyedBy: Key.self).allKeys.map(\.stringValue)
-        }
-    }
-    /// The first name that means nothing.
-    let stranger: String?
+/// The first name in an experiment's file that means nothing.
+private struct UnknownName: Decodable {
+    let name: String?
 
     init(from decoder: any Decoder) throws {
-        let top: Set = ["name", "title", "about", "data", "preset", "recipe", "validation", "seeds", "runs"]
-        let run = Set(Experiment.Run.CodingKeys.allCases.map(\.rawValue))
-        let container = try decoder.container(keyedBy: Key.self)
-        let runs = try container.decode([Names].self, forKey: Key(stringValue: "runs"))
-        stranger =
-            container.allKeys.map(\.stringValue).sorted().first { !top.contains($0) }
-            ?? runs.flatMap(\.all).sorted().first { !run.contains($0) }
+        let top = ["name", "title", "about", "data", "preset", "recipe", "validation", "seeds", "runs"]
+        let runs = try decoder.container(keyedBy: KeyNames.Key.self).decode(
+            [KeyNames].self, forKey: .init(stringValue: "runs"))
+        name =
+            try KeyNames(from: decoder).stranger(to: top)
+            ?? runs.lazy.compactMap { $0.stranger(to: Experiment.Run.CodingKeys.allCases.map(\.rawValue)) }.first
     }
 }
 

@@ -66,6 +66,9 @@ struct LabTests {
         #expect(abs(report.links.measured_ms - report.links.expected_ms) <= 0.02 * wire)
         #expect(report.devices.map(\.device) == ["broker", "aggregator", "sensor", "1", "2"])
 
+        let other = try await Self.lab("status --name tx")
+        #expect(other.status == 1 && other.errors.contains("--name ta"))
+
         let again = try await Self.lab("up \(options)")
         #expect(again.status == 1 && again.errors.contains("take it down with `lcp lab down --name ta`"))
         let shown = try await Self.lab("exec 2 --name ta --", ["ip", "-br", "addr", "show", "eth0"])
@@ -88,9 +91,21 @@ struct LabTests {
             down.output == "the lab is down\n" && Self.leftovers("ta").isEmpty, "\(down.errors) \(Self.leftovers("ta"))"
         )
         #expect(await sleeper.wait() == 128 + SIGTERM)
-        #expect(try await Self.lab("down --name ta").output == "there is no lab\n")
+        #expect(try await Self.lab("down --name ta").output.hasPrefix("there is no lab"))
         let gone = try await Self.lab("status --name ta")
-        #expect(gone.status == 1 && gone.errors.contains("there is no lab: make one with `lcp lab up"))
+        #expect(gone.status == 1 && gone.errors.contains("make one with `lcp lab up"))
+    }
+
+    @Test("A lab that is interrupted while it is made leaves nothing")
+    func interrupted() async throws {
+        let folder = "/tmp/lcp-test-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let options = ["--profile", "slow", "--profiles", try Self.profiles(in: folder), "--devices", "3"]
+        let up = try Spawned(Repository.lcp, ["lab", "up", "--name", "tc"] + options)
+        for _ in 0..<4000 where Self.leftovers("tc").count < 6 { try await Task.sleep(for: .milliseconds(5)) }
+        kill(up.identifier, SIGINT)
+        #expect(await up.wait() == 128 + SIGINT)
+        #expect(Self.leftovers("tc").isEmpty, "\(Self.leftovers("tc"))")
     }
 
     @Test("What a crash left behind is named, and taken away")
@@ -161,5 +176,30 @@ struct LabTests {
         // Nothing is measured again.
         let second = try await run(Repository.lcp, words, limit: .seconds(20))
         #expect(second.status == 0 && second.output == first.output)
+
+        // A part is only printed.
+        let part = try await run(Repository.lcp, words + ["--only", "two"], limit: .seconds(20))
+        let two = try JSONDecoder().decode(Results.self, from: Data(part.output.utf8)).rows
+        #expect(two.count == 1 && two[0].paper_speedup == 2 && two[0].speedup == rows[1].speedup)
+        let nonsense = try await run(Repository.lcp, words + ["--only", "three"], limit: .seconds(20))
+        #expect(nonsense.status == 1 && nonsense.errors.contains("there is no run three: there are one, two, model"))
+        let training = try await run(Repository.lcp, words + ["--seed", "3"], limit: .seconds(20))
+        #expect(training.status == 64 && training.errors.contains("are for trainings"))
+        // Nothing is compared that was measured on other devices.
+        let mixed = try await run(Repository.lcp, words + ["--pictures", "/tmp"], limit: .seconds(20))
+        #expect(mixed.status == 1 && mixed.errors.contains("was measured under other conditions"))
+
+        // What an experiment leaves that was killed does not stop the next.
+        let killed = try Spawned(
+            Repository.lcp, ["experiment", "\(folder)/t.json", "--out", "\(folder)/killed", "--only", "one"])
+        for _ in 0..<4000 where !FileManager.default.fileExists(atPath: "/run/lcp/lab-speedup.json") {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        kill(killed.identifier, SIGKILL)
+        _ = await killed.wait()
+        let next = try await run(
+            Repository.lcp, ["experiment", "\(folder)/t.json", "--out", "\(folder)/killed", "--only", "one"],
+            limit: .seconds(120))
+        #expect(next.status == 0 && Self.leftovers("speedup").isEmpty, "\(next.errors)")
     }
 }

@@ -64,6 +64,20 @@ import Testing
         #expect(nowhere.status == 1 && nowhere.errors.contains("--svg /nowhere/x.svg cannot be written"))
     }
 
+    @Test("A pipeline whose workers tell no times is not traced, which is said before the wait is over")
+    func silentWorkers() async throws {
+        let pipeline = try await TestPipeline()
+        let sensor = try Spawned(
+            Repository.lcp,
+            ["sensor", "--broker", pipeline.broker.url, "--pipeline", "test", "--name", "cam", "--rate", "50"])
+        defer { kill(sensor.identifier, SIGTERM) }
+        let outcome = try await run(
+            Repository.lcp, ["trace", "--broker", pipeline.broker.url, "--pipeline", "test", "--for", "600"],
+            limit: .seconds(60))
+        #expect(outcome.status == 1 && outcome.errors.contains("start workers with --features fp16"))
+        #expect(!outcome.errors.contains("does the pipeline run"))
+    }
+
     @Test("A plan names the best way to use devices, and where sharing begins to pay")
     func plan() async throws {
         let folder = "/tmp/lcp-test-\(UUID().uuidString)"

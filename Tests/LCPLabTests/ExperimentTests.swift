@@ -37,6 +37,9 @@ import Testing
             ("\"name\": \"wired\"", "\"name\": \"../wired\"", "names no file"),
             ("\"dilation\": 4", "\"dilation\": 0", "dilation"),
             ("\"way\": \"lcp\"", "\"way\": \"branches\"", "no experiment"),
+            ("\"frames\": 40", "\"framez\": 3, \"frames\": 40", "\"framez\" means nothing"),
+            ("\"way\": \"lcp\"", "\"way\": \"lcp\", \"wat\": 1", "\"wat\" means nothing"),
+            ("\"name\": \"wired\"", "\"name\": \"wired\", \"rate\": 1", "\"rate\" means nothing"),
         ])
     func mistakes(old: String, new: String, word: String) {
         let error = #expect(throws: PipelineError.self) {
@@ -47,7 +50,7 @@ import Testing
 
     private static func record(_ experiment: SpeedupExperiment, _ run: Int, _ times: [Double]) -> RunRecord {
         RunRecord(
-            setting: "wired", run: experiment.runs[run], label: "emulated, profile <x>",
+            setting: "wired", run: experiment.runs[run], label: "emulated, profile <x>", conditions: "c",
             pace: LabPace(benchmarkMilliseconds: 10, slowness: 11.4, dilation: 1), frames: times.count,
             latency: RunRecord.Latency(times), framesPerSecond: 1, networkMilliseconds: 1, engine: "lcp", inputBytes: 1,
             traffic: [.init(device: "broker", sentBytes: 100_000, receivedBytes: 20_000)], connectedPairs: 2,

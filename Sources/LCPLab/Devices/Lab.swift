@@ -31,7 +31,11 @@ public struct Lab: Sendable {
         var profile: DeviceProfile
         var pace: LabPace
         var check: LinkCheck?
+        var owner: Int32?
     }
+
+    /// The process that ends with it; nil for one that stays.
+    private var owner: Int32?
 
     private static let folder = "/run/lcp"
     private static func file(_ name: String) -> String { "\(folder)/lab-\(name).json" }
@@ -66,11 +70,12 @@ public struct Lab: Sendable {
     ///   - devices: those that compute.
     ///   - isShared: whether all have one medium; otherwise each has a link of its own.
     ///   - lcp: the path of this program.
+    ///   - owner: the process that takes it down at its end; nil for a lab that stays.
     /// - Throws: ``PipelineError``: no root, no `ip`, a kernel without a feature, a lab of that name that is there already, more
     ///   devices than the machine can emulate. Nothing is left then.
     public static func up(
         _ profile: DeviceProfile, _ pace: LabPace, name: String = "lab", devices: Int, isShared: Bool = false,
-        lcp: String
+        lcp: String, owner: Int32? = nil
     ) async throws -> Lab {
         let layout = LabLayout(
             name: name, devices: devices, megabitsPerSecond: profile.link.megabitsPerSecond / pace.dilation,
@@ -78,9 +83,11 @@ public struct Lab: Sendable {
         try layout.validate()
         try check(name: name)
         try pace.check(devices: devices, profile)
-        var lab = try make(layout, profile, pace)
+        var lab = try make(layout, profile, pace, owner)
         do {
+            try Task.checkCancellation()
             lab.check = try await LinkCheck.run(lab, lcp: lcp)
+            try Task.checkCancellation()
             try lab.writeState()
             return lab
         } catch {
@@ -108,15 +115,17 @@ public struct Lab: Sendable {
         guard leftovers(of: name).isEmpty else {
             throw PipelineError(
                 .invalidConfiguration,
-                "a lab of that name is up already, or was left behind by a crash: take it down with "
+                (state(of: name)?.owner.map { "process \($0) uses it: " } ?? "")
+                    + "a lab of that name is up already, or was left behind by a crash: take it down with "
                     + "`lcp lab down\(name == "lab" ? "" : " --name \(name)")`")
         }
     }
 
     private static func make(
-        _ layout: LabLayout, _ profile: DeviceProfile, _ pace: LabPace
+        _ layout: LabLayout, _ profile: DeviceProfile, _ pace: LabPace, _ owner: Int32?
     ) throws(PipelineError) -> Lab {
-        let lab = Lab(kind: .namespaces, layout: layout, profile: profile, pace: pace)
+        var lab = Lab(kind: .namespaces, layout: layout, profile: profile, pace: pace)
+        lab.owner = owner
         do {
             try lab.writeState()
             try lab.makeNetwork()
@@ -136,7 +145,7 @@ public struct Lab: Sendable {
         try FileIO.makeFolder(Self.folder)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-        let state = try encoder.encode(State(layout: layout, profile: profile, pace: pace, check: check))
+        let state = try encoder.encode(State(layout: layout, profile: profile, pace: pace, check: check, owner: owner))
         try FileIO.write(Array(state), to: Self.file(layout.name))
     }
 
@@ -162,14 +171,32 @@ public struct Lab: Sendable {
     ///
     /// - Throws: ``PipelineError`` where there is none.
     public static func current(name: String = "lab") throws(PipelineError) -> Lab {
-        guard let bytes = try? FileIO.read(file(name), limit: 1 << 20),
-            let state = try? JSONDecoder().decode(State.self, from: Data(bytes))
-        else {
+        guard let state = state(of: name) else {
             let command = "lcp lab up --profile rpi3b+ --devices 8"
-            throw PipelineError(.invalidConfiguration, "there is no lab: make one with `\(command)`")
+            throw PipelineError(
+                .invalidConfiguration, "there is no lab\(others(than: name)): make one with `\(command)`")
         }
         return Lab(
             kind: .namespaces, layout: state.layout, profile: state.profile, pace: state.pace, check: state.check)
+    }
+
+    private static func state(of name: String) -> State? {
+        (try? FileIO.read(file(name), limit: 1 << 20)).flatMap { try? JSONDecoder().decode(State.self, from: Data($0)) }
+    }
+
+    /// The labs of other names, in words that stand behind "there is no lab"; empty where there are none.
+    public static func others(than name: String) -> String {
+        let names = ((try? FileIO.list(folder)) ?? []).filter { $0.hasPrefix("lab-") && $0.hasSuffix(".json") }
+            .map { String($0.dropFirst(4).dropLast(5)) }.filter { $0 != name }.sorted()
+        return names.isEmpty ? "" : " of that name, but \(names.map { "--name \($0)" }.joined(separator: ", "))"
+    }
+
+    /// Takes a lab down whose owner is gone, without having done so itself.
+    ///
+    /// - Throws: ``PipelineError`` where something cannot be removed.
+    static func clearAbandoned(name: String) throws(PipelineError) {
+        guard let owner = state(of: name)?.owner, kill(owner, 0) != 0, errno == ESRCH else { return }
+        try down(name: name)
     }
 
     /// Everything that belongs to a lab, also to one that was only half made.
@@ -204,6 +231,16 @@ public struct Lab: Sendable {
     public static func down(name: String = "lab") throws(PipelineError) -> Bool {
         guard !leftovers(of: name).isEmpty else { return false }
         if let obstacle { throw PipelineError(.resources, obstacle) }
+        // What was killed while it made a lab may have an `ip` that goes on making it.
+        for _ in 0..<20 {
+            try removeAll(of: name)
+            guard !leftovers(of: name).isEmpty else { return true }
+            usleep(100_000)
+        }
+        throw PipelineError(.resources, "could not be removed: \(leftovers(of: name).joined(separator: ", "))")
+    }
+
+    private static func removeAll(of name: String) throws(PipelineError) {
         let (namespaces, interfaces) = (namespaces(of: name), interfaces(of: name))
         for namespace in namespaces { try endProcesses(in: namespace) }
         // A pair ends with one of its ends, and an end with its namespace: what is gone already is no failure.
@@ -213,11 +250,6 @@ public struct Lab: Sendable {
             for group in self.groups(of: name) { groups.remove(group) }
         }
         FileIO.remove(file(name))
-        let left = leftovers(of: name)
-        guard left.isEmpty else {
-            throw PipelineError(.resources, "could not be removed: \(left.joined(separator: ", "))")
-        }
-        return true
     }
 
     private static func endProcesses(in namespace: String) throws(PipelineError) {

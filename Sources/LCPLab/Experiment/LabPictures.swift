@@ -19,7 +19,7 @@ enum LabPictures {
     /// What decoding takes for each byte on one thread here, warm, with nothing else going on, milliseconds: by the least that each file
     /// took.
     static func decodeMillisecondsPerByte(_ files: [[UInt8]], _ input: FeatureMapShape) throws -> Double {
-        // As roles do: otherwise each picture's memory is asked for anew, which takes half as long as decoding it.
+        // As roles do.
         MQTTClient.keepFreedMemory()
         let end = ContinuousClock.now + .milliseconds(200)
         while ContinuousClock.now < end { _ = try decode(files[0], input) }

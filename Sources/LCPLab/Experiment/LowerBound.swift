@@ -8,7 +8,7 @@ struct LowerBound: Sendable, Hashable {
     /// Of a branch's message, and of the prediction.
     var featureBytes: Int
     var predictionBytes: Int
-    /// On the device.
+    /// The slowest branch's, on the device.
     var networkMilliseconds: Double
 
     /// MQTT's own bytes around a message: its length, and topics as long as those of the lab.

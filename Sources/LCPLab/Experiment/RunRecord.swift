@@ -46,6 +46,8 @@ public struct RunRecord: Sendable, Codable, Hashable {
     public var run: SpeedupExperiment.Run
     /// What the devices are: emulated, and by which profile.
     public var label: String
+    /// What else has to be the same in runs that are compared: devices and links, pictures, engines.
+    public var conditions: String
     public var pace: LabPace
     public var frames: Int
     public var latency: Latency
@@ -56,7 +58,8 @@ public struct RunRecord: Sendable, Codable, Hashable {
     /// How far the median of the frames' latencies is above their own bounds, as a factor.
     public var overBoundP50: Double?
     public var overBoundP99: Double?
-    /// The mean latency that the planner tells for it; nil for ways that it does not plan.
+    /// The mean latency that the planner's model tells for it, from the times that were measured before the run; nil for ways that
+    /// it does not plan.
     public var plannedMilliseconds: Double?
     /// The network on one thread of this machine, of the device that takes longest.
     public var networkMilliseconds: Double
@@ -82,7 +85,7 @@ public struct RunRecord: Sendable, Codable, Hashable {
     public var trace: FrameTrace?
 
     enum CodingKeys: String, CodingKey {
-        case setting, run, label, pace, frames, latency, engine, traffic, error, trace
+        case setting, run, label, conditions, pace, frames, latency, engine, traffic, error, trace
         case framesPerSecond = "frames_per_s"
         case boundMilliseconds = "bound_ms"
         case overBoundP50 = "over_bound_p50"

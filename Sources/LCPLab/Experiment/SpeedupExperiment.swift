@@ -83,7 +83,7 @@ public struct SpeedupExperiment: Sendable, Codable {
     /// Networks and splits whose compute alone is compared: names, and numbers of branches.
     public var compute: [String]?
 
-    private enum Key: String, CodingKey, CaseIterable {
+    fileprivate enum Key: String, CodingKey, CaseIterable {
         case kind, name, title, about, frames, profiles, settings, runs, compute
     }
 
@@ -99,7 +99,11 @@ public struct SpeedupExperiment: Sendable, Codable {
     /// - Throws: ``PipelineError``, one sentence with the file and the reason.
     public init(path: String) throws(PipelineError) {
         do {
-            self = try JSONDecoder().decode(Self.self, from: Data(try FileIO.read(path, limit: 1 << 20)))
+            let file = Data(try FileIO.read(path, limit: 1 << 20))
+            self = try JSONDecoder().decode(Self.self, from: file)
+            if let name = try JSONDecoder().decode(UnknownName.self, from: file).name {
+                throw PipelineError(.invalidConfiguration, "\(name.debugDescription) means nothing there")
+            }
             if let profiles, !profiles.hasPrefix("/"), let slash = path.lastIndex(of: "/") {
                 self.profiles = path[...slash] + profiles
             }
@@ -160,6 +164,23 @@ public struct SpeedupExperiment: Sendable, Codable {
     /// The runs of a setting.
     public func runs(of setting: Setting) -> [Run] {
         runs.filter { setting.only?.contains($0.name) ?? true }
+    }
+}
+
+/// The first name in an experiment's file that means nothing.
+private struct UnknownName: Decodable {
+    let name: String?
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: KeyNames.Key.self)
+        func stranger(in list: String, to known: [String]) throws -> String? {
+            try container.decode([KeyNames].self, forKey: .init(stringValue: list)).lazy
+                .compactMap { $0.stranger(to: known) }.first
+        }
+        name =
+            try KeyNames(from: decoder).stranger(to: SpeedupExperiment.Key.allCases.map(\.rawValue))
+            ?? stranger(in: "settings", to: SpeedupExperiment.Setting.CodingKeys.allCases.map(\.rawValue))
+            ?? stranger(in: "runs", to: SpeedupExperiment.Run.CodingKeys.allCases.map(\.rawValue))
     }
 }
 

@@ -22,7 +22,8 @@ public struct SpeedupReport {
             let rows = results.rows(of: setting.name)
             guard !rows.isEmpty else { continue }
             parts.append(
-                "<h2>\(escaped(setting.name))</h2><p>\(escaped(setting.about)). \(escaped(rows[0].record.label)).</p>")
+                "<h2>\(escaped(setting.name))</h2><p>\(escaped(setting.about)). \(escaped(rows[0].record.label)). "
+                    + "\(escaped(rows[0].record.conditions)).</p>")
             for devices in Set(rows.map(\.record.run.devices)).sorted() {
                 guard let mean = results.meanSpeedup(setting.name, devices: devices), devices > 1 else { continue }
                 let paper = mean.paper.map { "; the paper’s is \(rounded($0))" } ?? ""
@@ -116,7 +117,8 @@ public struct SpeedupReport {
         rows.compactMap { row in
             row.record.trace?.chart(
                 title: "\(row.record.run.network), \(Self.title(row.record.run)): where a frame’s time went",
-                summary: "The frame in the middle of five; the broker has it where the uplink ends."
+                summary:
+                    "The frame in the middle of five; the broker has it where the uplink ends, and features, too, which then may wait for its link."
             ).svg(width: 900)
         }.joined(separator: "\n")
     }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Images
 import LCPLocal
 import LCPModels
@@ -60,6 +61,33 @@ public struct SpeedupRunner: Sendable {
         return record
     }
 
+    /// What runs of a setting are measured under.
+    private func conditions(_ setting: SpeedupExperiment.Setting) throws -> String {
+        let profile = try setting.deviceProfile(in: experiment.profiles)
+        let links =
+            Lab.obstacle == nil
+            ? "\(profile.link.megabitsPerSecond) Mbit/s \(setting.shared ?? false ? "for all" : "each"), "
+                + "\(profile.link.delayMilliseconds) ms, \(profile.memoryMiB) MiB"
+            : "plain processes"
+        return "\(profile.name) with \(profile.benchmark.network) in \(profile.benchmark.milliseconds) ms, \(links), "
+            + "dilation \(setting.dilation ?? 1), \(pictures ?? "synthetic photographs"), "
+            + (engines.isEmpty ? "originals in lcp" : "originals in the fastest engine")
+    }
+
+    /// - Throws: ``PipelineError`` where a record is of other conditions: a table of both would compare what cannot be compared.
+    private func checkConditions() throws {
+        for setting in experiment.settings {
+            let conditions = try conditions(setting)
+            for run in experiment.runs(of: setting) {
+                guard let other = record(setting, run)?.conditions, other != conditions else { continue }
+                throw PipelineError(
+                    .invalidConfiguration,
+                    "\(file(setting, run)) was measured under other conditions (\(other)) than these (\(conditions)): name "
+                        + "another folder")
+            }
+        }
+    }
+
     /// All records that there are.
     public var records: [RunRecord] {
         experiment.settings.flatMap { setting in experiment.runs(of: setting).compactMap { record(setting, $0) } }
@@ -67,24 +95,33 @@ public struct SpeedupRunner: Sendable {
 
     /// Measures what is missing.
     ///
-    /// - Parameter refused: told each run that is not measured, when that is known.
+    /// - Parameters:
+    ///   - only: the names of the runs that are measured; all where it is empty.
+    ///   - refused: told each run that is not measured, when that is known.
     /// - Returns: how many there are: runs that cannot be measured, or were not good enough.
     /// - Throws: ``PipelineError`` where something fails, `CancellationError`. No lab and no process is left.
     public func run(
-        progress: @escaping (Progress) -> Void, refused: @escaping (Refusal) -> Void
+        only: [String] = [], progress: @escaping (Progress) -> Void, refused: @escaping (Refusal) -> Void
     ) async throws -> Int {
+        try checkConditions()
         let models = "\(folder)/models"
         defer { ModelBundle.remove(at: models) }
-        let total = experiment.settings.reduce(0) { $0 + experiment.runs(of: $1).count }
+        func runs(of setting: SpeedupExperiment.Setting) -> [SpeedupExperiment.Run] {
+            experiment.runs(of: setting).filter { only.isEmpty || only.contains($0.name) }
+        }
+        let total = experiment.settings.reduce(0) { $0 + runs(of: $1).count }
+        var done = experiment.settings.reduce(0) { sum, setting in
+            sum + runs(of: setting).count { record(setting, $0) != nil }
+        }
         var refusals = 0
         for setting in experiment.settings {
-            let missing = experiment.runs(of: setting).filter { record(setting, $0) == nil }
+            let missing = runs(of: setting).filter { record(setting, $0) == nil }
             try FileIO.makeFolder("\(folder)/\(setting.name)")
             for dilation in Set(missing.map { $0.dilation ?? 1 }).sorted() {
                 let runs = missing.filter { ($0.dilation ?? 1) == dilation }
                 try await measure(runs, setting, dilation, models: models) { run in
-                    progress(
-                        Progress(done: records.count + refusals, total: total, setting: setting.name, run: run.name))
+                    progress(Progress(done: done, total: total, setting: setting.name, run: run.name))
+                    done += 1
                 } refused: {
                     refusals += 1
                     refused($0)
@@ -121,12 +158,16 @@ public struct SpeedupRunner: Sendable {
     private func makeLab(
         _ setting: SpeedupExperiment.Setting, _ dilation: Double, devices: Int
     ) async throws -> Lab {
-        if Lab.obstacle == nil { try Lab.check(name: Self.lab) }
+        if Lab.obstacle == nil {
+            try Lab.clearAbandoned(name: Self.lab)
+            try Lab.check(name: Self.lab)
+        }
         let profile = try setting.deviceProfile(in: experiment.profiles)
         let pace = try LabPace.measure(profile, dilation: dilation)
         guard Lab.obstacle == nil else { return .processes(profile, pace, devices: devices) }
         return try await Lab.up(
-            profile, pace, name: Self.lab, devices: devices, isShared: setting.shared ?? false, lcp: lcp)
+            profile, pace, name: Self.lab, devices: devices, isShared: setting.shared ?? false, lcp: lcp,
+            owner: getpid())
     }
 
     private func measure(
@@ -152,7 +193,7 @@ public struct SpeedupRunner: Sendable {
             PipelineError(
                 .timedOut,
                 "\(late) frames left a device more than 2 % late, in each of \(Self.attempts) attempts: this machine is too busy"
-            ))
+                    + (lab.kind == .processes ? ", or root is missing, without whom nothing runs in real time" : "")))
     }
 
     // MARK: Pipelines
@@ -196,7 +237,7 @@ public struct SpeedupRunner: Sendable {
                 inputBytes: $0.bytes, encode: $0.encodeMilliseconds / lab.pace.dilation,
                 decode: decodeByte * Double($0.bytes) * slowness)
         }
-        var record = record(run, setting, lab, pace, times, traffic: single.traffic)
+        var record = try record(run, setting, lab, pace, times, traffic: single.traffic)
         if lab.kind == .namespaces {
             let ratios = RunRecord.Latency(zip(times, bounds).map { $0 / $1 })
             record.boundMilliseconds = RunRecord.Latency(bounds).p50
@@ -235,7 +276,7 @@ public struct SpeedupRunner: Sendable {
         _ run: SpeedupExperiment.Run, _ setting: SpeedupExperiment.Setting, _ lab: Lab, _ pace: LabPace,
         _ times: [Double],
         traffic: [LabDevice: (sent: UInt64, received: UInt64)]
-    ) -> RunRecord {
+    ) throws -> RunRecord {
         // The frames of the warm-up count as frames for the links.
         let links = traffic.filter { $0.value.sent + $0.value.received > 4096 }.map { device, bytes in
             RunRecord.Traffic(
@@ -243,7 +284,8 @@ public struct SpeedupRunner: Sendable {
                 receivedBytes: Double(bytes.received) / Double(times.count))
         }
         return RunRecord(
-            setting: setting.name, run: run, label: lab.label, pace: pace, frames: times.count,
+            setting: setting.name, run: run, label: lab.label, conditions: try conditions(setting), pace: pace,
+            frames: times.count,
             latency: RunRecord.Latency(times), framesPerSecond: 1000 / times.mean, networkMilliseconds: 0,
             engine: "lcp", inputBytes: 0,
             traffic: links.sorted { ($0.device.count, $0.device) < ($1.device.count, $1.device) }, connectedPairs: 0,
@@ -269,7 +311,7 @@ public struct SpeedupRunner: Sendable {
         let measured = try LabSharing.measure(
             lab, pace, shared, frames: run.frames ?? experiment.frames, pictures: pictures, lcp: lcp)
         let times = measured.figures.load.frames.map { $0.latencyMilliseconds / lab.pace.dilation }
-        var record = record(run, setting, lab, pace, times, traffic: measured.traffic)
+        var record = try record(run, setting, lab, pace, times, traffic: measured.traffic)
         record.networkMilliseconds = measured.networkTimes.max() ?? 0
         record.inputBytes = measured.figures.load.frames.map { Double($0.bytes) }.mean
         record.connectedPairs = try shared.connectedPairs()

@@ -59,8 +59,12 @@ private final class Listener: Sendable {
     private struct State {
         var collector = TraceCollector()
         var traces: [FrameTrace] = []
+        /// Frames that were answered and cannot be traced, because a branch tells no times.
+        var untraceable = 0
     }
 
+    /// So many of those, and not one other: then none will come.
+    private static let patience = 20
     private let topics: Topics
     private let sensor: String?
     private let state = Mutex(State())
@@ -74,7 +78,11 @@ private final class Listener: Sendable {
         return state.withLock { state in
             guard sensor == nil || name == sensor else { return state.traces.count }
             if let prediction = Prediction(Array(message.payload)), message.topic == topics.prediction(name) {
-                if let trace = state.collector.prediction(prediction, here: here) { state.traces.append(trace) }
+                if let trace = state.collector.prediction(prediction, here: here) {
+                    state.traces.append(trace)
+                } else if !state.collector.silent.isEmpty {
+                    state.untraceable += 1
+                }
             } else if let header = try? TensorMessage.decode(message.payload) {
                 if header.kind == .input {
                     state.collector.input(header, sensor: name, here: here)
@@ -82,7 +90,7 @@ private final class Listener: Sendable {
                     state.collector.features(header, sensor: name, here: here)
                 }
             }
-            return state.traces.count
+            return state.traces.isEmpty && state.untraceable > Self.patience ? .max : state.traces.count
         }
     }
 

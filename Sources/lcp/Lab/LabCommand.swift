@@ -75,10 +75,13 @@ extension LabCommand {
             let profile = try DeviceProfile.named(profile, in: profiles)
             // Before a second is spent on measuring.
             try Lab.check(name: lab.name)
-            let lab = try await Lab.up(
-                profile, try .measure(profile, dilation: dilation), name: lab.name, devices: devices, isShared: shared,
-                lcp: try ownProgram())
-            try Status.show(lab, json: json)
+            let command = self
+            try await untilStopped {
+                let lab = try await Lab.up(
+                    profile, try .measure(profile, dilation: command.dilation), name: command.lab.name,
+                    devices: command.devices, isShared: command.shared, lcp: try ownProgram())
+                try Status.show(lab, json: command.json)
+            }
         }
     }
 
@@ -90,7 +93,7 @@ extension LabCommand {
         @OptionGroup var lab: LabName
 
         func run() async throws {
-            writeLine(try Lab.down(name: lab.name) ? "the lab is down" : "there is no lab")
+            writeLine(try Lab.down(name: lab.name) ? "the lab is down" : "there is no lab\(Lab.others(than: lab.name))")
         }
     }
 
@@ -190,6 +193,7 @@ extension LabCommand {
                         + "aggregator and sensor")
             }
             guard !command.isEmpty else { throw ValidationError("name a program behind --") }
+            if let obstacle = Lab.obstacle { throw CommandError(obstacle) }
             throw CommandError(lab.become(command, on: place))
         }
     }

@@ -85,7 +85,9 @@ struct PlanCommand: AsyncParsableCommand {
         ) { line.show($0, "measuring \($1)") }
         line.clear()
         let planner = measured.planner
-        let candidates = planner.candidates
+        let candidates =
+            goal == .latency
+            ? planner.candidates : planner.candidates.sorted { $0.framesPerSecond > $1.framesPerSecond }
         let wanted = candidates.filter { $0.fatten == 0 }
         let best =
             goal == .latency

@@ -1,5 +1,6 @@
 import ArgumentParser
 import FoundationEssentials
+import Glibc
 import LCPLab
 import LCPLocal
 import LCPModels
@@ -9,6 +10,7 @@ import Platform
 struct SpeedupCommand {
     var file: String
     var out: String
+    var only: [String]
     var pictures: String?
     var engines: String?
     var json: Bool
@@ -16,6 +18,10 @@ struct SpeedupCommand {
     func run() async throws {
         let experiment = try SpeedupExperiment(path: file)
         let engines = try engines.map { try EngineTimes(path: $0) } ?? EngineTimes()
+        let names = experiment.runs.map(\.name)
+        for name in only where !names.contains(name) {
+            throw CommandError("there is no run \(name): there are \(names.joined(separator: ", "))")
+        }
         try FileIO.makeFolder(out)
         let runner = SpeedupRunner(experiment, folder: out, lcp: try ownProgram(), pictures: pictures, engines: engines)
         if Lab.obstacle != nil {
@@ -26,26 +32,40 @@ struct SpeedupCommand {
         }
         let command = self
         try await untilStopped {
-            let (line, begin) = (ProgressLine(), ContinuousClock.now)
-            var first: Int?
-            let refusals = try await runner.run { progress in
-                first = first ?? progress.done
-                let measured = progress.done - (first ?? 0)
-                let elapsed = (ContinuousClock.now - begin).milliseconds / 1000
-                let left =
-                    measured > 0
-                    ? "\(duration(elapsed / Double(measured) * Double(progress.total - progress.done))) left" : ""
-                line.show(
-                    Double(progress.done) / Double(max(1, progress.total)), "\(progress.setting), \(progress.run)", left
-                )
-            } refused: { refusal in
-                line.clear()
-                writeErrorLine("\(refusal.setting), \(refusal.run): \(refusal.reason)")
+            do { try await command.measure(experiment, runner, engines) } catch let stop as CancellationError {
+                writeErrorLine("stopped: the same command again goes on")
+                throw stop
             }
-            let compute = try command.compute(experiment, engines) { line.show(1, "compute alone, \($0)") }
-            line.clear()
-            try command.report(experiment, SpeedupResults(experiment, runner.records, compute: compute), refusals)
         }
+    }
+
+    private func measure(
+        _ experiment: SpeedupExperiment, _ runner: SpeedupRunner, _ engines: EngineTimes
+    ) async throws {
+        let (line, begin) = (ProgressLine(), ContinuousClock.now)
+        var first: Int?
+        let refusals = try await runner.run(only: only) { progress in
+            first = first ?? progress.done
+            let measured = progress.done - (first ?? 0)
+            if !isTerminal(STDERR_FILENO) {
+                writeErrorLine("\(progress.done + 1)/\(progress.total) \(progress.setting), \(progress.run)")
+            }
+            let elapsed = (ContinuousClock.now - begin).milliseconds / 1000
+            let left =
+                measured > 0
+                ? "\(duration(elapsed / Double(measured) * Double(progress.total - progress.done))) left" : ""
+            line.show(
+                Double(progress.done) / Double(max(1, progress.total)), "\(progress.setting), \(progress.run)", left
+            )
+        } refused: { refusal in
+            line.clear()
+            writeErrorLine("\(refusal.setting), \(refusal.run): \(refusal.reason)")
+        }
+        let compute = !only.isEmpty ? [] : try compute(experiment, engines) { line.show(1, "compute alone, \($0)") }
+        line.clear()
+        var results = SpeedupResults(experiment, runner.records, compute: compute)
+        results.rows.removeAll { !only.isEmpty && !only.contains($0.record.run.name) }
+        try report(experiment, results, refusals)
     }
 
     /// Measured once, and kept.
@@ -67,8 +87,10 @@ struct SpeedupCommand {
     private func report(
         _ experiment: SpeedupExperiment, _ results: SpeedupResults, _ refusals: Int
     ) throws {
-        try FileIO.write(Array(try jsonLine(results).utf8) + [10], to: "\(out)/results.json")
-        try FileIO.write(Array(SpeedupReport(experiment, results).html.utf8), to: "\(out)/index.html")
+        if only.isEmpty {
+            try FileIO.write(Array(try jsonLine(results).utf8) + [10], to: "\(out)/results.json")
+            try FileIO.write(Array(SpeedupReport(experiment, results).html.utf8), to: "\(out)/index.html")
+        }
         if json { writeLine(try jsonLine(results)) } else { show(experiment, results) }
         guard refusals == 0 else {
             throw CommandError("\(refusals) of the runs were not measured: the same command again tries them")
@@ -107,6 +129,6 @@ struct SpeedupCommand {
                 "compute alone: geometric mean \(fixed(ratios.geometricMean, digits: 2)), highest "
                     + "\(fixed(ratios.max() ?? 0, digits: 1))\n")
         }
-        writeLine("charts: \(out)/index.html")
+        if only.isEmpty { writeLine("charts: \(out)/index.html") }
     }
 }

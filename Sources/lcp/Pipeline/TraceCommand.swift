@@ -58,15 +58,16 @@ struct TraceCommand: AsyncParsableCommand {
     }
 
     private func show(_ trace: PipelineTrace) throws {
-        if let branch = trace.silentBranches.first {
-            writeErrorLine(
-                "branch \(branch) tells no times, because its worker sends fp32: start workers with --features fp16")
+        let silent = trace.silentBranches.first.map {
+            "branch \($0) tells no times, because its worker sends fp32: start workers with --features fp16"
         }
         guard let frame = trace.median else {
+            if let silent { throw CommandError(silent) }
             throw CommandError(
                 "no frame of which all messages were seen in \(fixed(seconds, digits: 0)) s: does the pipeline run, and may this "
                     + "user read all of it? lcp status tells")
         }
+        if let silent { writeErrorLine(silent) }
         if let svg {
             let chart = frame.chart(
                 title: "Frame \(frame.frame) of \(frame.sensor)",

@@ -13,9 +13,9 @@ struct ExperimentCommand: AsyncParsableCommand {
         abstract: "Train or measure what an experiment's file describes, and print a table.",
         usage: "lcp experiment <file> --out <folder> [--data <folder>] [<options>]",
         discussion: """
-            A file of the kind "speedup" measures networks on emulated devices (lcp lab), others train. What is finished is not trained again, and what was cut short goes on: the same command again continues. Every \
-            training leaves a bundle in a folder of its own, and results.json and results.md hold what the test sets say. With \
-            --only or --seed the part is only printed.
+            A file of the kind "speedup" measures networks on emulated devices (lcp lab), others train. What is finished is \
+            not done again, and what was cut short goes on: the same command again continues. Every training leaves a bundle in a folder of its own, and results.json and results.md hold what the test sets say. With \
+            --only or --seed the part is only printed. A speedup writes results.json and index.html.
 
             Examples:
               lcp data fetch mnist --to data/mnist
@@ -70,8 +70,15 @@ struct ExperimentCommand: AsyncParsableCommand {
 
     func run() async throws {
         if SpeedupExperiment.isOne(file) {
-            return try await SpeedupCommand(file: file, out: out, pictures: pictures, engines: engines, json: json)
-                .run()
+            guard seed.isEmpty, threads == nil, data == nil else {
+                throw ValidationError("--seed, --threads and --data are for trainings; \(file) is a speedup")
+            }
+            return try await SpeedupCommand(
+                file: file, out: out, only: only, pictures: pictures, engines: engines, json: json
+            ).run()
+        }
+        guard pictures == nil, engines == nil else {
+            throw ValidationError("--pictures and --engines are for speedups; \(file) is a training")
         }
         let experiment = try Experiment(path: file)
         guard let data else { throw ValidationError("give --data with the folder of the data sets") }

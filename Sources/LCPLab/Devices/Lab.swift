@@ -195,13 +195,23 @@ public struct Lab: Sendable {
     ///
     /// - Throws: ``PipelineError`` where something cannot be removed.
     static func clearAbandoned(name: String) throws(PipelineError) {
-        guard let owner = state(of: name)?.owner, kill(owner, 0) != 0, errno == ESRCH else { return }
-        try down(name: name)
+        let state = state(of: name)
+        let isGone = state?.owner.map { kill($0, 0) != 0 && errno == ESRCH } ?? false
+        // Killed before its state was written.
+        let isNothing = state == nil && leftovers(of: name) == files(of: name)
+        if isGone || isNothing { try down(name: name) }
     }
 
     /// Everything that belongs to a lab, also to one that was only half made.
     static func leftovers(of name: String) -> [String] {
-        namespaces(of: name) + interfaces(of: name) + groups(of: name) + (FileIO.exists(file(name)) ? [file(name)] : [])
+        namespaces(of: name) + interfaces(of: name) + groups(of: name) + files(of: name)
+    }
+
+    /// Its state, also one that was being written.
+    private static func files(of name: String) -> [String] {
+        ((try? FileIO.list(folder)) ?? []).map { "\(folder)/\($0)" }.filter {
+            $0 == file(name) || ($0.hasPrefix(file(name) + ".") && $0.hasSuffix(".part"))
+        }
     }
 
     /// All names are made from the lab's, however many devices it has.
@@ -249,7 +259,7 @@ public struct Lab: Sendable {
         if let groups = MemoryGroups() {
             for group in self.groups(of: name) { groups.remove(group) }
         }
-        FileIO.remove(file(name))
+        for file in files(of: name) { FileIO.remove(file) }
     }
 
     private static func endProcesses(in namespace: String) throws(PipelineError) {

@@ -3,9 +3,11 @@ import LCPModels
 import LCPWire
 package import Platform
 
-/// A mosquitto as a child process.
+/// A mosquitto as a child process, which ends with this one, also where this one is killed.
 public final class BrokerProcess: Sendable {
     package let process: ChildProcess
+    /// mosquitto does not read its standard input, so another child does: where that ends, it ends mosquitto.
+    private let guardian: ChildProcess
     public let host: String
     public let port: Int
 
@@ -47,29 +49,10 @@ public final class BrokerProcess: Sendable {
         throw lastError
     }
 
-    /// Starts a mosquitto through `lcp broker`, which ends it also where this process is killed.
-    ///
-    /// - Parameter lcp: the path of the program.
-    /// - Throws: ``PipelineError`` where it takes no connections.
-    public static func start(through lcp: String, port: Int = 0) throws -> BrokerProcess {
-        var lastError = PipelineError(.processFailed, "the broker did not start")
-        for _ in 0..<(port == 0 ? 5 : 1) {
-            let chosen = port == 0 ? try freePort(host: "127.0.0.1") : port
-            let arguments = ["broker", "--port", "\(chosen)", "--quiet", "--stop-at-eof", "--memory-only"]
-            let process = try ChildProcess(executable: lcp, arguments: arguments, errorOutput: .discarded)
-            do {
-                return try BrokerProcess(process, host: "127.0.0.1", port: chosen)
-            } catch {
-                lastError = error
-            }
-        }
-        throw lastError
-    }
-
-    private convenience init(
+    /// Starts a mosquitto and waits until it takes connections.
+    private init(
         _ executable: String, _ configuration: String, host: String, port: Int, isQuiet: Bool
     ) throws(PipelineError) {
-        let process: ChildProcess
         do {
             // In a file and not in a pipe: mosquitto 2.0.21 takes nothing else. The listener comes first: what is said of one
             // before any, such as max_connections, would be said of another, on port 1883.
@@ -79,15 +62,11 @@ public final class BrokerProcess: Sendable {
             process = try ChildProcess(
                 executable: executable, arguments: ["-c", "/proc/self/fd/3"], inherited: file.descriptor,
                 errorOutput: isQuiet ? .discarded : .inherited)
+            guardian = try ChildProcess(
+                executable: "/bin/sh", arguments: ["-c", "read -r _; kill $0 2>/dev/null", "\(process.processID)"])
         } catch {
             throw PipelineError(.processFailed, "\(error)")
         }
-        try self.init(process, host: host, port: port)
-    }
-
-    /// Waits until a process that was started takes connections.
-    private init(_ process: ChildProcess, host: String, port: Int) throws(PipelineError) {
-        self.process = process
         self.host = host
         self.port = port
         let deadline = ContinuousClock.now + .seconds(10)
@@ -103,6 +82,9 @@ public final class BrokerProcess: Sendable {
             usleep(2000)
         }
     }
+
+    // First the guardian: it must not see its pipe end, and a process that has taken over the number.
+    deinit { guardian.stop() }
 
     /// The text of the configuration for one machine that comes with the program, without its listeners.
     ///

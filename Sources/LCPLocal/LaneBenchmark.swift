@@ -56,7 +56,7 @@ public struct LaneBenchmark: Sendable {
     /// - Parameter replicas: how many workers each branch has, and how many lanes there are.
     /// - Throws: ``PipelineError`` where a process fails, ``MQTTError``.
     public func run(_ test: MessageBenchmark.Case, replicas: Int, progress: (Int) -> Void) async throws -> Result {
-        let broker = try BrokerProcess.start(through: executable)
+        let broker = try BrokerProcess.start(configuration: BrokerProcess.localConfiguration())
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
         defer { ModelBundle.remove(at: folder) }

@@ -130,7 +130,7 @@ public final class MessageBenchmark: Sendable {
     func withSides<Value>(
         _ test: Case, lcp: String, wrapper: [String] = [], _ body: ([Side], BrokerProcess) throws -> Value
     ) async throws -> Value {
-        let broker = try BrokerProcess.start(through: executable)
+        let broker = try BrokerProcess.start(configuration: BrokerProcess.localConfiguration())
         defer { broker.process.stop() }
         let folder = "/tmp/lcp-bench-\(getpid())"
         defer { ModelBundle.remove(at: folder) }

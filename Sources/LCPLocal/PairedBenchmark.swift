@@ -171,7 +171,7 @@ public final class PairedBenchmark: Sendable {
         _ test: MessageBenchmark.Case, warmup: Int = 0, _ progress: (Int) -> Void,
         _ body: (BrokerProcess, MQTTClient, [Int]) async throws -> Void
     ) async throws {
-        let broker = try BrokerProcess.start(through: executable)
+        let broker = try BrokerProcess.start(configuration: BrokerProcess.localConfiguration())
         defer { broker.process.stop() }
         defer { ModelBundle.remove(at: folder) }
         _ = try BenchmarkRoles.makeBundle(test, at: folder)

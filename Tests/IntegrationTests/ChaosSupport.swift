@@ -44,17 +44,3 @@ func wait(_ what: String, _ isSo: () throws -> Bool) async throws {
     }
     Issue.record("\(what): not after 30 s")
 }
-
-/// The mosquitto of a broker, which has a process between.
-func mosquitto(of broker: TestBroker) throws -> Int32 {
-    let parent = broker.broker.process.processID
-    let children = CommandTests.processes(with: "mosquitto").filter {
-        FileManager.default.contents(atPath: "/proc/\($0)/status").map { String(decoding: $0, as: UTF8.self) }?
-            .contains("PPid:\t\(parent)\n") == true
-    }
-    #expect(children.count == 1)
-    return try #require(children.first)
-}
-
-/// Ends a broker by force; what started it ends by itself.
-func killMosquitto(of broker: TestBroker) throws { kill(try mosquitto(of: broker), SIGKILL) }

@@ -68,7 +68,7 @@ import Testing
         let worker = try Spawned(
             Repository.lcp, ["worker", "--broker", frozen.url, "--pipeline", "frozen", "--model", "lenet-split2"])
         while RoleStatus(try await next(statuses).payload)?.serves?.count != 2 {}
-        let broker = try mosquitto(of: frozen)
+        let broker = frozen.broker.process.processID
         kill(broker, SIGSTOP)
         defer { kill(broker, SIGCONT) }
         kill(worker.identifier, SIGTERM)

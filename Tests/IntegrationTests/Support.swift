@@ -12,14 +12,14 @@ final class TestBroker: @unchecked Sendable {
     private(set) var broker: BrokerProcess
 
     init(port: Int = 0) throws {
-        broker = try BrokerProcess.start(through: Repository.lcp, port: port)
+        broker = try BrokerProcess.start(configuration: BrokerProcess.localConfiguration(), port: port)
     }
 
     /// Ends the broker, with everything that it keeps, and starts another on the same port.
     func restart() throws {
         let port = try #require(broker.url.split(separator: ":").last.flatMap { Int($0) })
         broker.process.stop()
-        broker = try BrokerProcess.start(through: Repository.lcp, port: port)
+        broker = try BrokerProcess.start(configuration: BrokerProcess.localConfiguration(), port: port)
     }
 
     deinit { broker.process.stop() }

@@ -21,39 +21,43 @@ import Testing
 
     @Test("The least latency is found, never with more branches than devices")
     func leastLatency() throws {
-        let all = Self.planner().candidates
+        let all = Self.planner().candidates(for: .latency)
         let best = try #require(all.first)
         #expect(all.allSatisfy { $0.branches <= 8 && $0.branches * $0.replicas <= 8 })
         #expect(best.branches == 8 && best.fatten == 0 && best.encoding == "jpeg:80" && best.features != "fp32")
         #expect(all.map(\.latencyMilliseconds) == all.map(\.latencyMilliseconds).sorted())
-        #expect(try #require(Self.planner(devices: 2).candidates.first).branches == 2)
+        #expect(try #require(Self.planner(devices: 2).candidates(for: .latency).first).branches == 2)
     }
 
     @Test("A slow link makes fewer branches best, a fast one more")
     func links() throws {
-        let slow = try #require(Self.planner(mbit: 2).candidates.first { $0.fatten == 0 })
-        let fast = try #require(Self.planner(mbit: 1000).candidates.first { $0.fatten == 0 })
+        let slow = try #require(Self.planner(mbit: 2).candidates(for: .latency).first { $0.fatten == 0 })
+        let fast = try #require(Self.planner(mbit: 1000).candidates(for: .latency).first { $0.fatten == 0 })
         #expect(slow.branches < 8 && fast.branches == 8)
     }
 
     @Test("A latency is its parts, and frames a second what the busiest part lets through")
     func parts() throws {
         let one = try #require(
-            Self.planner().candidates.first { $0.branches == 1 && $0.encoding == "jpeg:80" && $0.features == "fp16" })
+            Self.planner().candidates(for: .latency).first {
+                $0.branches == 1 && $0.encoding == "jpeg:80" && $0.features == "fp16"
+            })
         let sum = one.linkMilliseconds + one.decodeMilliseconds + one.networkMilliseconds + 0.2 + 1.5
         #expect(abs(one.latencyMilliseconds - sum) < 1e-9)
         // Eight whole networks, a frame each.
         #expect(one.replicas == 8 && one.bottleneck == "the devices")
         #expect(abs(one.framesPerSecond - 8 * 1000 / (200 + 3)) < 0.01)
         let eight = try #require(
-            Self.planner().candidates.first { $0.branches == 8 && $0.encoding == "jpeg:80" && $0.features == "fp16" })
+            Self.planner().candidates(for: .latency).first {
+                $0.branches == 8 && $0.encoding == "jpeg:80" && $0.features == "fp16"
+            })
         #expect(eight.bottleneck == "the broker's link")
     }
 
     @Test("At the break-even, branches take as long as the whole network")
     func breakEven() throws {
         let planner = Self.planner()
-        let best = try #require(planner.candidates.first)
+        let best = try #require(planner.candidates(for: .latency).first)
         let found = try #require(planner.breakEven(best))
         let original = try #require(found.originalMilliseconds)
         // A network of that size, its branches in the same proportion.
@@ -66,7 +70,7 @@ import Testing
         }
         func latency(_ planner: Planner, _ branches: Int) throws -> Double {
             try #require(
-                planner.candidates.first {
+                planner.candidates(for: .latency).first {
                     $0.branches == branches && $0.fatten == 0 && $0.encoding == best.encoding
                         && $0.features == best.features
                 }
@@ -77,7 +81,7 @@ import Testing
         let rate = try #require(found.megabitsPerSecond)
         #expect(try latency(Self.planner(mbit: rate * 0.8), 8) > latency(Self.planner(mbit: rate * 0.8), 1))
         #expect(try latency(Self.planner(mbit: rate * 1.25), 8) < latency(Self.planner(mbit: rate * 1.25), 1))
-        #expect(planner.breakEven(try #require(planner.candidates.first { $0.branches == 1 })) == nil)
+        #expect(planner.breakEven(try #require(planner.candidates(for: .latency).first { $0.branches == 1 })) == nil)
     }
 
     @Test("Where branches are no faster, there is no break-even")
@@ -86,7 +90,7 @@ import Testing
         planner.splits = [(1, 1.0), (2, 1.0)].map {
             .init(branches: $0.0, fatten: 0, networkMilliseconds: $0.1, outputs: 10)
         }
-        let two = try #require(planner.candidates.first { $0.branches == 2 })
+        let two = try #require(planner.candidates(for: .latency).first { $0.branches == 2 })
         let found = try #require(planner.breakEven(two))
         #expect(found.originalMilliseconds == nil && found.megabitsPerSecond == nil)
     }

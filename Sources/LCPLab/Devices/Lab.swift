@@ -38,6 +38,7 @@ public struct Lab: Sendable {
     private var owner: Int32?
 
     private static let folder = "/run/lcp"
+    private static var stateFiles: [String] { (try? FileIO.list(folder)) ?? [] }
     private static func file(_ name: String) -> String { "\(folder)/lab-\(name).json" }
 
     // MARK: Up and down
@@ -186,7 +187,7 @@ public struct Lab: Sendable {
 
     /// The labs of other names, in words that stand behind "there is no lab"; empty where there are none.
     public static func others(than name: String) -> String {
-        let names = ((try? FileIO.list(folder)) ?? []).filter { $0.hasPrefix("lab-") && $0.hasSuffix(".json") }
+        let names = stateFiles.filter { $0.hasPrefix("lab-") && $0.hasSuffix(".json") }
             .map { String($0.dropFirst(4).dropLast(5)) }.filter { $0 != name }.sorted()
         return names.isEmpty ? "" : " of that name, but \(names.map { "--name \($0)" }.joined(separator: ", "))"
     }
@@ -209,7 +210,7 @@ public struct Lab: Sendable {
 
     /// Its state, also one that was being written.
     private static func files(of name: String) -> [String] {
-        ((try? FileIO.list(folder)) ?? []).map { "\(folder)/\($0)" }.filter {
+        stateFiles.map { "\(folder)/\($0)" }.filter {
             $0 == file(name) || ($0.hasPrefix(file(name) + ".") && $0.hasSuffix(".part"))
         }
     }

@@ -108,13 +108,27 @@ public struct Planner: Sendable {
         self.splits = splits
     }
 
-    /// All ways to use the devices, the one with the least latency first.
-    public var candidates: [Candidate] {
-        splits.filter { $0.branches <= devices }.flatMap { split in
+    /// What a plan is to reach.
+    public enum Goal: String, Sendable, CaseIterable {
+        /// The least time from capture to prediction.
+        case latency
+        /// The most frames a second, and the least time among equals.
+        case frames
+    }
+
+    /// All ways to use the devices, the best first.
+    public func candidates(for goal: Goal) -> [Candidate] {
+        let all = splits.filter { $0.branches <= devices }.flatMap { split in
             frames.flatMap { frame in
                 [FeatureEncoding.fp32, .fp16, .int8].map { candidate(split, frame, $0) }
             }
-        }.sorted { ($0.latencyMilliseconds, $0.features) < ($1.latencyMilliseconds, $1.features) }
+        }
+        return all.sorted {
+            switch goal {
+            case .latency: ($0.latencyMilliseconds, $0.features) < ($1.latencyMilliseconds, $1.features)
+            case .frames: ($1.framesPerSecond, $0.latencyMilliseconds) < ($0.framesPerSecond, $1.latencyMilliseconds)
+            }
+        }
     }
 
     private func time(_ bytes: Int) -> Double {
@@ -153,9 +167,8 @@ public struct Planner: Sendable {
 
     /// Where branches begin to be sooner than the network in one piece, both with the same encodings.
     public func breakEven(_ candidate: Candidate) -> BreakEven? {
-        let all = candidates
         guard candidate.branches > 1,
-            let original = all.first(where: {
+            let original = candidates(for: .latency).first(where: {
                 $0.branches == 1 && $0.fatten == 0 && $0.encoding == candidate.encoding
                     && $0.features == candidate.features
             })

@@ -1,5 +1,5 @@
-import ArgumentParser
-import LCPLab
+public import ArgumentParser
+public import LCPLab
 import LCPModels
 import Platform
 
@@ -19,13 +19,6 @@ struct PlanCommand: AsyncParsableCommand {
               lcp plan alexnet --profile rpi3b+ --devices 8 --mbit 20 --delay 3
             """)
 
-    enum Goal: String, ExpressibleByArgument, CaseIterable {
-        /// The least time from capture to prediction.
-        case latency
-        /// The most frames a second.
-        case frames
-    }
-
     @Argument(help: "A network of the zoo, or the folder of a bundle of one branch.")
     var network: String
 
@@ -39,7 +32,7 @@ struct PlanCommand: AsyncParsableCommand {
     var devices: Int
 
     @Option(help: "What is wanted: latency, or frames, as many a second as can be.")
-    var goal = Goal.latency
+    var goal = Planner.Goal.latency
 
     @Option(help: ArgumentHelp("The links' rate in place of the profile's, Mbit/s.", valueName: "rate"))
     var mbit: Double?
@@ -63,6 +56,7 @@ struct PlanCommand: AsyncParsableCommand {
         var network: String
         var profile: String
         var pace: LabPace
+        var threads: Int
         var best: Planner.Candidate
         var break_even: Planner.BreakEven?
         var candidates: [Planner.Candidate]
@@ -85,25 +79,17 @@ struct PlanCommand: AsyncParsableCommand {
         ) { line.show($0, "measuring \($1)") }
         line.clear()
         let planner = measured.planner
-        let candidates =
-            goal == .latency
-            ? planner.candidates : planner.candidates.sorted { $0.framesPerSecond > $1.framesPerSecond }
-        let wanted = candidates.filter { $0.fatten == 0 }
-        let best =
-            goal == .latency
-            ? wanted.first
-            : wanted.max {
-                ($0.framesPerSecond, -$0.latencyMilliseconds) < ($1.framesPerSecond, -$1.latencyMilliseconds)
-            }
-        guard let best else { throw CommandError("\(base.name) cannot be split for \(devices) devices") }
+        let candidates = planner.candidates(for: goal)
+        guard let best = candidates.first(where: { $0.fatten == 0 }) else {
+            throw CommandError("\(base.name) cannot be split for \(devices) devices")
+        }
         let breakEven = planner.breakEven(best)
         if json {
             return writeLine(
                 try jsonLine(
                     Report(
-                        network: base.name, profile: profile.label, pace: measured.pace, best: best,
-                        break_even: breakEven,
-                        candidates: candidates)))
+                        network: base.name, profile: profile.label, pace: measured.pace,
+                        threads: profile.benchmark.threads, best: best, break_even: breakEven, candidates: candidates)))
         }
         show(base, profile, best, breakEven, candidates)
     }
@@ -148,3 +134,5 @@ struct PlanCommand: AsyncParsableCommand {
         writeLine(table.text)
     }
 }
+
+extension Planner.Goal: ExpressibleByArgument {}

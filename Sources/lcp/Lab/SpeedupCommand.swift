@@ -18,10 +18,7 @@ struct SpeedupCommand {
     func run() async throws {
         let experiment = try SpeedupExperiment(path: file)
         let engines = try engines.map { try EngineTimes(path: $0) } ?? EngineTimes()
-        let names = experiment.runs.map(\.name)
-        for name in only where !names.contains(name) {
-            throw CommandError("there is no run \(name): there are \(names.joined(separator: ", "))")
-        }
+        try ExperimentCommand.check(only, among: experiment.runs.map(\.name))
         try FileIO.makeFolder(out)
         let runner = SpeedupRunner(experiment, folder: out, lcp: try ownProgram(), pictures: pictures, engines: engines)
         if Lab.obstacle != nil {
@@ -31,12 +28,7 @@ struct SpeedupCommand {
             writeErrorLine("originals are timed with lcp alone: --engines adds ONNX Runtime and OpenVINO")
         }
         let command = self
-        try await untilStopped {
-            do { try await command.measure(experiment, runner, engines) } catch let stop as CancellationError {
-                writeErrorLine("stopped: the same command again goes on")
-                throw stop
-            }
-        }
+        try await ExperimentCommand.untilStopped { try await command.measure(experiment, runner, engines) }
     }
 
     private func measure(

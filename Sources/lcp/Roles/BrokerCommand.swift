@@ -47,11 +47,6 @@ struct BrokerCommand: AsyncParsableCommand {
             let broker = try BrokerProcess.start(
                 configuration: configuration, host: bind, port: port, isQuiet: quiet)
             defer { broker.process.stop() }
-            // Where this process is killed, its end of a pipe is closed, and mosquitto is not left behind.
-            let guardian = try ChildProcess(
-                executable: "/bin/sh",
-                arguments: ["-c", "read -r _; kill $0 2>/dev/null", "\(broker.process.processID)"])
-            defer { guardian.stop() }
             writeLine("the broker listens on \(broker.url); Ctrl-C stops it")
             if bind != "127.0.0.1", bind != "::1", bind != "localhost" {
                 writeLine(

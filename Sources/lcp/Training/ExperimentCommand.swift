@@ -82,20 +82,29 @@ struct ExperimentCommand: AsyncParsableCommand {
         }
         let experiment = try Experiment(path: file)
         guard let data else { throw ValidationError("give --data with the folder of the data sets") }
+        try Self.check(only, among: experiment.runs.map(\.name))
         let command = self
-        try await untilStopped {
-            do { try command.perform(experiment, data) } catch let stop as CancellationError {
-                writeLine("stopped: the same command again goes on")
+        try await Self.untilStopped { try command.perform(experiment, data) }
+    }
+
+    /// - Throws: ``CommandError`` where a run of `--only` is not in the experiment.
+    static func check(_ only: [String], among names: [String]) throws {
+        for name in only where !names.contains(name) {
+            throw CommandError("there is no run \(name): there are \(names.joined(separator: ", "))")
+        }
+    }
+
+    /// Runs an experiment, and says where it is stopped that nothing is lost.
+    static func untilStopped(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await lcp.untilStopped {
+            do { try await body() } catch let stop as CancellationError {
+                writeErrorLine("stopped: the same command again goes on")
                 throw stop
             }
         }
     }
 
     private func perform(_ experiment: Experiment, _ data: String) throws {
-        for name in only where !experiment.runs.contains(where: { $0.name == name }) {
-            throw CommandError(
-                "there is no run \(name): there are \(experiment.runs.map(\.name).joined(separator: ", "))")
-        }
         var wanted = Set(only)
         for run in experiment.runs.reversed() where wanted.contains(run.name) {
             if let teacher = run.teacher { wanted.insert(teacher) }

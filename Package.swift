@@ -84,6 +84,7 @@ let package = Package(
                 "CTrainingKernels", "Images", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPPictures", "Platform",
                 "Tensors",
             ]),
+        room("LCPCompression", ["LCPInference", "LCPModels"]),
 
         room(
             "LCPPipeline",
@@ -131,10 +132,9 @@ let package = Package(
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "Charts", "FaultInjection", "Images", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPLab",
-                "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining", "LCPWire",
-                "MQTT", "ONNX",
-                "Platform",
+                "Charts", "FaultInjection", "Images", "LCPCompression", "LCPDatasets", "LCPEvaluation", "LCPInference",
+                "LCPLab", "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining",
+                "LCPWire", "MQTT", "ONNX", "Platform",
                 "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -153,7 +153,10 @@ let package = Package(
         .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPInferenceTests",
-            dependencies: ["CBranchKernels", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+            dependencies: ["CBranchKernels", "LCPCompression", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPCompressionTests",
+            dependencies: ["LCPCompression", "LCPInference", "LCPModels", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPEvaluationTests",
             dependencies: ["LCPEvaluation", "LCPInference", "LCPModels", "Platform", "Tensors"]),

@@ -12,7 +12,7 @@ extension BranchGraph {
             guard case .convolution(let window, 1, let weight, let bias) = node.operation, !node.isPointwise else {
                 continue
             }
-            let columns = node.columnsPerBlock(window, lanes: kernels.lanes)
+            let columns = node.columnsPerBlock(window, kernels: kernels)
             guard columns > 1 else { continue }
             let (inputs, outputs) = (node.from.channels, node.to.channels)
             var wide = window
@@ -29,6 +29,7 @@ extension BranchGraph {
             }
             result.nodes[index].operation = .convolution(
                 wide, groups: 1, weight: weights, bias: Array((0..<columns).map { _ in bias }.joined()))
+            result.nodes[index].integer?.repeatOutputs(columns)
             result.nodes[index].to = FeatureMapShape(
                 height: node.to.height, width: node.to.width / columns, channels: columns * outputs)
         }
@@ -38,15 +39,17 @@ extension BranchGraph {
 
 extension BranchGraph.Node {
     /// How many columns are best computed as one.
-    func columnsPerBlock(_ window: BranchGraph.Window, lanes: Int) -> Int {
+    func columnsPerBlock(_ window: BranchGraph.Window, kernels: Kernels) -> Int {
         (1...16).filter { to.width % $0 == 0 && ($0 == 1 || to.width / $0 >= 5) }
-            .min { costOfBlocks($0, window, lanes: lanes) < costOfBlocks($1, window, lanes: lanes) } ?? 1
+            .min { costOfBlocks($0, window, kernels: kernels) < costOfBlocks($1, window, kernels: kernels) } ?? 1
     }
 
     /// Multiplications of whole vectors for one row of output.
-    func costOfBlocks(_ columns: Int, _ window: BranchGraph.Window, lanes: Int) -> Int {
+    func costOfBlocks(_ columns: Int, _ window: BranchGraph.Window, kernels: Kernels) -> Int {
+        let (lanes, group) = (kernels.lanes, kernels.group)
         let vectors = (columns * to.channels + lanes - 1) / lanes
-        let taps = window.height * (window.width + (columns - 1) * window.strideAcross) * from.channels
+        let run = (window.width + (columns - 1) * window.strideAcross) * from.channels
+        let taps = window.height * ((run + group - 1) / group)
         // Starting and storing a vector costs about as much as some multiplications.
         return to.width / columns * vectors * (taps + 6)
     }

@@ -1,5 +1,3 @@
-import CBranchKernels
-import CXNNPACK
 public import LCPModels
 
 /// One branch of a network, compiled for this processor and ready to run.
@@ -14,20 +12,9 @@ public final class BranchEngine {
     /// The numbers in ``output``.
     public let outputCount: Int
 
-    private let steps: [Step]
-    private let stepNames: [String]
-    /// All activations: XNNPACK and the kernels of ours read and write here.
-    private let activations: UnsafeMutablePointer<Float>
-    private let inputBuffer: UnsafeMutablePointer<Float>
-    private let outputBuffer: UnsafeMutablePointer<Float>
-    /// What a single operation needs beside them.
-    private let scratch: UnsafeMutablePointer<Float>
+    private let program: any BranchProgram
     /// Where the features are an image: they are made as HWC, and here they become CHW, as PyTorch flattens them.
     private let imageFeatures: (shape: FeatureMapShape, chw: UnsafeMutablePointer<Float>)?
-    /// The vector length of ``lcp_scale_bytes``.
-    private let lanes: Int
-    private let pixelScale: [Float]
-    private let pixelOffset: [Float]
     /// The threads that help; nil where none can.
     private let pool: ThreadPool?
 
@@ -39,8 +26,14 @@ public final class BranchEngine {
     public convenience init(
         bundle: ModelBundle, branch: Int, pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
     ) throws {
-        let parameters = try bundle.branchParameters(branch)
         let network = bundle.network
+        if bundle.manifest.arithmetic == .int8 {
+            try self.init(
+                network: network, branch: branch, integers: bundle.integerBranch(branch),
+                preprocessing: bundle.manifest.preprocessing, pool: try pool())
+            return
+        }
+        let parameters = try bundle.branchParameters(branch)
         let merge =
             try network.output(of: branch) == .partialLogits
             ? try network.mergeWeights(of: branch, merge: bundle.mergeParameters()) : nil
@@ -100,64 +93,80 @@ public final class BranchEngine {
     ///   - kernels: our own kernels, used beside XNNPACK's; nil for XNNPACK's wherever it has them.
     ///   - flattens: whether an image that comes out becomes CHW, as PyTorch flattens it.
     ///   - sharesAll: whether the threads share even what is too short for several.
-    init(
+    convenience init(
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
         preprocessing: ModelManifest.Preprocessing, kernels: Kernels?, flattens: Bool = true,
         pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil, sharesAll: Bool = false
     ) throws {
-        guard xnn_initialize(nil) == xnn_status_success else {
-            throw InferenceError("XNNPACK does not run on this processor: it needs SSE2, NEON or WebAssembly")
+        try Self.check(preprocessing, network)
+        let graph = try BranchGraph(
+            lowering: network.branches[branch], shapes: network.shapes(of: branch), parameters: parameters,
+            head: mergeWeights
+        ).optimized(for: kernels)
+        let pool = try sharesAll || graph.isWorthSharing ? pool() : nil
+        let program = try FloatProgram(
+            consume graph, pixels: PixelScale(preprocessing), kernels: kernels, pool: pool, sharesAll: sharesAll)
+        try self.init(
+            network: network, branch: branch, hasHead: mergeWeights != nil, flattens: flattens, program: program,
+            pool: pool)
+    }
+
+    /// Prepares a branch in numbers of eight bits.
+    ///
+    /// - Parameters:
+    ///   - kernels: nil for the quickest.
+    ///   - sharesAll: whether the threads share even what is too short for several.
+    /// - Throws: ``InferenceError``, or a ``NetworkError``.
+    convenience init(
+        network: BranchedNetwork, branch: Int, integers: IntegerBranch, preprocessing: ModelManifest.Preprocessing,
+        kernels: IntegerKernels = .best, pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil,
+        sharesAll: Bool = false
+    ) throws {
+        try Self.check(preprocessing, network)
+        let graph = try BranchGraph(
+            lowering: network.branches[branch], shapes: network.shapes(of: branch), integers: integers
+        ).optimized(for: kernels)
+        let pool = try sharesAll || graph.isWorthSharing ? pool() : nil
+        let program = try IntegerProgram(
+            consume graph, pixels: PixelScale(preprocessing), kernels: kernels, pool: pool, sharesAll: sharesAll)
+        try self.init(
+            network: network, branch: branch, hasHead: integers.head != nil, flattens: true, program: program,
+            pool: pool)
+    }
+
+    private static func check(
+        _ preprocessing: ModelManifest.Preprocessing, _ network: BranchedNetwork
+    ) throws(InferenceError) {
+        let channels = network.input.channels
+        guard preprocessing.mean.count == channels, preprocessing.standardDeviation.count == channels else {
+            throw InferenceError(
+                "the preprocessing has \(preprocessing.mean.count) channels, the input has \(channels)")
         }
+    }
+
+    private init(
+        network: BranchedNetwork, branch: Int, hasHead: Bool, flattens: Bool, program: any BranchProgram,
+        pool: ThreadPool?
+    ) throws(NetworkError) {
         let shapes = try network.shapes(of: branch)
         let last = shapes[shapes.count - 1]
         input = network.input
-        outputKind = mergeWeights == nil ? .features : .partialLogits
-        outputCount = mergeWeights == nil ? last.elementCount : network.classes
-        guard preprocessing.mean.count == input.channels, preprocessing.standardDeviation.count == input.channels else {
-            throw InferenceError(
-                "the preprocessing has \(preprocessing.mean.count) channels, the input has \(input.channels)")
-        }
-        // Sixteen pixels' worth, so that a vector of the kernel's never ends within one.
-        func repeated(_ values: [Float]) -> [Float] { (0..<16).flatMap { _ in values } }
-        pixelScale = repeated(preprocessing.standardDeviation.map { 1 / (255 * $0) })
-        pixelOffset = repeated(zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 })
-        lanes = kernels?.lanes ?? 4
-
-        var graph = try BranchGraph(
-            lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: mergeWeights
-        ).optimized(for: kernels)
-        self.pool = try sharesAll || graph.isWorthSharing ? pool() : nil
-        // XNNPACK may read a few bytes beyond an input's end, our kernels a vector.
-        let plan = BufferPlan(graph, margin: max(Int(XNN_EXTRA_BYTES) / 4, 16))
-        activations = .allocateAligned(plan.count)
-        inputBuffer = activations + plan.offsets[0]
-        outputBuffer = activations + plan.offsets[graph.output]
-        let isImage = flattens && mergeWeights == nil && last.height * last.width > 1 && last.channels > 1
+        outputKind = hasHead ? .partialLogits : .features
+        outputCount = hasHead ? network.classes : last.elementCount
+        self.program = program
+        self.pool = pool
+        let isImage = flattens && !hasHead && last.height * last.width > 1 && last.channels > 1
         imageFeatures = isImage ? (last, .allocate(capacity: last.elementCount)) : nil
         imageFeatures?.chw.initialize(repeating: 0, count: last.elementCount)
-        stepNames = graph.nodes.map(\.description)
-        do {
-            steps = try graph.compile(activations, plan, kernels: kernels, pool: self.pool, sharesAll: sharesAll)
-        } catch {
-            activations.deallocate()
-            imageFeatures?.chw.deallocate()
-            throw error
-        }
-        scratch = .allocateAligned(steps.map(\.scratchCount).max() ?? 0)
     }
 
-    deinit {
-        activations.deallocate()
-        scratch.deallocate()
-        imageFeatures?.chw.deallocate()
-    }
+    deinit { imageFeatures?.chw.deallocate() }
 
     /// Runs the branch on raw pixels: UINT8, HWC, exactly `input.elementCount` of them.
     public func run(pixels: UnsafeRawBufferPointer) throws(InferenceError) {
         let count = input.elementCount
         guard pixels.count == count else { throw .inputSize(pixels.count, expected: count) }
-        lcp_scale_bytes(
-            lanes, pixels.baseAddress, inputBuffer, count, pixelScale, pixelOffset, pixelScale.count)
+        program.load(pixels: pixels)
         try invoke()
     }
 
@@ -165,13 +174,13 @@ public final class BranchEngine {
     public func run(normalized: UnsafeRawBufferPointer) throws(InferenceError) {
         let bytes = input.elementCount * 4
         guard normalized.count == bytes else { throw .inputSize(normalized.count, expected: bytes) }
-        UnsafeMutableRawPointer(inputBuffer).copyMemory(from: normalized.baseAddress!, byteCount: bytes)
+        program.load(normalized: normalized)
         try invoke()
     }
 
     /// The result of the last run, ``outputCount`` numbers. Valid until the next run.
     public var output: UnsafeBufferPointer<Float> {
-        UnsafeBufferPointer(start: imageFeatures?.chw ?? outputBuffer, count: outputCount)
+        UnsafeBufferPointer(start: imageFeatures.map { UnsafePointer($0.chw) } ?? program.output, count: outputCount)
     }
 
     /// The time of one run, measured: the median of `runs` after two to warm up.
@@ -188,13 +197,13 @@ public final class BranchEngine {
 
     /// The time of each operation, measured one by one in running order: what it is, and the least of `runs`.
     public func measureOperations(runs: Int = 20) throws(InferenceError) -> [(name: String, time: Duration)] {
-        var result = stepNames.map { (name: $0, time: Duration.seconds(3600)) }
+        var result = program.operations.map { (name: $0, time: Duration.seconds(3600)) }
         pool?.begin()
         defer { pool?.end() }
         for _ in 0..<max(1, runs) {
-            for index in steps.indices {
+            for index in result.indices {
                 let start = ContinuousClock.now
-                try steps[index].run(scratch)
+                try program.run(operation: index)
                 result[index].time = min(result[index].time, .now - start)
             }
         }
@@ -204,12 +213,12 @@ public final class BranchEngine {
     private func invoke() throws(InferenceError) {
         pool?.begin()
         defer { pool?.end() }
-        for step in steps { try step.run(scratch) }
+        for index in program.operations.indices { try program.run(operation: index) }
         guard let (shape, chw) = imageFeatures else { return }
-        let area = shape.height * shape.width
+        let (area, made) = (shape.height * shape.width, program.output)
         for position in 0..<area {
             for channel in 0..<shape.channels {
-                chw[channel * area + position] = outputBuffer[position * shape.channels + channel]
+                chw[channel * area + position] = made[position * shape.channels + channel]
             }
         }
     }

@@ -9,6 +9,10 @@ struct BranchGraph {
     var nodes: [Node] = []
     /// The value that the branch is asked for.
     var output = 0
+    /// The value that each layer made, as long as nothing is optimised.
+    var made: [Int] = []
+    /// In numbers of eight bits that of the input.
+    var inputQuantization: Quantization?
 
     struct Node {
         var operation: Operation
@@ -19,6 +23,26 @@ struct BranchGraph {
         var to: FeatureMapShape
         /// The result is clamped to this: what is left of a ReLU behind the operation.
         var bounds = Bounds.none
+        /// In numbers of eight bits what the operation needs besides; its weights are whole numbers then, and its biases lie here.
+        var integer: Integer?
+    }
+
+    struct Integer: Hashable {
+        /// Of the result; nil where sums become real numbers.
+        var result: Quantization?
+        /// What a weight of 1 stands for, for each output.
+        var scale: [Float] = []
+        var bias: [Int32] = []
+        /// Of a response normalisation.
+        var table: ResponseTable?
+        /// Of the sum with another value, where the operation adds that in the end.
+        var sum: Quantization?
+
+        /// The outputs so many times, one after the other.
+        mutating func repeatOutputs(_ times: Int) {
+            scale = Array((0..<times).map { _ in scale }.joined())
+            bias = Array((0..<times).map { _ in bias }.joined())
+        }
     }
 
     enum Operation {
@@ -71,6 +95,12 @@ struct BranchGraph {
 
     /// The shape in which a value was made.
     func shape(of value: Int) -> FeatureMapShape { value == 0 ? input : nodes[value - 1].to }
+
+    /// In numbers of eight bits how a value's stand for real ones.
+    func quantization(of value: Int) -> Quantization? {
+        guard value > 0 else { return inputQuantization }
+        return nodes[value - 1].integer.flatMap { $0.sum ?? $0.result }
+    }
 
     /// How often each value is read; being the output counts.
     var readers: [Int] {

@@ -42,7 +42,9 @@ extension BranchGraph {
             result.nodes[index].inputs = nodes[index].inputs.map { replacement[$0] }
             guard case .clamp = nodes[index].operation else { continue }
             let source = result.nodes[index].inputs[0]
-            guard source > 0, readers[source] == 1, result.nodes[source - 1].operation.takesBounds else { continue }
+            guard source > 0, readers[source] == 1, result.nodes[source - 1].operation.takesBounds,
+                result.nodes[source - 1].integer?.result == nodes[index].integer?.result
+            else { continue }
             let bounds = result.nodes[source - 1].bounds.then(nodes[index].bounds)
             guard bounds.minimum < bounds.maximum else { continue }
             result.nodes[source - 1].bounds = bounds
@@ -71,6 +73,7 @@ extension BranchGraph {
             else { continue }
             result.nodes[source - 1].inputs.append(other)
             result.nodes[source - 1].bounds = nodes[index].bounds
+            result.nodes[source - 1].integer?.sum = nodes[index].integer?.result
             replacement[index + 1] = source
         }
         result.output = replacement[output]
@@ -85,6 +88,7 @@ extension BranchGraph {
             for value in nodes[index].inputs { isRead[value] = true }
         }
         var result = BranchGraph(input: input)
+        result.inputQuantization = inputQuantization
         var number = [Int](repeating: 0, count: nodes.count + 1)
         for index in nodes.indices where isRead[index + 1] {
             var node = nodes[index]

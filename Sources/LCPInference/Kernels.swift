@@ -5,6 +5,10 @@ import LCPModels
 struct Kernels {
     /// Numbers in a vector: 4, 8 (AVX2) or 16 (AVX-512).
     let lanes: Int
+    /// The numbers that an instruction multiplies and adds in each of them: 1 in single precision, more in eight bits, where all
+    /// operations are ours.
+    var group = 1
+    var isInteger = false
 
     /// The best for this processor, or nil where XNNPACK's kernels are as good: its ones for ARM are, those of 2022 for x86-64
     /// are made for many channels, which narrow branches do not have.
@@ -14,7 +18,8 @@ struct Kernels {
     func run(_ node: BranchGraph.Node) -> Bool {
         switch node.operation {
         // A tile is a run of pixels in a row; short ones leave the multipliers waiting.
-        case .convolution(_, 1, _, _): node.to.width >= 5 || node.isPointwise && node.to.height * node.to.width >= 5
+        case .convolution(_, 1, _, _):
+            isInteger || node.to.width >= 5 || node.isPointwise && node.to.height * node.to.width >= 5
         case .depthwiseConvolution, .maxPool: true
         default: false
         }

@@ -6,18 +6,23 @@ extension BranchGraph {
     /// - Parameters:
     ///   - shapes: the input of every layer, and the output behind them.
     ///   - head: the branch's columns of the classification layer's W, [classes, features], where it applies them.
+    ///   - integers: what makes it a graph in numbers of eight bits, whose parameters and head are whole numbers.
     /// - Throws: ``InferenceError`` where weights are missing.
     init(
-        lowering layers: [Layer], shapes: [FeatureMapShape], parameters: BranchParameters, head: [Float]?
+        lowering layers: [Layer], shapes: [FeatureMapShape], parameters: BranchParameters, head: [Float]?,
+        integers: IntegerBranch? = nil
     ) throws(InferenceError) {
         input = shapes[0]
+        inputQuantization = integers?.values[0]
         // The value that each layer reads: dropout and `output(of:)` compute nothing, they only name another one.
-        var made: [Int] = []
         var current = 0
         for (index, layer) in layers.enumerated() {
             let (from, to) = (shapes[index], shapes[index + 1])
             func append(_ operation: Operation, reading others: [Int] = [], bounds: Bounds = .none) {
-                nodes.append(Node(operation: operation, inputs: [current] + others, from: from, to: to, bounds: bounds))
+                nodes.append(
+                    Node(
+                        operation: operation, inputs: [current] + others, from: from, to: to, bounds: bounds,
+                        integer: integers.map { Integer($0, layer: index) }))
                 current = nodes.count
             }
             func weights() throws(InferenceError) -> LayerParameters {
@@ -60,7 +65,7 @@ extension BranchGraph {
                 }
                 append(.scale(weight: factors.map(Float.init), bias: offsets.map(Float.init)))
             // A window of one pixel only picks pixels: a depthwise convolution with 1 does that, which XNNPACK has for it.
-            case .maxPool(1, let stride, _), .averagePool(1, let stride):
+            case .maxPool(1, let stride, _) where integers == nil, .averagePool(1, let stride) where integers == nil:
                 append(
                     .depthwiseConvolution(
                         Window(size: 1, stride: stride), weight: Array(repeating: 1, count: from.channels),
@@ -89,7 +94,8 @@ extension BranchGraph {
             nodes.append(
                 Node(
                     operation: .fullyConnected(weight: weight, bias: [Float](repeating: 0, count: classes)),
-                    inputs: [current], from: from, to: FeatureMapShape(features: classes)))
+                    inputs: [current], from: from, to: FeatureMapShape(features: classes),
+                    integer: integers?.head.map { Integer(result: nil, scale: $0.scale, bias: $0.bias) }))
             current = nodes.count
         }
         output = current

@@ -35,6 +35,7 @@ extension BranchGraph {
                 height: node.from.height, width: 1, channels: node.from.width * node.from.channels)
             result.nodes[index].from = from
             result.nodes[index].to = FeatureMapShape(height: node.to.height, width: 1, channels: biases.count)
+            result.nodes[index].integer?.repeatOutputs(biases.count / node.to.channels)
             result.nodes[index].operation = .convolution(
                 Window(
                     height: window.height, width: 1, strideDown: window.strideDown, strideAcross: 1, top: window.top,
@@ -83,10 +84,12 @@ extension BranchGraph.Node {
         guard window.height * from.width * from.channels * to.width * to.channels <= 1 << 16 else { return false }
         let lanes = kernels?.lanes ?? 16
         func vectors(_ channels: Int) -> Int { (channels + lanes - 1) / lanes }
-        let byRows = to.height * window.height * (from.width * from.channels * vectors(to.width * to.channels) + 2)
+        let group = kernels?.group ?? 1
+        let row = (from.width * from.channels + group - 1) / group
+        let byRows = to.height * window.height * (row * vectors(to.width * to.channels) + 2)
         if let kernels, kernels.run(self) {
-            let columns = columnsPerBlock(window, lanes: lanes)
-            return byRows < to.height * costOfBlocks(columns, window, lanes: lanes)
+            let columns = columnsPerBlock(window, kernels: kernels)
+            return byRows < to.height * costOfBlocks(columns, window, kernels: kernels)
         }
         return byRows < to.height * to.width * window.taps * (from.channels * vectors(to.channels) + 2)
     }

@@ -134,5 +134,5 @@ final class WindowKernel {
 }
 
 extension lcp_range {
-    fileprivate init(_ range: Range<Int>) { self.init(begin: range.lowerBound, end: range.upperBound) }
+    init(_ range: Range<Int>) { self.init(begin: range.lowerBound, end: range.upperBound) }
 }

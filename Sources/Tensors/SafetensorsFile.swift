@@ -2,20 +2,32 @@ import Platform
 
 /// Writes a safetensors file a piece at a time, so that no more than a piece of its tensors need be in memory.
 package enum SafetensorsFile {
-    /// An FP32 tensor whose elements come when they are written.
+    /// A tensor whose elements come when they are written.
     package struct Entry {
         let name: String
+        let dtype: DType
         let shape: Shape
-        let write: (_ piece: (UnsafeBufferPointer<Float>) throws -> Void) throws -> Void
+        let write: (_ piece: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
 
+        /// A tensor that is in memory.
+        package init(name: String, tensor: Tensor) {
+            self.name = name
+            dtype = tensor.dtype
+            shape = tensor.shape
+            write = { piece in try tensor.bytes.withUnsafeBytes(piece) }
+        }
+
+        /// An FP32 tensor.
+        ///
         /// - Parameter write: gives all elements to its argument, in pieces, in their order.
         package init(
             name: String, shape: Shape,
             write: @escaping (_ piece: (UnsafeBufferPointer<Float>) throws -> Void) throws -> Void
         ) {
             self.name = name
+            dtype = .fp32
             self.shape = shape
-            self.write = write
+            self.write = { piece in try write { try piece(UnsafeRawBufferPointer($0)) } }
         }
     }
 
@@ -31,16 +43,15 @@ package enum SafetensorsFile {
             digest.append(bytes)
             try sink.append(bytes)
         }
-        try Safetensors.header(entries.map { ($0.name, .fp32, $0.shape) }, metadata: [:]).withUnsafeBytes(put)
+        try Safetensors.header(entries.map { ($0.name, $0.dtype, $0.shape) }, metadata: [:]).withUnsafeBytes(put)
         for entry in entries {
             var count = 0
             try entry.write { piece in
                 count += piece.count
-                try put(UnsafeRawBufferPointer(piece))
+                try put(piece)
             }
-            guard let expected = entry.shape.elementCount, expected == count else {
-                throw TensorError.sizeMismatch(expected: 4 * (entry.shape.elementCount ?? 0), found: 4 * count)
-            }
+            let expected = (entry.shape.elementCount ?? 0) * entry.dtype.size
+            guard expected == count else { throw TensorError.sizeMismatch(expected: expected, found: count) }
         }
         try sink.commit()
         return digest.hex()

@@ -64,15 +64,33 @@ public struct ModelBundle: Sendable {
     ///
     /// - Throws: ``ModelBundleError`` where the file is missing, damaged or not this model's.
     public func branchParameters(_ branch: Int) throws(ModelBundleError) -> BranchParameters {
+        if manifest.arithmetic == .int8 { return try integerBranch(branch).parameters }
+        return try readBranch(branch) { file in try network.parameters(of: branch, from: file) }
+    }
+
+    /// One branch in numbers of eight bits.
+    ///
+    /// - Throws: ``ModelBundleError`` where the file is missing, damaged or not this model's, or the model has none.
+    public func integerBranch(_ branch: Int) throws(ModelBundleError) -> IntegerBranch {
+        guard manifest.arithmetic == .int8 else {
+            throw ModelBundleError(
+                "\(manifest.name.printable) has no weights in eight bits: lcp quantize makes such a model of it")
+        }
+        return try readBranch(branch) { file in try network.integerBranch(branch, from: file) }
+    }
+
+    private func readBranch<Weights>(
+        _ branch: Int, _ read: (Safetensors) throws -> Weights
+    ) throws(ModelBundleError) -> Weights {
         guard network.branches.indices.contains(branch) else {
             throw ModelBundleError(
                 "\(manifest.name.printable) has branches 0 to \(network.branches.count - 1), there is no branch \(branch)"
             )
         }
-        let name = manifest.files[branch].name
         let file = try readFile(branch)
-        do { return try network.parameters(of: branch, from: file) } catch {
-            throw ModelBundleError("\(path)/\(name) does not fit \(manifest.name.printable): \(error)")
+        do { return try read(file) } catch {
+            throw ModelBundleError(
+                "\(path)/\(manifest.files[branch].name) does not fit \(manifest.name.printable): \(error)")
         }
     }
 
@@ -86,6 +104,11 @@ public struct ModelBundle: Sendable {
             throw ModelBundleError(
                 "\(path)/\(manifest.files[index].name) does not fit \(manifest.name.printable): \(error)")
         }
+    }
+
+    /// The bytes of all its files.
+    package var byteCount: Int {
+        (["model.json"] + manifest.files.map(\.name)).reduce(0) { $0 + FileIO.size("\(path)/\($1)") }
     }
 
     /// All weights.
@@ -152,11 +175,41 @@ public struct ModelBundle: Sendable {
         name: String, network: BranchedNetwork, weights: ModelWeights, preprocessing: ModelManifest.Preprocessing,
         labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
+        let manifest = ModelManifest(
+            format: ModelManifest.formatVersion(for: preprocessing, arithmetic: nil), name: name, network: network,
+            outputs: [], preprocessing: preprocessing, labels: labels, training: training, missingScale: missingScale,
+            files: [])
+        return try write(manifest, merge: weights.merge, to: path) { branch in
+            try network.entries(of: branch, weights.branches[branch])
+        }
+    }
+
+    /// Writes a bundle of branches in numbers of eight bits; the classification layer stays in single precision.
+    ///
+    /// - Throws: ``ModelBundleError``.
+    @discardableResult
+    public static func write(
+        name: String, network: BranchedNetwork, integers: [IntegerBranch], merge: LayerParameters,
+        preprocessing: ModelManifest.Preprocessing, labels: [String], training: ModelManifest.TrainingRecord? = nil,
+        missingScale: [Float]? = nil, to path: String
+    ) throws(ModelBundleError) -> ModelBundle {
+        let manifest = ModelManifest(
+            format: ModelManifest.formatVersion(for: preprocessing, arithmetic: .int8), name: name, network: network,
+            outputs: [], preprocessing: preprocessing, labels: labels, training: training, arithmetic: .int8,
+            missingScale: missingScale, files: [])
+        return try write(manifest, merge: LayerWeights(merge), to: path) { branch in
+            try network.entries(of: branch, integers[branch])
+        }
+    }
+
+    /// - Parameter manifest: without outputs and files.
+    private static func write(
+        _ manifest: ModelManifest, merge: LayerWeights, to path: String,
+        branch entries: (Int) throws -> [SafetensorsFile.Entry]
+    ) throws(ModelBundleError) -> ModelBundle {
         do {
-            var manifest = ModelManifest(
-                format: ModelManifest.formatVersion(for: preprocessing), name: name, network: network, outputs: [],
-                preprocessing: preprocessing, labels: labels, training: training,
-                missingScale: missingScale, files: [])
+            var manifest = manifest
+            let network = manifest.network
             try FileIO.makeFolder(path)
             func add(_ file: String, _ entries: [SafetensorsFile.Entry]) throws {
                 manifest.files.append(
@@ -164,10 +217,9 @@ public struct ModelBundle: Sendable {
             }
             for branch in network.branches.indices {
                 manifest.outputs.append(try network.output(of: branch))
-                try add(
-                    "branch-\(branch).safetensors", try network.entries(of: branch, weights.branches[branch]))
+                try add("branch-\(branch).safetensors", try entries(branch))
             }
-            try add("merge.safetensors", try network.entries(merge: weights.merge))
+            try add("merge.safetensors", try network.entries(merge: merge))
             try check(manifest)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]

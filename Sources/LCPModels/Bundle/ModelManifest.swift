@@ -1,12 +1,19 @@
 /// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
 public struct ModelManifest: Sendable, Hashable, Codable {
     /// The versions of the bundle's format that this program reads.
-    public static let formatVersions = 1...2
+    public static let formatVersions = 1...3
 
-    /// The version that a bundle needs: 2 where it says how pictures are resized, so that a program which would do it otherwise
-    /// refuses it; 1 in all other cases.
-    static func formatVersion(for preprocessing: Preprocessing) -> Int {
-        preprocessing.resize == nil && preprocessing.background == nil ? 1 : 2
+    /// The version that a bundle needs: 3 for weights in eight bits, 2 where it says how pictures are resized, so that a program
+    /// which would do it otherwise refuses it; 1 in all other cases.
+    static func formatVersion(for preprocessing: Preprocessing, arithmetic: Arithmetic?) -> Int {
+        if arithmetic != nil { return 3 }
+        return preprocessing.resize == nil && preprocessing.background == nil ? 1 : 2
+    }
+
+    /// What branches compute with.
+    public enum Arithmetic: String, Sendable, Hashable, Codable {
+        /// Numbers of eight bits, as specified in `Documentation/integer-arithmetic.md`.
+        case int8
     }
 
     /// How pictures become pixels, and UINT8 pixels the network's input: (pixel / 255 − mean) / standard deviation, per channel.
@@ -120,6 +127,8 @@ public struct ModelManifest: Sendable, Hashable, Codable {
     /// The name of each class.
     public var labels: [String]
     public var training: TrainingRecord?
+    /// Nil for single precision.
+    public var arithmetic: Arithmetic?
     /// By the number of missing branches, from 0 to all but one: what the sum of the shares that came is multiplied by before
     /// the bias is added. Nil for 1 throughout.
     public var missingScale: [Float]?
@@ -127,7 +136,7 @@ public struct ModelManifest: Sendable, Hashable, Codable {
     public var files: [File]
 
     enum CodingKeys: String, CodingKey {
-        case format, name, network, outputs, preprocessing, labels, training, files
+        case format, name, network, outputs, preprocessing, labels, training, arithmetic, files
         case missingScale = "missing_scale"
     }
 }

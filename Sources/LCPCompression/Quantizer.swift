@@ -1,0 +1,152 @@
+import LCPInference
+public import LCPModels
+
+/// Makes branches in numbers of eight bits: weights symmetric for each output channel, activations with one scale and zero for
+/// each feature map, found with pictures.
+public struct Quantizer {
+    /// Without batch normalisations, which are in the weights.
+    public let network: BranchedNetwork
+    private let parameters: [BranchParameters]
+    private let merge: LayerParameters
+    private let preprocessing: ModelManifest.Preprocessing
+
+    /// - Throws: ``NetworkError`` for a network with a layer that has no arithmetic in eight bits.
+    public init(
+        network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing
+    ) throws(NetworkError) {
+        for layer in network.branches.joined() where layer == .softmax {
+            throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
+        }
+        (self.network, self.parameters) = try network.foldingNormalizations(parameters.branches)
+        merge = parameters.merge
+        self.preprocessing = preprocessing
+    }
+
+    /// Makes one branch.
+    ///
+    /// - Parameters:
+    ///   - pixels: pictures of the network's input, one behind the other; a few hundred like those that will come.
+    ///   - progress: is told the share that is done, and says whether to go on.
+    /// - Throws: ``NetworkError`` where a layer makes nothing but zeros of these pictures, ``InferenceError``, or
+    ///   `CancellationError`.
+    public func branch(
+        _ branch: Int, pixels: [UInt8], progress: (Double) -> Bool = { _ in true }
+    ) throws -> IntegerBranch {
+        let layers = network.branches[branch]
+        let groups = ValueGroups(layers)
+        let ranges = try ranges(branch, groups, pixels, progress)
+        var scales = [Float](repeating: 1, count: layers.count + 1)
+        var result = IntegerBranch(layers: [], values: [], head: nil)
+        func value(_ index: Int) -> Quantization { result.values[index] }
+
+        result.values.append(inputQuantization)
+        scales[0] = inputQuantization.scale
+        for (index, layer) in layers.enumerated() {
+            let first = groups.first[index + 1]
+            guard first == index + 1 else {
+                result.values.append(result.values[first])
+                result.layers.append(nil)
+                continue
+            }
+            guard ranges[first].upperBound > ranges[first].lowerBound else {
+                throw NetworkError(
+                    "layer \(index) of branch \(branch), \(layer), makes nothing but zeros of these pictures: take pictures like those that the model is for"
+                )
+            }
+            var to = Quantization(covering: ranges[first])
+            if let weights = parameters[branch][index] {
+                let integers = IntegerWeights(rounding: weights, input: value(index))
+                // Outputs are no finer than a sixty-fourth of what a weight of 1 adds.
+                let coarsest = integers.scale.max() ?? 0
+                let least = value(index).scale * coarsest * 64.01
+                if to.scale < least {
+                    let wider = least / to.scale
+                    to = Quantization(
+                        covering: ranges[first].lowerBound * wider...ranges[first].upperBound * wider)
+                }
+                result.layers.append(integers)
+            } else {
+                result.layers.append(nil)
+            }
+            if case .localResponseNormalization(let size, let alpha, let beta, let k) = layer {
+                guard
+                    let table = ResponseTable(
+                        size: size, alpha: alpha, beta: beta, k: k, input: value(index), output: to)
+                else {
+                    throw NetworkError("layer \(index) of branch \(branch), \(layer), changes numbers by too much for eight bits")
+                }
+                result.tables[index] = table
+            }
+            result.values.append(to)
+        }
+        if try network.output(of: branch) == .partialLogits {
+            let weight = try network.mergeWeights(of: branch, merge: merge)
+            let bias = [Float](repeating: 0, count: network.classes)
+            result.head = IntegerWeights(
+                rounding: LayerParameters(weight: weight, bias: bias), input: result.values[layers.count])
+        }
+        return result
+    }
+
+    /// Of all pixels that there can be.
+    private var inputQuantization: Quantization {
+        var (low, high): (Float, Float) = (0, 0)
+        for (mean, deviation) in zip(preprocessing.mean, preprocessing.standardDeviation) {
+            low = min(low, -mean / deviation)
+            high = max(high, (1 - mean) / deviation)
+        }
+        return Quantization(covering: low...high)
+    }
+
+    /// For the first value of each group.
+    private func ranges(
+        _ branch: Int, _ groups: ValueGroups, _ pixels: [UInt8], _ progress: (Double) -> Bool
+    ) throws -> [ClosedRange<Float>] {
+        let probe = try BranchProbe(
+            network: network, branch: branch, parameters: parameters[branch], preprocessing: preprocessing)
+        let size = network.input.elementCount
+        let count = pixels.count / size
+        var ranges = [ValueRange](repeating: ValueRange(), count: groups.first.count)
+        let used = groups.used.filter { $0 > 0 }
+        for pass in 0..<2 {
+            for picture in 0..<count {
+                guard progress((Double(pass) + Double(picture) / Double(count)) / 2) else { throw CancellationError() }
+                try pixels.withUnsafeBytes { pixels in
+                    try probe.run(pixels: .init(rebasing: pixels[picture * size..<(picture + 1) * size]))
+                }
+                for value in used {
+                    let numbers = probe.numbers(of: value)
+                    if pass == 0 {
+                        ranges[groups.first[value]].reach(numbers)
+                    } else {
+                        ranges[groups.first[value]].count(numbers)
+                    }
+                }
+            }
+        }
+        return ranges.map(\.best)
+    }
+}
+
+extension IntegerWeights {
+    /// The nearest to real weights, ties to even, with the scale of each output as small as its largest weight allows.
+    ///
+    /// - Parameter input: what the layer reads.
+    init(rounding parameters: LayerParameters, input: Quantization) {
+        let length = parameters.weight.count / parameters.bias.count
+        self.init(weight: [], scale: [], bias: [])
+        weight.reserveCapacity(parameters.weight.count)
+        for (output, bias) in parameters.bias.enumerated() {
+            let weights = parameters.weight[output * length..<(output + 1) * length]
+            let largest = weights.reduce(0) { max($0, abs($1)) }
+            // Large enough, too, for the bias to fit.
+            let scale = max(largest / 127, abs(bias) / (input.scale * 0x1p28), Float.leastNormalMagnitude * 0x1p30)
+            self.scale.append(scale)
+            for value in weights {
+                weight.append(Int8(max(-127, min(127, (value / scale).rounded(.toNearestOrEven)))))
+            }
+            self.bias.append(
+                Int32((Double(bias) / (Double(input.scale) * Double(scale))).rounded(.toNearestOrEven)))
+        }
+    }
+}

@@ -1,0 +1,38 @@
+package import LCPModels
+
+/// A branch in single precision that shows what each of its layers makes.
+///
+/// Nothing is optimised: it is slower than a ``BranchEngine``.
+package final class BranchProbe {
+    /// The input of every layer, and the output behind them.
+    package let shapes: [FeatureMapShape]
+
+    private let program: FloatProgram
+    /// Of the input and of every layer.
+    private let values: [Int]
+
+    /// - Throws: ``InferenceError``, or a ``NetworkError``.
+    package init(
+        network: BranchedNetwork, branch: Int, parameters: BranchParameters, preprocessing: ModelManifest.Preprocessing
+    ) throws {
+        shapes = try network.shapes(of: branch)
+        let graph = try BranchGraph(
+            lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: nil)
+        values = [0] + graph.made
+        program = try FloatProgram(graph, pixels: PixelScale(preprocessing), kernels: .best, keepsAll: true)
+    }
+
+    /// Runs the branch on raw pixels: UINT8, HWC, as many as the input has numbers.
+    package func run(pixels: UnsafeRawBufferPointer) throws(InferenceError) {
+        guard pixels.count == shapes[0].elementCount else {
+            throw .inputSize(pixels.count, expected: shapes[0].elementCount)
+        }
+        program.load(pixels: pixels)
+        for index in program.operations.indices { try program.run(operation: index) }
+    }
+
+    /// What a layer made in the last run, HWC; the input for 0, layer i's for i + 1. Valid until the next run.
+    package func numbers(of value: Int) -> UnsafeBufferPointer<Float> {
+        UnsafeBufferPointer(start: program.numbers(of: values[value]), count: shapes[value].elementCount)
+    }
+}

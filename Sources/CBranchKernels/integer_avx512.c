@@ -23,6 +23,23 @@ static inline __attribute__((always_inline)) activations broadcast(const uint8_t
     __builtin_memcpy(&value, at, 4);
     return (activations)value;
 }
+
+/* Sixteen numbers of each row side by side in a vector; then those of a place together. */
+#define INTERLEAVES
+static inline __attribute__((always_inline)) void interleave(const uint8_t *const rows[4], uint8_t *mixed, size_t count) {
+    const __m512i places = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i bytes = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    for (size_t place = 0; place < count; place += 16) {
+        __m512i all = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(rows[0] + place)));
+        all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[1] + place)), 1);
+        all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[2] + place)), 2);
+        all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[3] + place)), 3);
+        all = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(places, all), bytes);
+        _mm512_storeu_si512(mixed + place * 4, all);
+    }
+}
+
+#define FINISHING "integer_avx512_finish.inc"
 #include "integer.inc"
 #pragma clang attribute pop
 #endif

@@ -8,9 +8,16 @@ extension BranchGraph {
     func convolvingByBlocks(_ kernels: Kernels) -> BranchGraph {
         var result = self
         for index in nodes.indices where kernels.run(nodes[index]) {
-            let node = nodes[index]
-            guard case .convolution(let window, 1, let weight, let bias) = node.operation, !node.isPointwise else {
-                continue
+            var node = nodes[index]
+            guard case .convolution(let window, 1, let weight, let bias) = node.operation,
+                !node.isPointwise || kernels.isInteger
+            else { continue }
+            if node.isPointwise {
+                // One long row.
+                node.from = FeatureMapShape(
+                    height: 1, width: node.from.height * node.from.width, channels: node.from.channels)
+                node.to = FeatureMapShape(
+                    height: 1, width: node.to.height * node.to.width, channels: node.to.channels)
             }
             let columns = node.columnsPerBlock(window, kernels: kernels)
             guard columns > 1 else { continue }
@@ -30,6 +37,7 @@ extension BranchGraph {
             result.nodes[index].operation = .convolution(
                 wide, groups: 1, weight: weights, bias: Array((0..<columns).map { _ in bias }.joined()))
             result.nodes[index].integer?.repeatOutputs(columns)
+            result.nodes[index].from = node.from
             result.nodes[index].to = FeatureMapShape(
                 height: node.to.height, width: node.to.width / columns, channels: columns * outputs)
         }

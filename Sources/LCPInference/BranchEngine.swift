@@ -113,13 +113,23 @@ public final class BranchEngine {
 
     /// Prepares a branch in numbers of eight bits.
     ///
+    /// - Throws: ``InferenceError``, or a ``NetworkError``.
+    public convenience init(
+        network: BranchedNetwork, branch: Int, integers: IntegerBranch, preprocessing: ModelManifest.Preprocessing,
+        pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
+    ) throws {
+        try self.init(
+            network: network, branch: branch, integers: integers, preprocessing: preprocessing, kernels: .best,
+            pool: try pool())
+    }
+
     /// - Parameters:
-    ///   - kernels: nil for the quickest.
+    ///   - kernels: the instruction set.
     ///   - sharesAll: whether the threads share even what is too short for several.
     /// - Throws: ``InferenceError``, or a ``NetworkError``.
     convenience init(
         network: BranchedNetwork, branch: Int, integers: IntegerBranch, preprocessing: ModelManifest.Preprocessing,
-        kernels: IntegerKernels = .best, pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil,
+        kernels: IntegerKernels, pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil,
         sharesAll: Bool = false
     ) throws {
         try Self.check(preprocessing, network)

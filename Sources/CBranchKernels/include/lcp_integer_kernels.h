@@ -100,8 +100,8 @@ struct lcp_integer_kernels {
        `period` numbers. */
     void (*quantize_bytes)(const uint8_t *bytes, uint8_t *output, size_t count, const float *scale, const float *offset,
                            size_t period, int zero);
-    /* round(real * scale) + zero, the product rounded to a float before. */
-    void (*quantize)(const float *reals, uint8_t *output, size_t count, float scale, int zero);
+    /* round(real * scale) + zero, the product rounded to a float before. The floats may lie anywhere. */
+    void (*quantize)(const void *reals, uint8_t *output, size_t count, float scale, int zero);
     /* (number - zero) * scale */
     void (*dequantize)(const uint8_t *numbers, float *output, size_t count, float scale, int zero);
 };

@@ -71,13 +71,8 @@ final class IntegerProgram: BranchProgram {
     }
 
     func load(normalized: UnsafeRawBufferPointer) {
-        // Numbers out of a message lie anywhere.
-        let count = inputCount
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { reals in
-            UnsafeMutableRawBufferPointer(reals).copyMemory(from: normalized)
-            kernels.functions.quantize(
-                reals.baseAddress, inputBuffer, count, 1 / inputQuantization.scale, Int32(inputQuantization.zero))
-        }
+        kernels.functions.quantize(
+            normalized.baseAddress, inputBuffer, inputCount, 1 / inputQuantization.scale, Int32(inputQuantization.zero))
     }
 
     func run(operation index: Int) throws(InferenceError) {

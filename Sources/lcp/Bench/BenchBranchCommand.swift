@@ -1,0 +1,177 @@
+import ArgumentParser
+import LCPCompression
+import LCPInference
+import LCPModels
+import Platform
+
+extension BenchCommand {
+    struct Branch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "branch",
+            abstract: "How long one branch of a model takes on one core of this machine.",
+            usage: "lcp bench branch [<options>]",
+            discussion: """
+                Examples:
+                  lcp bench branch
+                  lcp bench branch --model lenet-split1 --json
+                  lcp bench branch --network vgg16 --branches 8 --operations
+                  lcp bench branch --network resnet50 --threads 4
+                  lcp bench branch --network alexnet --branches 8 --int8
+                """)
+
+        @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
+        var model = "lenet-split4"
+
+        @Option(
+            help: ArgumentHelp(
+                "A network of the zoo, or a bundle of one branch, split and with random weights, in place of a model.",
+                valueName: "name"))
+        var network: String?
+
+        @Option(help: "The number of branches that --network is split into.")
+        var branches = 1
+
+        @Option(help: "Which branch, counted from 0.")
+        var branch = 0
+
+        @Option(
+            help:
+                "How often it runs in one measurement, 2000 times or for 0.1 s; the fastest of seven is told, and their median."
+        )
+        var runs: Int?
+
+        @Option(help: "How many threads compute it.")
+        var threads = 1
+
+        @Flag(help: "Measure it in numbers of eight bits, too, in turns with single precision.")
+        var int8 = false
+
+        @Flag(help: "Tell the time of each operation, too.")
+        var operations = false
+
+        @Flag(help: "Print one JSON object.")
+        var json = false
+
+        private struct Report: Encodable {
+            var model: String
+            var branch: Int
+            var threads: Int
+            var fastest_us: Double
+            var median_us: Double
+            /// In numbers of eight bits, and the median as a share of the other.
+            var int8_fastest_us: Double?
+            var int8_median_us: Double?
+            var int8_ratio: Double?
+            var input: FeatureMapShape
+            var layers: [Layer]
+            /// Of the classification layer's share, where the branch computes that.
+            var classes: Int?
+        }
+
+        func validate() throws {
+            guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
+            guard (1...ThreadPool.maximumThreads).contains(threads) else {
+                throw ValidationError("--threads is 1 to \(ThreadPool.maximumThreads)")
+            }
+        }
+
+        /// The branch's engines, and what to call its model.
+        private struct Prepared {
+            var name: String
+            var network: BranchedNetwork
+            /// In the arithmetic of the model, and in eight bits where that is asked for.
+            var engines: [BranchEngine]
+        }
+
+        private func prepared() throws -> Prepared {
+            let pool = threads > 1 ? try ThreadPool(threads: threads) : nil
+            guard let network else {
+                let bundle = try ModelBundle.find(model)
+                guard !int8 || bundle.manifest.arithmetic == nil else {
+                    throw ValidationError("\(bundle.manifest.name) computes with eight bits already: leave out --int8")
+                }
+                var engines = [try BranchEngine(bundle: bundle, branch: branch, pool: pool)]
+                if int8 {
+                    engines.append(
+                        try quantized(bundle.network, bundle.parameters(), bundle.manifest.preprocessing, pool))
+                }
+                return Prepared(name: bundle.manifest.name, network: bundle.network, engines: engines)
+            }
+            let base = try NetworkOptions.whole(network).network
+            let split = try base.split(into: branches)
+            guard split.branches.indices.contains(branch) else {
+                throw ValidationError("\(base.name) in \(branches) branches has no branch \(branch)")
+            }
+            var random = SeededGenerator(seed: 1)
+            let parameters = try ModelParameters.random(for: split, using: &random)
+            var engines = [try BranchEngine(split, branch: branch, of: parameters, pool: pool)]
+            if int8 { engines.append(try quantized(split, parameters, .usual(for: split.input), pool)) }
+            return Prepared(name: "\(base.name)-split\(branches)", network: split, engines: engines)
+        }
+
+        /// Two pictures of noise are enough where only the time counts.
+        private func quantized(
+            _ network: BranchedNetwork, _ parameters: ModelParameters,
+            _ preprocessing: ModelManifest.Preprocessing, _ pool: ThreadPool?
+        ) throws -> BranchEngine {
+            var random = SeededGenerator(seed: 2)
+            let pixels = (0..<2 * network.input.elementCount).map { _ in UInt8(random.index(256)) }
+            let quantizer = try Quantizer(network: network, parameters: parameters, preprocessing: preprocessing)
+            return try BranchEngine(
+                network: quantizer.network, branch: branch, integers: quantizer.branch(branch, pixels: pixels),
+                preprocessing: preprocessing, pool: pool)
+        }
+
+        func run() async throws {
+            let prepared = try prepared()
+            let times = try measure(prepared.engines)
+            func median(_ index: Int) -> Double { times[index][times[index].count / 2] }
+            var report = Report(
+                model: prepared.name, branch: branch, threads: threads, fastest_us: times[0][0],
+                median_us: median(0), input: prepared.network.input, layers: prepared.network.branches[branch],
+                classes: prepared.engines[0].outputKind == .partialLogits ? prepared.network.classes : nil)
+            if int8 {
+                (report.int8_fastest_us, report.int8_median_us) = (times[1][0], median(1))
+                report.int8_ratio = median(1) / median(0)
+            }
+            if json { return writeLine(try jsonLine(report)) }
+            if operations { for engine in prepared.engines { try show(engine) } }
+            var words = "branch \(branch) of \(report.model): \(fixed(report.median_us, digits: 1)) µs (median), "
+            words += "\(fixed(report.fastest_us, digits: 1)) µs (fastest)"
+            if let median = report.int8_median_us, let ratio = report.int8_ratio {
+                words += "; in eight bits \(fixed(median, digits: 1)) µs, \(fixed(ratio, digits: 2)) of that"
+            }
+            writeLine(words)
+        }
+
+        /// Seven times for each engine, in turns, each the mean of some runs, µs, sorted.
+        private func measure(_ engines: [BranchEngine]) throws -> [[Double]] {
+            var random = SeededGenerator(seed: 1)
+            let values = (0..<engines[0].input.elementCount).map { _ in random.uniform(-1, 1) }
+            return try values.withUnsafeBytes { input in
+                let counts = try engines.map { engine in
+                    let count = try runs ?? max(3, min(2000, Int(100 / engine.measure(runs: 3).milliseconds)))
+                    for _ in 0..<count { try engine.run(normalized: input) }
+                    return count
+                }
+                var times = [[Double]](repeating: [], count: engines.count)
+                for _ in 0..<7 {
+                    for (index, engine) in engines.enumerated() {
+                        let start = ContinuousClock.now
+                        for _ in 0..<counts[index] { try engine.run(normalized: input) }
+                        times[index].append((ContinuousClock.now - start).milliseconds * 1000 / Double(counts[index]))
+                    }
+                }
+                return times.map { $0.sorted() }
+            }
+        }
+
+        private func show(_ engine: BranchEngine) throws {
+            var table = Table(["operation", "µs"], rightAligned: [1])
+            for (name, time) in try engine.measureOperations() {
+                table.add([name, fixed(time.milliseconds * 1000, digits: 1)])
+            }
+            writeLine(table.text)
+        }
+    }
+}

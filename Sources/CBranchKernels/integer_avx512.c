@@ -34,7 +34,11 @@ static inline __attribute__((always_inline)) void interleave(const uint8_t *cons
         all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[1] + place)), 1);
         all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[2] + place)), 2);
         all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[3] + place)), 3);
-        all = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(places, all), bytes);
+        /* The compiler knows another way, which is slower. */
+        __asm__("" : "+v"(all));
+        all = _mm512_permutexvar_epi32(places, all);
+        __asm__("" : "+v"(all));
+        all = _mm512_shuffle_epi8(all, bytes);
         _mm512_storeu_si512(mixed + place * 4, all);
     }
 }

@@ -73,7 +73,8 @@ public struct Quantizer {
                     let table = ResponseTable(
                         size: size, alpha: alpha, beta: beta, k: k, input: value(index), output: to)
                 else {
-                    throw NetworkError("layer \(index) of branch \(branch), \(layer), changes numbers by too much for eight bits")
+                    throw NetworkError(
+                        "layer \(index) of branch \(branch), \(layer), changes numbers by too much for eight bits")
                 }
                 result.tables[index] = table
             }

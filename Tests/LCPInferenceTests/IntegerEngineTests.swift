@@ -58,7 +58,8 @@ import Testing
                         kernels: kernels, pool: pool, sharesAll: sharesAll)
                     for _ in 0..<2 { try hwc.withUnsafeBytes { try engine.run(normalized: $0) } }
                     #expect(
-                        Array(engine.output) == expected, "\(kernels), \(pool?.threads ?? 1) threads: \(layers) on \(network.input)")
+                        Array(engine.output) == expected,
+                        "\(kernels), \(pool?.threads ?? 1) threads: \(layers) on \(network.input)")
                 }
             }
         }

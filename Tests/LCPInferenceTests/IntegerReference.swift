@@ -45,7 +45,9 @@ enum IntegerReference {
         }
     }
 
-    private static func clamp(_ number: Int, _ low: Int = -128, _ high: Int = 127) -> Int { max(low, min(high, number)) }
+    private static func clamp(_ number: Int, _ low: Int = -128, _ high: Int = 127) -> Int {
+        max(low, min(high, number))
+    }
 
     /// A division by 2^bits, rounded, halves up.
     private static func shifted(_ number: Int, _ bits: Int) -> Int {

@@ -94,7 +94,9 @@ struct lcp_integer_kernels {
     /* Runs of `count` numbers; between two runs of the output lie `step` - `count` that are left alone. `second` may be NULL. */
     void (*add)(const struct lcp_integer_sum *, const uint8_t *first, const uint8_t *second, uint8_t *output, size_t runs,
                 size_t count, size_t step);
-    void (*normalize_responses)(const struct lcp_integer_response *, const uint8_t *input, uint8_t *output, size_t pixels);
+    size_t (*response_scratch)(const struct lcp_integer_response *);
+    void (*normalize_responses)(const struct lcp_integer_response *, const uint8_t *input, void *scratch, uint8_t *output,
+                                size_t pixels);
 
     /* round(byte * scale + offset) + zero, the product and the sum rounded to a float before; scale and offset repeat every
        `period` numbers. */

@@ -22,7 +22,8 @@ final class IntegerProgram: BranchProgram {
     /// - Parameter optimized: made for the kernels.
     /// - Throws: ``InferenceError`` where scales do not fit each other.
     init(
-        _ optimized: consuming BranchGraph, pixels: PixelScale, kernels: IntegerKernels, pool: ThreadPool?, sharesAll: Bool
+        _ optimized: consuming BranchGraph, pixels: PixelScale, kernels: IntegerKernels, pool: ThreadPool?,
+        sharesAll: Bool
     ) throws(InferenceError) {
         var graph = optimized
         guard let inputQuantization = graph.inputQuantization else {

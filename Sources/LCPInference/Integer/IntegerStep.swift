@@ -63,7 +63,8 @@ final class IntegerConvolution: IntegerStep {
             return
         }
         // Each thread takes some channels where there is more to read of the weights than of the input.
-        let sharesPanels = panels >= 2 * sharing.threads && functions.packed_bytes(window) > functions.padded_bytes(window)
+        let sharesPanels =
+            panels >= 2 * sharing.threads && functions.packed_bytes(window) > functions.padded_bytes(window)
         sharing.run(sharesPanels ? panels : tiles) { part, _ in
             let parts = (
                 lcp_range(sharesPanels ? part : 0..<panels), lcp_range(sharesPanels ? 0..<tiles : part)
@@ -234,14 +235,20 @@ final class IntegerResponseNormalization: IntegerStep {
 
     deinit { table.deallocate() }
 
-    var scratchBytes: Int { 0 }
+    private var threadBytes: Int {
+        var response = response
+        return (functions.response_scratch(&response) + 63) / 64 * 64
+    }
+
+    var scratchBytes: Int { sharing.threads * threadBytes }
 
     func run(_ scratch: UnsafeMutableRawPointer) {
-        let channels = response.channels
-        sharing.run(pixels) { part, _ in
+        let (channels, threadBytes) = (response.channels, threadBytes)
+        sharing.run(pixels) { part, thread in
             var response = response
             let offset = part.lowerBound * channels
-            functions.normalize_responses(&response, input + offset, output + offset, part.count)
+            functions.normalize_responses(
+                &response, input + offset, scratch + thread * threadBytes, output + offset, part.count)
         }
     }
 }

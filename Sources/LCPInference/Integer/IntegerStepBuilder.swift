@@ -77,7 +77,8 @@ struct IntegerStepBuilder {
         case .depthwiseConvolution(let window, let weight, _):
             let to = try result(place)
             return IntegerDepthwiseConvolution(
-                kernels, self.window(place, window, to: to), weight: weight, rescaling: try rescaling(place, integer, to),
+                kernels, self.window(place, window, to: to), weight: weight,
+                rescaling: try rescaling(place, integer, to),
                 input: place.inputs[0], output: place.output, sharing: place.sharing)
         case .maxPool(let window):
             let to = try result(place)
@@ -168,7 +169,8 @@ struct IntegerStepBuilder {
     ) throws(InferenceError) -> IntegerRescaling {
         let count = integer.scale.count
         var result = IntegerRescaling(
-            bias: integer.bias, multipliers: .init(repeating: 0, count: count), shifts: .init(repeating: 0, count: count))
+            bias: integer.bias, multipliers: .init(repeating: 0, count: count),
+            shifts: .init(repeating: 0, count: count))
         guard let to else { return result }
         for (output, scale) in integer.scale.enumerated() {
             let ratio = Double(place.from[0].scale) * Double(scale) / Double(to.scale)

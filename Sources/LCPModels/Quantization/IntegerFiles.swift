@@ -22,7 +22,9 @@ extension IntegerWeights {
     ///
     /// - Parameter name: what an error calls the layer.
     fileprivate func check(_ name: String) throws(NetworkError) {
-        guard !weight.contains(-128) else { throw NetworkError("its \(name).weight holds -128, and none is below -127") }
+        guard !weight.contains(-128) else {
+            throw NetworkError("its \(name).weight holds -128, and none is below -127")
+        }
         guard scale.allSatisfy({ $0.isNormal && $0 > 0 }) else {
             throw NetworkError("its \(name).weight_scale holds a scale that is no normal number above 0")
         }

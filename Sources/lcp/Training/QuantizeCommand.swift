@@ -65,7 +65,8 @@ struct QuantizeCommand: AsyncParsableCommand {
             throw CommandError("\(manifest.name) computes with numbers of eight bits already")
         }
         if FileIO.exists("\(out)/model.json"), !force {
-            throw CommandError("\(out) holds a model bundle already: name another folder, or give --force to replace it")
+            throw CommandError(
+                "\(out) holds a model bundle already: name another folder, or give --force to replace it")
         }
         let pixels = try pictures(for: manifest)
         let quantizer = try Quantizer(
@@ -101,7 +102,8 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     private func pictures(for manifest: ModelManifest) throws -> [UInt8] {
         let specification = try DataSpecification(data, defaultDrawnCount: images)
-        let set = try specification.trainingSet(seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
+        let set = try specification.trainingSet(
+            seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
         LeftOut.tell(set.leftOut, of: specification.name)
         LeftOut.tell(notes: set.notes, of: specification.name)
         guard set.count > images else { return set.pixels }

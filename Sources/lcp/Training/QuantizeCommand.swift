@@ -68,7 +68,8 @@ struct QuantizeCommand: AsyncParsableCommand {
             throw CommandError(
                 "\(out) holds a model bundle already: name another folder, or give --force to replace it")
         }
-        let pixels = try pictures(for: manifest)
+        let specification = try DataSpecification(data, defaultDrawnCount: images)
+        let pixels = try pictures(specification, for: manifest)
         let quantizer = try Quantizer(
             network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
         let line = ProgressLine()
@@ -87,7 +88,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         let written = try ModelBundle.write(
             name: "\(manifest.name)-int8", network: quantizer.network, integers: branches,
             merge: bundle.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
-            training: record(bundle), missingScale: manifest.missingScale, to: out)
+            training: record(bundle, specification), missingScale: manifest.missingScale, to: out)
         line.clear()
         let report = Report(
             model: written.manifest.name, model_hash: written.hash.description, path: out, bytes: written.byteCount,
@@ -100,8 +101,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             """)
     }
 
-    private func pictures(for manifest: ModelManifest) throws -> [UInt8] {
-        let specification = try DataSpecification(data, defaultDrawnCount: images)
+    private func pictures(_ specification: DataSpecification, for manifest: ModelManifest) throws -> [UInt8] {
         let set = try specification.trainingSet(
             seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
         LeftOut.tell(set.leftOut, of: specification.name)
@@ -111,9 +111,13 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
 
     /// How the original came to be, and what was done with it; its accuracy is not this one's.
-    private func record(_ bundle: ModelBundle) -> ModelManifest.TrainingRecord? {
+    private func record(
+        _ bundle: ModelBundle, _ specification: DataSpecification
+    ) -> ModelManifest.TrainingRecord? {
         guard var record = bundle.manifest.training else { return nil }
-        record.command += " && lcp quantize \(model) --data \(data) --images \(images) --seed \(seed)"
+        let name = bundle.manifest.name
+        record.command +=
+            " && lcp quantize \(name) --data \(specification.form) --images \(images) --seed \(seed) --out \(name)-int8"
         record.accuracy = [:]
         record.encodedAccuracy = nil
         return record

@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+"""Golden vectors of Documentation/integer-arithmetic.md, from its formulas alone: vectors.py > vectors.json
+
+Feature maps are lists of rows of pixels of channels, flattened (HWC). Needs nothing but Python 3.
+"""
+import json
+import math
+import random
+import struct
+import sys
+
+RANDOM = random.Random(2028)
+
+
+def single(x):
+    return struct.unpack("f", struct.pack("f", x))[0]
+
+
+def shift(n, s):
+    return (n + (1 << (s - 1))) >> s if s > 0 else n
+
+
+def clamp(n, low, high):
+    return max(low, min(high, n))
+
+
+def sat8(n):
+    return clamp(n, -128, 127)
+
+
+def steps(a, M, r):
+    return shift(shift(clamp(shift(a, r), -32768, 32767) * M, 15), 6)
+
+
+def multiplier(k):
+    """The multiplier and the shift of a ratio."""
+    assert 0 < k < 1 / 64
+    f, e = math.frexp(k)
+    f, e = 2 * f, e - 1
+    M, r = round(f * 2**14), -7 - e  # Python rounds to even
+    if M == 32768:
+        M, r = 16384, r - 1
+    return (0, 0) if r > 30 else (M, r)
+
+
+def sum_weights(scales, out):
+    ratios = [s / out for s in scales]
+    e = 13 - (math.frexp(max(ratios))[1] - 1)
+    assert 1 <= e <= 30
+    return [round(k * 2**e) for k in ratios], e
+
+
+def numbers(count, low=-128, high=127):
+    return [RANDOM.randint(low, high) for _ in range(count)]
+
+
+class Map:
+    def __init__(self, height, width, channels, q, z):
+        self.height, self.width, self.channels, self.q, self.z = height, width, channels, q, z
+
+    def at(self, y, x, c):
+        if 0 <= y < self.height and 0 <= x < self.width:
+            return self.q[(y * self.width + x) * self.channels + c]
+        return self.z
+
+    def json(self):
+        return {"shape": [self.height, self.width, self.channels], "numbers": self.q, "zero": self.z}
+
+
+def out_size(n, kernel, stride, padding):
+    return (n + 2 * padding - kernel) // stride + 1
+
+
+def convolve(m, weight, bias, M, r, z, outputs, kernel, stride, padding, groups):
+    ins = m.channels // groups
+    height, width = (out_size(n, kernel, stride, padding) for n in (m.height, m.width))
+    result = []
+    for y in range(height):
+        for x in range(width):
+            for o in range(outputs):
+                a = bias[o]
+                for i in range(ins):
+                    for dy in range(kernel):
+                        for dx in range(kernel):
+                            w = weight[((o * ins + i) * kernel + dy) * kernel + dx]
+                            c = o // (outputs // groups) * ins + i
+                            a += w * (m.at(y * stride + dy - padding, x * stride + dx - padding, c) - m.z)
+                result.append(sat8(steps(a, M[o], r[o]) + z))
+    return Map(height, width, outputs, result, z)
+
+
+def convolution(name, height, width, channels, outputs, kernel, stride=1, padding=0, groups=1, z=-128, z_out=-128):
+    m = Map(height, width, channels, numbers(height * width * channels), z)
+    length = channels // groups * kernel * kernel
+    weight = numbers(outputs * length, -127, 127)
+    bias = [RANDOM.randint(-20000, 20000) for _ in range(outputs)]
+    # So that most results are not clamped.
+    rescaling = [multiplier(RANDOM.uniform(0.5, 1.5) / (40 * math.sqrt(length) * 73)) for _ in range(outputs)]
+    M, r = [list(x) for x in zip(*rescaling)]
+    result = convolve(m, weight, bias, M, r, z_out, outputs, kernel, stride, padding, groups)
+    return {
+        "name": name, "input": m.json(), "kernel": kernel, "stride": stride,
+        "padding": padding, "groups": groups, "weight": weight, "bias": bias, "multiplier": M, "shift": r,
+        "output": result.json(),
+    }
+
+
+def rescaling():
+    """Sums at the edges: ties, both clamps, the least and the largest shift."""
+    cases = []
+    for M, r in [(16384, 0), (32767, 0), (16384, 1), (20000, 7), (32767, 15), (24001, 20), (16384, 30), (0, 0)]:
+        unit = 1 << r
+        sums = [0, 1, -1, unit // 2, -(unit // 2), unit // 2 - 1, -(unit // 2) - 1, 64 * unit, -64 * unit, 100 * unit]
+        sums += [32767 * unit, 32768 * unit, -32768 * unit, -32769 * unit, 2**30, -(2**30)]
+        sums += [RANDOM.randint(-200 * 64 * unit, 200 * 64 * unit) for _ in range(24)]
+        for a in sums:
+            if abs(a) <= 2**30:
+                z = RANDOM.choice([-128, 0, 5, 127])
+                cases.append([a, M, r, z, sat8(steps(a, M, r) + z)])
+    return cases
+
+
+def ratios():
+    values = [1 / 64 - 2**-58, 1 / 65, 2.0**-7, 2.0**-8 * (1 - 2**-20), 2.0**-37, 2.0**-38, 3e-11, 1e-13]
+    values += [RANDOM.uniform(1e-6, 1 / 64) for _ in range(20)]
+    # The first rounds up to 1/64, which there is no multiplier for.
+    return [[k, *multiplier(k)] for k in values[1:]]
+
+
+def pooling(name, height, width, channels, size, stride, padding):
+    m = Map(height, width, channels, numbers(height * width * channels), -3)
+    height, width = (out_size(n, size, stride, padding) for n in (m.height, m.width))
+    result = []
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels):
+                seen = [
+                    m.at(yy, xx, c)
+                    for yy in range(y * stride - padding, y * stride - padding + size)
+                    for xx in range(x * stride - padding, x * stride - padding + size)
+                    if 0 <= yy < m.height and 0 <= xx < m.width
+                ]
+                result.append(max(seen))
+    return {
+        "name": name, "input": m.json(), "kernel": size, "stride": stride, "padding": padding,
+        "output": Map(height, width, channels, result, m.z).json(),
+    }
+
+
+def mean(name, height, width, channels, size, stride, s, s_out):
+    m = Map(height, width, channels, numbers(height * width * channels), -100)
+    z = 9
+    height, width = (out_size(n, size, stride, 0) for n in (m.height, m.width))
+    k, p = s / (s_out * size * size), 0
+    while k / 2**p >= 1 / 64 or multiplier_rounds_up(k / 2**p):
+        p += 1
+    M, r = multiplier(k / 2**p)
+    result = []
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels):
+                a = sum(m.at(y * stride + i, x * stride + j, c) - m.z for i in range(size) for j in range(size))
+                result.append(sat8(steps(a * 2**p, M, r) + z))
+    return {
+        "name": name, "input": m.json(), "kernel": size, "stride": stride, "scale": s,
+        "output_scale": s_out, "weight": 2**p, "multiplier": M, "shift": r,
+        "output": Map(height, width, channels, result, z).json(),
+    }
+
+
+def multiplier_rounds_up(k):
+    """Whether a ratio below 1/64 has no multiplier, because that would be 1/64."""
+    f, e = math.frexp(k)
+    return e - 1 == -7 and round(2 * f * 2**14) == 32768
+
+
+def sums(name, scales, zeros, out, z):
+    count = 70
+    F, e = sum_weights(scales, out)
+    inputs = [numbers(count) for _ in scales]
+    result = [
+        sat8(shift(sum((q[i] - zero) * f for q, zero, f in zip(inputs, zeros, F)), e) + z) for i in range(count)
+    ]
+    return {
+        "name": name, "scales": scales, "zeros": zeros, "inputs": inputs, "output_scale": out,
+        "output_zero": z, "factors": F, "shift": e, "output": result,
+    }
+
+
+def response(name, channels, size, z, alpha, beta, k, s, s_out):
+    pixels = 7
+    m = Map(1, pixels, channels, numbers(pixels * channels), z)
+    D, z_out, h = max(127 - z, z + 128), -128, 0
+    while (size * D * D) >> h > 255:
+        h += 1
+    real = [s / s_out * (k + alpha / size * s * s * i * 2**h) ** -beta for i in range(257)]
+    e = 14 - (math.frexp(real[0])[1] - 1)
+    T = [min(32767, round(x * 2**e)) for x in real]
+    result = []
+    for x in range(pixels):
+        for c in range(channels):
+            near = range(max(0, c - size // 2), min(channels, c + (size - 1) // 2 + 1))
+            S = sum((m.at(0, x, j) - z) ** 2 for j in near)
+            i = S >> h
+            f = T[i] + shift((T[i + 1] - T[i]) * (S - (i << h)), h)
+            result.append(sat8(shift((m.at(0, x, c) - z) * f, e) + z_out))
+    return {
+        "name": name, "input": m.json(), "size": size, "factors": T, "shift": e,
+        "segment_shift": h, "output": Map(1, pixels, channels, result, z_out).json(),
+    }
+
+
+def nearest(x):
+    return round(max(-1024.0, min(1024.0, x)))
+
+
+def pixels():
+    """All pixels of a channel each, as MNIST and CIFAR-10 have them."""
+    cases = []
+    for m, d, s, z in [(0.1307, 0.3081, 0.012727, -95), (0.4914, 0.2470, 0.0158, 2), (0.0, 1.0, 1 / 255, -128)]:
+        m, d, s = single(m), single(d), single(s)
+        a = single(single(1 / single(255 * d)) / s)
+        b = single(single(-m / d) / s)
+        row = [sat8(nearest(single(single(p * a) + b)) + z) for p in range(256)]
+        cases.append({"mean": m, "standard_deviation": d, "scale": s, "zero": z, "output": row})
+    return cases
+
+
+def reals():
+    s, z = single(0.02), -7
+    inverse = single(1 / s)
+    xs = [0.0, 0.01, -0.01, 0.03, 0.05, 1e9, -1e9, 2.41, -2.42] + [RANDOM.uniform(-3, 3) for _ in range(40)]
+    xs = [single(x) for x in xs]
+    return {
+        "scale": s, "zero": z, "input": xs,
+        "output": [sat8(nearest(single(x * inverse)) + z) for x in xs],
+    }
+
+
+def logits():
+    m = Map(1, 1, 37, numbers(37), -128)
+    s = single(0.031)
+    weight = numbers(5 * 37, -127, 127)
+    scale = [single(RANDOM.uniform(0.001, 0.02)) for _ in range(5)]
+    result = [
+        single(single(sum(weight[o * 37 + i] * (m.q[i] - m.z) for i in range(37))) * single(s * scale[o]))
+        for o in range(5)
+    ]
+    return {
+        "input": m.json(), "scale": s, "weight": weight, "weight_scale": scale, "output": result,
+    }
+
+
+def main():
+    vectors = {
+        "rescaling": rescaling(),
+        "ratio": ratios(),
+        "convolution": [
+            convolution("3 × 3, padded", 6, 7, 3, 5, 3, padding=1),
+            convolution("5 × 5, stride 2, any zeros", 9, 11, 2, 19, 5, stride=2, padding=2, z=13, z_out=-4),
+            convolution("groups", 5, 5, 6, 9, 3, padding=1, groups=3, z=0, z_out=0),
+            convolution("1 × 1, many channels", 3, 5, 33, 40, 1, z=-128, z_out=7),
+            convolution("depthwise", 7, 9, 5, 5, 3, padding=1, groups=5),
+            convolution("depthwise, stride 2, 5 × 5", 8, 8, 18, 18, 5, stride=2, padding=2, groups=18, z=-60, z_out=3),
+            convolution("fully connected", 1, 1, 70, 11, 1),
+        ],
+        "maximum": [pooling("3 × 3, padded", 7, 8, 3, 3, 2, 1), pooling("2 × 2", 6, 6, 5, 2, 2, 0)],
+        "mean": [
+            mean("2 × 2", 4, 6, 3, 2, 2, single(0.02), single(0.017)),
+            mean("all of 7 × 7", 7, 7, 4, 7, 1, 0.5, 0.125),
+        ],
+        "sum": [
+            sums("two", [single(0.03), single(0.004)], [-128, 11], single(0.029), -1),
+            sums("another scale", [single(0.05)], [0], single(0.011), -128),
+            sums("only another zero", [0.25], [-128], 0.25, 3),
+        ],
+        "response": [
+            response("over 5", 12, 5, -128, 5e-4, 0.75, 2.0, 0.3, 0.2),
+            response("over 9, any zero", 7, 9, -100, 1e-3, 0.75, 1.0, 0.05, 0.04),
+        ],
+        "pixels": pixels(),
+        "reals": reals(),
+        "logits": logits(),
+    }
+    json.dump(vectors, sys.stdout, separators=(",", ":"), ensure_ascii=False)
+    print()
+
+
+main()

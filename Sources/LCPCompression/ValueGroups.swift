@@ -11,17 +11,27 @@ struct ValueGroups {
     private(set) var used: Set<Int> = []
 
     init(_ layers: [Layer]) {
-        var readers = [Int](repeating: 0, count: layers.count + 1)
+        // The value that each is the same as, and how many layers read that.
+        var same = [0]
         for (index, layer) in layers.enumerated() {
-            if case .output = layer {} else { readers[index] += 1 }
-            for reference in layer.references { readers[reference + 1] += 1 }
+            switch layer {
+            case .dropout: same.append(same[index])
+            case .output(let other): same.append(same[other + 1])
+            default: same.append(index + 1)
+            }
+        }
+        var readers = [Int](repeating: 0, count: layers.count + 1)
+        for (index, layer) in layers.enumerated() where same[index + 1] == index + 1 {
+            readers[same[index]] += 1
+            for reference in layer.references { readers[same[reference + 1]] += 1 }
         }
         for (index, layer) in layers.enumerated() {
+            let isOnlyReader = readers[same[index]] == 1
             switch layer {
             case .dropout, .maxPool: first.append(first[index])
             case .output(let other): first.append(first[other + 1])
             // What others read as it was keeps its own scale.
-            case .relu where readers[index] == 1, .relu6 where readers[index] == 1: first.append(first[index])
+            case .relu where isOnlyReader, .relu6 where isOnlyReader: first.append(first[index])
             default:
                 first.append(index + 1)
                 used.insert(index)

@@ -28,15 +28,15 @@ struct ValueRange {
     /// clamped where the rest gets finer for it.
     var best: ClosedRange<Float> {
         guard high > low, !counts.isEmpty else { return low...high }
-        var (best, least) = (low...high, Double.infinity)
-        let isOneSided = low == 0 || high == 0
-        for step in 0...70 {
-            let share = Float(1 - 0.01 * Double(step))
-            // Where there are numbers on both sides of zero, both ends come nearer.
-            let range = (isOneSided && high == 0 ? low * share : low * share)...(high * share)
-            let distance = distance(range)
-            if distance < least { (best, least) = (range, distance) }
+        // First the upper end comes nearer, and then the lower.
+        var best = low...high
+        let shares = (0...70).map { Float(1 - 0.01 * Double($0)) }
+        func choose(_ candidates: [ClosedRange<Float>]) {
+            let distances = candidates.map { distance($0) }
+            best = zip(candidates, distances).min { $0.1 < $1.1 }?.0 ?? best
         }
+        choose(shares.map { low...high * $0 })
+        choose(shares.map { low * $0...best.upperBound })
         return best
     }
 

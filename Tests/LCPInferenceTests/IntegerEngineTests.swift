@@ -66,6 +66,37 @@ import Testing
         #expect(seen.count == 12 && distinct > 40, "\(seen.sorted()), \(distinct)")
     }
 
+    @Test("Sums behind convolutions and blocks of columns have the bits of the definition, too", arguments: [
+        "resnet18", "mobilenet",
+    ])
+    func residual(name: String) throws {
+        let small = try Network.named(name).with(
+            input: FeatureMapShape(height: 40, width: 40, channels: 3), classes: 10, merge: .sum)
+        let network = try small.split(into: 8)
+        var random = SeededGenerator(seed: 6)
+        let parameters = try RandomNetworks.parameters(for: network, using: &random)
+        let preprocessing = Self.preprocessing(network.input)
+        let pixels = (0..<network.input.elementCount * 2).map { _ in UInt8(random.index(256)) }
+        let quantizer = try Quantizer(network: network, parameters: parameters, preprocessing: preprocessing)
+        let integers = try quantizer.branch(0, pixels: pixels)
+        let layers = quantizer.network.branches[0]
+        let shapes = try quantizer.network.shapes(of: 0)
+        let sums = try BranchGraph(lowering: layers, shapes: shapes, integers: integers).optimized(for: .best).nodes
+            .count { $0.integer?.sum != nil }
+        #expect((sums > 3) == layers.contains { if case .add = $0 { true } else { false } })
+        let hwc = (0..<network.input.elementCount).map { _ in random.uniform(-2, 2.6) }
+        let map = IntegerReference.run(layers, shapes, integers, input: Self.chw(hwc, network.input))
+        let expected = IntegerReference.output(map, head: integers.head)
+        #expect(Set(expected).count > 5)
+        for kernels in IntegerKernels.all {
+            let engine = try BranchEngine(
+                network: quantizer.network, branch: 0, integers: integers, preprocessing: preprocessing,
+                kernels: kernels)
+            try hwc.withUnsafeBytes { try engine.run(normalized: $0) }
+            #expect(Array(engine.output) == expected, "\(kernels)")
+        }
+    }
+
     @Test("A quantised network answers nearly as the one in single precision")
     func nearFloat() throws {
         var random = SeededGenerator(seed: 4)

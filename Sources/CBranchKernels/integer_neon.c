@@ -1,5 +1,6 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
+#include <stddef.h>
 #include <stdint.h>
 #define WIDTH 4
 #define TILE 6
@@ -28,5 +29,16 @@ static inline __attribute__((always_inline)) activations broadcast(const uint8_t
     __builtin_memcpy(pair, at, 4);
     return vcombine_s8((int8x8_t)vdup_n_s16(pair[0]), (int8x8_t)vdup_n_s16(pair[1]));
 }
+
+#define INTERLEAVES
+static inline __attribute__((always_inline)) void interleave(const uint8_t *const rows[4], uint8_t *mixed, size_t count) {
+    for (size_t place = 0; place < count; place += 16) {
+        uint8x16x4_t all = {{vld1q_u8(rows[0] + place), vld1q_u8(rows[1] + place), vld1q_u8(rows[2] + place),
+                             vld1q_u8(rows[3] + place)}};
+        vst4q_u8(mixed + place * 4, all);
+    }
+}
+
+#define FINISHING "integer_neon_finish.inc"
 #include "integer.inc"
 #endif

@@ -6,6 +6,9 @@ struct BranchWriter {
     private let network: BranchedNetwork
     private let branch: Int
     private let parameters: BranchParameters
+    /// Nil for a branch in single precision. Otherwise its numbers of eight bits stand in the file with the nodes that make real
+    /// ones of them and back, from which runtimes make operations in eight bits.
+    private let integers: IntegerBranch?
     /// What stands before the names of the branch's nodes and tensors.
     private let prefix: String
 
@@ -15,10 +18,14 @@ struct BranchWriter {
         var isFlat: Bool
     }
 
-    init(_ network: BranchedNetwork, branch: Int, _ parameters: BranchParameters, prefix: String) {
+    init(
+        _ network: BranchedNetwork, branch: Int, _ parameters: BranchParameters, integers: IntegerBranch? = nil,
+        prefix: String
+    ) {
         self.network = network
         self.branch = branch
         self.parameters = parameters
+        self.integers = integers
         self.prefix = prefix
     }
 
@@ -30,7 +37,8 @@ struct BranchWriter {
         let layers = network.branches[branch]
         let shapes = try network.shapes(of: branch)
         var made: [Made] = []
-        var current = Made(name: input, isFlat: false)
+        let first = integers.map { graph.addRounding("\(prefix)input", input, $0.values[0]) }
+        var current = Made(name: first ?? input, isFlat: false)
         for (index, layer) in layers.enumerated() {
             let name = "\(prefix)layers.\(index)"
             let from = shapes[index]
@@ -61,6 +69,9 @@ struct BranchWriter {
             func weights() throws -> [String] {
                 guard let values = parameters[index], let dimensions = layer.weightDimensions(input: from) else {
                     throw ONNXError("layer \(index), \(layer), has no weights")
+                }
+                if let integers, let weights = integers.layers[index] {
+                    return graph.addWeights(name, weights, dimensions, input: integers.values[index])
                 }
                 var names = [graph.addTensor("\(name).weight", values.weight, dimensions)]
                 if layer.hasBias { names.append(graph.addTensor("\(name).bias", values.bias, [dimensions[0]])) }
@@ -101,9 +112,58 @@ struct BranchWriter {
                 let others = earlier.enumerated().map { seen(made[$1], isFlat: isFlat, ".\($0)") }
                 node("Concat", nil, others, [("axis", .int(1))])
             }
+            if rounds(index) {
+                if let value = integers?.values[index + 1] {
+                    current.name = graph.addRounding(name, current.name, value)
+                }
+            }
             made.append(current)
         }
         guard !current.isFlat else { return current.name }
         return graph.addNode("Flatten", "\(prefix)flat", [current.name], [("axis", .int(1))])
+    }
+
+    /// Whether what a layer makes is rounded to numbers of eight bits: not where it only picks some, and not before a ReLU with the
+    /// same scale, which runtimes then take together with it.
+    private func rounds(_ index: Int) -> Bool {
+        let layers = network.branches[branch]
+        switch layers[index] {
+        case .maxPool, .dropout, .output: return false
+        default: break
+        }
+        guard index + 1 < layers.count, let values = integers?.values else { return true }
+        let isReLU = layers[index + 1] == .relu || layers[index + 1] == .relu6
+        let isRead = layers.contains { $0.references.contains(index) }
+        return !(isReLU && !isRead && values[index + 1] == values[index + 2])
+    }
+}
+
+extension ONNXBuilder {
+    /// Rounds a value to numbers of eight bits.
+    ///
+    /// - Returns: the name of the real numbers that these stand for.
+    mutating func addRounding(_ name: String, _ value: String, _ quantization: Quantization) -> String {
+        let constants = [
+            addTensor("\(name).scale", [quantization.scale], []), addTensor("\(name).zero", [quantization.zero], []),
+        ]
+        let numbers = addNode("QuantizeLinear", "\(name).numbers", [value] + constants)
+        return addNode("DequantizeLinear", "\(name).real", [numbers] + constants)
+    }
+
+    /// Adds weights of eight bits, and biases of 32.
+    ///
+    /// - Returns: the names of the real numbers that they stand for.
+    mutating func addWeights(
+        _ name: String, _ weights: IntegerWeights, _ dimensions: [Int], input: Quantization
+    ) -> [String] {
+        let scale = addTensor("\(name).weight_scale", weights.scale, [dimensions[0]])
+        let weight = addTensor("\(name).weight", weights.weight, dimensions)
+        let biasScale = addTensor(
+            "\(name).bias_scale", weights.scale.map { $0 * input.scale }, [dimensions[0]])
+        let bias = addTensor("\(name).bias", weights.bias, [dimensions[0]])
+        return [
+            addNode("DequantizeLinear", "\(name).weight.real", [weight, scale], [("axis", .int(0))]),
+            addNode("DequantizeLinear", "\(name).bias.real", [bias, biasScale], [("axis", .int(0))]),
+        ]
     }
 }

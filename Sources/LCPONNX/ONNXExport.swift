@@ -16,6 +16,8 @@ public struct ONNXExport {
 
     private let bundle: ModelBundle
     private let parameters: ModelParameters
+    /// Empty for a bundle in single precision.
+    private let integers: [IntegerBranch]
     private let input: Input
 
     private var network: BranchedNetwork { bundle.network }
@@ -25,6 +27,9 @@ public struct ONNXExport {
         self.bundle = bundle
         self.input = input
         parameters = try bundle.parameters()
+        integers =
+            bundle.manifest.arithmetic == .int8
+            ? try bundle.network.branches.indices.map { try bundle.integerBranch($0) } : []
     }
 
     /// The names of the files: `branch-K.onnx` for each branch, `merge.onnx`, and `model.onnx` with the whole network.
@@ -52,15 +57,9 @@ public struct ONNXExport {
     func branch(_ branch: Int) throws -> [UInt8] {
         var graph = ONNXBuilder(name: "\(bundle.manifest.name)-branch-\(branch)")
         let image = addImage(to: &graph)
-        var result = try BranchWriter(network, branch: branch, parameters.branches[branch], prefix: "").add(
-            to: &graph, input: image)
+        var result = try writer(branch, prefix: "").add(to: &graph, input: image)
         let kind = try network.output(of: branch)
-        if kind == .partialLogits {
-            let columns = try network.mergeWeights(of: branch, merge: parameters.merge)
-            let weight = graph.addTensor(
-                "merge.weight", columns, [network.classes, try network.featureCount(of: branch)])
-            result = graph.addNode("Gemm", "share", [result, weight], [("transB", .int(1))])
-        }
+        if kind == .partialLogits { result = try addShare(of: branch, result, "share", "merge", to: &graph) }
         let count = try network.outputCount(of: branch)
         graph.addNode("Identity", kind.rawValue, [result])
         let meaning = kind == .features ? "pre-final activations" : "share of the logits, without the bias"
@@ -85,10 +84,7 @@ public struct ONNXExport {
                 shares.append(name)
                 continue
             }
-            let columns = try network.mergeWeights(of: branch, merge: parameters.merge)
-            let weight = graph.addTensor(
-                "\(name).weight", columns, [network.classes, try network.featureCount(of: branch)])
-            shares.append(graph.addNode("Gemm", "share_\(branch)", [name, weight], [("transB", .int(1))]))
+            shares.append(try addShare(of: branch, name, "share_\(branch)", name, to: &graph))
         }
         let sum = graph.addNode("Sum", "sum", shares)
         let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
@@ -107,8 +103,20 @@ public struct ONNXExport {
         var features: [String] = []
         for branch in network.branches.indices {
             let prefix = network.branches.count == 1 ? "" : "branch.\(branch)."
-            let writer = BranchWriter(network, branch: branch, parameters.branches[branch], prefix: prefix)
-            features.append(try writer.add(to: &graph, input: image))
+            features.append(try writer(branch, prefix: prefix).add(to: &graph, input: image))
+        }
+        if !integers.isEmpty {
+            // Every branch has the classification layer's columns in eight bits.
+            let shares = try features.enumerated().map { branch, features in
+                try addShare(of: branch, features, "share_\(branch)", "branch_\(branch)", to: &graph)
+            }
+            let sum = graph.addNode("Sum", "sum", shares)
+            let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
+            graph.addNode("Add", "logits", [sum, bias])
+            graph.addOutput("logits", [network.classes], description: Self.logitsText)
+            return try encoded(
+                graph, "\(bundle.manifest.name). \(imageText) Out: logits. \(Self.logitsText)",
+                imageMetadata(labels: bundle.manifest.labels))
         }
         if features.count > 1 {
             features = [
@@ -125,6 +133,29 @@ public struct ONNXExport {
         return try encoded(
             graph, "\(bundle.manifest.name). \(imageText) Out: logits. \(Self.logitsText)",
             imageMetadata(labels: bundle.manifest.labels))
+    }
+
+    private func writer(_ branch: Int, prefix: String) -> BranchWriter {
+        BranchWriter(
+            network, branch: branch, parameters.branches[branch],
+            integers: integers.isEmpty ? nil : integers[branch], prefix: prefix)
+    }
+
+    /// Adds a branch's share of the logits, without the bias.
+    private func addShare(
+        of branch: Int, _ features: String, _ name: String, _ prefix: String, to graph: inout ONNXBuilder
+    ) throws -> String {
+        let dimensions = [network.classes, try network.featureCount(of: branch)]
+        if !integers.isEmpty, let head = integers[branch].head {
+            let weight = graph.addTensor("\(prefix).weight", head.weight, dimensions)
+            let scale = graph.addTensor("\(prefix).weight_scale", head.scale, [network.classes])
+            let real = graph.addNode(
+                "DequantizeLinear", "\(prefix).weight.real", [weight, scale], [("axis", .int(0))])
+            return graph.addNode("Gemm", name, [features, real], [("transB", .int(1))])
+        }
+        let columns = try network.mergeWeights(of: branch, merge: parameters.merge)
+        let weight = graph.addTensor("\(prefix).weight", columns, dimensions)
+        return graph.addNode("Gemm", name, [features, weight], [("transB", .int(1))])
     }
 
     private static let logitsText = "Softmax makes probabilities of logits."

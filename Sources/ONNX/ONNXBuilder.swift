@@ -64,6 +64,22 @@ public struct ONNXBuilder {
         add(name, .int64, values.map { Int64($0) }.withUnsafeBytes { Data($0) }, [values.count])
     }
 
+    /// Adds a tensor of whole numbers of 8 bits, row-major.
+    ///
+    /// - Returns: its name.
+    @discardableResult
+    public mutating func addTensor(_ name: String, _ values: [Int8], _ dimensions: [Int]) -> String {
+        add(name, .int8, values.withUnsafeBytes { Data($0) }, dimensions)
+    }
+
+    /// Adds a tensor of whole numbers of 32 bits, row-major.
+    ///
+    /// - Returns: its name.
+    @discardableResult
+    public mutating func addTensor(_ name: String, _ values: [Int32], _ dimensions: [Int]) -> String {
+        add(name, .int32, values.withUnsafeBytes { Data($0) }, dimensions)
+    }
+
     private mutating func add(
         _ name: String, _ type: ONNXTensorProto.DataType, _ bytes: Data, _ dimensions: [Int]
     ) -> String {

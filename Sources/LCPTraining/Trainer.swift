@@ -29,6 +29,7 @@ public final class Trainer {
     /// Prepares training with fresh weights.
     ///
     /// - Parameters:
+    ///   - initial: the weights to begin with, in place of the recipe's; nil for those.
     ///   - teachers: networks and their weights, where the recipe distils: the mean of their answers is learned, and where the
     ///     recipe begins with a teacher's weights, they are the first one's.
     ///   - teacherPreprocessing: how pixels become the teachers' input; nil where that is as for the network.
@@ -36,6 +37,7 @@ public final class Trainer {
     /// - Throws: ``TrainingError`` or `NetworkError` where the network or the recipe cannot be used.
     public init(
         network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, seed: UInt64,
+        initial given: ModelParameters? = nil,
         teachers: [(network: BranchedNetwork, parameters: ModelParameters)] = [],
         teacherPreprocessing: ModelManifest.Preprocessing? = nil, threads: Int? = nil
     ) throws {
@@ -60,7 +62,9 @@ public final class Trainer {
         var random = SeededGenerator(seed: seed, stream: 1)
         var initial = try ModelParameters.random(
             for: network, initialization: recipe.initialization, using: &random)
-        if recipe.initialization == .teacher {
+        if let given {
+            initial = given
+        } else if recipe.initialization == .teacher {
             guard let first = teachers.first else {
                 throw TrainingError("the recipe begins with a teacher's weights: name one")
             }

@@ -17,6 +17,8 @@ public struct TrainingRun: Sendable {
     public var seed: UInt64 = 1
     /// Bundles to distil the mean of their answers from; weights that are inherited are the first one's.
     public var teachers: [ModelBundle] = []
+    /// The weights to begin with, in place of the recipe's; nil for those.
+    public var initial: ModelParameters?
     /// The classes' names, in their order; nil for those of the first data that has some.
     public var classNames: [String]?
     /// A model that pictures are resized for as it wants them; nil where both sides are scaled.
@@ -122,13 +124,13 @@ public struct TrainingRun: Sendable {
         try checkTeachers(labels) { try sample(fixed, count: $0) }
         // Weights that come from a teacher expect what it saw.
         let taught = teachers.first?.manifest.preprocessing
-        let inherited = recipe.initialization == .teacher ? taught : nil
+        let inherited = recipe.initialization == .teacher || initial != nil ? taught : nil
         var preprocessing = try inherited ?? normalization(fixed)
         (preprocessing.resize, preprocessing.background) = (pictures?.resize, pictures?.background)
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
-            teachers: try teachers.map { ($0.network, try $0.parameters()) }, teacherPreprocessing: taught,
-            threads: threads)
+            initial: initial, teachers: try teachers.map { ($0.network, try $0.parameters()) },
+            teacherPreprocessing: taught, threads: threads)
         trainer.sources = data.map(\.form) + ["validation \(validation)"] + teacherHashes
         trainer.dataDigest = DataDigest(sets: fixed, validation: validationSet, classes: labels)
         if case .resume = existing, FileIO.exists(checkpoint) {

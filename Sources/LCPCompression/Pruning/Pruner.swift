@@ -1,0 +1,257 @@
+import Glibc
+import LCPInference
+public import LCPModels
+
+/// Takes whole channels out of the convolutions of a network's branches, those that matter least: what is left is a smaller network
+/// like any other, and no zeros are stored.
+///
+/// A channel matters as much as it adds to what the next layers sum up, on pictures. How many go from each layer is chosen by
+/// trying: of every group of channels some are taken out alone, and what that costs in the loss is weighed against the weights that
+/// it saves.
+public struct Pruner {
+    /// Steps in which the channels of a group are tried, and taken out.
+    private static let steps = 8
+
+    private let network: BranchedNetwork
+    private let parameters: ModelParameters
+    private let preprocessing: ModelManifest.Preprocessing
+    private let pixels: [UInt8]
+    private let labels: [Int]
+    private let join: BranchJoin
+    /// What each branch adds to the logits of each picture, [branches, pictures, classes].
+    private let shares: [[Float]]
+
+    /// - Parameters:
+    ///   - pixels: pictures that are trained on, one behind the other.
+    ///   - labels: their classes.
+    /// - Throws: ``NetworkError``, or ``InferenceError``.
+    public init(
+        network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
+        pixels: [UInt8], labels: [Int]
+    ) throws {
+        self.network = network
+        self.parameters = parameters
+        self.preprocessing = preprocessing
+        self.pixels = pixels
+        self.labels = labels
+        let join = try BranchJoin(network: network, merge: parameters.merge)
+        self.join = join
+        shares = try network.branches.indices.map { branch in
+            try Self.shares(
+                network, branch, parameters.branches[branch], parameters.merge, preprocessing, pixels, labels.count, join)
+        }
+    }
+
+    /// What a branch's convolutions have to lose, and what is left of them.
+    public struct Result: Sendable {
+        public var network: BranchedNetwork
+        public var parameters: ModelParameters
+        /// The weights of all convolutions, before and after.
+        public var weightsBefore: Int
+        public var weightsAfter: Int
+    }
+
+    /// Prunes all branches, each to the same share of its convolutions' weights.
+    ///
+    /// - Parameters:
+    ///   - share: of the convolutions' weights that goes at least, above 0 and below 1.
+    ///   - progress: is told the share of the work that is done, and says whether to go on.
+    /// - Throws: ``NetworkError`` where every layer keeps one channel and too many weights are still there; ``InferenceError``;
+    ///   `CancellationError`.
+    public func prune(share: Double, progress: (Double) -> Bool) throws -> Result {
+        var result = Result(network: network, parameters: parameters, weightsBefore: 0, weightsAfter: 0)
+        for branch in network.branches.indices {
+            let count = Double(network.branches.count)
+            let pruned = try prune(branch, share: share) { progress((Double(branch) + $0) / count) }
+            result.network.branches[branch] = pruned.layers
+            result.parameters.branches[branch] = pruned.parameters
+            result.weightsBefore += try Self.convolutionWeights(network.branches[branch], network.input)
+            result.weightsAfter += try Self.convolutionWeights(pruned.layers, network.input)
+        }
+        try result.network.validate()
+        return result
+    }
+
+    private func prune(_ branch: Int, share: Double, progress: (Double) -> Bool) throws -> PrunedBranch {
+        let layers = network.branches[branch]
+        let groups = try ChannelGroups(layers, input: network.input)
+        let order = try importance(branch, groups)
+        let whole = groups.convolutionWeights(layers, left: [:])
+        let wanted = Double(whole) * (1 - share)
+        func pruned(_ left: [Int: Int]) throws -> PrunedBranch {
+            let kept = left.reduce(into: [Int: [Int]]()) { $0[$1.key] = order[$1.key]?.prefix($1.value).sorted() }
+            return try PrunedBranch(
+                layers, parameters.branches[branch], input: network.input, groups: groups, kept: kept)
+        }
+        func weights(_ left: [Int: Int]) -> Int { groups.convolutionWeights(layers, left: left) }
+        /// How many channels stay after so many steps.
+        func left(_ group: Int, _ steps: Int) -> Int {
+            let width = groups.groups[group].width
+            return max(1, width - width * steps / Self.steps)
+        }
+        /// The next number of steps with fewer channels; nil where there is none.
+        func next(_ group: Int, _ steps: Int) -> Int? {
+            (steps + 1..<Self.steps + 1).first { left(group, $0) < left(group, steps) }
+        }
+
+        let free = groups.free.filter { groups.groups[$0].width > 1 }
+        let least = weights(free.reduce(into: [:]) { $0[$1] = 1 })
+        guard Double(least) <= wanted else {
+            let most = Int((100 * (1 - Double(least) / Double(max(1, whole)))).rounded(.down))
+            throw NetworkError(
+                "branch \(branch) keeps \(least) of \(whole) weights of its convolutions with one channel in each layer: "
+                    + "at most \(most) % can go")
+        }
+
+        // What each group costs alone, after every step.
+        let before = try loss(branch, shares[branch])
+        var costs: [Int: [Double]] = [:]
+        for (number, group) in free.enumerated() {
+            var curve = [0.0]
+            for step in 1...Self.steps {
+                let done = (Double(number) + Double(step) / Double(Self.steps)) / Double(free.count)
+                guard progress(done) else { throw CancellationError() }
+                if left(group, step) == left(group, step - 1) {
+                    curve.append(curve[step - 1])
+                    continue
+                }
+                let trial = try pruned([group: left(group, step)])
+                // More channels never cost less.
+                curve.append(max(curve[step - 1], try loss(branch, trialShares(branch, trial)) - before))
+            }
+            costs[group] = curve
+        }
+
+        // Step by step that which costs least for the weights that it saves.
+        var taken = free.reduce(into: [Int: Int]()) { $0[$1] = 0 }
+        func kept(_ taken: [Int: Int]) -> [Int: Int] {
+            taken.reduce(into: [:]) { $0[$1.key] = left($1.key, $1.value) }
+        }
+        var now = weights(kept(taken))
+        while Double(now) > wanted {
+            var best: (group: Int, steps: Int, price: Double, weights: Int)?
+            for group in free {
+                let steps = taken[group] ?? 0
+                guard let next = next(group, steps), let curve = costs[group] else { continue }
+                var trial = taken
+                trial[group] = next
+                let then = weights(kept(trial))
+                let price = (curve[next] - curve[steps]) / Double(max(1, now - then))
+                if price < best?.price ?? .infinity { best = (group, next, price, then) }
+            }
+            guard let best else { break }
+            taken[best.group] = best.steps
+            now = best.weights
+        }
+        return try pruned(kept(taken))
+    }
+
+    /// Of every free group the channels, the most important first: by the mean square of what they are, times the squares of the
+    /// weights that read them.
+    private func importance(_ branch: Int, _ groups: ChannelGroups) throws -> [Int: [Int]] {
+        let layers = network.branches[branch]
+        let probe = try BranchProbe(
+            network: network, branch: branch, parameters: parameters.branches[branch], preprocessing: preprocessing)
+        // The values that weights read.
+        let readers = layers.indices.filter { index in
+            switch layers[index] {
+            case .convolution(_, _, _, _, 1, _), .fullyConnected: true
+            default: false
+            }
+        }
+        var squares = readers.reduce(into: [Int: [Double]]()) {
+            $0[$1] = Array(repeating: 0, count: probe.shapes[$1].channels)
+        }
+        let size = network.input.elementCount
+        for picture in 0..<min(labels.count, 200) {
+            try pixels.withUnsafeBytes {
+                try probe.run(pixels: .init(rebasing: $0[picture * size..<(picture + 1) * size]))
+            }
+            for index in readers {
+                let numbers = probe.numbers(of: index)
+                let channels = probe.shapes[index].channels
+                for position in numbers.indices {
+                    squares[index]?[position % channels] += Double(numbers[position] * numbers[position])
+                }
+            }
+        }
+        var scores: [Int: [Double]] = groups.free.reduce(into: [:]) {
+            $0[$1] = Array(repeating: 0, count: groups.groups[$1].width)
+        }
+        for index in readers {
+            guard let values = parameters.branches[branch][index], let sums = squares[index] else { continue }
+            let outputs = values.weight.count / (layers[index].weightDimensions(input: probe.shapes[index]) ?? [1])
+                .dropFirst().reduce(1, *)
+            // Of each input channel as many weights of every output.
+            let taps = values.weight.count / outputs / sums.count
+            var offset = 0
+            for segment in groups.segments(of: index) {
+                for channel in 0..<segment.width where scores[segment.group] != nil {
+                    var sum = 0.0
+                    for output in 0..<outputs {
+                        let start = (output * sums.count + offset + channel) * taps
+                        for weight in values.weight[start..<start + taps] { sum += Double(weight * weight) }
+                    }
+                    scores[segment.group]?[channel] += sum * sums[offset + channel]
+                }
+                offset += segment.width
+            }
+        }
+        return scores.mapValues { scores in
+            scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }
+        }
+    }
+
+    // MARK: Loss
+
+    private func trialShares(_ branch: Int, _ trial: PrunedBranch) throws -> [Float] {
+        var network = network
+        network.branches[branch] = trial.layers
+        return try Self.shares(
+            network, branch, trial.parameters, parameters.merge, preprocessing, pixels, labels.count, join)
+    }
+
+    private static func shares(
+        _ network: BranchedNetwork, _ branch: Int, _ parameters: BranchParameters, _ merge: LayerParameters,
+        _ preprocessing: ModelManifest.Preprocessing, _ pixels: [UInt8], _ count: Int, _ join: BranchJoin
+    ) throws -> [Float] {
+        let engine = try BranchEngine(
+            network: network, branch: branch, parameters: parameters,
+            mergeWeights: network.output(of: branch) == .partialLogits
+                ? network.mergeWeights(of: branch, merge: merge) : nil,
+            preprocessing: preprocessing)
+        let (size, classes) = (network.input.elementCount, network.classes)
+        var result = [Float](repeating: 0, count: count * classes)
+        try pixels.withUnsafeBytes { pixels in
+            try result.withUnsafeMutableBufferPointer { result in
+                for picture in 0..<count {
+                    try engine.run(pixels: .init(rebasing: pixels[picture * size..<(picture + 1) * size]))
+                    join.share(
+                        of: branch, UnsafeRawBufferPointer(engine.output),
+                        into: .init(rebasing: result[picture * classes..<(picture + 1) * classes]))
+                }
+            }
+        }
+        return result
+    }
+
+    /// The mean cross-entropy of all branches, where one has other shares.
+    private func loss(_ changed: Int, _ share: [Float]) throws -> Double {
+        let classes = network.classes
+        var sum = 0.0
+        for (picture, label) in labels.enumerated() {
+            var logits = parameters.merge.bias.map(Double.init)
+            for branch in network.branches.indices {
+                let shares = branch == changed ? share : shares[branch]
+                for index in 0..<classes { logits[index] += Double(shares[picture * classes + index]) }
+            }
+            let largest = logits.max() ?? 0
+            sum += log(logits.reduce(0) { $0 + exp($1 - largest) }) + largest - logits[label]
+        }
+        return sum / Double(max(1, labels.count))
+    }
+
+    private static func convolutionWeights(_ layers: [Layer], _ input: FeatureMapShape) throws(NetworkError) -> Int {
+        try ChannelGroups(layers, input: input).convolutionWeights(layers, left: [:])
+    }
+}

@@ -1,0 +1,169 @@
+import ArgumentParser
+import LCPCompression
+import LCPDatasets
+import LCPModels
+import LCPTraining
+import Platform
+
+struct PruneCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prune",
+        abstract: "Take channels out of a model's convolutions, and train what is left.",
+        usage: "lcp prune <model> --convolutions <share> --data <data> --out <folder> [<options>]",
+        discussion: """
+            Whole channels go, those that matter least on training pictures, from each layer as many as cost least: the result is a \
+            smaller and faster model like any other, and lcp quantize makes it smaller still. Then it learns from the model that \
+            it was, --epochs long; with --epochs 0 it is written as it is.
+
+            Examples:
+              lcp prune my-bundle --convolutions 0.5 --data cifar10:FOLDER --out half
+              lcp prune my-bundle --convolutions 0.4 --data folder:PICTURES \\
+                  --epochs 20 --learning-rate 0.003 --out smaller
+              lcp prune lenet-split4 --convolutions 0.3 --data drawn --epochs 0 --out cut
+            """)
+
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    var model: String
+
+    @Option(help: ArgumentHelp("The share of the convolutions' weights that goes, above 0 and below 1.", valueName: "share"))
+    var convolutions: Double
+
+    @Option(help: ArgumentHelp("What it is trained on: \(DataSpecification.forms); may be given several times.", valueName: "data"))
+    var data: [String]
+
+    @Option(help: "How many training pictures channels are tried on.")
+    var images = 1000
+
+    @OptionGroup var recipeOptions: RecipeOptions
+
+    @Option(help: "Everything random comes from it.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Threads; the processor's cores by default. The result does not depend on it.")
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("The folder of the new bundle.", valueName: "folder"))
+    var out: String
+
+    @Flag(help: "Begin anew, over what is in the folder.")
+    var force = false
+
+    func validate() throws {
+        guard convolutions > 0, convolutions < 1 else {
+            throw ValidationError("--convolutions is above 0 and below 1, not \(convolutions): 1 would leave no channel")
+        }
+        guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
+        guard (10...100_000).contains(images) else { throw ValidationError("--images is 10 to 100,000, not \(images)") }
+    }
+
+    func run() async throws {
+        let command = self
+        try await untilStopped { try command.prune() }
+    }
+
+    private func prune() throws {
+        let bundle = try ModelBundle.find(model)
+        let manifest = bundle.manifest
+        guard manifest.arithmetic == nil else {
+            throw CommandError(
+                "\(manifest.name) computes with numbers of eight bits: prune the model that it was made of, and quantise that")
+        }
+        guard force || !FileIO.exists("\(out)/model.json") else {
+            throw CommandError("\(out) holds a model bundle already: name another folder, or give --force to replace it")
+        }
+        let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
+        let result = try pruned(bundle, specifications)
+        writeLine(Self.text(bundle.network, result))
+        let name = out.split(separator: "/").last.map(String.init) ?? "\(manifest.name)-pruned"
+        guard recipeOptions.epochs != 0 else { return try write(result, bundle, name, specifications) }
+
+        var run = TrainingRun(
+            network: result.network, name: name, recipe: try recipe(for: result.network), data: specifications, folder: out)
+        run.initial = result.parameters
+        run.teachers = [bundle]
+        run.pictures = manifest.preprocessing
+        run.classNames = manifest.labels
+        run.seed = seed
+        run.threads = threads
+        run.command = words(name, bundle, specifications)
+        let reporter = TrainingReporter()
+        let trained = try run.run(existing: force ? .replace : .keep) { event in
+            reporter.show(event)
+            return !Task.isCancelled
+        }
+        writeLine("wrote \(out), model \(trained.hash): \(byteAmount(trained.byteCount)) in place of \(byteAmount(bundle.byteCount))")
+    }
+
+    /// What teaches a network, in a third of the time and at a third of the rate: it knows most already.
+    private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
+        var options = recipeOptions
+        options.epochs = options.epochs ?? 10
+        var recipe = try options.chosen(for: network, isTaught: true)
+        if recipeOptions.learningRate == nil { recipe.learningRate /= 3 }
+        recipe.initialization = .teacher
+        return recipe
+    }
+
+    private func pruned(_ bundle: ModelBundle, _ specifications: [DataSpecification]) throws -> Pruner.Result {
+        let manifest = bundle.manifest
+        let specification = specifications[0]
+        var set = try specification.trainingSet(seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
+        try set.match(
+            specification.classNames(), to: manifest.labels, data: specification.name, model: manifest.name)
+        guard !set.labels.isEmpty else {
+            throw CommandError("the pictures of \(specification.name) have no classes, and pruning needs them")
+        }
+        if set.count > images { set = try set.split(validation: images, seed: seed).validation }
+        if let label = set.labels.first(where: { Int($0) >= bundle.network.classes }) {
+            throw CommandError(
+                "\(specification.name) has a class \(label), and \(manifest.name) knows 0 to \(bundle.network.classes - 1)")
+        }
+        let line = ProgressLine()
+        defer { line.clear() }
+        line.show(0, "trying channels")
+        let pruner = try Pruner(
+            network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing,
+            pixels: set.pixels, labels: set.labels.map(Int.init))
+        return try pruner.prune(share: convolutions) {
+            line.show($0, "trying channels")
+            return !Task.isCancelled
+        }
+    }
+
+    private func write(
+        _ result: Pruner.Result, _ bundle: ModelBundle, _ name: String, _ specifications: [DataSpecification]
+    ) throws {
+        guard let lock = try ModelBundle.prepareFolder(out) else {
+            throw CommandError("another process is at work in \(out): wait for it, or name another folder")
+        }
+        defer { withExtendedLifetime(lock) {} }
+        var record = bundle.manifest.training
+        record?.command = words(name, bundle, specifications)
+        record?.accuracy = [:]
+        record?.encodedAccuracy = nil
+        let written = try ModelBundle.write(
+            name: name, network: result.network, parameters: result.parameters,
+            preprocessing: bundle.manifest.preprocessing, labels: bundle.manifest.labels, training: record,
+            missingScale: bundle.manifest.missingScale, to: out)
+        writeLine("wrote \(out), model \(written.hash), not trained")
+    }
+
+    private func words(_ name: String, _ bundle: ModelBundle, _ data: [DataSpecification]) -> String {
+        let words =
+            ["lcp prune \(bundle.manifest.name) --convolutions \(convolutions)"] + data.map { "--data \($0.form)" }
+            + ["--images \(images)"] + recipeOptions.words
+        return (words + ["--seed \(seed)", "--out \(name)"]).joined(separator: " ")
+    }
+
+    private static func text(_ before: BranchedNetwork, _ result: Pruner.Result) -> String {
+        var table = Table(["branch", "widths", "become"])
+        for branch in before.branches.indices {
+            let widths = [before, result.network].map {
+                $0.branches[branch].compactMap(\.width).map(String.init).joined(separator: ", ")
+            }
+            table.add(["\(branch)", widths[0], widths[1]])
+        }
+        let share = percent(1 - Double(result.weightsAfter) / Double(result.weightsBefore))
+        return table.text + "\n\n\(exact(result.weightsAfter)) of \(exact(result.weightsBefore)) weights of the convolutions stay: \(share) go"
+    }
+}

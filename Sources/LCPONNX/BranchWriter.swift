@@ -144,7 +144,7 @@ extension ONNXBuilder {
     /// - Returns: the name of the real numbers that these stand for.
     mutating func addRounding(_ name: String, _ value: String, _ quantization: Quantization) -> String {
         let constants = [
-            addTensor("\(name).scale", [quantization.scale], []), addTensor("\(name).zero", [quantization.zero], []),
+            addTensor("\(name).scale", [quantization.scale], []), addWholeNumbers("\(name).zero", [quantization.zero], []),
         ]
         let numbers = addNode("QuantizeLinear", "\(name).numbers", [value] + constants)
         return addNode("DequantizeLinear", "\(name).real", [numbers] + constants)
@@ -157,10 +157,10 @@ extension ONNXBuilder {
         _ name: String, _ weights: IntegerWeights, _ dimensions: [Int], input: Quantization
     ) -> [String] {
         let scale = addTensor("\(name).weight_scale", weights.scale, [dimensions[0]])
-        let weight = addTensor("\(name).weight", weights.weight, dimensions)
+        let weight = addWholeNumbers("\(name).weight", weights.weight, dimensions)
         let biasScale = addTensor(
             "\(name).bias_scale", weights.scale.map { $0 * input.scale }, [dimensions[0]])
-        let bias = addTensor("\(name).bias", weights.bias, [dimensions[0]])
+        let bias = addWholeNumbers("\(name).bias", weights.bias, [dimensions[0]])
         return [
             addNode("DequantizeLinear", "\(name).weight.real", [weight, scale], [("axis", .int(0))]),
             addNode("DequantizeLinear", "\(name).bias.real", [bias, biasScale], [("axis", .int(0))]),

@@ -147,7 +147,7 @@ public struct ONNXExport {
     ) throws -> String {
         let dimensions = [network.classes, try network.featureCount(of: branch)]
         if !integers.isEmpty, let head = integers[branch].head {
-            let weight = graph.addTensor("\(prefix).weight", head.weight, dimensions)
+            let weight = graph.addWholeNumbers("\(prefix).weight", head.weight, dimensions)
             let scale = graph.addTensor("\(prefix).weight_scale", head.scale, [network.classes])
             let real = graph.addNode(
                 "DequantizeLinear", "\(prefix).weight.real", [weight, scale], [("axis", .int(0))])

@@ -68,7 +68,7 @@ public struct ONNXBuilder {
     ///
     /// - Returns: its name.
     @discardableResult
-    public mutating func addTensor(_ name: String, _ values: [Int8], _ dimensions: [Int]) -> String {
+    public mutating func addWholeNumbers(_ name: String, _ values: [Int8], _ dimensions: [Int]) -> String {
         add(name, .int8, values.withUnsafeBytes { Data($0) }, dimensions)
     }
 
@@ -76,7 +76,7 @@ public struct ONNXBuilder {
     ///
     /// - Returns: its name.
     @discardableResult
-    public mutating func addTensor(_ name: String, _ values: [Int32], _ dimensions: [Int]) -> String {
+    public mutating func addWholeNumbers(_ name: String, _ values: [Int32], _ dimensions: [Int]) -> String {
         add(name, .int32, values.withUnsafeBytes { Data($0) }, dimensions)
     }
 

@@ -7,9 +7,10 @@ public struct LayerCost: Sendable, Hashable, Codable {
     public var parameters: Int
     /// Multiply-accumulate operations for one image; convolutions and fully connected layers have some.
     public var macs: Int
-    /// Of the weights in FP32, a batch normalisation's running statistics included.
+    /// Of the weights, in FP32 a batch normalisation's running statistics included; in eight bits that lies in other weights, and
+    /// every output has a scale and a bias of four bytes.
     public var weightBytes: Int
-    /// Of the output in FP32.
+    /// Of the output.
     public var activationBytes: Int
 
     enum CodingKeys: String, CodingKey {
@@ -32,9 +33,9 @@ public struct BranchCost: Sendable, Hashable, Codable {
     public var mergeParameters: Int
     /// Of the classification layer, what this device does for one image: 0 where the branch sends features.
     public var mergeMACs: Int
-    /// Of the branch's weights in FP32, without the classification layer.
+    /// Of the branch's weights, without the classification layer.
     public var weightBytes: Int
-    /// The most activations that are needed at one time, FP32; see ``BranchedNetwork/cost(of:)``.
+    /// The most activations that are needed at one time; see ``BranchedNetwork/cost(of:arithmetic:)``.
     public var peakActivationBytes: Int
     /// What has to fit the device: the branch's weights, its share of the classification layer, and the peak of activations.
     public var memoryBytes: Int
@@ -74,6 +75,8 @@ public struct MergeCost: Sendable, Hashable, Codable {
 public struct NetworkCost: Sendable, Hashable, Codable {
     /// The network that was split.
     public var network: String
+    /// What branches compute with; nil for FP32.
+    public var arithmetic: ModelManifest.Arithmetic?
     /// Branches and classification layer together.
     public var parameters: Int
     public var macs: Int
@@ -84,17 +87,22 @@ public struct NetworkCost: Sendable, Hashable, Codable {
     public var methods: [SpreadingCost]
 
     enum CodingKeys: String, CodingKey {
-        case network, parameters, macs, branches, merge, methods
+        case network, arithmetic, parameters, macs, branches, merge, methods
         case weightBytes = "weight_bytes"
     }
 
-    /// - Parameter original: the network that was split, to compare with; nil leaves the other methods out.
+    /// - Parameters:
+    ///   - original: the network that was split, to compare with; nil leaves the other methods out.
+    ///   - arithmetic: what branches compute with; nil for FP32.
     /// - Throws: ``NetworkError`` where the network does not fit its input.
-    public init(_ network: BranchedNetwork, original: Network?) throws(NetworkError) {
+    public init(
+        _ network: BranchedNetwork, original: Network?, arithmetic: ModelManifest.Arithmetic? = nil
+    ) throws(NetworkError) {
         try network.validate()
         self.network = network.base
+        self.arithmetic = arithmetic
         var branches: [BranchCost] = []
-        for branch in network.branches.indices { branches.append(try network.cost(of: branch)) }
+        for branch in network.branches.indices { branches.append(try network.cost(of: branch, arithmetic: arithmetic)) }
         let features = try network.mergedFeatureCount()
         merge = MergeCost(
             parameters: network.classes * features + network.classes, macs: network.classes * features,
@@ -116,31 +124,44 @@ public struct NetworkCost: Sendable, Hashable, Codable {
 extension BranchedNetwork {
     /// What one branch costs its device.
     ///
-    /// The peak of activations counts, in FP32, what a layer reads, what it makes, and what a later layer still reads. ReLU,
+    /// The peak of activations counts what a layer reads, what it makes, and what a later layer still reads. ReLU,
     /// batch normalisation and additions work in place where nobody needs their input any more; dropout and a named earlier
     /// output copy nothing. Scratch space of an engine is not counted.
-    public func cost(of branch: Int) throws(NetworkError) -> BranchCost {
+    ///
+    /// - Parameter arithmetic: what it computes with; nil for FP32.
+    public func cost(
+        of branch: Int, arithmetic: ModelManifest.Arithmetic? = nil
+    ) throws(NetworkError) -> BranchCost {
+        let size = arithmetic == .int8 ? 1 : 4
         let shapes = try shapes(of: branch)
         var layers: [LayerCost] = []
         for (index, layer) in branches[branch].enumerated() {
             let output = shapes[index + 1]
             let parameters = layer.parameterCount(input: shapes[index])
+            let weightBytes: Int
+            switch (arithmetic, layer) {
+            case (.int8, .batchNormalization): weightBytes = 0
+            case (.int8, .localResponseNormalization): weightBytes = 2 * ResponseTable.count + 4
+            case (.int8, _):
+                let outputs = layer.weightDimensions(input: shapes[index])?[0] ?? 0
+                weightBytes = parameters - (layer.hasBias ? outputs : 0) + 8 * outputs
             // Running statistics are no parameters, but they lie in memory.
-            let statistics = layer.hasStatistics ? 2 * output.channels : 0
+            case (nil, _): weightBytes = 4 * (parameters + (layer.hasStatistics ? 2 * output.channels : 0))
+            }
             layers.append(
                 LayerCost(
                     layer: layer.description, output: [output.height, output.width, output.channels],
                     parameters: parameters, macs: try layer.macs(input: shapes[index]),
-                    weightBytes: 4 * (parameters + statistics), activationBytes: 4 * output.elementCount))
+                    weightBytes: weightBytes, activationBytes: size * output.elementCount))
         }
         let sendsLogits = try self.output(of: branch) == .partialLogits
         let share = sendsLogits ? classes * (try featureCount(of: branch)) : 0
         let weightBytes = layers.reduce(0) { $0 + $1.weightBytes }
-        let peak = 4 * Self.peakActivations(branches[branch], shapes, logits: sendsLogits ? classes : 0)
+        let peak = size * Self.peakActivations(branches[branch], shapes, logits: sendsLogits ? classes * 4 / size : 0)
         return BranchCost(
             parameters: layers.reduce(0) { $0 + $1.parameters }, macs: layers.reduce(0) { $0 + $1.macs },
             mergeParameters: share, mergeMACs: share, weightBytes: weightBytes, peakActivationBytes: peak,
-            memoryBytes: weightBytes + 4 * share + peak, inputBytes: input.elementCount,
+            memoryBytes: weightBytes + size * share + peak, inputBytes: input.elementCount,
             outputBytes: 4 * (try outputCount(of: branch)), layers: layers)
     }
 

@@ -9,8 +9,8 @@ struct ModelCostCommand: ParsableCommand {
         abstract: "What a split costs, by branch and layer, beside other ways to use several devices.",
         usage: "lcp model cost <network> [<options>]",
         discussion: """
-            Bytes are what is received for one image: the image itself as pixels, everything else in FP32. A connected pair is \
-            one that has to send something to another for one image. All of these are counts; lcp bench measures.
+            Bytes are what is received for one image: the image itself as pixels, everything else in FP32. Weights and \
+            activations are FP32, or with --int8, and for models that lcp quantize made, in eight bits. A connected pair is that has to send something to another for one image. All of these are counts; lcp bench measures.
 
             Examples:
               lcp model cost alexnet --branches 8
@@ -24,6 +24,9 @@ struct ModelCostCommand: ParsableCommand {
     @OptionGroup var options: NetworkOptions
     @OptionGroup var splitOptions: SplitOptions
 
+    @Flag(name: .customLong("int8"), help: "Weights and activations in eight bits.")
+    var isInteger = false
+
     @Flag(help: "Also every layer of every branch, exactly.")
     var layers = false
 
@@ -34,8 +37,8 @@ struct ModelCostCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let (network, original) = try networks()
-        let cost = try NetworkCost(network, original: original)
+        let (network, original, arithmetic) = try networks()
+        let cost = try NetworkCost(network, original: original, arithmetic: isInteger ? .int8 : arithmetic)
         if let svg {
             guard network.branches.count > 1 else {
                 throw CommandError("a figure compares several devices: give --branches or --shares")
@@ -63,7 +66,7 @@ struct ModelCostCommand: ParsableCommand {
     }
 
     /// What is costed, and what it came from.
-    private func networks() throws -> (BranchedNetwork, Network?) {
+    private func networks() throws -> (BranchedNetwork, Network?, ModelManifest.Arithmetic?) {
         if case .bundle(let bundle) = try options.chosen(), bundle.network.branches.count > 1 || !isChanged {
             guard !isChanged else {
                 throw CommandError(
@@ -71,10 +74,10 @@ struct ModelCostCommand: ParsableCommand {
                         + "out --branches, --shares, --fatten, --classes, --input and --merge, or name \(bundle.network.base)"
                 )
             }
-            return (bundle.network, bundle.network.original)
+            return (bundle.network, bundle.network.original, bundle.manifest.arithmetic)
         }
         let whole = try options.whole().network
-        return (try splitOptions.split(whole), whole)
+        return (try splitOptions.split(whole), whole, nil)
     }
 
     private var isChanged: Bool { splitOptions.isGiven || !options.changes.isEmpty }
@@ -103,6 +106,7 @@ struct ModelCostCommand: ParsableCommand {
         let head =
             "\(cost.network) in \(branchCount(network.branches.count))"
             + (fattening.phrase.map { ", \($0)" } ?? "")
+            + (cost.arithmetic == .int8 ? ", in eight bits" : "")
             + ", joined by \(network.merge.rawValue): \(exact(cost.parameters)) parameters, \(exact(cost.macs)) MACs"
         return "\(head)\n\n\(table.text)"
     }

@@ -1,0 +1,81 @@
+import Foundation
+import LCPModels
+import Testing
+
+@Suite("Models made smaller") struct CompressionCommandTests {
+    private final class Folder {
+        let path = NSTemporaryDirectory() + "lcp-test-\(UUID().uuidString)"
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+    }
+
+    private struct Report: Decodable {
+        struct Result: Decodable { var top1: Double }
+        var results: [Result]
+    }
+
+    private static func accuracy(_ model: String) async throws -> Double {
+        let told = try await run(
+            Repository.lcp, ["evaluate", model, "--data", "drawn:1000", "--missing", "0", "--json"])
+        return try JSONDecoder().decode(Report.self, from: Data(told.output.utf8)).results[0].top1
+    }
+
+    @Test("A quantised model is a model: evaluated, shown, exported and run in a pipeline") func quantized() async throws {
+        let folder = Folder()
+        let made = try await run(
+            Repository.lcp, ["quantize", "lenet-split4", "--data", "drawn", "--images", "100", "--out", folder.path])
+        #expect(made.status == 0 && made.output.contains("in place of"), "\(made.errors)")
+        let bundle = try ModelBundle(path: folder.path)
+        #expect(bundle.manifest.arithmetic == .int8 && bundle.manifest.name == "lenet-split4-int8")
+        #expect(bundle.manifest.training?.accuracy.isEmpty == true)
+        let (whole, small) = try await (Self.accuracy("lenet-split4"), Self.accuracy(folder.path))
+        #expect(abs(whole - small) < 0.01, "\(whole) \(small)")
+
+        let shown = try await run(Repository.lcp, ["model", "cost", folder.path])
+        #expect(shown.output.contains("in eight bits"), "\(shown.errors)")
+        let exported = try await run(Repository.lcp, ["model", "export", folder.path, "--out", "\(folder.path)/onnx"])
+        #expect(exported.status == 0, "\(exported.errors)")
+        let demo = try await run(
+            Repository.lcp, ["demo", "--model", folder.path, "--frames", "60", "--rate", "100", "--json"])
+        #expect(demo.status == 0 && demo.output.contains("\"lost\":0"), "\(demo.output) \(demo.errors)")
+
+        let again = try await run(
+            Repository.lcp, ["quantize", folder.path, "--data", "drawn", "--out", "\(folder.path)/more"])
+        #expect(again.status == 1 && again.errors.contains("eight bits already"), "\(again.errors)")
+        let over = try await run(
+            Repository.lcp, ["quantize", "lenet-split4", "--data", "drawn", "--out", folder.path])
+        #expect(over.status == 1 && over.errors.contains("--force"), "\(over.errors)")
+        let pruned = try await run(
+            Repository.lcp,
+            ["prune", folder.path, "--convolutions", "0.5", "--data", "drawn", "--out", "\(folder.path)/more"])
+        #expect(pruned.status == 1 && pruned.errors.contains("prune the model that it was made of"), "\(pruned.errors)")
+    }
+
+    @Test("A pruned model learns again from the one that it was, and can be quantised") func pruned() async throws {
+        let folder = Folder()
+        let cut = try await run(
+            Repository.lcp,
+            [
+                "prune", "lenet-split2", "--convolutions", "0.5", "--data", "drawn:2000", "--images", "200", "--epochs",
+                "0", "--out", "\(folder.path)/cut",
+            ])
+        #expect(cut.status == 0 && cut.output.contains("not trained"), "\(cut.errors)")
+        let tuned = try await run(
+            Repository.lcp,
+            [
+                "prune", "lenet-split2", "--convolutions", "0.5", "--data", "drawn:2000", "--images", "200", "--epochs",
+                "1", "--out", "\(folder.path)/tuned",
+            ])
+        #expect(tuned.status == 0 && tuned.output.contains("in place of"), "\(tuned.errors)")
+        let bundle = try ModelBundle(path: "\(folder.path)/tuned")
+        let original = try #require(bundle.manifest.training)
+        #expect(original.command.hasPrefix("lcp prune lenet-split2 --convolutions 0.5 --data drawn:2000"))
+        #expect(try bundle.network.parameterCount() < ModelBundle.find("lenet-split2").network.parameterCount())
+        let (before, after) = try await (Self.accuracy("\(folder.path)/cut"), Self.accuracy("\(folder.path)/tuned"))
+        #expect(after > before && after > 0.9, "\(before) \(after)")
+        let quantized = try await run(
+            Repository.lcp,
+            ["quantize", "\(folder.path)/tuned", "--data", "drawn", "--images", "100", "--out", "\(folder.path)/small"])
+        #expect(quantized.status == 0, "\(quantized.errors)")
+        #expect(try await Self.accuracy("\(folder.path)/small") > after - 0.02)
+    }
+}

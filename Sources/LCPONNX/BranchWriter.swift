@@ -144,7 +144,8 @@ extension ONNXBuilder {
     /// - Returns: the name of the real numbers that these stand for.
     mutating func addRounding(_ name: String, _ value: String, _ quantization: Quantization) -> String {
         let constants = [
-            addTensor("\(name).scale", [quantization.scale], []), addWholeNumbers("\(name).zero", [quantization.zero], []),
+            addTensor("\(name).scale", [quantization.scale], []),
+            addWholeNumbers("\(name).zero", [quantization.zero], []),
         ]
         let numbers = addNode("QuantizeLinear", "\(name).numbers", [value] + constants)
         return addNode("DequantizeLinear", "\(name).real", [numbers] + constants)

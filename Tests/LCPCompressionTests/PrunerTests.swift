@@ -8,7 +8,8 @@ import Testing
 @Suite("Pruning a model") struct PrunerTests {
     private static let input = FeatureMapShape(height: 8, width: 8, channels: 3)
 
-    @Test("Channels that are added, or passed on one by one, belong together; what leaves the branch stays") func groups() throws {
+    @Test("Channels that are added, or passed on one by one, belong together; what leaves the branch stays")
+    func groups() throws {
         // 0 conv 4, 1 ReLU, 2 depthwise, 3 conv 6, 4 conv 6 of 1, 5 add 3, 6 concatenate with 2, 7 conv 5, 8 conv 2
         let layers: [Layer] = [
             .convolution(outputs: 4, kernel: 3, padding: 1), .relu, .depthwiseConvolution(kernel: 3, padding: 1),
@@ -35,9 +36,11 @@ import Testing
         #expect(groups.free.map { groups.groups[$0].width } == [5])
     }
 
-    @Test("Channels that nobody hears are taken out, and nothing else changes", arguments: [
-        "resnet18", "mobilenet", "cifarnet-bn", "cifarnet", "alexnet",
-    ])
+    @Test(
+        "Channels that nobody hears are taken out, and nothing else changes",
+        arguments: [
+            "resnet18", "mobilenet", "cifarnet-bn", "cifarnet", "alexnet",
+        ])
     func unheard(name: String) throws {
         let whole = try Network.named(name).with(
             input: FeatureMapShape(height: 96, width: 96, channels: 3), classes: 3, merge: .concat)
@@ -72,7 +75,9 @@ import Testing
             }
         }
         // A response normalisation hears its neighbours.
-        guard !layers.contains(where: { if case .localResponseNormalization = $0 { true } else { false } }) else { return }
+        guard !layers.contains(where: { if case .localResponseNormalization = $0 { true } else { false } }) else {
+            return
+        }
         let pruned = try PrunedBranch(layers, parameters, input: network.input, groups: groups, kept: kept)
         var smaller = network
         smaller.branches[0] = pruned.layers
@@ -98,7 +103,9 @@ import Testing
             labels: (0..<20).map { _ in random.index(network.classes) })
     }
 
-    @Test("At least the share that is asked for goes, in every branch, and the network stays sound") func budget() throws {
+    @Test("At least the share that is asked for goes, in every branch, and the network stays sound") func budget()
+        throws
+    {
         for share in [0.1, 0.5, 0.8] {
             let network = try Network.lenet.split(into: 2)
             let result = try Self.pruner(network).prune(share: share) { _ in true }

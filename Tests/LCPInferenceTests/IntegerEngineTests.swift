@@ -66,9 +66,11 @@ import Testing
         #expect(seen.count == 12 && distinct > 40, "\(seen.sorted()), \(distinct)")
     }
 
-    @Test("Sums behind convolutions and blocks of columns have the bits of the definition, too", arguments: [
-        "resnet18", "mobilenet",
-    ])
+    @Test(
+        "Sums behind convolutions and blocks of columns have the bits of the definition, too",
+        arguments: [
+            "resnet18", "mobilenet",
+        ])
     func residual(name: String) throws {
         let small = try Network.named(name).with(
             input: FeatureMapShape(height: 40, width: 40, channels: 3), classes: 10, merge: .sum)

@@ -3,7 +3,9 @@ import LCPModels
 /// A branch of which some channels are taken out.
 struct PrunedBranch {
     private(set) var layers: [Layer]
-    private(set) var parameters: BranchParameters
+    var parameters: BranchParameters
+    /// Of the input, and of what each layer makes, the channels that stayed.
+    let channels: [[Int]]
 
     /// - Parameter kept: for groups that something is taken out of, the channels that stay, ascending.
     /// - Throws: ``NetworkError`` where the layers do not fit.
@@ -23,9 +25,10 @@ struct PrunedBranch {
             }
             return result
         }
+        self.channels = (0...layers.count).map(channels)
         for (index, layer) in layers.enumerated() {
             guard var values = parameters[index] else { continue }
-            let (from, inputs, outputs) = (shapes[index], channels(index), channels(index + 1))
+            let (from, inputs, outputs) = (shapes[index], self.channels[index], self.channels[index + 1])
             switch layer {
             case .convolution(_, let kernel, _, _, let parts, _):
                 guard parts == 1 else { continue }

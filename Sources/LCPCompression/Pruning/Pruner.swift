@@ -10,7 +10,7 @@ public import LCPModels
 /// it saves.
 public struct Pruner {
     /// Steps in which the channels of a group are tried, and taken out.
-    private static let steps = 8
+    private static let steps = 16
 
     private let network: BranchedNetwork
     private let parameters: ModelParameters
@@ -38,7 +38,8 @@ public struct Pruner {
         self.join = join
         shares = try network.branches.indices.map { branch in
             try Self.shares(
-                network, branch, parameters.branches[branch], parameters.merge, preprocessing, pixels, labels.count, join)
+                network, branch, parameters.branches[branch], parameters.merge, preprocessing, pixels, labels.count,
+                join)
         }
     }
 
@@ -104,6 +105,8 @@ public struct Pruner {
         }
 
         // What each group costs alone, after every step.
+        let readers = readers(branch, groups)
+        let means = try moments(layers, parameters.branches[branch], of: Array(layers.indices)).mapValues(\.mean)
         let before = try loss(branch, shares[branch])
         var costs: [Int: [Double]] = [:]
         for (number, group) in free.enumerated() {
@@ -115,7 +118,7 @@ public struct Pruner {
                     curve.append(curve[step - 1])
                     continue
                 }
-                let trial = try pruned([group: left(group, step)])
+                let trial = try settled(pruned([group: left(group, step)]), branch, readers[group] ?? [], means)
                 // More channels never cost less.
                 curve.append(max(curve[step - 1], try loss(branch, trialShares(branch, trial)) - before))
             }
@@ -143,7 +146,26 @@ public struct Pruner {
             taken[best.group] = best.steps
             now = best.weights
         }
-        return try pruned(kept(taken))
+        // What the last step took too much comes back, a channel at a time, where it was dearest.
+        var counts = kept(taken)
+        let dearest = free.sorted { left, right in
+            func price(_ group: Int) -> Double {
+                let steps = taken[group] ?? 0
+                guard steps > 0, let curve = costs[group] else { return 0 }
+                return curve[steps] - curve[steps - 1]
+            }
+            return (price(left), right) > (price(right), left)
+        }
+        for group in dearest {
+            while let count = counts[group], count < groups.groups[group].width {
+                counts[group] = count + 1
+                if Double(weights(counts)) > wanted {
+                    counts[group] = count
+                    break
+                }
+            }
+        }
+        return try settled(pruned(counts), branch, Set(readers.values.joined()).sorted(), means)
     }
 
     /// Of every free group the channels, the most important first: by the mean square of what they are, times the squares of the
@@ -180,7 +202,9 @@ public struct Pruner {
         }
         for index in readers {
             guard let values = parameters.branches[branch][index], let sums = squares[index] else { continue }
-            let outputs = values.weight.count / (layers[index].weightDimensions(input: probe.shapes[index]) ?? [1])
+            let outputs =
+                values.weight.count
+                / (layers[index].weightDimensions(input: probe.shapes[index]) ?? [1])
                 .dropFirst().reduce(1, *)
             // Of each input channel as many weights of every output.
             let taps = values.weight.count / outputs / sums.count
@@ -199,6 +223,97 @@ public struct Pruner {
         }
         return scores.mapValues { scores in
             scores.indices.sorted { (scores[$0], $1) > (scores[$1], $0) }
+        }
+    }
+
+    // MARK: Settling
+
+    /// Pictures that means are taken over.
+    private static let settlingPictures = 128
+
+    /// For each free group the layers that sum over its channels.
+    private func readers(_ branch: Int, _ groups: ChannelGroups) -> [Int: [Int]] {
+        let layers = network.branches[branch]
+        var readers: [Int: [Int]] = [:]
+        for (index, layer) in layers.enumerated() {
+            switch layer {
+            case .convolution, .fullyConnected:
+                for group in Set(groups.segments(of: index).map(\.group)) { readers[group, default: []].append(index) }
+            default: break
+            }
+        }
+        return readers
+    }
+
+    /// The batch normalisation behind a layer, also behind a maximum.
+    private static func normalization(behind index: Int, _ layers: [Layer]) -> Int? {
+        var next = index + 1
+        while next < layers.count, case .maxPool = layers[next] { next += 1 }
+        return next < layers.count && layers[next].hasStatistics ? next : nil
+    }
+
+    /// Makes up for what some layers no longer hear: batch normalisations learn anew what comes to them, and biases keep the mean
+    /// where it was.
+    ///
+    /// - Parameters:
+    ///   - readers: these layers, ascending.
+    ///   - means: of what each layer made before, by its index.
+    private func settled(
+        _ pruned: PrunedBranch, _ branch: Int, _ readers: [Int], _ means: [Int: [Float]]
+    ) throws -> PrunedBranch {
+        var pruned = pruned
+        for reader in readers {
+            if let normalization = Self.normalization(behind: reader, pruned.layers) {
+                // What comes to it is what the layer before it makes.
+                let moments = try moments(pruned.layers, pruned.parameters, of: [normalization - 1])[normalization - 1]
+                pruned.parameters[normalization]?.runningMean = moments?.mean ?? []
+                pruned.parameters[normalization]?.runningVariance = moments?.variance ?? []
+            } else if pruned.layers[reader].hasBias, let before = means[reader] {
+                let now = try moments(pruned.layers, pruned.parameters, of: [reader])[reader]?.mean ?? []
+                for (index, channel) in pruned.channels[reader + 1].enumerated() {
+                    pruned.parameters[reader]?.bias[index] += before[channel] - now[index]
+                }
+            }
+        }
+        return pruned
+    }
+
+    /// The mean and the variance of every channel of what some layers make.
+    private func moments(
+        _ layers: [Layer], _ parameters: BranchParameters, of indices: [Int]
+    ) throws -> [Int: (mean: [Float], variance: [Float])] {
+        var network = network
+        network.branches = [layers]
+        let probe = try BranchProbe(
+            network: network, branch: 0, parameters: parameters, preprocessing: preprocessing)
+        let size = network.input.elementCount
+        let count = min(labels.count, Self.settlingPictures)
+        var sums = indices.reduce(into: [Int: (sum: [Double], square: [Double])]()) {
+            let zeros = [Double](repeating: 0, count: probe.shapes[$1 + 1].channels)
+            $0[$1] = (zeros, zeros)
+        }
+        for picture in 0..<count {
+            try pixels.withUnsafeBytes {
+                try probe.run(pixels: .init(rebasing: $0[picture * size..<(picture + 1) * size]))
+            }
+            for index in indices {
+                guard var (sum, square) = sums.removeValue(forKey: index) else { continue }
+                let numbers = probe.numbers(of: index + 1)
+                for position in numbers.indices {
+                    let number = Double(numbers[position])
+                    sum[position % sum.count] += number
+                    square[position % sum.count] += number * number
+                }
+                sums[index] = (sum, square)
+            }
+        }
+        return sums.reduce(into: [:]) { result, entry in
+            let (sum, square) = entry.value
+            let total = Double(count * probe.shapes[entry.key + 1].elementCount / max(1, sum.count))
+            let means = sum.map { $0 / total }
+            result[entry.key] = (
+                means.map(Float.init), zip(square, means).map { Float(max(0, $0 / total - $1 * $1)) }
+            )
         }
     }
 

@@ -25,10 +25,14 @@ struct PruneCommand: AsyncParsableCommand {
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model: String
 
-    @Option(help: ArgumentHelp("The share of the convolutions' weights that goes, above 0 and below 1.", valueName: "share"))
+    @Option(
+        help: ArgumentHelp("The share of the convolutions' weights that goes, above 0 and below 1.", valueName: "share")
+    )
     var convolutions: Double
 
-    @Option(help: ArgumentHelp("What it is trained on: \(DataSpecification.forms); may be given several times.", valueName: "data"))
+    @Option(
+        help: ArgumentHelp(
+            "What it is trained on: \(DataSpecification.forms); may be given several times.", valueName: "data"))
     var data: [String]
 
     @Option(help: "How many training pictures channels are tried on.")
@@ -50,7 +54,8 @@ struct PruneCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard convolutions > 0, convolutions < 1 else {
-            throw ValidationError("--convolutions is above 0 and below 1, not \(convolutions): 1 would leave no channel")
+            throw ValidationError(
+                "--convolutions is above 0 and below 1, not \(convolutions): 1 would leave no channel")
         }
         guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
         guard (10...100_000).contains(images) else { throw ValidationError("--images is 10 to 100,000, not \(images)") }
@@ -66,10 +71,12 @@ struct PruneCommand: AsyncParsableCommand {
         let manifest = bundle.manifest
         guard manifest.arithmetic == nil else {
             throw CommandError(
-                "\(manifest.name) computes with numbers of eight bits: prune the model that it was made of, and quantise that")
+                "\(manifest.name) computes with numbers of eight bits: prune the model that it was made of, and quantise that"
+            )
         }
         guard force || !FileIO.exists("\(out)/model.json") else {
-            throw CommandError("\(out) holds a model bundle already: name another folder, or give --force to replace it")
+            throw CommandError(
+                "\(out) holds a model bundle already: name another folder, or give --force to replace it")
         }
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
         let result = try pruned(bundle, specifications)
@@ -78,7 +85,8 @@ struct PruneCommand: AsyncParsableCommand {
         guard recipeOptions.epochs != 0 else { return try write(result, bundle, name, specifications) }
 
         var run = TrainingRun(
-            network: result.network, name: name, recipe: try recipe(for: result.network), data: specifications, folder: out)
+            network: result.network, name: name, recipe: try recipe(for: result.network), data: specifications,
+            folder: out)
         run.initial = result.parameters
         run.teachers = [bundle]
         run.pictures = manifest.preprocessing
@@ -91,7 +99,9 @@ struct PruneCommand: AsyncParsableCommand {
             reporter.show(event)
             return !Task.isCancelled
         }
-        writeLine("wrote \(out), model \(trained.hash): \(byteAmount(trained.byteCount)) in place of \(byteAmount(bundle.byteCount))")
+        writeLine(
+            "wrote \(out), model \(trained.hash): \(byteAmount(trained.byteCount)) in place of \(byteAmount(bundle.byteCount))"
+        )
     }
 
     /// What teaches a network, in a third of the time and at a third of the rate: it knows most already.
@@ -107,7 +117,8 @@ struct PruneCommand: AsyncParsableCommand {
     private func pruned(_ bundle: ModelBundle, _ specifications: [DataSpecification]) throws -> Pruner.Result {
         let manifest = bundle.manifest
         let specification = specifications[0]
-        var set = try specification.trainingSet(seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
+        var set = try specification.trainingSet(
+            seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
         try set.match(
             specification.classNames(), to: manifest.labels, data: specification.name, model: manifest.name)
         guard !set.labels.isEmpty else {
@@ -116,7 +127,8 @@ struct PruneCommand: AsyncParsableCommand {
         if set.count > images { set = try set.split(validation: images, seed: seed).validation }
         if let label = set.labels.first(where: { Int($0) >= bundle.network.classes }) {
             throw CommandError(
-                "\(specification.name) has a class \(label), and \(manifest.name) knows 0 to \(bundle.network.classes - 1)")
+                "\(specification.name) has a class \(label), and \(manifest.name) knows 0 to \(bundle.network.classes - 1)"
+            )
         }
         let line = ProgressLine()
         defer { line.clear() }
@@ -164,6 +176,7 @@ struct PruneCommand: AsyncParsableCommand {
             table.add(["\(branch)", widths[0], widths[1]])
         }
         let share = percent(1 - Double(result.weightsAfter) / Double(result.weightsBefore))
-        return table.text + "\n\n\(exact(result.weightsAfter)) of \(exact(result.weightsBefore)) weights of the convolutions stay: \(share) go"
+        return table.text
+            + "\n\n\(exact(result.weightsAfter)) of \(exact(result.weightsBefore)) weights of the convolutions stay: \(share) go"
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import LCPCompression
 import LCPDatasets
+import LCPEvaluation
 import LCPModels
 import Platform
 
@@ -12,7 +13,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         discussion: """
             Weights and activations become whole numbers of eight bits. How large activations get is found with some pictures of \
             the training set; labels are not needed. The result is a model like any other: it is evaluated, pushed and run the \
-            same way, by workers of this version and later. What it costs in accuracy, lcp evaluate tells of both.
+            same way, by workers of this version and later. What it costs is told where the data have a test set.
 
             Examples:
               lcp quantize lenet-split4 --data drawn --out lenet-split4-int8
@@ -23,10 +24,13 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
     var model: String
 
-    @Option(help: ArgumentHelp("Pictures like those that will come: \(DataSpecification.forms).", valueName: "data"))
-    var data: String
+    @Option(
+        help: ArgumentHelp(
+            "Pictures like those that will come: \(DataSpecification.forms); may be given several times.",
+            valueName: "data"))
+    var data: [String]
 
-    @Option(help: "How many of them, the same number of each class.")
+    @Option(help: "How many of each, the same number of each class.")
     var images = 500
 
     @Option(help: "Which of them.")
@@ -42,15 +46,23 @@ struct QuantizeCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
         guard (1...100_000).contains(images) else { throw ValidationError("--images is 1 to 100,000, not \(images)") }
     }
 
     private struct Report: Encodable {
+        struct Test: Encodable {
+            var data: String
+            var images: Int
+            var top1: Double
+            var original_top1: Double
+        }
         var model: String
         var model_hash: String
         var path: String
         var bytes: Int
         var original_bytes: Int
+        var tests: [Test]
     }
 
     func run() async throws {
@@ -68,8 +80,10 @@ struct QuantizeCommand: AsyncParsableCommand {
             throw CommandError(
                 "\(out) holds a model bundle already: name another folder, or give --force to replace it")
         }
-        let specification = try DataSpecification(data, defaultDrawnCount: images)
-        let pixels = try pictures(specification, for: manifest)
+        let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: images) }
+        let pixels = try specifications.flatMap { try pictures($0, for: manifest) }
+        // Read first, so that a wrong path is told at once.
+        let tests = try specifications.filter(\.hasTestSet).map { ($0.name, try testSet($0, for: manifest)) }
         let quantizer = try Quantizer(
             network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
         let line = ProgressLine()
@@ -85,20 +99,53 @@ struct QuantizeCommand: AsyncParsableCommand {
             throw CommandError("another process is at work in \(out): wait for it, or name another folder")
         }
         defer { withExtendedLifetime(lock) {} }
-        let written = try ModelBundle.write(
-            name: "\(manifest.name)-int8", network: quantizer.network, integers: branches,
-            merge: bundle.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
-            training: record(bundle, specification), missingScale: manifest.missingScale, to: out)
+        defer { FileIO.removeEmptyFolder(out) }
+        var record = record(bundle, specifications)
+        func write() throws -> ModelBundle {
+            try ModelBundle.write(
+                name: "\(manifest.name)-int8", network: quantizer.network, integers: branches,
+                merge: bundle.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
+                training: record, missingScale: manifest.missingScale, to: out)
+        }
+        var written = try write()
+        var report = Report(
+            model: written.manifest.name, model_hash: "", path: out, bytes: 0, original_bytes: bundle.byteCount,
+            tests: [])
+        for (name, set) in tests {
+            line.show(1, "testing on \(name)")
+            let accuracies = try [written, bundle].map { try accuracy($0, set) }
+            report.tests.append(
+                .init(data: name, images: set.count, top1: accuracies[0], original_top1: accuracies[1]))
+            record?.accuracy[name] = accuracies[0]
+        }
+        if !tests.isEmpty { written = try write() }
         line.clear()
-        let report = Report(
-            model: written.manifest.name, model_hash: written.hash.description, path: out, bytes: written.byteCount,
-            original_bytes: bundle.byteCount)
+        (report.model_hash, report.bytes) = (written.hash.description, written.byteCount)
         if json { return writeLine(try jsonLine(report)) }
+        for test in report.tests {
+            writeLine(
+                "\(percent(test.top1)) right on \(test.images) images of \(test.data), in single precision \(percent(test.original_top1))"
+            )
+        }
         writeLine(
-            """
-            wrote \(out), model \(report.model_hash): \(byteAmount(report.bytes)) in place of \(byteAmount(report.original_bytes))
-            What it costs in accuracy: lcp evaluate \(out) --data \(data)
-            """)
+            "wrote \(out), model \(report.model_hash): \(byteAmount(report.bytes)) in place of \(byteAmount(report.original_bytes))"
+        )
+    }
+
+    private func accuracy(_ bundle: ModelBundle, _ set: LabeledImages) throws -> Double {
+        var options = EvaluationOptions()
+        options.maximumMissing = 0
+        return try BundleEvaluator(bundle: bundle)
+            .evaluate(pixels: set.pixels, labels: set.labels, options: options) { _ in !Task.isCancelled }.accuracy
+    }
+
+    private func testSet(_ specification: DataSpecification, for manifest: ModelManifest) throws -> LabeledImages {
+        var tested = specification
+        if case .drawn = specification { tested = .drawn(count: 10_000) }
+        var set = try tested.evaluationSet(seed: 1, size: manifest.network.input.imageSize(manifest.preprocessing))
+        try set.match(
+            specification.classNames(isTest: true), to: manifest.labels, data: specification.name, model: manifest.name)
+        return set
     }
 
     private func pictures(_ specification: DataSpecification, for manifest: ModelManifest) throws -> [UInt8] {
@@ -112,12 +159,14 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     /// How the original came to be, and what was done with it; its accuracy is not this one's.
     private func record(
-        _ bundle: ModelBundle, _ specification: DataSpecification
+        _ bundle: ModelBundle, _ specifications: [DataSpecification]
     ) -> ModelManifest.TrainingRecord? {
         guard var record = bundle.manifest.training else { return nil }
         let name = bundle.manifest.name
-        record.command +=
-            " && lcp quantize \(name) --data \(specification.form) --images \(images) --seed \(seed) --out \(name)-int8"
+        let words =
+            ["lcp quantize \(name)"] + specifications.map { "--data \($0.form)" }
+            + ["--images \(images)", "--seed \(seed)", "--out \(name)-int8"]
+        record.command += " && " + words.joined(separator: " ")
         record.accuracy = [:]
         record.encodedAccuracy = nil
         return record

@@ -176,25 +176,6 @@ import Testing
         (["config", "show", "cook"], "\"cook\" is no role: write sensor, worker, aggregator"),
         (["config", "show", "--name", "x"], "--name needs a role in front of it"),
         (["config", "show", "--qos", "3"], "--qos is 0, 1 or 2, not 3"),
-        (
-            ["quantize", "lenet-split4", "--data", "drawn", "--images", "0", "--out", "never"],
-            "--images is 1 to 100,000"
-        ),
-        (["quantize", "nobody", "--data", "drawn", "--out", "never"], "there is no model"),
-        (["quantize", "lenet-split4", "--data", "cifar10:/nowhere", "--out", "never"], "/nowhere"),
-        (
-            ["prune", "lenet-split4", "--convolutions", "1", "--data", "drawn", "--out", "never"],
-            "would leave no channel"
-        ),
-        (["prune", "lenet-split4", "--convolutions", "0", "--data", "drawn", "--out", "never"], "above 0 and below 1"),
-        (
-            [
-                "prune", "lenet-split8", "--convolutions", "0.999", "--data", "drawn", "--images", "10", "--out",
-                "never",
-            ],
-            "% can go"
-        ),
-        (["bench", "branch", "--model", "/nowhere", "--int8"], "there is no model"),
     ])
     func everyMistakeIsOneSentence(arguments: [String], words: String) async throws {
         let outcome = try await run(Repository.lcp, arguments, limit: .seconds(20))

@@ -82,4 +82,37 @@ import Testing
         #expect(quantized.status == 0, "\(quantized.errors)")
         #expect(try await Self.accuracy("\(folder.path)/small") > after - 0.02)
     }
+
+    @Test(
+        "Every mistake is one sentence",
+        arguments: [
+            (
+                ["quantize", "lenet-split4", "--data", "drawn", "--images", "0", "--out", "never"],
+                "--images is 1 to 100,000"
+            ),
+            (["quantize", "nobody", "--data", "drawn", "--out", "never"], "there is no model"),
+            (["quantize", "lenet-split4", "--data", "cifar10:/nowhere", "--out", "never"], "/nowhere"),
+            (
+                ["prune", "lenet-split4", "--convolutions", "1", "--data", "drawn", "--out", "never"],
+                "would leave no channel"
+            ),
+            (
+                ["prune", "lenet-split4", "--convolutions", "0", "--data", "drawn", "--out", "never"],
+                "above 0 and below 1"
+            ),
+            (
+                [
+                    "prune", "lenet-split8", "--convolutions", "0.999", "--data", "drawn", "--images", "10", "--out",
+                    "never",
+                ],
+                "% can go"
+            ),
+            (["bench", "branch", "--model", "/nowhere", "--int8"], "there is no model"),
+        ])
+    func mistakes(arguments: [String], words: String) async throws {
+        let outcome = try await run(Repository.lcp, arguments, limit: .seconds(20))
+        #expect(outcome.status != 0 && outcome.status < 128, "\(arguments): \(outcome.status)")
+        #expect(outcome.errors.contains(words), "\(arguments): \(outcome.errors)")
+        #expect(!outcome.errors.contains("Fatal error"))
+    }
 }

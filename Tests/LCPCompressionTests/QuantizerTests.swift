@@ -95,6 +95,17 @@ import Testing
         try Self.refuses(words: "it lacks the tensor head.weight") { $0["head.weight"] = nil }
     }
 
+    @Test("Weights in eight bits under a format that has none are refused") func oldFormat() throws {
+        let folder = Folder()
+        _ = try Self.quantized(folder.path)
+        let manifest = "\(folder.path)/model.json"
+        let text = String(decoding: try FileIO.read(manifest), as: UTF8.self)
+        try FileIO.write(
+            Array(text.replacingOccurrences(of: "\"format\" : 3", with: "\"format\" : 1").utf8), to: manifest)
+        let error = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
+        #expect(error?.description.contains("eight bits and the format 1") == true, "\(error?.description ?? "")")
+    }
+
     /// Puts bytes in the place of a tensor's first.
     private static func refuses(_ name: String, _ bytes: [UInt8], _ words: String) throws {
         try refuses(words: words) { tensors in

@@ -247,6 +247,9 @@ public struct ModelBundle: Sendable {
     private static func check(_ manifest: ModelManifest) throws(NetworkError) {
         let network = manifest.network
         try network.validate()
+        guard manifest.arithmetic == nil || manifest.format >= 3 else {
+            throw NetworkError("it has weights in eight bits and the format \(manifest.format), which has none")
+        }
         guard
             manifest.files.map(\.name) == network.branches.indices.map({ "branch-\($0).safetensors" }) + [
                 "merge.safetensors"

@@ -9,6 +9,9 @@
 
 A bundle is a folder: `model.json`, `branch-K.safetensors` for every branch, `merge.safetensors`. Needs torch, numpy and
 safetensors.
+
+A model that `lcp quantize` made computes with real numbers here, rounded to those that its numbers of eight bits stand for: nearly
+what lcp computes. It cannot be saved; train and save the model that it was made of.
 """
 
 import hashlib
@@ -25,7 +28,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-FORMATS = (1, 2)
+FORMATS = (1, 2, 3)
 MAXIMUM_BRANCHES = 64
 
 Layer = dict[str, Any]
@@ -134,18 +137,50 @@ class Branch(nn.Module):
             made.append(shape)
         self.layers = nn.ModuleList(modules)
         self.features = shape[0] * shape[1] * shape[2]
+        # In eight bits the scale and the zero of the input, and of what each layer makes.
+        self.scales: list[tuple[float, int]] | None = None
+        self.head: Tensor | None = None
         self.needed = {index for module in modules if isinstance(module, Reference) for index in module.layers}
 
     def forward(self, values: Tensor) -> Tensor:
         made: dict[int, Tensor] = {}
+        values = self.rounded(values, 0)
         for index, layer in enumerate(self.layers):
             if isinstance(layer, Reference):
                 values = layer(values, [made[other] for other in layer.layers])
             else:
                 values = layer(values)
+            # What only picks numbers rounds none.
+            picks = isinstance(layer, (nn.MaxPool2d, nn.Dropout)) or isinstance(layer, Reference) and layer.kind == "output"
+            if not picks:
+                values = self.rounded(values, index + 1)
             if index in self.needed:
                 made[index] = values
         return values.flatten(1)
+
+    def rounded(self, values: Tensor, index: int) -> Tensor:
+        """Real numbers as the nearest that eight bits stand for; as they are in a branch of single precision."""
+        if self.scales is None:
+            return values
+        scale, zero = self.scales[index]
+        return (torch.clamp(torch.round(values / scale) + zero, -128, 127) - zero) * scale
+
+    def load_integers(self, tensors: dict[str, Tensor]) -> None:
+        """Takes the weights of a branch in eight bits: see Documentation/integer-arithmetic.md."""
+        scales, zeros = tensors["values.scale"].tolist(), tensors["values.zero"].tolist()
+        state = {}
+        for name, tensor in tensors.items():
+            layer, _, part = name.rpartition(".")
+            if not name.startswith("layers.") or part not in ("weight", "bias"):
+                continue
+            scale = tensors[f"{layer}.weight_scale"]
+            if part == "bias":
+                scale = scale * scales[int(layer.split(".")[1])]
+            state[name] = tensor.float() * scale.reshape(-1, *[1] * (tensor.dim() - 1))
+        self.load_state_dict(state)
+        self.scales = list(zip(scales, zeros))
+        if "head.weight" in tensors:
+            self.head = tensors["head.weight"].float() * tensors["head.weight_scale"][:, None]
 
 
 # MARK: The model
@@ -224,6 +259,9 @@ class Model(nn.Module):
         if len(absent) == len(self.branches):
             raise BundleError(f"missing leaves no branch of {self.name}: leave out fewer")
         scale = self.missing_scale[len(absent)]
+        if any(branch.scales is not None for branch in self.branches):
+            shares = [self.share(k, branch(values)) for k, branch in enumerate(self.branches) if k not in absent]
+            return scale * torch.stack(shares).sum(0) + self.merge.bias
         features = [
             values.new_zeros(len(values), branch.features) if k in absent else scale * branch(values)
             for k, branch in enumerate(self.branches)
@@ -241,7 +279,9 @@ class Model(nn.Module):
 
     def share(self, branch: int, features: Tensor) -> Tensor:
         """A branch's share of the logits, [count, classes]: all shares and the bias add up to the logits."""
-        return functional.linear(features, self.merge.weight[:, self.columns(branch)])
+        head = self.branches[branch].head
+        weight = self.merge.weight[:, self.columns(branch)] if head is None else head.to(features.device)
+        return functional.linear(features, weight)
 
     def message(self, branch: int, values: Tensor) -> Tensor:
         """What a worker publishes: the branch's features or, where that is shorter, its share of the logits."""
@@ -271,7 +311,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError:
         raise BundleError(f"{path} is not JSON: it may be truncated; copy the bundle again") from None
     if not isinstance(manifest, dict) or manifest.get("format") not in FORMATS:
-        raise BundleError(f"{path} is no model bundle of format version {FORMATS[0]} or {FORMATS[-1]}")
+        raise BundleError(f"{path} is no model bundle of format version {FORMATS[0]} to {FORMATS[-1]}")
     return manifest
 
 
@@ -298,10 +338,14 @@ def load(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> 
                 raise BundleError(
                     f"{path} is not the file that model.json names (its SHA-256 differs): copy the bundle again"
                 )
-            module.load_state_dict(safetensors.torch.load(contents))
+            tensors = safetensors.torch.load(contents)
+            if manifest.get("arithmetic") == "int8" and isinstance(module, Branch):
+                module.load_integers(tensors)
+            else:
+                module.load_state_dict(tensors)
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror}") from None
-        except (SafetensorError, RuntimeError) as error:
+        except (SafetensorError, RuntimeError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise BundleError(f"{path} does not fit {model.name}: {reason}") from None
     return model.eval().to(device)
@@ -314,6 +358,8 @@ def save(model: Model, folder: str | os.PathLike[str], training: dict[str, Any] 
 
     - training: the record of the training; none leaves the one that is there.
     """
+    if model.manifest.get("arithmetic"):
+        raise BundleError(f"{model.name} is in eight bits: save the model that it was made of, and give that to lcp quantize")
     folder = pathlib.Path(folder)
     manifest = {**model.manifest, "files": []}
     if len(model.branches) > 1:

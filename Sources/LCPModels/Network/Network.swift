@@ -87,7 +87,7 @@ public struct Network: Sendable, Hashable, Codable {
     package var allLayers: [Layer] { layers + [.fullyConnected(outputs: classes)] }
 
     /// The layers with other widths, by the layer's index and its width; the channels that come in follow.
-    func resized(_ newWidth: (Int, Int) -> Int) throws(NetworkError) -> [Layer] {
+    package func resized(_ newWidth: (Int, Int) -> Int) throws(NetworkError) -> [Layer] {
         var result: [Layer] = []
         var shapes = [input]
         for (index, layer) in layers.enumerated() {

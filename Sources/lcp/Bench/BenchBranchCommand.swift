@@ -17,6 +17,7 @@ extension BenchCommand {
                   lcp bench branch --network vgg16 --branches 8 --operations
                   lcp bench branch --network resnet50 --threads 4
                   lcp bench branch --network alexnet --branches 8 --int8
+                  lcp bench branch --network alexnet --branches 8 --pruned 0.5 --int8
                 """)
 
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -42,6 +43,12 @@ extension BenchCommand {
 
         @Option(help: "How many threads compute it.")
         var threads = 1
+
+        @Option(
+            help: ArgumentHelp(
+                "With --network: convolutions evenly narrower, so that this share of their weights is gone.",
+                valueName: "share"))
+        var pruned: Double?
 
         @Flag(help: "Measure it in numbers of eight bits, too, in turns with single precision.")
         var int8 = false
@@ -70,6 +77,10 @@ extension BenchCommand {
 
         func validate() throws {
             guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
+            guard pruned == nil || network != nil else {
+                throw ValidationError("--pruned is for --network: a model is pruned by lcp prune")
+            }
+            guard (0.001..<1).contains(pruned ?? 0.5) else { throw ValidationError("--pruned is above 0 and below 1") }
             guard (1...ThreadPool.maximumThreads).contains(threads) else {
                 throw ValidationError("--threads is 1 to \(ThreadPool.maximumThreads)")
             }
@@ -98,7 +109,8 @@ extension BenchCommand {
                 return Prepared(name: bundle.manifest.name, network: bundle.network, engines: engines)
             }
             let base = try NetworkOptions.whole(network).network
-            let split = try base.split(into: branches)
+            var split = try base.split(into: branches)
+            if let pruned { split = try split.evenlyPruned(share: pruned) }
             guard split.branches.indices.contains(branch) else {
                 throw ValidationError("\(base.name) in \(branches) branches has no branch \(branch)")
             }
@@ -106,7 +118,8 @@ extension BenchCommand {
             let parameters = try ModelParameters.random(for: split, using: &random)
             var engines = [try BranchEngine(split, branch: branch, of: parameters, pool: pool)]
             if int8 { engines.append(try quantized(split, parameters, .usual(for: split.input), pool)) }
-            return Prepared(name: "\(base.name)-split\(branches)", network: split, engines: engines)
+            let name = "\(base.name)-split\(branches)" + (pruned.map { ", \(percent($0, digits: 0)) pruned" } ?? "")
+            return Prepared(name: name, network: split, engines: engines)
         }
 
         /// Two pictures of noise are enough where only the time counts.

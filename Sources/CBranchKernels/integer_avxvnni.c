@@ -10,18 +10,9 @@
 #define VARIANT lcp_integer_avxvnni
 #define NAME "AVX-VNNI"
 typedef int32_t integers __attribute__((ext_vector_type(8)));
-typedef integers activations;
 
-static inline __attribute__((always_inline)) integers dot(integers sums, activations values, integers weights) {
+static inline __attribute__((always_inline)) integers dot(integers sums, integers values, integers weights) {
     return (integers)_mm256_dpbusd_avx_epi32((__m256i)sums, (__m256i)values, (__m256i)weights);
-}
-static inline __attribute__((always_inline)) integers dot_lanes(integers sums, integers values, integers weights) {
-    return dot(sums, values, weights);
-}
-static inline __attribute__((always_inline)) activations broadcast(const uint8_t *at) {
-    int32_t value;
-    __builtin_memcpy(&value, at, 4);
-    return (activations)value;
 }
 #include "integer.inc"
 #pragma clang attribute pop

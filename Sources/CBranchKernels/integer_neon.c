@@ -11,6 +11,7 @@
 #define NAME "NEON"
 typedef int32_t integers __attribute__((ext_vector_type(4)));
 /* Two pairs of numbers, each as often as a vector has lanes. Two products fit 16 bits, because no weight is -128. */
+#define BROADCASTS
 typedef int8x16_t activations;
 #define PLACE_OF(lane, k) ((k) / 2 * 8 + (lane) * 2 + (k) % 2)
 

@@ -171,17 +171,45 @@ import Testing
         #expect(error?.description.contains("layer 0 of branch 0") == true)
     }
 
-    @Test("A softmax in a branch is refused") func softmax() throws {
+    @Test(
+        "A layer without arithmetic in eight bits is refused",
+        arguments: [
+            Layer.softmax, .localResponseNormalization(size: 129, alpha: 1, beta: 0.75, k: 1),
+        ])
+    func without(layer: Layer) throws {
         let network = BranchedNetwork(
             base: "t", input: FeatureMapShape(height: 1, width: 1, channels: 4),
-            branches: [[.fullyConnected(outputs: 3), .softmax]], classes: 10, merge: .concat)
+            branches: [[.fullyConnected(outputs: 3), layer]], classes: 10, merge: .concat)
         var random = SeededGenerator(seed: 1)
         let parameters = try ModelParameters.random(for: network, using: &random)
+        let preprocessing = ModelManifest.Preprocessing(mean: [0, 0, 0, 0], standardDeviation: [1, 1, 1, 1])
         #expect(throws: NetworkError.self) {
-            try Quantizer(
-                network: network, parameters: parameters,
-                preprocessing: .init(mean: [0, 0, 0, 0], standardDeviation: [1, 1, 1, 1]))
+            try Quantizer(network: network, parameters: parameters, preprocessing: preprocessing)
         }
+        // A file may have it all the same.
+        let branch = IntegerBranch(
+            layers: [
+                IntegerWeights(weight: [Int8](repeating: 1, count: 12), scale: [1, 1, 1], bias: [0, 0, 0]), nil,
+            ],
+            values: [Quantization](repeating: Quantization(scale: 1, zero: 0), count: 3),
+            tables: [1: ResponseTable(factors: [Int16](repeating: 9, count: ResponseTable.count), shift: 9)], head: nil)
+        let error = #expect(throws: InferenceError.self) {
+            try BranchEngine(network: network, branch: 0, integers: branch, preprocessing: preprocessing)
+        }
+        #expect(error?.description.contains("no arithmetic in eight bits") == true)
+    }
+
+    @Test("A scale of the input that no pixel can be divided by is told") func inputScale() throws {
+        let folder = Folder()
+        let (bundle, branches) = try Self.quantized(folder.path)
+        var branch = branches[0]
+        branch.values[0].scale = .leastNormalMagnitude
+        let error = #expect(throws: InferenceError.self) {
+            try BranchEngine(
+                network: bundle.network, branch: 0, integers: branch,
+                preprocessing: .init(mean: [0.5, 0.5, 0.5], standardDeviation: [0.001, 0.001, 0.001]))
+        }
+        #expect(error?.description.contains("too small for pixels") == true, "\(error?.description ?? "")")
     }
 
     @Test("A stopped calibration is a cancellation") func stopped() throws {

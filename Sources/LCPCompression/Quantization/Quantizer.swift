@@ -14,8 +14,13 @@ public struct Quantizer {
     public init(
         network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing
     ) throws(NetworkError) {
-        for layer in network.branches.joined() where layer == .softmax {
-            throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
+        for layer in network.branches.joined() {
+            switch layer {
+            case .softmax: throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
+            case .localResponseNormalization(let size, _, _, _) where size > ResponseTable.mostChannels:
+                throw NetworkError("\(layer) has no arithmetic in eight bits")
+            default: break
+            }
         }
         (self.network, self.parameters) = try network.foldingNormalizations(parameters.branches)
         merge = parameters.merge

@@ -10,6 +10,9 @@ extension BranchGraph {
         for layer in layers {
             switch layer {
             case .batchNormalization, .softmax: throw InferenceError("\(layer) has no arithmetic in eight bits")
+            // Its sums of squares would need more than 32 bits between two factors.
+            case .localResponseNormalization(let size, _, _, _) where size > ResponseTable.mostChannels:
+                throw InferenceError("\(layer) has no arithmetic in eight bits")
             default: break
             }
         }

@@ -29,6 +29,11 @@ final class IntegerProgram: BranchProgram {
         guard let inputQuantization = graph.inputQuantization else {
             throw InferenceError("the branch lacks the scale of its input")
         }
+        // The numbers are those of (pixel · scale + offset) / the input's scale.
+        let pixels = pixels.divided(by: inputQuantization.scale)
+        guard (pixels.scale + pixels.offset).allSatisfy(\.isFinite) else {
+            throw InferenceError("the scale of the branch's input, \(inputQuantization.scale), is too small for pixels")
+        }
         let plan = BufferPlan(graph, margin: Int(LCP_INTEGER_MARGIN), unit: 64)
         let activations = UnsafeMutableRawPointer.allocateAligned(bytes: plan.count)
         let numbers = activations.assumingMemoryBound(to: UInt8.self)
@@ -45,8 +50,7 @@ final class IntegerProgram: BranchProgram {
             (UnsafePointer(numbers + plan.offsets[graph.output]), shape.elementCount, $0)
         }
         operations = graph.nodes.map(\.description)
-        // The numbers are those of (pixel · scale + offset) / the input's scale.
-        self.pixels = pixels.divided(by: inputQuantization.scale)
+        self.pixels = pixels
         do {
             var builder = IntegerStepBuilder(
                 kernels: kernels, numbers: numbers, reals: reals, pool: pool, sharesAll: sharesAll)

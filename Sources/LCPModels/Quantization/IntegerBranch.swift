@@ -124,6 +124,8 @@ public struct IntegerWeights: Sendable, Hashable {
 /// What a response normalisation multiplies by, for 257 sums of squares at the same distance.
 public struct ResponseTable: Sendable, Hashable {
     public static let count = 257
+    /// The most channels that are summed over.
+    public static let mostChannels = 128
 
     /// Factors times 2^``shift``.
     public var factors: [Int16]

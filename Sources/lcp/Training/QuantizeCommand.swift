@@ -82,6 +82,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         }
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: images) }
         let pixels = try specifications.flatMap { try pictures($0, for: manifest) }
+        guard !pixels.isEmpty else { throw CommandError("there is not one picture in \(data.joined(separator: ", "))") }
         // Read first, so that a wrong path is told at once.
         let tests = try specifications.filter(\.hasTestSet).map { ($0.name, try testSet($0, for: manifest)) }
         let quantizer = try Quantizer(

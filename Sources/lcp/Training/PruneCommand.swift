@@ -116,7 +116,9 @@ struct PruneCommand: AsyncParsableCommand {
 
     private func pruned(_ bundle: ModelBundle, _ specifications: [DataSpecification]) throws -> Pruner.Result {
         let manifest = bundle.manifest
-        let specification = specifications[0]
+        var specification = specifications[0]
+        // As many are drawn as are looked at.
+        if case .drawn = specification { specification = .drawn(count: images) }
         var set = try specification.trainingSet(
             seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
         try set.match(

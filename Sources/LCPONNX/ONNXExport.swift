@@ -86,10 +86,7 @@ public struct ONNXExport {
             }
             shares.append(try addShare(of: branch, name, "share_\(branch)", name, to: &graph))
         }
-        let sum = graph.addNode("Sum", "sum", shares)
-        let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
-        graph.addNode("Add", "logits", [sum, bias])
-        graph.addOutput("logits", [network.classes], description: Self.logitsText)
+        addLogits(from: shares, to: &graph)
         return try encoded(
             graph,
             "The merge of \(bundle.manifest.name): from what \(network.branches.count) branches send to the logits. \(Self.logitsText)",
@@ -110,10 +107,7 @@ public struct ONNXExport {
             let shares = try features.enumerated().map { branch, features in
                 try addShare(of: branch, features, "share_\(branch)", "branch_\(branch)", to: &graph)
             }
-            let sum = graph.addNode("Sum", "sum", shares)
-            let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
-            graph.addNode("Add", "logits", [sum, bias])
-            graph.addOutput("logits", [network.classes], description: Self.logitsText)
+            addLogits(from: shares, to: &graph)
             return try encoded(
                 graph, "\(bundle.manifest.name). \(imageText) Out: logits. \(Self.logitsText)",
                 imageMetadata(labels: bundle.manifest.labels))
@@ -156,6 +150,14 @@ public struct ONNXExport {
         let columns = try network.mergeWeights(of: branch, merge: parameters.merge)
         let weight = graph.addTensor("\(prefix).weight", columns, dimensions)
         return graph.addNode("Gemm", name, [features, weight], [("transB", .int(1))])
+    }
+
+    /// Adds the logits, from what all branches add to them.
+    private func addLogits(from shares: [String], to graph: inout ONNXBuilder) {
+        let sum = graph.addNode("Sum", "sum", shares)
+        let bias = graph.addTensor("merge.bias", parameters.merge.bias, [network.classes])
+        graph.addNode("Add", "logits", [sum, bias])
+        graph.addOutput("logits", [network.classes], description: Self.logitsText)
     }
 
     private static let logitsText = "Softmax makes probabilities of logits."

@@ -150,10 +150,7 @@ struct ModelImportCommand: AsyncParsableCommand {
     }
 
     private func importNetwork() throws {
-        if let out, FileIO.exists("\(out)/model.json"), !force {
-            throw CommandError(
-                "\(out) holds a model bundle already: name another folder, or give --force to replace it")
-        }
+        if let out { try BundleFolder.checkFree(out, force: force) }
         if let out { try StagedFolder.check(out, mark: "model.json") }
         let source = String(file.split(separator: "/").last ?? "net.onnx").printable
         var options = ONNXImport.Options(

@@ -133,16 +133,11 @@ struct ModelSplitCommand: ParsableCommand {
     private func write(
         _ network: BranchedNetwork, name: String, from bundle: ModelBundle?, to folder: String
     ) throws -> ModelBundle {
-        if FileIO.exists("\(folder)/model.json"), !force {
-            throw CommandError(
-                "\(folder) holds a model bundle already: name another folder, or give --force to replace it")
-        }
+        try BundleFolder.checkFree(folder, force: force)
         try Self.checkMemory(network, name: name)
         let teacher = try weights.map { try ModelBundle.find($0) }
         let bundle = teacher ?? bundle
-        guard let lock = try ModelBundle.prepareFolder(folder) else {
-            throw CommandError("another process is at work in \(folder): wait for it, or name another folder")
-        }
+        let lock = try BundleFolder.lock(folder)
         defer { withExtendedLifetime(lock) {} }
         defer { FileIO.removeEmptyFolder(folder) }
         let isSameTask = bundle?.network.classes == network.classes && bundle?.network.input == network.input

@@ -74,10 +74,7 @@ struct PruneCommand: AsyncParsableCommand {
                 "\(manifest.name) computes with numbers of eight bits: prune the model that it was made of, and quantise that"
             )
         }
-        guard force || !FileIO.exists("\(out)/model.json") else {
-            throw CommandError(
-                "\(out) holds a model bundle already: name another folder, or give --force to replace it")
-        }
+        try BundleFolder.checkFree(out, force: force)
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
         let result = try pruned(bundle, specifications)
         writeLine(Self.text(bundle.network, result))
@@ -147,9 +144,7 @@ struct PruneCommand: AsyncParsableCommand {
     private func write(
         _ result: Pruner.Result, _ bundle: ModelBundle, _ name: String, _ specifications: [DataSpecification]
     ) throws {
-        guard let lock = try ModelBundle.prepareFolder(out) else {
-            throw CommandError("another process is at work in \(out): wait for it, or name another folder")
-        }
+        let lock = try BundleFolder.lock(out)
         defer { withExtendedLifetime(lock) {} }
         var record = bundle.manifest.training
         record?.command = words(name, bundle, specifications)

@@ -76,10 +76,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         guard manifest.arithmetic == nil else {
             throw CommandError("\(manifest.name) computes with numbers of eight bits already")
         }
-        if FileIO.exists("\(out)/model.json"), !force {
-            throw CommandError(
-                "\(out) holds a model bundle already: name another folder, or give --force to replace it")
-        }
+        try BundleFolder.checkFree(out, force: force)
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: images) }
         let pixels = try specifications.flatMap { try pictures($0, for: manifest) }
         guard !pixels.isEmpty else { throw CommandError("there is not one picture in \(data.joined(separator: ", "))") }
@@ -96,9 +93,7 @@ struct QuantizeCommand: AsyncParsableCommand {
                 return !Task.isCancelled
             }
         }
-        guard let lock = try ModelBundle.prepareFolder(out) else {
-            throw CommandError("another process is at work in \(out): wait for it, or name another folder")
-        }
+        let lock = try BundleFolder.lock(out)
         defer { withExtendedLifetime(lock) {} }
         defer { FileIO.removeEmptyFolder(out) }
         var record = record(bundle, specifications)

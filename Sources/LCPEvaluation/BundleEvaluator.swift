@@ -1,4 +1,4 @@
-import LCPInference
+public import LCPInference
 public import LCPModels
 public import LCPWire
 import Platform
@@ -28,12 +28,21 @@ public final class BundleEvaluator {
     /// One for each thread that was needed so far.
     private(set) var lanes: [EvaluationLane]
 
+    private let engine: (Int) throws -> BranchEngine
+
     /// - Throws: as ``BranchEngine/init(bundle:branch:)``.
-    public init(bundle: ModelBundle) throws {
+    public convenience init(bundle: ModelBundle) throws {
+        try self.init(bundle: bundle) { try BranchEngine(bundle: bundle, branch: $0) }
+    }
+
+    /// - Parameter engine: makes an engine for a branch, which takes and makes what those of the bundle do.
+    /// - Throws: what it throws.
+    public init(bundle: ModelBundle, engine: @escaping (Int) throws -> BranchEngine) throws {
         self.bundle = bundle
+        self.engine = engine
         join = try BranchJoin(
             network: bundle.network, merge: bundle.mergeParameters(), missingScale: bundle.manifest.missingScale)
-        lanes = [try EvaluationLane(bundle: bundle, join: join)]
+        lanes = [try EvaluationLane(join: join, engine: engine)]
     }
 
     /// The logits of one image, [classes], with the shares of the branches that are not missing.
@@ -85,7 +94,7 @@ public final class BundleEvaluator {
             imageSize: bundle.network.input.elementCount, masks: subsets.flatMap(\.masks),
             encoding: options.encoding, features: options.features)
         let threads = max(1, min(options.threads ?? Processors.available, work.blockCount))
-        while lanes.count < threads { lanes.append(try EvaluationLane(bundle: bundle, join: join)) }
+        while lanes.count < threads { lanes.append(try EvaluationLane(join: join, engine: engine)) }
 
         guard progress(0) else { throw CancellationError() }
         // A thread that cannot be started leaves its images to the others.

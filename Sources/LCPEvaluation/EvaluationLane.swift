@@ -10,9 +10,9 @@ final class EvaluationLane: @unchecked Sendable {
     private let shares: UnsafeMutableBufferPointer<Float>
     private let logits: UnsafeMutableBufferPointer<Float>
 
-    init(bundle: ModelBundle, join: BranchJoin) throws {
+    init(join: BranchJoin, engine: (Int) throws -> BranchEngine) throws {
         self.join = join
-        engines = try bundle.network.branches.indices.map { try BranchEngine(bundle: bundle, branch: $0) }
+        engines = try (0..<join.branches).map(engine)
         shares = .allocate(capacity: join.branches * join.classes)
         shares.initialize(repeating: 0)
         logits = .allocate(capacity: join.classes)

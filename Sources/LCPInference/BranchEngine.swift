@@ -144,6 +144,21 @@ public final class BranchEngine {
             pool: pool)
     }
 
+    /// Prepares a branch in fixed point. It is for comparison, and slow.
+    ///
+    /// - Throws: ``InferenceError``, or a ``NetworkError``.
+    public convenience init(
+        network: BranchedNetwork, branch: Int, fixedPoint: FixedPointBranch,
+        preprocessing: ModelManifest.Preprocessing
+    ) throws {
+        try Self.check(preprocessing, network)
+        let program = try FixedPointProgram(
+            network.branches[branch], network.shapes(of: branch), fixedPoint, preprocessing)
+        try self.init(
+            network: network, branch: branch, hasHead: fixedPoint.head != nil, flattens: true, program: program,
+            pool: nil)
+    }
+
     private static func check(
         _ preprocessing: ModelManifest.Preprocessing, _ network: BranchedNetwork
     ) throws(InferenceError) {

@@ -54,6 +54,33 @@ import Testing
         #expect(pruned.status == 1 && pruned.errors.contains("prune the model that it was made of"), "\(pruned.errors)")
     }
 
+    @Test("An evaluation in fixed point tells what it costs, and refuses a model in eight bits") func fixedPoint()
+        async throws
+    {
+        struct Report: Decodable {
+            struct Result: Decodable {
+                var top1: Double
+                var plain_top1: Double
+            }
+            var arithmetic: String
+            var results: [Result]
+        }
+        let words = ["evaluate", "lenet-split4", "--data", "drawn:500", "--missing", "0", "--fixed-point"]
+        let told = try await run(Repository.lcp, words + ["--json"])
+        #expect(told.status == 0, "\(told.errors)")
+        let report = try JSONDecoder().decode(Report.self, from: Data(told.output.utf8))
+        #expect(report.arithmetic == "3.13" && report.results.count == 1)
+        for result in report.results {
+            #expect(result.top1 > 0.95 && abs(result.top1 - result.plain_top1) <= 0.002, "\(result)")
+        }
+        let table = try await run(Repository.lcp, words)
+        #expect(
+            table.output.contains("in single precision") && table.output.contains("cost of fixed point 3.13 "),
+            "\(table.output)")
+        let refused = try await run(Repository.lcp, ["evaluate", "lenet-split4-int8", "--fixed-point"])
+        #expect(refused.status == 1 && refused.errors.contains("the model that it was made of"), "\(refused.errors)")
+    }
+
     @Test("A pruned model learns again from the one that it was, and can be quantised") func pruned() async throws {
         let folder = Folder()
         let cut = try await run(

@@ -103,6 +103,24 @@ import Testing
             labels: (0..<20).map { _ in random.index(network.classes) })
     }
 
+    @Test("Weights of a fully connected layer that go with a channel are part of its price") func connected() throws {
+        let layers: [Layer] = [
+            .convolution(outputs: 4, kernel: 3, padding: 1), .maxPool(size: 2, stride: 2),
+            .convolution(outputs: 6, kernel: 1), .relu, .fullyConnected(outputs: 7), .fullyConnected(outputs: 2),
+        ]
+        let groups = try ChannelGroups(layers, input: Self.input)
+        let last = try #require(groups.free.last)
+        #expect(groups.connectedWeights(layers, left: [:]) == 7 * 6 * 16 + 2 * 7)
+        #expect(groups.connectedWeights(layers, left: [last: 4]) == 7 * 4 * 16 + 2 * 7)
+
+        // Both convolutions of LeNet would do; taking from the first leaves the rest of the network as it is.
+        let network = try Network.lenet.split(into: 1)
+        let result = try Self.pruner(network).prune(share: 0.4) { _ in true }
+        let widths = result.network.branches[0].compactMap(\.width)
+        let before = network.branches[0].compactMap(\.width)
+        #expect(widths[0] < before[0] && Array(widths.dropFirst()) == Array(before.dropFirst()), "\(before) \(widths)")
+    }
+
     @Test("At least the share that is asked for goes, in every branch, and the network stays sound") func budget()
         throws
     {

@@ -20,12 +20,15 @@ struct ChannelGroups {
     private(set) var groups: [Group] = []
     /// The channels of the input, and of what each layer makes.
     private var segments: [[Segment]] = []
+    /// The pixels of the input, and of what each layer makes.
+    private var areas: [Int] = []
     /// For each group the one that it has become part of.
     private var parents: [Int] = []
 
     /// - Throws: ``NetworkError`` where the layers do not fit.
     init(_ layers: [Layer], input: FeatureMapShape) throws(NetworkError) {
         let shapes = try Layer.shapes(of: layers, input: input)
+        areas = shapes.map { $0.height * $0.width }
         segments = [[add(width: input.channels, isFree: false)]]
         for (index, layer) in layers.enumerated() {
             let (current, channels) = (segments[index], shapes[index + 1].channels)
@@ -59,15 +62,26 @@ struct ChannelGroups {
 
     /// The weights of all convolutions where groups have so many channels left.
     func convolutionWeights(_ layers: [Layer], left: [Int: Int]) -> Int {
-        func channels(_ value: Int) -> Int { segments(of: value).reduce(0) { $0 + (left[$1.group] ?? $1.width) } }
-        return layers.enumerated().reduce(0) { sum, layer in
+        layers.enumerated().reduce(0) { sum, layer in
             switch layer.element {
             case .convolution(_, let kernel, _, _, let groups, _):
-                sum + channels(layer.offset + 1) * channels(layer.offset) / groups * kernel * kernel
-            case .depthwiseConvolution(let kernel, _, _, _): sum + channels(layer.offset) * kernel * kernel
+                sum + channels(layer.offset + 1, left) * channels(layer.offset, left) / groups * kernel * kernel
+            case .depthwiseConvolution(let kernel, _, _, _): sum + channels(layer.offset, left) * kernel * kernel
             default: sum
             }
         }
+    }
+
+    /// The weights of all fully connected layers where groups have so many channels left.
+    func connectedWeights(_ layers: [Layer], left: [Int: Int]) -> Int {
+        layers.enumerated().reduce(0) { sum, layer in
+            guard case .fullyConnected(let outputs) = layer.element else { return sum }
+            return sum + outputs * areas[layer.offset] * channels(layer.offset, left)
+        }
+    }
+
+    private func channels(_ value: Int, _ left: [Int: Int]) -> Int {
+        segments(of: value).reduce(0) { $0 + (left[$1.group] ?? $1.width) }
     }
 
     private mutating func add(width: Int, isFree: Bool, producer: Int? = nil) -> Segment {

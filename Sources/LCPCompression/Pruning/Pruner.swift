@@ -7,7 +7,8 @@ public import LCPModels
 ///
 /// A channel matters as much as it adds to what the next layers sum up, on pictures. How many go from each layer is chosen by
 /// trying: of every group of channels some are taken out alone, and what that costs in the loss is weighed against the weights that
-/// it saves.
+/// it saves. Weights of fully connected layers that go with a channel save nothing that was asked for, and training cannot make up
+/// for them: they count as part of the price.
 public struct Pruner {
     /// Steps in which the channels of a group are tried, and taken out.
     private static let steps = 16
@@ -76,7 +77,8 @@ public struct Pruner {
     private func prune(_ branch: Int, share: Double, progress: (Double) -> Bool) throws -> PrunedBranch {
         let layers = network.branches[branch]
         let groups = try ChannelGroups(layers, input: network.input)
-        let order = try importance(branch, groups)
+        let readers = readers(branch, groups)
+        let order = try importance(branch, groups, Set(readers.values.joined()).sorted())
         let whole = groups.convolutionWeights(layers, left: [:])
         let wanted = Double(whole) * (1 - share)
         func pruned(_ left: [Int: Int]) throws -> PrunedBranch {
@@ -105,7 +107,6 @@ public struct Pruner {
         }
 
         // What each group costs alone, after every step.
-        let readers = readers(branch, groups)
         let means = try moments(layers, parameters.branches[branch], of: Array(layers.indices)).mapValues(\.mean)
         let before = try loss(branch, shares[branch])
         var costs: [Int: [Double]] = [:]
@@ -125,26 +126,31 @@ public struct Pruner {
             costs[group] = curve
         }
 
-        // Step by step that which costs least for the weights that it saves.
+        /// What a step costs in the loss for each weight that the convolutions save, times all that go for each of these.
+        func price(_ loss: Double, _ before: [Int: Int], _ after: [Int: Int]) -> Double {
+            let saved = Double(max(1, weights(before) - weights(after)))
+            let lost = groups.connectedWeights(layers, left: before) - groups.connectedWeights(layers, left: after)
+            return loss / saved * (1 + Double(lost) / saved)
+        }
+        // Step by step that which costs least.
         var taken = free.reduce(into: [Int: Int]()) { $0[$1] = 0 }
         func kept(_ taken: [Int: Int]) -> [Int: Int] {
             taken.reduce(into: [:]) { $0[$1.key] = left($1.key, $1.value) }
         }
         var now = weights(kept(taken))
         while Double(now) > wanted {
-            var best: (group: Int, steps: Int, price: Double, weights: Int)?
+            var best: (group: Int, steps: Int, price: Double)?
             for group in free {
                 let steps = taken[group] ?? 0
                 guard let next = next(group, steps), let curve = costs[group] else { continue }
                 var trial = taken
                 trial[group] = next
-                let then = weights(kept(trial))
-                let price = (curve[next] - curve[steps]) / Double(max(1, now - then))
-                if price < best?.price ?? .infinity { best = (group, next, price, then) }
+                let price = price(curve[next] - curve[steps], kept(taken), kept(trial))
+                if price < best?.price ?? .infinity { best = (group, next, price) }
             }
             guard let best else { break }
             taken[best.group] = best.steps
-            now = best.weights
+            now = weights(kept(taken))
         }
         // What the last step took too much comes back, a channel at a time, where it was dearest.
         var counts = kept(taken)
@@ -170,17 +176,12 @@ public struct Pruner {
 
     /// Of every free group the channels, the most important first: by the mean square of what they are, times the squares of the
     /// weights that read them.
-    private func importance(_ branch: Int, _ groups: ChannelGroups) throws -> [Int: [Int]] {
+    ///
+    /// - Parameter readers: the layers that sum over channels of free groups, ascending.
+    private func importance(_ branch: Int, _ groups: ChannelGroups, _ readers: [Int]) throws -> [Int: [Int]] {
         let layers = network.branches[branch]
         let probe = try BranchProbe(
             network: network, branch: branch, parameters: parameters.branches[branch], preprocessing: preprocessing)
-        // The values that weights read.
-        let readers = layers.indices.filter { index in
-            switch layers[index] {
-            case .convolution(_, _, _, _, 1, _), .fullyConnected: true
-            default: false
-            }
-        }
         var squares = readers.reduce(into: [Int: [Double]]()) {
             $0[$1] = Array(repeating: 0, count: probe.shapes[$1].channels)
         }
@@ -233,12 +234,14 @@ public struct Pruner {
 
     /// For each free group the layers that sum over its channels.
     private func readers(_ branch: Int, _ groups: ChannelGroups) -> [Int: [Int]] {
-        let layers = network.branches[branch]
+        let free = Set(groups.free)
         var readers: [Int: [Int]] = [:]
-        for (index, layer) in layers.enumerated() {
+        for (index, layer) in network.branches[branch].enumerated() {
             switch layer {
             case .convolution, .fullyConnected:
-                for group in Set(groups.segments(of: index).map(\.group)) { readers[group, default: []].append(index) }
+                for group in free.intersection(groups.segments(of: index).map(\.group)) {
+                    readers[group, default: []].append(index)
+                }
             default: break
             }
         }

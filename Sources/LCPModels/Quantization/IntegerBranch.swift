@@ -143,11 +143,25 @@ public struct ResponseTable: Sendable, Hashable {
     public init?(
         size: Int, alpha: Float, beta: Float, k: Float, input: Quantization, output: Quantization
     ) {
-        let distance = 1 << Self.segmentShift(size: size, zero: input.zero)
-        let square = Double(alpha) / Double(size) * Double(input.scale) * Double(input.scale)
+        self.init(
+            ratio: Double(input.scale) / Double(output.scale),
+            square: Double(alpha) / Double(size) * Double(input.scale) * Double(input.scale),
+            distance: 1 << Self.segmentShift(size: size, zero: input.zero), beta: beta, k: k)
+    }
+
+    /// The factors of a layer in fixed point, where its numbers are real ones divided by scales.
+    ///
+    /// - Returns: nil where the first is not between 2^−16 and 2^13.
+    public init?(size: Int, alpha: Float, beta: Float, k: Float, inputScale: Double, outputScale: Double) {
+        let step = inputScale / 8192
+        self.init(
+            ratio: inputScale / outputScale, square: Double(alpha) / Double(size) * step * step,
+            distance: 1 << Self.fixedPointShift(size: size), beta: beta, k: k)
+    }
+
+    private init?(ratio: Double, square: Double, distance: Int, beta: Float, k: Float) {
         let factors = (0..<Self.count).map { segment in
-            Double(input.scale) / Double(output.scale)
-                * pow(Double(k) + square * Double(segment * distance), -Double(beta))
+            ratio * pow(Double(k) + square * Double(segment * distance), -Double(beta))
         }
         guard let largest = factors.max(), largest >= 0x1p-16, largest < 0x1p13 else { return nil }
         let shift = 14 - Int(largest.exponent)
@@ -163,6 +177,13 @@ public struct ResponseTable: Sendable, Hashable {
         let farthest = max(127 - Int(zero), Int(zero) + 128)
         var shift = 0
         while (size * farthest * farthest) >> shift > 255 { shift += 1 }
+        return shift
+    }
+
+    /// The same for numbers of 16 bits in fixed point.
+    public static func fixedPointShift(size: Int) -> Int {
+        var shift = 0
+        while (size << 30) >> shift > 255 { shift += 1 }
         return shift
     }
 }

@@ -1,7 +1,9 @@
 import ArgumentParser
 import FoundationEssentials
+import LCPCompression
 import LCPDatasets
 import LCPEvaluation
+import LCPInference
 import LCPModels
 import LCPWire
 import Platform
@@ -21,6 +23,7 @@ struct EvaluateCommand: AsyncParsableCommand {
               lcp evaluate lenet-split4 --data mnist:FOLDER --data drawn
               lcp evaluate lenet-split8 --data mnist:FOLDER --missing 3 --svg lenet.svg
               lcp evaluate my-bundle --data cifar10:FOLDER --encoding jpeg:80
+              lcp evaluate my-bundle --data cifar10:FOLDER --fixed-point --missing 0
               lcp evaluate my-bundle --data idx:images-idx3-ubyte,labels-idx1-ubyte --json
             """)
 
@@ -53,6 +56,12 @@ struct EvaluateCommand: AsyncParsableCommand {
             valueName: "type"))
     var features = "fp32"
 
+    @Flag(
+        help:
+            "Compute in fixed point of 16 bits, 13 of them behind the point; its scales are found with 500 training pictures of the first data. What it costs is told. It is slow."
+    )
+    var fixedPoint = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -67,7 +76,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         struct Result: Encodable {
             var data: String
             var evaluation: Evaluation
-            /// With raw frames and FP32 features, where others were asked for.
+            /// In single precision, with raw frames and FP32 features, where another way was asked for.
             var plain: Evaluation?
 
             private enum Keys: CodingKey { case data, plain_top1 }
@@ -83,6 +92,8 @@ struct EvaluateCommand: AsyncParsableCommand {
         var model_hash: String
         var encoding: String
         var features: String
+        /// Of the branches: fp32, int8 or 3.13.
+        var arithmetic: String
         var results: [Result]
     }
 
@@ -119,17 +130,19 @@ struct EvaluateCommand: AsyncParsableCommand {
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 10_000) }
         // A file that cannot be written is told now and not after the work.
         if let svg { try Self.checkWritable(svg) }
-        let evaluator = try BundleEvaluator(bundle: bundle)
+        let plainEvaluator = try BundleEvaluator(bundle: bundle)
+        let evaluator = fixedPoint ? try fixedPointEvaluator(bundle, specifications[0]) : plainEvaluator
         var options = EvaluationOptions()
         (options.maximumMissing, options.maximumSubsets, options.seed) = (missing, subsets, seed)
         options.encoding = FrameEncoding(encoding) ?? .raw
         options.features = FeatureEncoding(rawValue: features) ?? .fp32
         var plain = EvaluationOptions()
         (plain.maximumMissing, plain.seed) = (0, seed)
-        let isPlain = options.encoding == .raw && options.features == .fp32
+        let isPlain = options.encoding == .raw && options.features == .fp32 && !fixedPoint
         var report = Report(
             model: name, model_hash: bundle.hash.description, encoding: options.encoding.description,
-            features: features, results: [])
+            features: features,
+            arithmetic: fixedPoint ? "3.13" : bundle.manifest.arithmetic?.rawValue ?? "fp32", results: [])
         for specification in specifications {
             var images = try specification.evaluationSet(
                 seed: seed, size: bundle.network.input.imageSize(bundle.manifest.preprocessing))
@@ -147,7 +160,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             let compared =
                 isPlain
                 ? nil
-                : try evaluator.evaluate(pixels: images.pixels, labels: images.labels, options: plain) {
+                : try plainEvaluator.evaluate(pixels: images.pixels, labels: images.labels, options: plain) {
                     line.show($0, "\(specification.name), raw and fp32: \(percent($0, digits: 0))")
                     return !Task.isCancelled
                 }
@@ -161,6 +174,28 @@ struct EvaluateCommand: AsyncParsableCommand {
         if let svg {
             let figure = EvaluationFigure.figure(report, labels: bundle.manifest.labels)
             try FileIO.write(Array(figure.svg().utf8), to: svg)
+        }
+    }
+
+    /// The same model, its branches in fixed point.
+    private func fixedPointEvaluator(
+        _ bundle: ModelBundle, _ specification: DataSpecification
+    ) throws -> BundleEvaluator {
+        let manifest = bundle.manifest
+        guard manifest.arithmetic == nil else {
+            throw CommandError(
+                "\(manifest.name) computes with numbers of eight bits: give the model that it was made of for fixed point")
+        }
+        var pictures = specification
+        if case .drawn = specification { pictures = .drawn(count: 500) }
+        let pixels = try pictures.calibrationPictures(500, seed: 1, for: manifest)
+        let converter = try FixedPointConverter(
+            network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
+        let branches = try bundle.network.branches.indices.map { try converter.branch($0, pixels: pixels) }
+        return try BundleEvaluator(bundle: bundle) {
+            try BranchEngine(
+                network: converter.network, branch: $0, fixedPoint: branches[$0],
+                preprocessing: manifest.preprocessing)
         }
     }
 

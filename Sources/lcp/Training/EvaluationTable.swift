@@ -9,9 +9,14 @@ enum EvaluationTable {
             writeLine("\(report.model) on \(evaluation.images) images of \(result.data)")
             var summary = Table(["top-1", percent(evaluation.top1)], rightAligned: [1])
             if let plain = result.plain {
-                summary.add(["with raw frames and fp32", percent(plain.top1)])
+                let isFixedPoint = report.arithmetic == "3.13"
+                summary.add([isFixedPoint ? "in single precision" : "with raw frames and fp32", percent(plain.top1)])
+                var changed = isFixedPoint ? ["fixed point 3.13"] : []
+                if !isFixedPoint || report.encoding != "raw" || report.features != "fp32" {
+                    changed += [report.encoding, report.features]
+                }
                 summary.add([
-                    "cost of \(report.encoding) and \(report.features)",
+                    "cost of \(changed.joined(separator: " and "))",
                     fixed((plain.top1 - evaluation.top1) * 100, digits: 2) + " points",
                 ])
             }

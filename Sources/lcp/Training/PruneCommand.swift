@@ -147,7 +147,7 @@ struct PruneCommand: AsyncParsableCommand {
         let lock = try BundleFolder.lock(out)
         defer { withExtendedLifetime(lock) {} }
         var record = bundle.manifest.training
-        record?.command = words(name, bundle, specifications)
+        record?.command += " && " + words(name, bundle, specifications)
         record?.accuracy = [:]
         record?.encodedAccuracy = nil
         let written = try ModelBundle.write(

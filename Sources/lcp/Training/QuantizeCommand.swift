@@ -78,7 +78,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         }
         try BundleFolder.checkFree(out, force: force)
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: images) }
-        let pixels = try specifications.flatMap { try pictures($0, for: manifest) }
+        let pixels = try specifications.flatMap { try $0.calibrationPictures(images, seed: seed, for: manifest) }
         guard !pixels.isEmpty else { throw CommandError("there is not one picture in \(data.joined(separator: ", "))") }
         // Read first, so that a wrong path is told at once.
         let tests = try specifications.filter(\.hasTestSet).map { ($0.name, try testSet($0, for: manifest)) }
@@ -142,15 +142,6 @@ struct QuantizeCommand: AsyncParsableCommand {
         try set.match(
             specification.classNames(isTest: true), to: manifest.labels, data: specification.name, model: manifest.name)
         return set
-    }
-
-    private func pictures(_ specification: DataSpecification, for manifest: ModelManifest) throws -> [UInt8] {
-        let set = try specification.trainingSet(
-            seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
-        LeftOut.tell(set.leftOut, of: specification.name)
-        LeftOut.tell(notes: set.notes, of: specification.name)
-        guard set.count > images else { return set.pixels }
-        return try set.split(validation: images, seed: seed).validation.pixels
     }
 
     /// How the original came to be, and what was done with it; its accuracy is not this one's.

@@ -251,6 +251,148 @@ def logits():
     }
 
 
+# Fixed point 3.13
+
+
+def sat16(n):
+    return clamp(n, -32768, 32767)
+
+
+def fixed(x):
+    return 0 if math.isnan(x) else sat16(round(max(-8.0, min(8.0, x)) * 2**13))
+
+
+def words(count, bits=16):
+    return numbers(count, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def fixed_convolution(name, height, width, channels, outputs, kernel, stride=1, padding=0, groups=1, bits=11):
+    m = Map(height, width, channels, words(height * width * channels), 0)
+    ins = channels // groups
+    weight, bias = words(outputs * ins * kernel * kernel, bits), words(outputs)
+    result = []
+    height, width = (out_size(n, kernel, stride, padding) for n in (height, width))
+    for y in range(height):
+        for x in range(width):
+            for o in range(outputs):
+                a = bias[o] << 13
+                for i in range(ins):
+                    for dy in range(kernel):
+                        for dx in range(kernel):
+                            c = o // (outputs // groups) * ins + i
+                            w = weight[((o * ins + i) * kernel + dy) * kernel + dx]
+                            a += w * m.at(y * stride + dy - padding, x * stride + dx - padding, c)
+                result.append(sat16(shift(a, 13)))
+    return {
+        "name": name, "input": m.json(), "kernel": kernel, "stride": stride, "padding": padding, "groups": groups,
+        "weight": weight, "bias": bias, "output": Map(height, width, outputs, result, 0).json(),
+    }
+
+
+def fixed_connected(name, height, width, channels, outputs):
+    """Reads CHW, as PyTorch flattens it."""
+    m = Map(height, width, channels, words(height * width * channels), 0)
+    count = height * width * channels
+    weight, bias = words(outputs * count, 12), words(outputs)
+    chw = [m.at(y, x, c) for c in range(channels) for y in range(height) for x in range(width)]
+    result = [
+        sat16(shift((bias[o] << 13) + sum(weight[o * count + i] * chw[i] for i in range(count)), 13))
+        for o in range(outputs)
+    ]
+    return {
+        "name": name, "input": m.json(), "weight": weight, "bias": bias,
+        "output": Map(1, 1, outputs, result, 0).json(),
+    }
+
+
+def fixed_rounding():
+    """A bias, a weight and a number, and what comes of them: ties and both ends."""
+    cases = [[0, 4096, 1], [0, -4096, 1], [0, 4095, 1], [0, -4097, 1], [0, 4096, 3], [0, -4096, 3], [5, -4096, 1]]
+    cases += [[32767, 8192, 1], [-32768, -8192, 1], [0, 32767, 32767], [0, -32768, 32767], [0, -32768, -32768]]
+    return [[b, w, q, sat16(shift((b << 13) + w * q, 13))] for b, w, q in cases]
+
+
+def fixed_pooling(name, height, width, channels, size, stride, padding, is_mean):
+    m = Map(height, width, channels, words(height * width * channels), 0)
+    result = []
+    height, width = (out_size(n, size, stride, padding) for n in (height, width))
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels):
+                seen = [
+                    m.at(yy, xx, c)
+                    for yy in range(y * stride - padding, y * stride - padding + size)
+                    for xx in range(x * stride - padding, x * stride - padding + size)
+                    if 0 <= yy < m.height and 0 <= xx < m.width
+                ]
+                n = len(seen)
+                result.append((2 * sum(seen) + n) // (2 * n) if is_mean else max(seen))
+    return {
+        "name": name, "input": m.json(), "kernel": size, "stride": stride, "padding": padding,
+        "output": Map(height, width, channels, result, 0).json(),
+    }
+
+
+def fixed_response(name, channels, size, alpha, beta, k, f_in, f_out):
+    pixels = 9
+    m = Map(1, pixels, channels, words(pixels * channels), 0)
+    h = 0
+    while (size * 2**30) >> h > 255:
+        h += 1
+    real = [f_in / f_out * (k + alpha / size * (f_in / 2**13) ** 2 * i * 2**h) ** -beta for i in range(257)]
+    e = 14 - (math.frexp(real[0])[1] - 1)
+    T = [min(32767, round(x * 2**e)) for x in real]
+    result = []
+    for x in range(pixels):
+        for c in range(channels):
+            near = range(max(0, c - size // 2), min(channels, c + (size - 1) // 2 + 1))
+            S = sum(m.at(0, x, j) ** 2 for j in near)
+            i = S >> h
+            factor = T[i] + shift((T[i + 1] - T[i]) * (S - (i << h)), h)
+            result.append(sat16(shift(m.at(0, x, c) * factor, e)))
+    return {
+        "name": name, "input": m.json(), "size": size, "factors": T, "shift": e,
+        "output": Map(1, pixels, channels, result, 0).json(),
+    }
+
+
+def fixed_pixels():
+    cases = []
+    for m, d, f in [(0.1307, 0.3081, 1.0), (0.4914, 0.2470, 1.0), (0.0, 0.1, 4.0)]:
+        m, d = single(m), single(d)
+        row = [fixed(((p / 255) - m) / d / f) for p in range(256)]
+        cases.append({"mean": m, "standard_deviation": d, "scale": f, "output": row})
+    return cases
+
+
+def fixed_point():
+    xs = [0.0, 2**-14, -(2**-14), 3 * 2**-14, 3.99994, 4.0, -4.0, -4.1, 1e30] + [RANDOM.uniform(-5, 5) for _ in range(40)]
+    left, right = words(60), words(60)
+    return {
+        "rounding": fixed_rounding(),
+        "convolution": [
+            fixed_convolution("3 × 3, padded", 6, 7, 3, 5, 3, padding=1),
+            fixed_convolution("5 × 5, stride 2", 9, 11, 2, 7, 5, stride=2, padding=2),
+            fixed_convolution("groups", 5, 5, 6, 9, 3, padding=1, groups=3),
+            fixed_convolution("depthwise, stride 2", 8, 7, 5, 5, 3, stride=2, padding=1, groups=5),
+            fixed_convolution("1 × 1, sums beyond 32 bits", 2, 3, 40, 6, 1, bits=16),
+        ],
+        "connected": [fixed_connected("of features", 1, 1, 30, 7), fixed_connected("of an image", 3, 2, 5, 6)],
+        "maximum": [fixed_pooling("3 × 3, padded", 7, 8, 3, 3, 2, 1, False)],
+        "mean": [
+            fixed_pooling("2 × 2", 4, 6, 3, 2, 2, 0, True), fixed_pooling("all of 7 × 7", 7, 7, 4, 7, 1, 0, True)
+        ],
+        "sum": {"left": left, "right": right, "output": [sat16(a + b) for a, b in zip(left, right)]},
+        "six": [[f, fixed(6 / f)] for f in (1.0, 2.0, 8.0)],
+        "response": [
+            fixed_response("over 5", 12, 5, single(1e-4), 0.75, 2.0, 16.0, 8.0),
+            fixed_response("over 9", 7, 9, single(1e-3), 0.75, 1.0, 4.0, 4.0),
+        ],
+        "pixels": fixed_pixels(),
+        "reals": [[x, fixed(x)] for x in xs],
+    }
+
+
 def main():
     vectors = {
         "rescaling": rescaling(),
@@ -281,6 +423,7 @@ def main():
         "pixels": pixels(),
         "reals": reals(),
         "logits": logits(),
+        "fixed": fixed_point(),
     }
     json.dump(vectors, sys.stdout, separators=(",", ":"), ensure_ascii=False)
     print()

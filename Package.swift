@@ -163,7 +163,8 @@ let package = Package(
         .testTarget(
             name: "LCPTrainingTests",
             dependencies: [
-                "CTrainingKernels", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPTraining", "Platform", "Tensors",
+                "CTrainingKernels", "LCPCompression", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPModels",
+                "LCPTraining", "Platform", "Tensors",
             ]),
         .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images", "Platform"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Tensors"]),

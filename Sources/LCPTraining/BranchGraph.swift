@@ -8,10 +8,12 @@ struct BranchGraph {
     /// The pre-final activations.
     let features: Value
 
-    /// - Parameter place: makes room for a layer's parameters, by the layer's index.
+    /// - Parameters:
+    ///   - rounding: the numbers of eight bits that layers make.
+    ///   - place: makes room for a layer's parameters, by the layer's index.
     init(
         _ network: [Layer], input: Volume, blocks: Int, isTrainable: Bool, kernels: UnsafePointer<lcp_kernels>,
-        normalizations: inout [Int: BatchNormalizationLayer],
+        normalizations: inout [Int: BatchNormalizationLayer], rounding: [Int: Quantization] = [:],
         place: (Int, Layer, FeatureMapShape) -> ParameterSlice
     ) throws {
         let shapes = try Layer.shapes(of: network, input: input.shape)
@@ -102,6 +104,9 @@ struct BranchGraph {
                     JoinLayer(
                         kernels: kernels, inputs: [input(index)] + others.map { input($0 + 1) }, output: output,
                         concatenates: true))
+            }
+            if let quantization = rounding[index] {
+                layers.append(RoundingLayer(output: output, quantization: quantization))
             }
         }
         self.layers = layers

@@ -33,13 +33,15 @@ public final class Trainer {
     ///   - teachers: networks and their weights, where the recipe distils: the mean of their answers is learned, and where the
     ///     recipe begins with a teacher's weights, they are the first one's.
     ///   - teacherPreprocessing: how pixels become the teachers' input; nil where that is as for the network.
+    ///   - rounding: trains for eight bits: for each branch, by layer, the numbers that come out.
     ///   - threads: the processor's cores where nil.
     /// - Throws: ``TrainingError`` or `NetworkError` where the network or the recipe cannot be used.
     public init(
         network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, seed: UInt64,
         initial given: ModelParameters? = nil,
         teachers: [(network: BranchedNetwork, parameters: ModelParameters)] = [],
-        teacherPreprocessing: ModelManifest.Preprocessing? = nil, threads: Int? = nil
+        teacherPreprocessing: ModelManifest.Preprocessing? = nil, rounding: [[Int: Quantization]]? = nil,
+        threads: Int? = nil
     ) throws {
         try recipe.validate()
         guard network.classes <= 65_536 else { throw TrainingError("training reads at most 65,536 classes") }
@@ -57,6 +59,7 @@ public final class Trainer {
         var extras = TrainingGraph.Extras()
         extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
         extras.hasViews = recipe.views && network.branches.count > 1
+        extras.rounding = rounding
         extras.hasMasks = recipe.branchDropout > 0 && network.branches.count > 1
         graph = try TrainingGraph(network, batch: recipe.batchSize, team: team, extras: extras)
         var random = SeededGenerator(seed: seed, stream: 1)

@@ -14,6 +14,8 @@ final class TrainingGraph {
         var hasMasks = false
         /// Nothing is trained: no gradients are kept.
         var isFrozen = false
+        /// For each branch, by layer, the numbers of eight bits that come out; weights are rounded to eight bits, too.
+        var rounding: [[Int: Quantization]]?
     }
 
     let network: BranchedNetwork
@@ -47,6 +49,9 @@ final class TrainingGraph {
     /// For every layer with parameters: the branch (the number of branches for the classification layer), its place.
     private var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
     private var normalizations: [[Int: BatchNormalizationLayer]] = []
+    /// Where branches compute with rounded weights: all parameters again, and what of them is rounded.
+    private let rounded: Buffer
+    private var roundedWeights: [RoundedWeights] = []
 
     init(
         _ network: BranchedNetwork, batch: Int, team: Team, extras: Extras = Extras(),
@@ -78,6 +83,8 @@ final class TrainingGraph {
         decayingCount = decaying
         parameters = Buffer(decaying + others)
         gradients = Buffer(isTrainable ? decaying + others : 0)
+        let rounded = Buffer(extras.rounding == nil ? 0 : decaying)
+        self.rounded = rounded
         let (values, slopes) = (parameters.pointer, gradients.pointer)
         var (nextDecaying, nextOther) = (0, decaying)
         func take(_ count: Int, decays: Bool) -> Range<Int> {
@@ -105,24 +112,36 @@ final class TrainingGraph {
         var matrices: [(range: Range<Int>, rows: Int)] = []
         var places: [(branch: Int, layer: Int, weight: Range<Int>, bias: Range<Int>)] = []
         var features: [Value] = []
+        var roundedWeights: [RoundedWeights] = []
         for branch in network.branches.indices {
             var found: [Int: BatchNormalizationLayer] = [:]
             let graph = try BranchGraph(
                 network.branches[branch], input: images[extras.hasViews ? branch : 0], blocks: blocks,
-                isTrainable: isTrainable, kernels: kernels, normalizations: &found
+                isTrainable: isTrainable, kernels: kernels, normalizations: &found,
+                rounding: extras.rounding?[branch] ?? [:]
             ) { index, layer, input in
                 let dimensions = layer.weightDimensions(input: input)!
                 let weight = take(dimensions.reduce(1, *), decays: !layer.hasStatistics)
                 let bias = take(layer.hasBias ? dimensions[0] : 0, decays: false)
                 places.append((branch, index, weight, bias))
-                if !layer.hasStatistics { matrices += layer.matrices(weight, outputs: dimensions[0]) }
-                return slice(weight, bias)
+                var parameters = slice(weight, bias)
+                guard !layer.hasStatistics else { return parameters }
+                matrices += layer.matrices(weight, outputs: dimensions[0])
+                guard extras.rounding != nil else { return parameters }
+                let place = rounded.pointer + weight.lowerBound
+                roundedWeights.append(
+                    RoundedWeights(
+                        weights: parameters.weight, rounded: place, outputs: dimensions[0],
+                        length: weight.count / dimensions[0]))
+                parameters.weight = place
+                return parameters
             }
             layers += graph.layers
             features.append(graph.features)
             normalizations.append(found)
         }
         self.features = features
+        self.roundedWeights = roundedWeights
         branchLayerCount = layers.count
 
         func value(_ shape: FeatureMapShape) -> Value {
@@ -194,6 +213,12 @@ final class TrainingGraph {
     /// One thread's part of a forward pass; all threads of the team call it.
     func forward(_ pass: Pass, thread: Int) {
         let mine = blocks(of: thread)
+        if !roundedWeights.isEmpty {
+            for index in stride(from: thread, to: roundedWeights.count, by: team.threads) {
+                roundedWeights[index].round()
+            }
+            team.barrier()
+        }
         for index in stride(from: thread, to: layers.count, by: team.threads) { layers[index].prepare() }
         team.barrier()
         for layer in layers {

@@ -19,6 +19,8 @@ public struct TrainingRun: Sendable {
     public var teachers: [ModelBundle] = []
     /// The weights to begin with, in place of the recipe's; nil for those.
     public var initial: ModelParameters?
+    /// To train for eight bits: for each branch, by layer, the numbers that come out.
+    public var rounding: [[Int: Quantization]]?
     /// The classes' names, in their order; nil for those of the first data that has some.
     public var classNames: [String]?
     /// A model that pictures are resized for as it wants them; nil where both sides are scaled.
@@ -130,8 +132,9 @@ public struct TrainingRun: Sendable {
         let trainer = try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
             initial: initial, teachers: try teachers.map { ($0.network, try $0.parameters()) },
-            teacherPreprocessing: taught, threads: threads)
-        trainer.sources = data.map(\.form) + ["validation \(validation)"] + teacherHashes
+            teacherPreprocessing: taught, rounding: rounding, threads: threads)
+        trainer.sources =
+            data.map(\.form) + ["validation \(validation)"] + teacherHashes + (rounding == nil ? [] : ["eight bits"])
         trainer.dataDigest = DataDigest(sets: fixed, validation: validationSet, classes: labels)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)

@@ -54,6 +54,53 @@ import Testing
         #expect(pruned.status == 1 && pruned.errors.contains("prune the model that it was made of"), "\(pruned.errors)")
     }
 
+    @Test("Where eight bits cost too much, training with the rounding in the loop makes up for it") func tuned() async throws {
+        struct Told: Decodable {
+            struct Test: Decodable {
+                var top1: Double
+                var original_top1: Double
+            }
+            var tests: [Test]
+        }
+        // Half of the channels of the first convolution are so large that eight bits have nothing left for the others.
+        let folder = Folder()
+        let bundle = try ModelBundle.find("lenet-split1")
+        var parameters = try bundle.parameters()
+        let layers = parameters.branches[0].indices.filter { parameters.branches[0][$0] != nil }
+        var (first, second) = try (
+            #require(parameters.branches[0][layers[0]]), #require(parameters.branches[0][layers[1]])
+        )
+        let channels = first.bias.count
+        let (taps, row) = (first.weight.count / channels, second.weight.count / second.bias.count)
+        for index in 0..<channels / 2 * taps { first.weight[index] *= 100 }
+        for channel in 0..<channels / 2 { first.bias[channel] *= 100 }
+        for index in second.weight.indices where index % row < row / channels * (channels / 2) {
+            second.weight[index] /= 100
+        }
+        (parameters.branches[0][layers[0]], parameters.branches[0][layers[1]]) = (first, second)
+        let path = "\(folder.path)/uneven"
+        _ = try ModelBundle.write(
+            name: "uneven", network: bundle.network, parameters: parameters,
+            preprocessing: bundle.manifest.preprocessing, labels: bundle.manifest.labels, training: nil,
+            missingScale: bundle.manifest.missingScale, to: path)
+        func quantized(_ words: [String]) async throws -> Told.Test {
+            let made = try await run(
+                Repository.lcp,
+                ["quantize", path, "--data", "drawn:3000", "--images", "200", "--json", "--out", "\(folder.path)/small"]
+                    + words, limit: .seconds(120))
+            #expect(made.status == 0, "\(made.errors)")
+            let line = try #require(made.output.split(separator: "\n").last)
+            return try #require(JSONDecoder().decode(Told.self, from: Data(line.utf8)).tests.first)
+        }
+        let calibrated = try await quantized([])
+        let tuned = try await quantized(["--epochs", "2", "--force"])
+        #expect(calibrated.original_top1 > 0.99 && calibrated.original_top1 == tuned.original_top1)
+        #expect(tuned.top1 > calibrated.top1 + 0.02, "\(calibrated) \(tuned)")
+        let small = try ModelBundle(path: "\(folder.path)/small")
+        #expect(small.manifest.arithmetic == .int8 && small.manifest.name == "uneven-int8")
+        #expect(small.manifest.training?.command.contains("--epochs 2") == true)
+    }
+
     @Test("An evaluation in fixed point tells what it costs, and refuses a model in eight bits") func fixedPoint()
         async throws
     {

@@ -98,11 +98,11 @@ public struct Pruner {
         }
 
         let free = groups.free.filter { groups.groups[$0].width > 1 }
-        let least = weights(free.reduce(into: [:]) { $0[$1] = 1 })
-        guard Double(least) <= wanted else {
-            let most = Int((100 * (1 - Double(least) / Double(max(1, whole)))).rounded(.down))
+        let fewest = weights(free.reduce(into: [:]) { $0[$1] = 1 })
+        guard Double(fewest) <= wanted else {
+            let most = Int((100 * (1 - Double(fewest) / Double(max(1, whole)))).rounded(.down))
             throw NetworkError(
-                "branch \(branch) keeps \(least) of \(whole) weights of its convolutions with one channel in each layer: "
+                "branch \(branch) keeps \(fewest) of \(whole) weights of its convolutions with one channel in each layer: "
                     + "at most \(most) % can go")
         }
 
@@ -126,11 +126,13 @@ public struct Pruner {
             costs[group] = curve
         }
 
+        // Less is not told from chance.
+        let least = before / 1000
         /// What a step costs in the loss for each weight that the convolutions save, times all that go for each of these.
         func price(_ loss: Double, _ before: [Int: Int], _ after: [Int: Int]) -> Double {
             let saved = Double(max(1, weights(before) - weights(after)))
             let lost = groups.connectedWeights(layers, left: before) - groups.connectedWeights(layers, left: after)
-            return loss / saved * (1 + Double(lost) / saved)
+            return max(loss, least) / saved * (1 + Double(lost) / saved)
         }
         // Step by step that which costs least.
         var taken = free.reduce(into: [Int: Int]()) { $0[$1] = 0 }

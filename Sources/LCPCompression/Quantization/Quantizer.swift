@@ -94,6 +94,18 @@ public struct Quantizer {
         return result
     }
 
+    /// The weights of ``network``, in single precision.
+    public var modelParameters: ModelParameters { ModelParameters(branches: parameters, merge: merge) }
+
+    /// The numbers that layers of a branch make, by layer, without those that only pick some: what training for eight bits rounds
+    /// to.
+    public func rounding(_ branch: Int, _ integers: IntegerBranch) -> [Int: Quantization] {
+        let groups = ValueGroups(network.branches[branch])
+        return network.branches[branch].indices.reduce(into: [:]) { result, index in
+            if groups.first[index + 1] == index + 1 { result[index] = integers.values[index + 1] }
+        }
+    }
+
     /// Of all pixels that there can be.
     private var inputQuantization: Quantization {
         var (low, high): (Float, Float) = (0, 0)

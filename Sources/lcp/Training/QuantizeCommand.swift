@@ -3,6 +3,7 @@ import LCPCompression
 import LCPDatasets
 import LCPEvaluation
 import LCPModels
+import LCPTraining
 import Platform
 
 struct QuantizeCommand: AsyncParsableCommand {
@@ -15,10 +16,14 @@ struct QuantizeCommand: AsyncParsableCommand {
             the training set; labels are not needed. The result is a model like any other: it is evaluated, pushed and run the \
             same way, by workers of this version and later. What it costs is told where the data have a test set.
 
+            Where that is too much, --epochs trains it with the rounding in the loop: it learns from the model that it was, on the \
+            whole training set.
+
             Examples:
               lcp quantize lenet-split4 --data drawn --out lenet-split4-int8
               lcp quantize my-bundle --data cifar10:FOLDER --out my-bundle-int8
               lcp quantize my-bundle --data dir:PICTURES --images 200 --out small
+              lcp quantize my-bundle --data cifar10:FOLDER --epochs 10 --out tuned
             """)
 
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -33,8 +38,13 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(help: "How many of each, the same number of each class.")
     var images = 500
 
-    @Option(help: "Which of them.")
+    @OptionGroup var recipeOptions: RecipeOptions
+
+    @Option(help: "Which of them, and everything random in training.")
     var seed: UInt64 = 1
+
+    @Option(help: "Threads to train with; the processor's cores by default.")
+    var threads: Int?
 
     @Option(help: ArgumentHelp("The folder of the new bundle.", valueName: "folder"))
     var out: String
@@ -82,26 +92,28 @@ struct QuantizeCommand: AsyncParsableCommand {
         guard !pixels.isEmpty else { throw CommandError("there is not one picture in \(data.joined(separator: ", "))") }
         // Read first, so that a wrong path is told at once.
         let tests = try specifications.filter(\.hasTestSet).map { ($0.name, try testSet($0, for: manifest)) }
-        let quantizer = try Quantizer(
-            network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
         let line = ProgressLine()
         defer { line.clear() }
-        let count = bundle.network.branches.count
-        let branches = try bundle.network.branches.indices.map { branch in
-            try quantizer.branch(branch, pixels: pixels) {
-                line.show((Double(branch) + $0) / Double(count), "branch \(branch)")
-                return !Task.isCancelled
-            }
+        var quantizer = try Quantizer(
+            network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
+        var branches = try calibrated(quantizer, pixels, line)
+        var source = bundle
+        if recipeOptions.epochs ?? 0 > 0 {
+            line.clear()
+            source = try trained(bundle, quantizer, branches, specifications)
+            quantizer = try Quantizer(
+                network: source.network, parameters: source.parameters(), preprocessing: manifest.preprocessing)
+            branches = try calibrated(quantizer, pixels, line)
         }
         let lock = try BundleFolder.lock(out)
         defer { withExtendedLifetime(lock) {} }
         defer { FileIO.removeEmptyFolder(out) }
-        var record = record(bundle, specifications)
+        var record = record(source, of: bundle, specifications)
         func write() throws -> ModelBundle {
             try ModelBundle.write(
                 name: "\(manifest.name)-int8", network: quantizer.network, integers: branches,
-                merge: bundle.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
-                training: record, missingScale: manifest.missingScale, to: out)
+                merge: source.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
+                training: record, missingScale: source.manifest.missingScale, to: out)
         }
         var written = try write()
         var report = Report(
@@ -128,6 +140,41 @@ struct QuantizeCommand: AsyncParsableCommand {
         )
     }
 
+    private func calibrated(
+        _ quantizer: Quantizer, _ pixels: [UInt8], _ line: ProgressLine
+    ) throws -> [IntegerBranch] {
+        let count = quantizer.network.branches.count
+        return try (0..<count).map { branch in
+            try quantizer.branch(branch, pixels: pixels) {
+                line.show((Double(branch) + $0) / Double(count), "branch \(branch)")
+                return !Task.isCancelled
+            }
+        }
+    }
+
+    /// Trains with rounding to eight bits in the loop. Until what it gives is written in eight bits, it lies in the folder.
+    private func trained(
+        _ bundle: ModelBundle, _ quantizer: Quantizer, _ branches: [IntegerBranch],
+        _ specifications: [DataSpecification]
+    ) throws -> ModelBundle {
+        var run = TrainingRun(
+            network: quantizer.network, name: "\(bundle.manifest.name)-int8",
+            recipe: try recipeOptions.tuning(quantizer.network, divisor: 10), data: specifications, folder: out)
+        run.initial = quantizer.modelParameters
+        run.rounding = branches.indices.map { quantizer.rounding($0, branches[$0]) }
+        run.teachers = [bundle]
+        run.pictures = bundle.manifest.preprocessing
+        run.classNames = bundle.manifest.labels
+        run.seed = seed
+        run.threads = threads
+        run.command = bundle.manifest.training?.command ?? ""
+        let reporter = TrainingReporter()
+        return try run.run(existing: force ? .replace : .keep) { event in
+            reporter.show(event)
+            return !Task.isCancelled
+        }
+    }
+
     private func accuracy(_ bundle: ModelBundle, _ set: LabeledImages) throws -> Double {
         var options = EvaluationOptions()
         options.maximumMissing = 0
@@ -146,14 +193,14 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     /// How the original came to be, and what was done with it; its accuracy is not this one's.
     private func record(
-        _ bundle: ModelBundle, _ specifications: [DataSpecification]
+        _ source: ModelBundle, of bundle: ModelBundle, _ specifications: [DataSpecification]
     ) -> ModelManifest.TrainingRecord? {
-        guard var record = bundle.manifest.training else { return nil }
+        guard var record = source.manifest.training else { return nil }
         let name = bundle.manifest.name
         let words =
             ["lcp quantize \(name)"] + specifications.map { "--data \($0.form)" }
-            + ["--images \(images)", "--seed \(seed)", "--out \(name)-int8"]
-        record.command += " && " + words.joined(separator: " ")
+            + ["--images \(images)"] + recipeOptions.words + ["--seed \(seed)", "--out \(name)-int8"]
+        record.command += (record.command.isEmpty ? "" : " && ") + words.joined(separator: " ")
         record.accuracy = [:]
         record.encodedAccuracy = nil
         return record

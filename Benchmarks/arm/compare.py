@@ -130,4 +130,5 @@ def main():
         print(f"{row['network']:26}{row['fp32'] / 1000:>10,.0f}{neon:>16}{dot:>22}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -54,7 +54,9 @@ import Testing
         #expect(pruned.status == 1 && pruned.errors.contains("prune the model that it was made of"), "\(pruned.errors)")
     }
 
-    @Test("Where eight bits cost too much, training with the rounding in the loop makes up for it") func tuned() async throws {
+    @Test("Where eight bits cost too much, training with the rounding in the loop makes up for it") func tuned()
+        async throws
+    {
         struct Told: Decodable {
             struct Test: Decodable {
                 var top1: Double
@@ -86,7 +88,10 @@ import Testing
         func quantized(_ words: [String]) async throws -> Told.Test {
             let made = try await run(
                 Repository.lcp,
-                ["quantize", path, "--data", "drawn:3000", "--images", "200", "--json", "--out", "\(folder.path)/small"]
+                [
+                    "quantize", path, "--data", "drawn:3000", "--images", "200", "--json", "--out",
+                    "\(folder.path)/small",
+                ]
                     + words, limit: .seconds(120))
             #expect(made.status == 0, "\(made.errors)")
             let line = try #require(made.output.split(separator: "\n").last)

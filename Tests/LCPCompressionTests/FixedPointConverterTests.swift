@@ -46,7 +46,8 @@ import Testing
     func near(name: String) throws {
         var network = try Network.named(name)
         if network.input.elementCount > 10_000 {
-            network = network.with(input: FeatureMapShape(height: 40, width: 40, channels: 3), classes: 5, merge: .concat)
+            network = network.with(
+                input: FeatureMapShape(height: 40, width: 40, channels: 3), classes: 5, merge: .concat)
         }
         let branches = try network.split(into: 4)
         var random = SeededGenerator(seed: 4)
@@ -54,10 +55,14 @@ import Testing
         #expect(result.error < 0.005)
     }
 
-    @Test("Large activations and large weights fit: their scale goes from layer to layer in the weights") func scales() throws {
+    @Test("Large activations and large weights fit: their scale goes from layer to layer in the weights") func scales()
+        throws
+    {
         let network = BranchedNetwork(
             base: "none", input: FeatureMapShape(height: 4, width: 4, channels: 3),
-            branches: [[.convolution(outputs: 2, kernel: 1), .relu, .output(of: 0), .add(1), .fullyConnected(outputs: 3)]],
+            branches: [
+                [.convolution(outputs: 2, kernel: 1), .relu, .output(of: 0), .add(1), .fullyConnected(outputs: 3)]
+            ],
             classes: 2, merge: .concat)
         let parameters = ModelParameters(
             branches: [

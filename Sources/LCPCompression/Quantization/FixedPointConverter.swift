@@ -1,7 +1,7 @@
 import LCPInference
 public import LCPModels
 
-/// Makes branches in fixed point 3.13 (the paper's section 6.4).
+/// Makes branches in fixed point 3.13.
 ///
 /// Activations beyond ±4 do not fit: every feature map has a scale, a power of two, that comes to it through the weights of the
 /// layers that make it and leaves it through those that read it. So every layer is plain fixed point.
@@ -31,7 +31,8 @@ public struct FixedPointConverter {
     public func branch(_ branch: Int, pixels: [UInt8]) throws -> FixedPointBranch {
         let layers = network.branches[branch]
         let isLogits = try network.output(of: branch) == .partialLogits
-        let head = isLogits
+        let head =
+            isLogits
             ? LayerParameters(
                 weight: try network.mergeWeights(of: branch, merge: merge),
                 bias: Array(repeating: 0, count: network.classes))

@@ -46,7 +46,8 @@ struct FixedPointLayer {
             return numbers.withUnsafeBufferPointer { numbers in
                 weight.withUnsafeBufferPointer { weight in
                     (0..<outputs).map { output in
-                        let row = UnsafeBufferPointer(rebasing: weight[output * numbers.count..<(output + 1) * numbers.count])
+                        let row = UnsafeBufferPointer(
+                            rebasing: weight[output * numbers.count..<(output + 1) * numbers.count])
                         return Self.rounded(Self.start(bias[output]) + Self.products(row, numbers))
                     }
                 }

@@ -1,4 +1,4 @@
-/// Numbers of 16 bits, 13 of them behind the point: −4 to 4 − 2^−13 in steps of 2^−13, "3.13" in the paper (section 6.4).
+/// Numbers of 16 bits, 13 of them behind the point: −4 to 4 − 2^−13 in steps of 2^−13, "3.13" in the paper.
 ///
 /// Everything here is specified to the bit in `Documentation/integer-arithmetic.md`.
 public enum FixedPoint {

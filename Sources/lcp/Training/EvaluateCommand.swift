@@ -184,7 +184,8 @@ struct EvaluateCommand: AsyncParsableCommand {
         let manifest = bundle.manifest
         guard manifest.arithmetic == nil else {
             throw CommandError(
-                "\(manifest.name) computes with numbers of eight bits: give the model that it was made of for fixed point")
+                "\(manifest.name) computes with numbers of eight bits: give the model that it was made of for fixed point"
+            )
         }
         var pictures = specification
         if case .drawn = specification { pictures = .drawn(count: 500) }

@@ -82,7 +82,8 @@ struct PruneCommand: AsyncParsableCommand {
         guard recipeOptions.epochs != 0 else { return try write(result, bundle, name, specifications) }
 
         var run = TrainingRun(
-            network: result.network, name: name, recipe: try recipeOptions.tuning(result.network, divisor: 3), data: specifications,
+            network: result.network, name: name, recipe: try recipeOptions.tuning(result.network, divisor: 3),
+            data: specifications,
             folder: out)
         run.initial = result.parameters
         run.teachers = [bundle]

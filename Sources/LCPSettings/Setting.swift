@@ -13,6 +13,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case certificateKey = "broker.key"
     case usesVersion3 = "broker.mqtt3"
     case model
+    case modelKey = "model_key"
     case branches
     case qos
     case deadline = "deadline_ms"
@@ -72,6 +73,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .certificateKey: "LCP_KEY"
         case .qos: "LCP_QOS"
         case .model: "LCP_MODEL"
+        case .modelKey: "LCP_MODEL_KEY"
         case .deadline: "LCP_DEADLINE_MS"
         case .policy: "LCP_POLICY"
         case .features: "LCP_FEATURES"
@@ -93,7 +95,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .broker: "--broker"
         case .deadline: "--deadline"
-        case .branches: nil
+        case .branches, .modelKey: nil
         default: "--" + String(key.map { $0 == "_" ? "-" : $0 })
         }
     }
@@ -117,7 +119,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .logFormat: .text(Self.logFormats[0])
         case .sensorEncoding: .text("auto")
         case .sensorRate: .number(10)
-        case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .branches, .sensorName,
+        case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .modelKey, .branches,
+            .sensorName,
             .sensorShape, .sensorCount, .sensorRegion, .sensorOnChange, .workerName, .workerBranch, .workerThreads,
             .workerMegapixels, .workerMegabytes,
             .aggregatorName, .threshold, .stable:
@@ -130,6 +133,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .pipeline, .prefix, .sensorName, .workerName, .aggregatorName: .topicLevel
         case .broker: .address
         case .user, .sensorRegion: .text
+        case .modelKey: .publicKey
         case .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey: .path
         case .usesVersion3, .snapshots, .homeAssistant: .truth
         case .threshold: .thresholds

@@ -17,6 +17,8 @@ package enum SettingKind {
     case shape
     /// How frames are written, or `auto`.
     case encoding
+    /// Of Ed25519, in base64.
+    case publicKey
     case whole(ClosedRange<Int>)
     /// More than 0.
     case number(upTo: Int, unit: String)
@@ -67,6 +69,9 @@ package enum SettingKind {
         case .shape:
             do { _ = try FeatureMapShape(frame: text) } catch { throw Mistake(" \(error)") }
             return .text(text)
+        case .publicKey:
+            do { _ = try VerificationKey(text) } catch { throw Mistake(" \(error)") }
+            return .text(text)
         case .encoding:
             guard text == "auto" || FrameEncoding(text) != nil else {
                 throw Mistake(" is \(expectation), not \(Self.quote(text))")
@@ -111,6 +116,7 @@ package enum SettingKind {
         case .model: "a model's name or folder"
         case .source: "a source"
         case .shape: "a shape"
+        case .publicKey: "the public key that lcp model keygen printed"
         case .encoding: "auto, \(FrameEncoding.forms) with a quality from 1 to 100"
         case .whole(0...2): "0, 1 or 2"
         case .whole(let range):

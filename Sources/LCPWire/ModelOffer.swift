@@ -15,6 +15,16 @@ public struct ModelOffer: Sendable, Hashable, Codable {
         }
     }
 
+    /// Who vouches for an offer.
+    public struct Signature: Sendable, Hashable, Codable {
+        /// The public key's text.
+        public var key: String
+        /// Ed25519 (RFC 8032), in base64.
+        public var value: String
+
+        package init(key: String, value: String) { (self.key, self.value) = (key, value) }
+    }
+
     /// The version of this message; this program writes and reads 1.
     public static let formatVersion = 1
     /// The largest offer that is read.
@@ -38,9 +48,11 @@ public struct ModelOffer: Sendable, Hashable, Codable {
     public var chunkBytes: Int
     /// `model.json` first.
     public var files: [File]
+    /// Of ``signedBytes(root:)``; nil in offers that nobody signed, and in those of older versions of lcp.
+    public var signature: Signature?
 
     enum CodingKeys: String, CodingKey {
-        case format, name, model, files
+        case format, name, model, files, signature
         case chunkBytes = "chunk_bytes"
         case givenNumber = "number"
     }
@@ -75,7 +87,8 @@ public struct ModelOffer: Sendable, Hashable, Codable {
             offer.files.last?.name == "merge.safetensors",
             offer.files.dropFirst().dropLast().enumerated().allSatisfy({ $1.name == "branch-\($0).safetensors" }),
             offer.files.allSatisfy({ isHex($0.sha256, 64) && $0.bytes > 0 && $0.bytes <= Self.maximumModelBytes }),
-            offer.files.reduce(0, { $0 + $1.bytes }) <= Self.maximumModelBytes, offer.number <= Self.maximumNumber
+            offer.files.reduce(0, { $0 + $1.bytes }) <= Self.maximumModelBytes, offer.number <= Self.maximumNumber,
+            (offer.signature.map { $0.key.utf8.count + $0.value.utf8.count } ?? 0) <= 256
         else { throw PipelineError(.invalidMessage, "the model's manifest says impossible things") }
         self = offer
     }
@@ -101,11 +114,20 @@ public struct ModelOffer: Sendable, Hashable, Codable {
         number != other.number ? number > other.number : number > 0 && model > other.model
     }
 
-    /// Whether another offers the same, but for its number.
+    /// Whether another offers the same, but for its number and who vouches for it.
     package func isSame(as other: ModelOffer) -> Bool {
         var numbered = other
-        numbered.givenNumber = givenNumber
+        (numbered.givenNumber, numbered.signature) = (givenNumber, signature)
         return numbered == self
+    }
+
+    /// What a signature is of: lines of UTF-8 without a last line feed. The name is the last, for it may have lines itself.
+    ///
+    /// - Parameter root: the pipeline's prefix and name, `lcp/kitchen`: an offer is for one pipeline only.
+    package func signedBytes(root: String) -> [UInt8] {
+        var lines = ["lcp model offer", root, "\(number)", model, "\(chunkBytes)"]
+        lines += files.map { "\($0.name) \($0.sha256) \($0.bytes)" }
+        return Array((lines + [name]).joined(separator: "\n").utf8)
     }
 
     /// The number of the push that follows.

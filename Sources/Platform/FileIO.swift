@@ -39,8 +39,10 @@ package enum FileIO {
     }
 
     /// Writes a file so that it is there whole or not at all: see ``FileSink``.
-    package static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
-        let sink = try FileSink(path)
+    ///
+    /// - Parameter isSecret: whether only its owner may read it.
+    package static func write(_ bytes: [UInt8], to path: String, isSecret: Bool = false) throws(FileError) {
+        let sink = try FileSink(path, isSecret: isSecret)
         do { try bytes.withUnsafeBytes { try sink.append($0) } } catch let error as FileError {
             throw error
         } catch {

@@ -7,7 +7,8 @@ package final class FileSink {
     private let temporary: String
     private var descriptor: Int32
 
-    package init(_ path: String) throws(FileError) {
+    /// - Parameter isSecret: whether only its owner may read it.
+    package init(_ path: String, isSecret: Bool = false) throws(FileError) {
         self.path = path
         temporary = "\(path).\(getpid()).part"
         descriptor = -1
@@ -16,7 +17,7 @@ package final class FileSink {
         if stat(path, &there) == 0, there.st_mode & S_IFMT != S_IFREG {
             throw FileError(description: "cannot write \(path): it is there and not an ordinary file")
         }
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, isSecret ? 0o600 : 0o644)
         guard descriptor >= 0 else { throw .failed("write", path, errno) }
     }
 

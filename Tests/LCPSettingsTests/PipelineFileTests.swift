@@ -45,6 +45,7 @@ import Testing
               on_change: 2.5}
             worker: {name: w, branch: 3, threads: 2, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
             aggregator: {name: a, threshold: "0.6,door=0.8", stable: 3/5, snapshots: true, homeassistant: true}
+            model_key: MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
             """)
         #expect(Set(file.entries.keys) == Set(Setting.allCases))
         #expect(file.entries[.qos]?.origin == .file(path: "folder/p.yaml", line: 13, column: 6))

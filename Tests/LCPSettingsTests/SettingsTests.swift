@@ -24,6 +24,8 @@ import Testing
         case .source: ["dir:/x", "dir:/y", "dir:/z"]
         case .shape: ["1x1x1", "2x2x1", "3x3x3"]
         case .encoding: ["raw", "png", "jpeg:90"]
+        case .publicKey:
+            ["AA", "BA", "CA"].map { "MCowBQYDK2VwAyEA" + String(repeating: "A", count: 41) + $0.dropLast() + "A=" }
         case .whole(let range): range.upperBound == 2 ? ["1", "2", "0"] : ["3", "4", "5"]
         case .number: ["3.5", "4", "5"]
         case .choice(let choices): [choices[1], choices[0], choices[1]]
@@ -111,7 +113,8 @@ import Testing
         #expect(
             Set(Setting.environmentVariables) == [
                 "LCP_CONFIG", "LCP_BROKER", "LCP_PIPELINE", "LCP_PREFIX", "LCP_USER", "LCP_PASSWORD_FILE", "LCP_CAFILE",
-                "LCP_CERT", "LCP_KEY", "LCP_QOS", "LCP_MODEL", "LCP_DEADLINE_MS", "LCP_POLICY", "LCP_FEATURES",
+                "LCP_CERT", "LCP_KEY", "LCP_QOS", "LCP_MODEL", "LCP_MODEL_KEY", "LCP_DEADLINE_MS", "LCP_POLICY",
+                "LCP_FEATURES",
                 "LCP_THREADS", "LCP_LOG", "LCP_LOG_FORMAT",
             ])
     }

@@ -319,7 +319,8 @@ public actor Aggregator {
     private func publishStatistics() {
         var statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames,
-            dropped: drops.counts.merging(events?.assumeIsolated { $0.dropped } ?? [:]) { $0 + $1 })
+            dropped: drops.counts.merging(events?.assumeIsolated { $0.dropped } ?? [:]) { $0 + $1 }
+                .merging(supply?.assumeIsolated { $0.dropped } ?? [:]) { $0 + $1 })
         statistics.incomplete = incomplete
         statistics.bareSensors = bareSensors.times
         if let times = latencies.percentiles([50, 99]) {

@@ -1,7 +1,7 @@
 public import LCPModels
 import LCPWire
 import MQTT
-import Platform
+public import Platform
 
 /// Puts a model on a broker for a pipeline: its files in pieces, retained, and then the manifest that names them.
 public enum ModelPush {
@@ -40,24 +40,37 @@ public enum ModelPush {
     /// Pushes a bundle, and takes the pieces of the model before away.
     ///
     /// - Parameters:
+    ///   - key: signs the offer; nil where the pipeline takes anybody's models.
     ///   - patience: how long the pipeline's roles are waited for, until all of them run it.
     ///   - progress: gets the share of the bytes that the broker has.
     /// - Throws: ``MQTTError``, ``PipelineError`` or ``ModelBundleError``.
     public static func push(
         _ bundle: ModelBundle, _ configuration: PipelineConfiguration, chunkBytes: Int = defaultChunkBytes,
-        patience: Duration = .zero, progress: (Double) -> Void = { _ in }
+        key: SigningKey? = nil, patience: Duration = .zero, progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
         guard (1024...(64 << 20)).contains(chunkBytes) else {
             throw PipelineError(.invalidConfiguration, "a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
         }
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        let trust = configuration.modelKey.map { ModelTrust(key: $0, root: topics.root) }
+        if let trust, key?.verificationKey != trust.key {
+            throw PipelineError(
+                .invalidConfiguration,
+                key == nil
+                    ? "\(topics.root) takes only models that are signed with its model_key: give --sign and the file of the private key"
+                    : "the key of --sign is another than the model_key of \(topics.root), whose roles would refuse the model"
+            )
+        }
         // All weights are read and checked before a byte is sent.
         _ = try bundle.parameters()
         return try await MQTTClient.withConnection(configuration.mqtt) { client in
             let before = try await current(client, topics)
-            let offer = try ModelOffer(
+            // Nobody raises the number for the others with an offer that is not taken.
+            let valid = before.flatMap { trust?.refusal(of: $0) == nil ? $0 : nil }
+            var offer = try ModelOffer(
                 bundle, chunkBytes: chunkBytes,
-                number: ModelOffer.number(after: before, milliseconds: wallClockNanoseconds() / 1_000_000))
+                number: ModelOffer.number(after: valid, milliseconds: wallClockNanoseconds() / 1_000_000))
+            if let key { offer = offer.signed(with: key, root: topics.root) }
             let replaced = try await describe(before, client, topics)
             let beforeFiles = Set(before?.files.map(\.sha256) ?? [])
             var (sent, pieces, messages) = (0, [String](), 0)

@@ -47,7 +47,11 @@ package actor ModelSupply {
         self.patience = patience
         self.repairs = repairs
         self.onOffer = onOffer
+        watch.trust = session.modelKey.map { ModelTrust(key: $0, root: session.topics.root) }
     }
+
+    /// What was refused and ignored so far, by reason.
+    var dropped: [String: UInt64] { drops.counts }
 
     /// One that keeps and publishes nothing: for a role that wants to know the model, and does not run it.
     package init(reading session: RoleSession, onOffer: @escaping @Sendable (ModelOffer) -> Void) {
@@ -107,6 +111,8 @@ package actor ModelSupply {
             case .restore(let offer):
                 publish(offer)
                 drop("restored", "put the manifest of \(offer.name) back, which somebody had overwritten")
+            case .refuse(let refusal, let name):
+                drop(refusal.rawValue, "refused \(session.topics.modelManifest): \(refusal.sentence(name))")
             case .ignore(let reason): drop("bad_manifest", "ignored \(session.topics.modelManifest): \(reason)")
             }
         }

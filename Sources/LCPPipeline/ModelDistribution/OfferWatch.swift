@@ -18,7 +18,12 @@ struct OfferWatch {
         case restore(ModelOffer)
         /// What came is no manifest, for this reason.
         case ignore(String)
+        /// What came is a manifest that this pipeline does not take.
+        case refuse(ModelTrust.Refusal, String)
     }
+
+    /// Whose models are taken; nil for anybody's.
+    var trust: ModelTrust?
 
     /// The newest offer.
     private(set) var offer: ModelOffer?
@@ -45,6 +50,11 @@ struct OfferWatch {
         guard !payload.isEmpty else { return [] }
         do throws(PipelineError) {
             let found = try ModelOffer(payload)
+            if let refusal = trust?.refusal(of: found) {
+                isUnreadable = true
+                if offer != nil { restoreTime = restoreTime ?? now + Self.patience + chance }
+                return [.refuse(refusal, found.name.printable)]
+            }
             if found == offer, !isRetained, republishTime != nil {
                 republishTime = now + Self.following
                 return []
@@ -75,6 +85,7 @@ struct OfferWatch {
     ///
     /// - Parameter chance: by chance, up to ``patience``.
     mutating func recall(_ kept: ModelOffer, now: Instant, chance: Duration) {
+        guard trust?.refusal(of: kept) == nil else { return }
         offer = kept
         reconnected(now: now, chance: chance)
     }

@@ -1,5 +1,5 @@
 public import MQTT
-import Platform
+public import Platform
 
 /// How a role reaches its pipeline.
 public struct PipelineConfiguration: Sendable {
@@ -17,6 +17,8 @@ public struct PipelineConfiguration: Sendable {
     public var order = PredictionOrder.sensor
     /// The most frames that wait where the policy is ``FramePolicy/all``.
     public var queueLimit = 64
+    /// The key that pushed models have to be signed with; nil where anybody may push one.
+    public var modelKey: VerificationKey?
 
     public init(mqtt: MQTTConfiguration, pipeline: String) {
         self.mqtt = mqtt

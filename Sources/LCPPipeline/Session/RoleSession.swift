@@ -15,6 +15,8 @@ public final class RoleSession: Sendable {
     package let policy: FramePolicy
     package let queueLimit: Int
     package let deadline: Duration
+    /// The key that pushed models have to be signed with.
+    let modelKey: VerificationKey?
     /// What waits for a branch that computes for long, as the pipeline's policy says.
     let inputBuffer: MQTTBufferPolicy
     private let configuration: PipelineConfiguration
@@ -52,6 +54,7 @@ public final class RoleSession: Sendable {
         policy = configuration.policy
         queueLimit = configuration.queueLimit
         deadline = configuration.deadline
+        modelKey = configuration.modelKey
         inputBuffer =
             switch configuration.policy {
             case .latest: .init(maximumMessages: 1024, maximumBytes: 64 << 20, keepsNewestOfTopic: true)

@@ -328,6 +328,7 @@ public actor BranchWorker {
         var total = past
         for runner in runners.values { total.add(await runner.statistics()) }
         statistics = total.statistics(uptime: .now - started)
+        statistics.dropped.merge(await supply?.dropped ?? [:]) { $0 + $1 }
         session.publishStatistics(statistics.json)
     }
 }

@@ -17,5 +17,6 @@ struct ModelCommand: ParsableCommand {
         subcommands: [
             ModelListCommand.self, ModelShowCommand.self, ModelFitCommand.self, ModelCostCommand.self,
             ModelSplitCommand.self, ModelImportCommand.self, ModelExportCommand.self, ModelPushCommand.self,
+            ModelKeygenCommand.self,
         ])
 }

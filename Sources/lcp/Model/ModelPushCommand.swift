@@ -16,6 +16,7 @@ struct ModelPushCommand: AsyncParsableCommand {
               lcp model push lenet-split4 --broker mqtt://broker.local --pipeline kitchen
               lcp model push my-lenet --pipeline kitchen --chunk 65536
                                                for a broker that limits packets
+              lcp model push my-lenet --config kitchen.yaml --sign kitchen.key
             """)
 
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -25,6 +26,12 @@ struct ModelPushCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The most bytes of the model in one message.", valueName: "bytes"))
     var chunk = ModelPush.defaultChunkBytes
+
+    @Option(
+        help: ArgumentHelp(
+            "Sign the model with this private key, as a pipeline with a model_key wants it (lcp model keygen).",
+            valueName: "file"))
+    var sign: String?
 
     @Option(
         help: ArgumentHelp("How long the pipeline's roles may take to run it; 0 not to wait.", valueName: "seconds"))
@@ -51,11 +58,18 @@ struct ModelPushCommand: AsyncParsableCommand {
     func run() async throws {
         let bundle = try ModelBundle.find(model)
         let configuration = try role.settings().configuration()
+        let key = try sign.map { path in
+            do { return try SigningKey(pem: FileIO.read(path, limit: 65_536)) } catch let error as KeyError {
+                throw CommandError("--sign \(path) \(error)")
+            }
+        }
         let (chunk, json, wait) = (chunk, json, wait)
         try await role.run(.cutShort) {
             let line = ProgressLine()
             defer { line.clear() }
-            let result = try await ModelPush.push(bundle, configuration, chunkBytes: chunk, patience: .seconds(wait)) {
+            let result = try await ModelPush.push(
+                bundle, configuration, chunkBytes: chunk, key: key, patience: .seconds(wait)
+            ) {
                 line.show($0, "\(bundle.manifest.name): \(percent($0, digits: 0))")
             }
             line.clear()

@@ -53,6 +53,7 @@ extension Settings {
         configuration.policy = policy
         configuration.order = order
         configuration.queueLimit = queueLimit
+        configuration.modelKey = try text(.modelKey).map { try VerificationKey($0) }
         return configuration
     }
 

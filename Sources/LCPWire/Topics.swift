@@ -80,7 +80,9 @@ public struct Topics: Sendable, Hashable {
 
     /// The retained manifest of the pipeline's model.
     public var modelManifest: String { "\(root)/model/manifest" }
-    /// The same by a filter with a wildcard.
+    /// The retained manifest of the model before it.
+    public var modelPrevious: String { "\(root)/model/previous" }
+    /// Both by a filter with a wildcard.
     package var modelManifests: String { "\(root)/model/+" }
     /// A piece of a file of the model, named by the SHA-256 of the file.
     public func modelBlob(_ sha256: String, chunk: Int) -> String { "\(root)/model/blob/\(sha256)/\(chunk)" }

@@ -13,9 +13,11 @@ public enum ModelPush {
         public var name: String
         /// In hexadecimal.
         public var model: String
+        /// The images that it takes.
+        public var input: FeatureMapShape
         public var bytes: Int
         public var messages: Int
-        /// Messages of the model before that were taken away.
+        /// Messages of older models that were taken away.
         public var removed: Int
         /// The model before, where the broker had kept it whole.
         public var before: Before?
@@ -37,7 +39,7 @@ public enum ModelPush {
     /// How long a broker may take for an answer.
     static let limit = Duration.seconds(10)
 
-    /// Pushes a bundle, and takes the pieces of the model before away.
+    /// Pushes a bundle. The broker keeps the model before it, for ``rollback(_:key:patience:progress:)``, and no older one.
     ///
     /// - Parameters:
     ///   - key: signs the offer; nil where the pipeline takes anybody's models.
@@ -53,26 +55,23 @@ public enum ModelPush {
         }
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let trust = configuration.modelKey.map { ModelTrust(key: $0, root: topics.root) }
-        if let trust, key?.verificationKey != trust.key {
-            throw PipelineError(
-                .invalidConfiguration,
-                key == nil
-                    ? "\(topics.root) takes only models that are signed with its model_key: give --sign and the file of the private key"
-                    : "the key of --sign is another than the model_key of \(topics.root), whose roles would refuse the model"
-            )
-        }
+        try check(key, configuration, topics)
         // All weights are read and checked before a byte is sent.
         _ = try bundle.parameters()
         return try await MQTTClient.withConnection(configuration.mqtt) { client in
-            let before = try await current(client, topics)
-            // Nobody raises the number for the others with an offer that is not taken.
-            let valid = before.flatMap { trust?.refusal(of: $0) == nil ? $0 : nil }
+            // What is not taken neither raises the number for others nor is kept.
+            func valid(_ offer: ModelOffer?) -> ModelOffer? {
+                offer.flatMap { trust?.refusal(of: $0) == nil ? $0 : nil }
+            }
+            let before = valid(try await keptOffer(topics.modelManifest, client))
+            let former = try await keptOffer(topics.modelPrevious, client)
             var offer = try ModelOffer(
                 bundle, chunkBytes: chunkBytes,
-                number: ModelOffer.number(after: valid, milliseconds: wallClockNanoseconds() / 1_000_000))
+                number: ModelOffer.number(after: before, milliseconds: wallClockNanoseconds() / 1_000_000))
             if let key { offer = offer.signed(with: key, root: topics.root) }
             let replaced = try await describe(before, client, topics)
-            let beforeFiles = Set(before?.files.map(\.sha256) ?? [])
+            let older = [before, former].compactMap(\.self)
+            let olderFiles = Set(older.flatMap(\.files).map(\.sha256))
             var (sent, pieces, messages) = (0, [String](), 0)
             do {
                 for file in offer.files {
@@ -80,7 +79,7 @@ public enum ModelPush {
                     for chunk in 0..<offer.chunkCount(file) {
                         let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
                         let topic = topics.modelBlob(file.sha256, chunk: chunk)
-                        if !beforeFiles.contains(file.sha256) { pieces.append(topic) }
+                        if !olderFiles.contains(file.sha256) { pieces.append(topic) }
                         try await client.publish(piece, to: topic, qos: .atLeastOnce, retain: true)
                         sent += piece.count
                         messages += 1
@@ -96,24 +95,32 @@ public enum ModelPush {
                 throw error
             }
             try await client.publish(offer.json, to: topics.modelManifest, qos: .atLeastOnce, retain: true)
-            guard try await current(client, topics) == offer else {
+            guard try await keptOffer(topics.modelManifest, client) == offer else {
                 throw PipelineError(
                     .modelUnavailable,
                     "\(configuration.mqtt.address) did not keep the model: it keeps no messages (`retain_available true` in "
                         + "mosquitto.conf), or \(topics.modelManifest) may not be read or written by this user")
             }
+            let previous = offer.previous(before, valid(former))
+            if previous != former {
+                try await client.publish(
+                    previous?.json ?? [], to: topics.modelPrevious, qos: .atLeastOnce, retain: true)
+            }
             var removed = 0
             // An empty retained message takes the one before away.
-            let kept = Set(offer.files.map(\.sha256))
-            for file in before?.files ?? [] where !kept.contains(file.sha256) {
-                for chunk in 0..<(before?.chunkCount(file) ?? 0) {
-                    try await client.publish(
-                        [], to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
-                    removed += 1
+            let kept = Set((offer.files + (previous?.files ?? [])).map(\.sha256))
+            for old in older {
+                for file in old.files where !kept.contains(file.sha256) {
+                    for chunk in 0..<old.chunkCount(file) {
+                        try await client.publish(
+                            [], to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+                        removed += 1
+                    }
                 }
             }
             var result = Result(
-                name: offer.name, model: offer.model, bytes: offer.modelBytes, messages: messages + 1,
+                name: offer.name, model: offer.model, input: bundle.network.input, bytes: offer.modelBytes,
+                messages: messages + 1,
                 removed: removed, before: replaced)
             guard patience > .zero else { return result }
             let report = try await ModelArrival(offer.model, topics).wait(client, atMost: patience)
@@ -122,9 +129,9 @@ public enum ModelPush {
         }
     }
 
-    /// The offer that the broker has kept.
-    private static func current(_ client: MQTTClient, _ topics: Topics) async throws -> ModelOffer? {
-        let manifests = try await client.subscribe(to: topics.modelManifest, options: .init(qos: .atLeastOnce))
+    /// The offer that the broker has kept on a topic.
+    static func keptOffer(_ topic: String, _ client: MQTTClient) async throws -> ModelOffer? {
+        let manifests = try await client.subscribe(to: topic, options: .init(qos: .atLeastOnce))
         // What is kept comes before the answer to this.
         await manifests.end(within: limit)
         for try await message in manifests where !message.payload.isEmpty { return try? ModelOffer(message.payload) }
@@ -135,21 +142,32 @@ public enum ModelPush {
     private static func describe(
         _ offer: ModelOffer?, _ client: MQTTClient, _ topics: Topics
     ) async throws -> Before? {
-        guard let offer, let file = offer.files.first, file.bytes <= 16 << 20 else { return nil }
-        let pieces = try await client.subscribe(
-            to: topics.modelBlob(file.sha256, chunk: 0), options: .init(qos: .atLeastOnce))
-        // By their own topics: not every broker gives what it keeps to wildcards. A description is one piece, nearly always.
-        for chunk in 1..<max(1, min(offer.chunkCount(file), 64)) {
-            try await pieces.add(topics.modelBlob(file.sha256, chunk: chunk), options: .init(qos: .atLeastOnce))
+        guard let offer, let file = offer.files.first, file.bytes <= 16 << 20,
+            let bytes = try await contents(file, offer, client, topics)
+        else { return nil }
+        return (try? ModelBundle.manifest(decoding: bytes, name: file.name)).map {
+            Before(name: $0.name, input: $0.network.input)
         }
-        await pieces.end(within: limit)
+    }
+
+    /// A file of an offer, verified; nil where the broker has not kept all of it.
+    static func contents(
+        _ file: ModelOffer.File, _ offer: ModelOffer, _ client: MQTTClient, _ topics: Topics
+    ) async throws -> [UInt8]? {
         var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
-        for try await message in pieces {
-            guard let chunk = Int(Topics.sensor(of: message.topic)),
-                case .complete(let bytes) = message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) })
-            else { continue }
-            return (try? ModelBundle.manifest(decoding: bytes, name: file.name)).map {
-                Before(name: $0.name, input: $0.network.input)
+        // By their own topics: not every broker gives what it keeps to wildcards. Some at a time wait in memory.
+        for first in stride(from: 0, to: offer.chunkCount(file), by: 64) {
+            let pieces = try await client.subscribe(
+                to: topics.modelBlob(file.sha256, chunk: first), options: .init(qos: .atLeastOnce))
+            for chunk in first + 1..<max(first + 1, min(offer.chunkCount(file), first + 64)) {
+                try await pieces.add(topics.modelBlob(file.sha256, chunk: chunk), options: .init(qos: .atLeastOnce))
+            }
+            await pieces.end(within: limit)
+            for try await message in pieces {
+                guard let chunk = Int(Topics.sensor(of: message.topic)),
+                    case .complete(let bytes) = message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) })
+                else { continue }
+                return bytes
             }
         }
         return nil

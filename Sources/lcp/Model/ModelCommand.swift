@@ -13,10 +13,12 @@ struct ModelCommand: ParsableCommand {
               lcp model split alexnet --branches 8 --fatten 40 --out alexnet-split8-f40
               lcp model import net.onnx --out my-net
               lcp model export lenet-split4 --out lenet-onnx
+              lcp model push lenet-split4 --pipeline kitchen
+              lcp model rollback --pipeline kitchen
             """,
         subcommands: [
             ModelListCommand.self, ModelShowCommand.self, ModelFitCommand.self, ModelCostCommand.self,
             ModelSplitCommand.self, ModelImportCommand.self, ModelExportCommand.self, ModelPushCommand.self,
-            ModelKeygenCommand.self,
+            ModelRollbackCommand.self, ModelKeygenCommand.self,
         ])
 }

@@ -33,11 +33,21 @@ struct PipelineModels: Encodable {
             case name, number, bytes, branches
             case modelHash = "model_hash"
         }
+
+        init(_ offer: ModelOffer) {
+            (name, modelHash, number) = (offer.name, offer.model, offer.number)
+            (bytes, branches) = (offer.modelBytes, offer.branchCount)
+        }
+
+        /// When that was: the number is the time, unless a clock was wrong.
+        var time: String { number > 0 ? Timestamp.text(Int64(number % 253_402_300_800_000) * 1_000_000) : "yes" }
     }
 
     var pipeline: String
     /// What the broker keeps; nil where that is nothing.
     var pushed: Push?
+    /// What `lcp model rollback` brings back; nil where the broker keeps none.
+    var previous: Push?
     var models: [Model]
 
     /// Asks a broker.
@@ -46,14 +56,16 @@ struct PipelineModels: Encodable {
     static func ask(_ configuration: PipelineConfiguration) async throws -> PipelineModels {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let overview = Mutex(PipelineOverview())
-        let offer = Mutex<ModelOffer?>(nil)
+        let offers = Mutex<[String: ModelOffer]>([:])
         try await MQTTClient.withConnection(configuration.mqtt) { client in
             let statuses = try await client.subscribe(to: topics.statuses) { message in
                 if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
             }
             let manifests = try await client.subscribe(to: topics.modelManifest) { message in
-                if let found = try? ModelOffer(Array(message.payload)) { offer.withLock { $0 = found } }
+                if let found = try? ModelOffer(Array(message.payload)) { offers.withLock { $0[message.topic] = found } }
             }
+            // By their own topics: not every broker gives what it keeps to wildcards.
+            try await manifests.add(topics.modelPrevious)
             defer {
                 statuses.unsubscribe()
                 manifests.unsubscribe()
@@ -61,15 +73,15 @@ struct PipelineModels: Encodable {
             client.callStatuses(topics)
             try await Task.sleep(for: .seconds(2))
         }
-        return PipelineModels(topics.root, offer.withLock { $0 }, overview.withLock { $0 })
+        let found = offers.withLock { $0 }
+        var result = PipelineModels(topics.root, found[topics.modelManifest], overview.withLock { $0 })
+        result.previous = found[topics.modelPrevious].map(Push.init)
+        return result
     }
 
     init(_ pipeline: String, _ offer: ModelOffer?, _ overview: PipelineOverview) {
         self.pipeline = pipeline
-        pushed = offer.map {
-            Push(
-                name: $0.name, modelHash: $0.model, number: $0.number, bytes: $0.modelBytes, branches: $0.branchCount)
-        }
+        pushed = offer.map(Push.init)
         var models: [Model] =
             pushed.map {
                 [Model(name: $0.name, modelHash: $0.modelHash, pushed: true, fallback: false, runBy: [])]
@@ -94,19 +106,18 @@ struct PipelineModels: Encodable {
         guard !models.isEmpty else { return "no model was pushed to \(pipeline), and nobody runs one" }
         var table = Table(["model", "hash", "pushed", "run by"], optional: [1])
         for model in models {
-            // Its number is the time of the push, unless a clock was wrong.
-            let time = (pushed?.number).map {
-                $0 > 0 ? Timestamp.text(Int64($0 % 253_402_300_800_000) * 1_000_000) : "yes"
-            }
             table.add([
                 Log.printable(String(model.name.prefix(32))), String(model.modelHash.prefix(8)),
-                model.pushed ? time ?? "" : model.fallback ? "came with lcp" : "no",
+                model.pushed ? pushed?.time ?? "" : model.fallback ? "came with lcp" : "no",
                 model.runBy.isEmpty
                     ? "nobody"
                     : model.runBy.prefix(8).map(Log.printable).joined(separator: ", ")
                         + (model.runBy.count > 8 ? " and \(model.runBy.count - 8) more" : ""),
             ])
         }
-        return "\(pipeline)\n\n" + table.text
+        let before = previous.map {
+            "\n\nbefore that: \(Log.printable(String($0.name.prefix(32)))) \($0.modelHash.prefix(8)), pushed \($0.time); lcp model rollback brings it back"
+        }
+        return "\(pipeline)\n\n" + table.text + (before ?? "")
     }
 }

@@ -28,9 +28,13 @@ public final class BranchEngine {
     ) throws {
         let network = bundle.network
         if bundle.manifest.arithmetic == .int8 {
-            try self.init(
-                network: network, branch: branch, integers: bundle.integerBranch(branch),
-                preprocessing: bundle.manifest.preprocessing, pool: try pool())
+            do {
+                try self.init(
+                    network: network, branch: branch, integers: bundle.integerBranch(branch),
+                    preprocessing: bundle.manifest.preprocessing, pool: try pool())
+            } catch let error as InferenceError {
+                throw InferenceError("branch \(branch) of \(bundle.path): \(error)")
+            }
             return
         }
         let parameters = try bundle.branchParameters(branch)

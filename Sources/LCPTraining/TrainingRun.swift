@@ -98,6 +98,9 @@ public struct TrainingRun: Sendable {
                 "\(folder) has a finished bundle and no training to go on with: train anew with --force, or name another folder"
             )
         }
+        if let teacher = teachers.first(where: { FileIO.isSame($0.path, folder) }) {
+            throw TrainingError("\(teacher.path) is learned from, and would be written over: name another folder")
+        }
         // A folder that cannot be written is told now and not after an hour.
         guard let lock = try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"]) else {
             throw TrainingError("another process trains in \(folder): wait for it, or name another folder")

@@ -64,7 +64,16 @@ package enum FileIO {
             return
         }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex { try makeFolder(String(path[..<slash])) }
-        guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw .failed("make the folder", path, errno) }
+        guard mkdir(path, 0o755) != 0 else { return }
+        // Another may have made it meanwhile; a link to nowhere is no folder and cannot be made one.
+        guard errno == EEXIST, isFolder(path) else { throw .failed("make the folder", path, errno) }
+    }
+
+    /// Whether two paths lead to the same file or folder, which is there.
+    package static func isSame(_ path: String, _ other: String) -> Bool {
+        var (status, otherStatus) = (stat(), stat())
+        return stat(path, &status) == 0 && stat(other, &otherStatus) == 0 && status.st_dev == otherStatus.st_dev
+            && status.st_ino == otherStatus.st_ino
     }
 
     /// The names of what is in a folder, sorted, without itself and the folder above.

@@ -1,5 +1,6 @@
 import Foundation
 import LCPModels
+import Platform
 import Testing
 
 @Suite("Models made smaller") struct CompressionCommandTests {
@@ -106,6 +107,91 @@ import Testing
         #expect(small.manifest.training?.command.contains("--epochs 2") == true)
     }
 
+    @Test("A training that was cut short goes on with --resume, or is given up with --force") func cutShort()
+        async throws
+    {
+        let folder = Folder()
+        let long = ["--data", "drawn:640", "--epochs", "1000", "--out", folder.path]
+        for words in [
+            ["quantize", "lenet-split2", "--images", "64"],
+            ["prune", "lenet-split2", "--convolutions", "0.3", "--images", "64"],
+        ] {
+            let process = try Spawned(Repository.lcp, words + long + ["--force"])
+            defer { kill(process.identifier, SIGKILL) }
+            try process.waitForOutput("epoch 2/1000")
+            kill(process.identifier, SIGINT)
+            #expect(try process.waitForErrors("--resume goes on").contains("stopped"))
+            #expect(await process.wait() == 128 + SIGINT)
+            let unfinished = try await run(Repository.lcp, ["evaluate", folder.path, "--data", "drawn:10"])
+            #expect(unfinished.errors.contains("go on with the command that began it and --resume"))
+            let again = try await run(Repository.lcp, words + long)
+            #expect(again.status == 1 && again.errors.contains("go on with --resume"), "\(again.errors)")
+            let resumed = try Spawned(Repository.lcp, words + long + ["--resume"])
+            defer { kill(resumed.identifier, SIGKILL) }
+            try resumed.waitForOutput("going on after epoch")
+            kill(resumed.identifier, SIGTERM)
+            #expect(await resumed.wait() == 128 + SIGTERM)
+        }
+        let instead = try await run(
+            Repository.lcp, ["quantize", "lenet-split2", "--data", "drawn:64", "--out", folder.path, "--force"])
+        #expect(instead.status == 0 && !FileIO.exists("\(folder.path)/checkpoint.safetensors"), "\(instead.errors)")
+        // Nothing of a larger bundle stays.
+        let larger = try await run(
+            Repository.lcp, ["quantize", "lenet-split4", "--data", "drawn:64", "--out", folder.path, "--force"])
+        let smaller = try await run(
+            Repository.lcp, ["quantize", "lenet-split2", "--data", "drawn:64", "--out", folder.path, "--force"])
+        #expect(larger.status == 0 && smaller.status == 0)
+        #expect(
+            try FileIO.list(folder.path) == [
+                "branch-0.safetensors", "branch-1.safetensors", "merge.safetensors", "model.json",
+            ])
+    }
+
+    @Test("With --json nothing else is on standard output, also where it trains") func onlyJSON() async throws {
+        let folder = Folder()
+        let made = try await run(
+            Repository.lcp,
+            ["quantize", "lenet-split2", "--data", "drawn:256", "--images", "64", "--epochs", "1", "--json", "--out"]
+                + [folder.path])
+        #expect(made.status == 0 && made.output.hasPrefix("{"), "\(made.output)\(made.errors)")
+        #expect(try JSONSerialization.jsonObject(with: Data(made.output.utf8)) is [String: Any])
+    }
+
+    @Test("A model is not written over itself, nor into a link to nowhere, and options for training need epochs")
+    func refused() async throws {
+        let folder = Folder()
+        let (own, link) = ("\(folder.path)/own", "\(folder.path)/link")
+        try FileIO.makeFolder(folder.path)
+        let bundle = try ModelBundle.find("lenet-split2")
+        try FileManager.default.copyItem(atPath: bundle.path, toPath: own)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nowhere/at/all")
+        let (quantize, prune) = (
+            ["quantize", own, "--data", "drawn:64"], ["prune", own, "--convolutions", "0.3", "--data", "drawn:64"]
+        )
+        for (words, sentence) in [
+            (quantize + ["--out", own, "--force"], "holds the model that is read"),
+            (prune + ["--out", "\(own)/../own", "--force"], "holds the model that is read"),
+            (quantize + ["--out", link], "cannot make the folder"),
+            (prune + ["--out", link], "cannot make the folder"),
+            (
+                [
+                    "train", "lenet", "--teacher", own, "--set", "distillation=0.5", "--data", "drawn:64", "--force",
+                    "--out", own,
+                ],
+                "is learned from, and would be written over"
+            ),
+            (quantize + ["--out", "x", "--epochs", "-1"], "0 or more"),
+            (prune + ["--out", "x", "--epochs", "-1"], "0 or more"),
+            (quantize + ["--out", "x", "--learning-rate", "0.1"], "give --epochs"),
+            (quantize + ["--out", "x", "--resume"], "give --epochs"),
+            (prune + ["--out", "x", "--epochs", "0", "--set", "momentum=0.5"], "give --epochs"),
+        ] {
+            let outcome = try await run(Repository.lcp, words, limit: .seconds(60))
+            #expect(outcome.status != 0 && outcome.errors.contains(sentence), "\(words): \(outcome.errors)")
+        }
+        #expect(try ModelBundle(path: own).parameters() == bundle.parameters())
+    }
+
     @Test("An evaluation in fixed point tells what it costs, and refuses a model in eight bits") func fixedPoint()
         async throws
     {
@@ -151,7 +237,9 @@ import Testing
         #expect(tuned.status == 0 && tuned.output.contains("in place of"), "\(tuned.errors)")
         let bundle = try ModelBundle(path: "\(folder.path)/tuned")
         let original = try #require(bundle.manifest.training)
-        #expect(original.command.hasPrefix("lcp prune lenet-split2 --convolutions 0.5 --data drawn:2000"))
+        #expect(
+            original.command.hasPrefix("lcp train lenet")
+                && original.command.contains(" && lcp prune lenet-split2 --convolutions 0.5 --data drawn:2000"))
         #expect(try bundle.network.parameterCount() < ModelBundle.find("lenet-split2").network.parameterCount())
         let (before, after) = try await (Self.accuracy("\(folder.path)/cut"), Self.accuracy("\(folder.path)/tuned"))
         #expect(after > before && after > 0.9, "\(before) \(after)")
@@ -189,7 +277,11 @@ import Testing
             (["bench", "branch", "--model", "/nowhere", "--int8"], "there is no model"),
         ])
     func mistakes(arguments: [String], words: String) async throws {
-        let outcome = try await run(Repository.lcp, arguments, limit: .seconds(20))
+        // The cases run side by side.
+        let never = "/tmp/lcp-test-\(UUID().uuidString)"
+        let outcome = try await run(
+            Repository.lcp, arguments.map { $0 == "never" ? never : $0 }, limit: .seconds(20))
+        #expect(!FileIO.exists(never))
         #expect(outcome.status != 0 && outcome.status < 128, "\(arguments): \(outcome.status)")
         #expect(outcome.errors.contains(words), "\(arguments): \(outcome.errors)")
         #expect(!outcome.errors.contains("Fatal error"))

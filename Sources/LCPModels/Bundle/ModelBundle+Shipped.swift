@@ -20,7 +20,9 @@ extension ModelBundle {
     /// - Throws: ``ModelBundleError``, with the folders that were looked in.
     public static func find(_ name: String) throws -> ModelBundle {
         if access("\(name)/checkpoint.safetensors", F_OK) == 0, access("\(name)/model.json", F_OK) != 0 {
-            throw ModelBundleError("\(name) has an unfinished training and no model yet: go on with lcp train --resume")
+            throw ModelBundleError(
+                "\(name) has an unfinished training and no model yet: go on with the command that began it and --resume"
+            )
         }
         if access("\(name)/model.json", F_OK) == 0 || name.contains("/") { return try ModelBundle(path: name) }
         if let path = ShippedFiles.path("Models/\(name)") { return try ModelBundle(path: path) }

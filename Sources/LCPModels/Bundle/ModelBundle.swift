@@ -127,8 +127,9 @@ public struct ModelBundle: Sendable {
         do {
             guard let lock = try FolderLock.making(path) else { return nil }
             defer { withExtendedLifetime(lock) {} }
+            // What a writer that was killed has left is no obstacle.
             let isKnown = (["model.json"] + besides).contains { FileIO.exists("\(path)/\($0)") }
-            guard try isKnown || FileIO.isEmptyFolder(path) else {
+            guard try isKnown || FileIO.list(path).allSatisfy(isWeights) else {
                 throw ModelBundleError("\(path) has other things in it: name a new folder for the bundle")
             }
             do { try FileIO.write([], to: "\(path)/.writable") } catch {
@@ -142,6 +143,13 @@ public struct ModelBundle: Sendable {
         } catch {
             throw ModelBundleError("\(error)")
         }
+    }
+
+    /// Whether a file has the name of a bundle's weights, or of a part of them.
+    private static func isWeights(_ name: String) -> Bool {
+        let stem = name.prefix { $0 != "." }
+        return (stem == "merge" || stem.hasPrefix("branch-") && Int(stem.dropFirst(7)) != nil)
+            && (name == "\(stem).safetensors" || name.hasPrefix("\(stem).safetensors.") && name.hasSuffix(".part"))
     }
 
     /// Removes a bundle: its files, its empty folders, and its own folder where nothing else is in it.
@@ -207,6 +215,7 @@ public struct ModelBundle: Sendable {
         _ manifest: ModelManifest, merge: LayerWeights, to path: String,
         branch entries: (Int) throws -> [SafetensorsFile.Entry]
     ) throws(ModelBundleError) -> ModelBundle {
+        let isNew = !FileIO.exists("\(path)/model.json")
         do {
             var manifest = manifest
             let network = manifest.network
@@ -224,7 +233,17 @@ public struct ModelBundle: Sendable {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
             try FileIO.write(Array(try encoder.encode(manifest)) + [UInt8(ascii: "\n")], to: "\(path)/model.json")
+            // Of a bundle with more branches that was there before.
+            var more = network.branches.count
+            while FileIO.exists("\(path)/branch-\(more).safetensors") {
+                FileIO.remove("\(path)/branch-\(more).safetensors")
+                more += 1
+            }
         } catch {
+            // A part of a bundle is of no use to anybody.
+            for name in isNew ? (try? FileIO.list(path)) ?? [] : [] where isWeights(name) {
+                FileIO.remove("\(path)/\(name)")
+            }
             throw ModelBundleError("the bundle \(path) could not be written: \(error)")
         }
         return try ModelBundle(path: path)

@@ -10,7 +10,7 @@ struct ModelCostCommand: ParsableCommand {
         usage: "lcp model cost <network> [<options>]",
         discussion: """
             Bytes are what is received for one image: the image itself as pixels, everything else in FP32. Weights and \
-            activations are FP32, or with --int8, and for models that lcp quantize made, in eight bits. A connected pair is that has to send something to another for one image. All of these are counts; lcp bench measures.
+            activations are FP32, or with --int8, and for models that lcp quantize made, in eight bits. A connected pair is one branch that has to send something to another for one image. All of these are counts; lcp bench measures.
 
             Examples:
               lcp model cost alexnet --branches 8

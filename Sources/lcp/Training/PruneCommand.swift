@@ -13,7 +13,8 @@ struct PruneCommand: AsyncParsableCommand {
         discussion: """
             Whole channels go, those that matter least on training pictures, from each layer as many as cost least: the result is a \
             smaller and faster model like any other, and lcp quantize makes it smaller still. Then it learns from the model that \
-            it was, --epochs long; with --epochs 0 it is written as it is.
+            it was, --epochs long, 10 by default; with --epochs 0 it is written as it is. Channels are whole, so more than \
+            asked for may go from a small model.
 
             Examples:
               lcp prune my-bundle --convolutions 0.5 --data cifar10:FOLDER --out half
@@ -35,7 +36,7 @@ struct PruneCommand: AsyncParsableCommand {
             "What it is trained on: \(DataSpecification.forms); may be given several times.", valueName: "data"))
     var data: [String]
 
-    @Option(help: "How many training pictures channels are tried on.")
+    @Option(help: "How many training pictures channels are tried on, 10 or more.")
     var images = 1000
 
     @OptionGroup var recipeOptions: RecipeOptions
@@ -52,6 +53,9 @@ struct PruneCommand: AsyncParsableCommand {
     @Flag(help: "Begin anew, over what is in the folder.")
     var force = false
 
+    @Flag(help: "Go on with the training that was cut short in the folder.")
+    var resume = false
+
     func validate() throws {
         guard convolutions > 0, convolutions < 1 else {
             throw ValidationError(
@@ -59,11 +63,17 @@ struct PruneCommand: AsyncParsableCommand {
         }
         guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
         guard (10...100_000).contains(images) else { throw ValidationError("--images is 10 to 100,000, not \(images)") }
+        try recipeOptions.validate(resume: resume, force: force, byDefault: 10)
     }
 
     func run() async throws {
         let command = self
-        try await untilStopped { try command.prune() }
+        try await untilStopped {
+            do { try command.prune() } catch let stop as CancellationError {
+                BundleFolder.tellStopped(out)
+                throw stop
+            }
+        }
     }
 
     private func prune() throws {
@@ -74,7 +84,11 @@ struct PruneCommand: AsyncParsableCommand {
                 "\(manifest.name) computes with numbers of eight bits: prune the model that it was made of, and quantise that"
             )
         }
-        try BundleFolder.checkFree(out, force: force)
+        try BundleFolder.checkFree(out, force: force || resume, source: bundle)
+        // What cannot be written is told before the work; the training takes the folder itself.
+        var lock: FolderLock? = try BundleFolder.lock(out, hasTraining: force || recipeOptions.epochs != 0)
+        defer { withExtendedLifetime(lock) {} }
+        defer { FileIO.removeEmptyFolder(out) }
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
         let result = try pruned(bundle, specifications)
         writeLine(Self.text(bundle.network, result))
@@ -91,9 +105,10 @@ struct PruneCommand: AsyncParsableCommand {
         run.classNames = manifest.labels
         run.seed = seed
         run.threads = threads
-        run.command = words(name, bundle, specifications)
+        run.command = command(name, bundle, specifications)
         let reporter = TrainingReporter()
-        let trained = try run.run(existing: force ? .replace : .keep) { event in
+        lock = nil
+        let trained = try run.run(existing: resume ? .resume : force ? .replace : .keep) { event in
             reporter.show(event)
             return !Task.isCancelled
         }
@@ -135,17 +150,24 @@ struct PruneCommand: AsyncParsableCommand {
     private func write(
         _ result: Pruner.Result, _ bundle: ModelBundle, _ name: String, _ specifications: [DataSpecification]
     ) throws {
-        let lock = try BundleFolder.lock(out)
-        defer { withExtendedLifetime(lock) {} }
         var record = bundle.manifest.training
-        record?.command += " && " + words(name, bundle, specifications)
+        record?.command = command(name, bundle, specifications)
         record?.accuracy = [:]
         record?.encodedAccuracy = nil
         let written = try ModelBundle.write(
             name: name, network: result.network, parameters: result.parameters,
             preprocessing: bundle.manifest.preprocessing, labels: bundle.manifest.labels, training: record,
             missingScale: bundle.manifest.missingScale, to: out)
-        writeLine("wrote \(out), model \(written.hash), not trained")
+        BundleFolder.removeTraining(out)
+        writeLine(
+            "wrote \(out), model \(written.hash), not trained: \(byteAmount(written.byteCount)) in place of \(byteAmount(bundle.byteCount)); lcp evaluate tells what it is worth"
+        )
+    }
+
+    /// What made the model, and then this.
+    private func command(_ name: String, _ bundle: ModelBundle, _ data: [DataSpecification]) -> String {
+        let before = bundle.manifest.training?.command ?? ""
+        return (before.isEmpty ? "" : "\(before) && ") + words(name, bundle, data)
     }
 
     private func words(_ name: String, _ bundle: ModelBundle, _ data: [DataSpecification]) -> String {

@@ -2,6 +2,7 @@ import ArgumentParser
 import LCPCompression
 import LCPDatasets
 import LCPEvaluation
+import LCPInference
 import LCPModels
 import LCPTraining
 import Platform
@@ -13,16 +14,16 @@ struct QuantizeCommand: AsyncParsableCommand {
         usage: "lcp quantize <model> --data <data> --out <folder> [<options>]",
         discussion: """
             Weights and activations become whole numbers of eight bits. How large activations get is found with some pictures of \
-            the training set; labels are not needed. The result is a model like any other: it is evaluated, pushed and run the \
+            the training set. The result is a model like any other: it is evaluated, pushed and run the \
             same way, by workers of this version and later. What it costs is told where the data have a test set.
 
-            Where that is too much, --epochs trains it with the rounding in the loop: it learns from the model that it was, on the \
-            whole training set.
+            Where that is too much, --epochs 10 trains it with the rounding in the loop: it learns from the model that it was, on \
+            the whole training set. Where it is little, training only costs time.
 
             Examples:
               lcp quantize lenet-split4 --data drawn --out lenet-split4-int8
               lcp quantize my-bundle --data cifar10:FOLDER --out my-bundle-int8
-              lcp quantize my-bundle --data dir:PICTURES --images 200 --out small
+              lcp quantize my-bundle --data folder:PICTURES --images 200 --out small
               lcp quantize my-bundle --data cifar10:FOLDER --epochs 10 --out tuned
             """)
 
@@ -52,13 +53,19 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Flag(help: "Replace a bundle that is in the folder.")
     var force = false
 
+    @Flag(help: "Go on with the training that was cut short in the folder.")
+    var resume = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func validate() throws {
         guard !data.isEmpty else { throw ValidationError("--data is missing: give \(DataSpecification.forms)") }
         guard (1...100_000).contains(images) else { throw ValidationError("--images is 1 to 100,000, not \(images)") }
+        try recipeOptions.validate(resume: resume, force: force, byDefault: 0)
     }
+
+    private var trains: Bool { recipeOptions.epochs ?? 0 > 0 }
 
     private struct Report: Encodable {
         struct Test: Encodable {
@@ -77,7 +84,12 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let command = self
-        try await untilStopped { try command.quantize() }
+        try await untilStopped {
+            do { try command.quantize() } catch let stop as CancellationError {
+                if command.trains { BundleFolder.tellStopped(out) }
+                throw stop
+            }
+        }
     }
 
     private func quantize() throws {
@@ -86,7 +98,10 @@ struct QuantizeCommand: AsyncParsableCommand {
         guard manifest.arithmetic == nil else {
             throw CommandError("\(manifest.name) computes with numbers of eight bits already")
         }
-        try BundleFolder.checkFree(out, force: force)
+        try BundleFolder.checkFree(out, force: force || resume, source: bundle)
+        var lock: FolderLock? = try BundleFolder.lock(out, hasTraining: force || trains)
+        defer { withExtendedLifetime(lock) {} }
+        defer { FileIO.removeEmptyFolder(out) }
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: images) }
         let pixels = try specifications.flatMap { try $0.calibrationPictures(images, seed: seed, for: manifest) }
         guard !pixels.isEmpty else { throw CommandError("there is not one picture in \(data.joined(separator: ", "))") }
@@ -98,35 +113,42 @@ struct QuantizeCommand: AsyncParsableCommand {
             network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
         var branches = try calibrated(quantizer, pixels, line)
         var source = bundle
-        if recipeOptions.epochs ?? 0 > 0 {
+        var isWritten = false
+        if trains {
             line.clear()
+            // It takes the folder itself.
+            lock = nil
             source = try trained(bundle, quantizer, branches, specifications)
+            lock = try BundleFolder.lock(out)
+        }
+        // What was trained is no model in eight bits yet.
+        defer { if trains, !isWritten, source.path == out { ModelBundle.remove(at: out) } }
+        if trains {
             quantizer = try Quantizer(
                 network: source.network, parameters: source.parameters(), preprocessing: manifest.preprocessing)
             branches = try calibrated(quantizer, pixels, line)
         }
-        let lock = try BundleFolder.lock(out)
-        defer { withExtendedLifetime(lock) {} }
-        defer { FileIO.removeEmptyFolder(out) }
         var record = record(source, of: bundle, specifications)
-        func write() throws -> ModelBundle {
-            try ModelBundle.write(
-                name: "\(manifest.name)-int8", network: quantizer.network, integers: branches,
-                merge: source.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
-                training: record, missingScale: source.manifest.missingScale, to: out)
-        }
-        var written = try write()
         var report = Report(
-            model: written.manifest.name, model_hash: "", path: out, bytes: 0, original_bytes: bundle.byteCount,
+            model: "\(manifest.name)-int8", model_hash: "", path: out, bytes: 0, original_bytes: bundle.byteCount,
             tests: [])
+        let evaluator = try BundleEvaluator(bundle: source) { [quantizer, branches] in
+            try BranchEngine(
+                network: quantizer.network, branch: $0, integers: branches[$0], preprocessing: manifest.preprocessing)
+        }
         for (name, set) in tests {
             line.show(1, "testing on \(name)")
-            let accuracies = try [written, bundle].map { try accuracy($0, set) }
+            let accuracies = try [evaluator, BundleEvaluator(bundle: bundle)].map { try accuracy($0, set) }
             report.tests.append(
                 .init(data: name, images: set.count, top1: accuracies[0], original_top1: accuracies[1]))
             record?.accuracy[name] = accuracies[0]
         }
-        if !tests.isEmpty { written = try write() }
+        let written = try ModelBundle.write(
+            name: report.model, network: quantizer.network, integers: branches,
+            merge: source.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
+            training: record, missingScale: source.manifest.missingScale, to: out)
+        isWritten = true
+        if !trains { BundleFolder.removeTraining(out) }
         line.clear()
         (report.model_hash, report.bytes) = (written.hash.description, written.byteCount)
         if json { return writeLine(try jsonLine(report)) }
@@ -168,17 +190,18 @@ struct QuantizeCommand: AsyncParsableCommand {
         run.seed = seed
         run.threads = threads
         run.command = bundle.manifest.training?.command ?? ""
-        let reporter = TrainingReporter()
-        return try run.run(existing: force ? .replace : .keep) { event in
+        let reporter = TrainingReporter(isQuiet: json, tellsTests: false)
+        return try run.run(existing: resume ? .resume : force ? .replace : .keep) { event in
             reporter.show(event)
             return !Task.isCancelled
         }
     }
 
-    private func accuracy(_ bundle: ModelBundle, _ set: LabeledImages) throws -> Double {
+    private func accuracy(_ evaluator: BundleEvaluator, _ set: LabeledImages) throws -> Double {
         var options = EvaluationOptions()
         options.maximumMissing = 0
-        return try BundleEvaluator(bundle: bundle)
+        return
+            try evaluator
             .evaluate(pixels: set.pixels, labels: set.labels, options: options) { _ in !Task.isCancelled }.accuracy
     }
 

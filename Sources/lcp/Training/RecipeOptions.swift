@@ -109,6 +109,23 @@ struct RecipeOptions: ParsableArguments {
             """
     }
 
+    /// Whether there is any but the epochs.
+    var isGiven: Bool { recipe != nil || batch != nil || learningRate != nil || !entries.isEmpty }
+
+    /// Checks the options of a command that trains only on demand.
+    ///
+    /// - Parameters:
+    ///   - resume: whether a training is to go on.
+    ///   - byDefault: the epochs where none are given.
+    func validate(resume: Bool, force: Bool, byDefault: Int) throws {
+        let epochs = epochs ?? byDefault
+        guard epochs >= 0 else { throw ValidationError("--epochs is 0 or more, not \(epochs)") }
+        if resume, force { throw ValidationError("--resume goes on and --force begins anew: give one") }
+        guard epochs == 0, isGiven || resume else { return }
+        throw ValidationError(
+            "--recipe, --batch, --learning-rate, --set and --resume are for training: give --epochs, too")
+    }
+
     /// The options as they were typed.
     var words: [String] {
         var words: [String] = []

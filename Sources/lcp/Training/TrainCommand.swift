@@ -171,12 +171,23 @@ struct TrainCommand: AsyncParsableCommand {
 final class TrainingReporter {
     private let line = ProgressLine()
     private let prefix: String
+    /// Whether only the live line is shown.
+    private let isQuiet: Bool
+    /// Whether it tells what the test sets say.
+    private let tellsTests: Bool
 
-    init(prefix: String = "") { self.prefix = prefix }
+    init(prefix: String = "", isQuiet: Bool = false, tellsTests: Bool = true) {
+        (self.prefix, self.isQuiet, self.tellsTests) = (prefix, isQuiet, tellsTests)
+    }
+
+    private func write(_ text: String) {
+        line.clear()
+        if !isQuiet { writeLine(text) }
+    }
 
     func show(_ event: TrainingRun.Event) {
         switch event {
-        case .resumed(let epoch): writeLine("\(prefix)going on after epoch \(epoch)")
+        case .resumed(let epoch): write("\(prefix)going on after epoch \(epoch)")
         case .leftOut(let data, let files): LeftOut.tell(files, of: data)
         case .noted(let data, let notes): LeftOut.tell(notes: notes, of: data)
         case .progress(let progress):
@@ -186,13 +197,12 @@ final class TrainingReporter {
             let speed = "\(fixed(progress.imagesPerSecond, digits: 0)) images/s"
             if let record = progress.record {
                 let validation = record.validationAccuracy.map { ["validation \(percent($0))"] } ?? []
-                line.clear()
-                writeLine(([epoch, loss, accuracy] + validation + [speed]).joined(separator: "  "))
+                write(([epoch, loss, accuracy] + validation + [speed]).joined(separator: "  "))
             }
             line.show(progress.fraction, epoch, "\(duration(progress.remaining)) left", loss, accuracy, speed)
         case .tested(let data, let result):
-            line.clear()
-            writeLine(
+            guard tellsTests else { return }
+            write(
                 "\(prefix)\(percent(result.accuracy)) right on \(result.images) images of \(data) that training never saw"
                     + (result.byMissing.count > 1
                         ? ", \(percent(result.byMissing[1].mean)) with one branch missing" : ""))

@@ -99,7 +99,7 @@ extension BenchCommand {
             guard let network else {
                 let bundle = try ModelBundle.find(model)
                 guard !int8 || bundle.manifest.arithmetic == nil else {
-                    throw ValidationError("\(bundle.manifest.name) computes with eight bits already: leave out --int8")
+                    throw CommandError("\(bundle.manifest.name) computes with eight bits already: leave out --int8")
                 }
                 var engines = [try BranchEngine(bundle: bundle, branch: branch, pool: pool)]
                 if int8 {
@@ -112,7 +112,7 @@ extension BenchCommand {
             var split = try base.split(into: branches)
             if let pruned { split = try split.evenlyPruned(share: pruned) }
             guard split.branches.indices.contains(branch) else {
-                throw ValidationError("\(base.name) in \(branches) branches has no branch \(branch)")
+                throw CommandError("\(base.name) in \(branches) branches has no branch \(branch)")
             }
             var random = SeededGenerator(seed: 1)
             let parameters = try ModelParameters.random(for: split, using: &random)
@@ -148,7 +148,12 @@ extension BenchCommand {
                 report.int8_ratio = median(1) / median(0)
             }
             if json { return writeLine(try jsonLine(report)) }
-            if operations { for engine in prepared.engines { try show(engine) } }
+            if operations {
+                for (index, engine) in prepared.engines.enumerated() {
+                    try show(
+                        engine, prepared.engines.count == 1 ? "" : index == 0 ? ", single precision" : ", eight bits")
+                }
+            }
             var words = "branch \(branch) of \(report.model): \(fixed(report.median_us, digits: 1)) µs (median), "
             words += "\(fixed(report.fastest_us, digits: 1)) µs (fastest)"
             if let median = report.int8_median_us, let ratio = report.int8_ratio {
@@ -179,8 +184,8 @@ extension BenchCommand {
             }
         }
 
-        private func show(_ engine: BranchEngine) throws {
-            var table = Table(["operation", "µs"], rightAligned: [1])
+        private func show(_ engine: BranchEngine, _ arithmetic: String) throws {
+            var table = Table(["operation\(arithmetic)", "µs"], rightAligned: [1])
             for (name, time) in try engine.measureOperations() {
                 table.add([name, fixed(time.milliseconds * 1000, digits: 1)])
             }

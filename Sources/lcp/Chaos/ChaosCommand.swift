@@ -200,7 +200,7 @@ extension ChaosCommand {
             if let partition {
                 let parts = partition.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
                 guard parts.count == 2, let every = parts[0], let time = parts[1] else {
-                    throw ValidationError("--partition is two numbers of seconds, for example 30,5")
+                    throw CommandError("--partition is two numbers of seconds, for example 30,5")
                 }
                 result.partitions.append(
                     .init(start: every, duration: time, period: every, mode: cut ? .cut : .hold, clients: clients))
@@ -211,7 +211,7 @@ extension ChaosCommand {
 
         private func listener() throws -> MQTTAddress {
             if let port = Int(listen) {
-                guard (0...65_535).contains(port) else { throw ValidationError("a port is 0 to 65535") }
+                guard (0...65_535).contains(port) else { throw CommandError("a port is 0 to 65535") }
                 return .tcp(host: "127.0.0.1", port: port)
             }
             return try MQTTAddress(listen)

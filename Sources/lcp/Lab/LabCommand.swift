@@ -192,7 +192,7 @@ extension LabCommand {
                     "there is no device \(device.debugDescription): there are 1 to \(lab.layout.devices), broker, "
                         + "aggregator and sensor")
             }
-            guard !command.isEmpty else { throw ValidationError("name a program behind --") }
+            guard !command.isEmpty else { throw CommandError("name a program behind --") }
             if let obstacle = Lab.obstacle { throw CommandError(obstacle) }
             throw CommandError(lab.become(command, on: place))
         }

@@ -22,7 +22,7 @@ struct ForgetCommand: AsyncParsableCommand {
     @OptionGroup var role: RoleOptions
 
     func run() async throws {
-        guard name.isTopicLevel else { throw ValidationError("\(name.quoted) cannot be a name") }
+        guard name.isTopicLevel else { throw CommandError("\(name.quoted) cannot be a name") }
         let configuration = try role.settings().configuration()
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let name = name

@@ -199,7 +199,7 @@ struct SensorCommand: AsyncParsableCommand {
         settings.applyLog()
         let source = try settings.source(seed: seed)
         if case .standardInput = source, role.stopAtEOF {
-            throw ValidationError("--stop-at-eof and --source stdin both want standard input")
+            throw CommandError("--stop-at-eof and --source stdin both want standard input")
         }
         let sensor = try Sensor(
             try settings.configuration(), source: source, options: try settings.sensorOptions())

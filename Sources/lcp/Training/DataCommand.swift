@@ -36,7 +36,7 @@ struct DataCommand: AsyncParsableCommand {
         func run() async throws {
             guard let source = DatasetSource.all.first(where: { $0.name == name }) else {
                 let known = DatasetSource.all.map(\.name).joined(separator: ", ")
-                throw ValidationError("there is no data set \(name.debugDescription) to fetch; there is \(known)")
+                throw CommandError("there is no data set \(name.debugDescription) to fetch; there is \(known)")
             }
             let fetcher = try DatasetFetcher(source: source, from: from, to: to)
             let folder = to

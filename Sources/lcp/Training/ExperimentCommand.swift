@@ -71,17 +71,17 @@ struct ExperimentCommand: AsyncParsableCommand {
     func run() async throws {
         if SpeedupExperiment.isOne(file) {
             guard seed.isEmpty, threads == nil, data == nil else {
-                throw ValidationError("--seed, --threads and --data are for trainings; \(file) is a speedup")
+                throw CommandError("--seed, --threads and --data are for trainings; \(file) is a speedup")
             }
             return try await SpeedupCommand(
                 file: file, out: out, only: only, pictures: pictures, engines: engines, json: json
             ).run()
         }
         guard pictures == nil, engines == nil else {
-            throw ValidationError("--pictures and --engines are for speedups; \(file) is a training")
+            throw CommandError("--pictures and --engines are for speedups; \(file) is a training")
         }
         let experiment = try Experiment(path: file)
-        guard let data else { throw ValidationError("give --data with the folder of the data sets") }
+        guard let data else { throw CommandError("give --data with the folder of the data sets") }
         try Self.check(only, among: experiment.runs.map(\.name))
         let command = self
         try await Self.untilStopped { try command.perform(experiment, data) }

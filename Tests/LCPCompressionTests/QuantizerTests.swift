@@ -36,6 +36,26 @@ import Testing
         return (bundle, branches)
     }
 
+    @Test("A bundle that is removed, or half written, takes nothing else in its folder with it") func removed() throws {
+        let folder = Folder()
+        _ = try Self.quantized(folder.path)
+        let note = "\(folder.path)/notes.txt"
+        try FileIO.write(Array("mine".utf8), to: note)
+        try FileIO.write([], to: "\(folder.path)/branch-x.safetensors")
+        ModelBundle.removeFiles(at: folder.path)
+        #expect(try FileIO.list(folder.path) == ["branch-x.safetensors", "notes.txt"])
+        #expect(throws: ModelBundleError.self) { try ModelBundle.prepareFolder(folder.path) }
+        FileIO.remove(note)
+        FileIO.remove("\(folder.path)/branch-x.safetensors")
+        // What a writer that was killed has left is no obstacle.
+        for name in ["branch-0.safetensors", "merge.safetensors.77.part"] {
+            try FileIO.write([1], to: "\(folder.path)/\(name)")
+        }
+        #expect(try ModelBundle.prepareFolder(folder.path) != nil)
+        _ = try Self.quantized(folder.path)
+        _ = try ModelBundle(path: folder.path).integerBranch(0)
+    }
+
     @Test("What is written is read, in a format that programs before it refuse") func roundTrip() throws {
         let folder = Folder()
         let (written, branches) = try Self.quantized(folder.path)

@@ -145,6 +145,14 @@ public struct ModelBundle: Sendable {
         }
     }
 
+    /// Removes a bundle's own files and nothing else that lies in its folder.
+    package static func removeFiles(at path: String) {
+        for name in (try? FileIO.list(path)) ?? [] where name == "model.json" || isWeights(name) {
+            FileIO.remove("\(path)/\(name)")
+        }
+        FileIO.removeEmptyFolder(path)
+    }
+
     /// Whether a file has the name of a bundle's weights, or of a part of them.
     private static func isWeights(_ name: String) -> Bool {
         let stem = name.prefix { $0 != "." }

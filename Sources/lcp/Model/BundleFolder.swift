@@ -24,6 +24,8 @@ enum BundleFolder {
         guard let lock = try ModelBundle.prepareFolder(folder, besides: hasTraining ? [checkpoint] : []) else {
             throw CommandError("another process is at work in \(folder): wait for it, or name another folder")
         }
+        // Of a writer that was killed.
+        FileIO.removeHalfWritten(in: folder)
         return lock
     }
 

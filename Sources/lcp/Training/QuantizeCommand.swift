@@ -122,7 +122,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             lock = try BundleFolder.lock(out)
         }
         // What was trained is no model in eight bits yet.
-        defer { if trains, !isWritten, source.path == out { ModelBundle.remove(at: out) } }
+        defer { if trains, !isWritten { ModelBundle.removeFiles(at: out) } }
         if trains {
             quantizer = try Quantizer(
                 network: source.network, parameters: source.parameters(), preprocessing: manifest.preprocessing)

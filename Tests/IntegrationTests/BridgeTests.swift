@@ -93,6 +93,7 @@ import Testing
 
         // The first broker is gone: the sensors of the other are answered as before.
         client = nil
+        kill(try #require(first?.broker.process.processID), SIGKILL)
         first = nil
         yard = try await Self.answer(atSecond, of: "yard", above: yard)
         yard = try await Self.answer(atSecond, of: "yard", above: yard + 20)

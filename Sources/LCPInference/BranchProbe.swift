@@ -31,6 +31,12 @@ package final class BranchProbe {
         for index in program.operations.indices { try program.run(operation: index) }
     }
 
+    /// Runs the branch on one of several pictures, which lie one behind the other.
+    package func run(_ picture: Int, of pixels: [UInt8]) throws {
+        let size = shapes[0].elementCount
+        try pixels[picture * size..<(picture + 1) * size].withUnsafeBytes { try run(pixels: $0) }
+    }
+
     /// What a layer made in the last run, HWC; the input for 0, layer i's for i + 1. Valid until the next run.
     package func numbers(of value: Int) -> UnsafeBufferPointer<Float> {
         UnsafeBufferPointer(start: program.numbers(of: values[value]), count: shapes[value].elementCount)

@@ -187,11 +187,8 @@ public struct Pruner {
         var squares = readers.reduce(into: [Int: [Double]]()) {
             $0[$1] = Array(repeating: 0, count: probe.shapes[$1].channels)
         }
-        let size = network.input.elementCount
         for picture in 0..<min(labels.count, 200) {
-            try pixels.withUnsafeBytes {
-                try probe.run(pixels: .init(rebasing: $0[picture * size..<(picture + 1) * size]))
-            }
+            try probe.run(picture, of: pixels)
             for index in readers {
                 let numbers = probe.numbers(of: index)
                 let channels = probe.shapes[index].channels
@@ -291,16 +288,13 @@ public struct Pruner {
         network.branches = [layers]
         let probe = try BranchProbe(
             network: network, branch: 0, parameters: parameters, preprocessing: preprocessing)
-        let size = network.input.elementCount
         let count = min(labels.count, Self.settlingPictures)
         var sums = indices.reduce(into: [Int: (sum: [Double], square: [Double])]()) {
             let zeros = [Double](repeating: 0, count: probe.shapes[$1 + 1].channels)
             $0[$1] = (zeros, zeros)
         }
         for picture in 0..<count {
-            try pixels.withUnsafeBytes {
-                try probe.run(pixels: .init(rebasing: $0[picture * size..<(picture + 1) * size]))
-            }
+            try probe.run(picture, of: pixels)
             for index in indices {
                 guard var (sum, square) = sums.removeValue(forKey: index) else { continue }
                 let numbers = probe.numbers(of: index + 1)

@@ -110,12 +110,9 @@ public struct FixedPointConverter {
         }
         let probe = try BranchProbe(
             network: network, branch: branch, parameters: parameters, preprocessing: preprocessing)
-        let size = network.input.elementCount
         var result = [Double](repeating: 0, count: layers.count + (head == nil ? 1 : 2))
-        for picture in 0..<pixels.count / size {
-            try pixels.withUnsafeBytes { pixels in
-                try probe.run(pixels: .init(rebasing: pixels[picture * size..<(picture + 1) * size]))
-            }
+        for picture in 0..<pixels.count / network.input.elementCount {
+            try probe.run(picture, of: pixels)
             for value in result.indices { result[value] = max(result[value], Self.largest(probe.numbers(of: value))) }
         }
         // All pixels that there can be.

@@ -122,16 +122,13 @@ public struct Quantizer {
     ) throws -> [ClosedRange<Float>] {
         let probe = try BranchProbe(
             network: network, branch: branch, parameters: parameters[branch], preprocessing: preprocessing)
-        let size = network.input.elementCount
-        let count = pixels.count / size
+        let count = pixels.count / network.input.elementCount
         var ranges = [ValueRange](repeating: ValueRange(), count: groups.first.count)
         let used = groups.used.filter { $0 > 0 }
         for pass in 0..<2 {
             for picture in 0..<count {
                 guard progress((Double(pass) + Double(picture) / Double(count)) / 2) else { throw CancellationError() }
-                try pixels.withUnsafeBytes { pixels in
-                    try probe.run(pixels: .init(rebasing: pixels[picture * size..<(picture + 1) * size]))
-                }
+                try probe.run(picture, of: pixels)
                 for value in used {
                     let numbers = probe.numbers(of: value)
                     if pass == 0 {

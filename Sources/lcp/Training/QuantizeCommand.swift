@@ -113,17 +113,16 @@ struct QuantizeCommand: AsyncParsableCommand {
             network: bundle.network, parameters: bundle.parameters(), preprocessing: manifest.preprocessing)
         var branches = try calibrated(quantizer, pixels, line)
         var source = bundle
-        var isWritten = false
+        // What was trained is no model in eight bits yet.
+        var isUnfinished = false
+        defer { if isUnfinished { ModelBundle.removeFiles(at: out) } }
         if trains {
             line.clear()
             // It takes the folder itself.
             lock = nil
             source = try trained(bundle, quantizer, branches, specifications)
+            isUnfinished = true
             lock = try BundleFolder.lock(out)
-        }
-        // What was trained is no model in eight bits yet.
-        defer { if trains, !isWritten { ModelBundle.removeFiles(at: out) } }
-        if trains {
             quantizer = try Quantizer(
                 network: source.network, parameters: source.parameters(), preprocessing: manifest.preprocessing)
             branches = try calibrated(quantizer, pixels, line)
@@ -147,7 +146,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             name: report.model, network: quantizer.network, integers: branches,
             merge: source.mergeParameters(), preprocessing: manifest.preprocessing, labels: manifest.labels,
             training: record, missingScale: source.manifest.missingScale, to: out)
-        isWritten = true
+        isUnfinished = false
         if !trains { BundleFolder.removeTraining(out) }
         line.clear()
         (report.model_hash, report.bytes) = (written.hash.description, written.byteCount)

@@ -127,6 +127,16 @@ def ratios():
     return [[k, *multiplier(k)] for k in values[1:]]
 
 
+def window(m, top, left, c, size):
+    """The numbers of a channel in a window that lie on the map."""
+    return [
+        m.at(y, x, c)
+        for y in range(top, top + size)
+        for x in range(left, left + size)
+        if 0 <= y < m.height and 0 <= x < m.width
+    ]
+
+
 def pooling(name, height, width, channels, size, stride, padding):
     m = Map(height, width, channels, numbers(height * width * channels), -3)
     height, width = (out_size(n, size, stride, padding) for n in (m.height, m.width))
@@ -134,12 +144,7 @@ def pooling(name, height, width, channels, size, stride, padding):
     for y in range(height):
         for x in range(width):
             for c in range(channels):
-                seen = [
-                    m.at(yy, xx, c)
-                    for yy in range(y * stride - padding, y * stride - padding + size)
-                    for xx in range(x * stride - padding, x * stride - padding + size)
-                    if 0 <= yy < m.height and 0 <= xx < m.width
-                ]
+                seen = window(m, y * stride - padding, x * stride - padding, c, size)
                 result.append(max(seen))
     return {
         "name": name, "input": m.json(), "kernel": size, "stride": stride, "padding": padding,
@@ -319,12 +324,7 @@ def fixed_pooling(name, height, width, channels, size, stride, padding, is_mean)
     for y in range(height):
         for x in range(width):
             for c in range(channels):
-                seen = [
-                    m.at(yy, xx, c)
-                    for yy in range(y * stride - padding, y * stride - padding + size)
-                    for xx in range(x * stride - padding, x * stride - padding + size)
-                    if 0 <= yy < m.height and 0 <= xx < m.width
-                ]
+                seen = window(m, y * stride - padding, x * stride - padding, c, size)
                 n = len(seen)
                 result.append((2 * sum(seen) + n) // (2 * n) if is_mean else max(seen))
     return {

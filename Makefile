@@ -32,7 +32,7 @@ test:
 	$(SWIFT) test --skip-build --skip IntegrationTests
 	@# Without a limit all of these would begin at once, each with a broker and several processes, and wait for each other.
 	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=6 $(SWIFT) test --skip-build --filter IntegrationTests --skip TrialTests
-	$(SWIFT) test --skip-build --filter TrialTests
+	LCP_BROKERS="$(CURDIR)/.build/brokers" $(SWIFT) test --skip-build --filter TrialTests
 
 lint:
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources

@@ -88,7 +88,7 @@ fi
     for role in $roles; do
         case "$role" in
             worker) own="status/worker stats/worker task probe" ;;
-            sensor) own="status/sensor stats/sensor input lane/+ again prediction snapshot" ;;
+            sensor) own="status/sensor stats/sensor input lane/+ again prediction unanswered answered snapshot" ;;
             aggregator) own="status/aggregator stats/aggregator" ;;
         esac
         sed -n "/^user $role\$/,/^user /{/^topic/p;}" "$here/acl" >"$new/rights"

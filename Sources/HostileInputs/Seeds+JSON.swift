@@ -79,6 +79,20 @@ extension Seeds {
         ].map { Array($0.utf8) }
     }
 
+    package static var frameLists: [[UInt8]] {
+        [
+            #"{"session":"18446744073709551615","frames":["4711","0"]}"#, #"{"session":"7","frames":[]}"#,
+            #"{"session":"7","frames":["-1"]}"#,
+        ].map { Array($0.utf8) }
+    }
+
+    package static var modelRequests: [[UInt8]] {
+        [
+            #"{}"#, #"{"file":"\#(String(repeating: "a1", count: 32))"}"#,
+            #"{"file":"\#(String(repeating: "0", count: 64))","given":true}"#, #"{"file":"x"}"#,
+        ].map { Array($0.utf8) }
+    }
+
     package static var predictions: [[UInt8]] {
         [
             #"{"sensor":"cam","frame":"41","class":7,"label":"7","probabilities":[0,0.000004,1],"branches":[0,1],"missing":[],"compute_ms":0.006,"latency_ms":0.412,"truth":7}"#,

@@ -22,6 +22,8 @@ extension Parser {
         .json("flow-plan", { _ in Seeds.flowPlans }) { FlowPlan($0) },
         .json("worker-task", { _ in Seeds.tasks }) { WorkerTask($0) },
         .json("repeat-request", { _ in Seeds.repeatRequests }) { RepeatRequest($0) },
+        .json("frame-list", { _ in Seeds.frameLists }) { FrameList($0) },
+        .json("model-request", { _ in Seeds.modelRequests }) { ModelRequest($0) },
         .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },
         Parser(
             "jpeg", .plain,

@@ -79,12 +79,12 @@ struct Outbox {
     /// Has frames wait again that were sent long ago, the oldest first, and gives up those that were sent often enough.
     ///
     /// - Parameter most: how many of them.
-    /// - Returns: how many.
-    mutating func sendOverdue(most: Int, now: ContinuousClock.Instant) -> Int {
-        guard !isHeld else { return 0 }
-        var found = 0
-        for index in entries.indices where found < most && entries[index].isGivenUp(now, after: patience) {
-            found += 1
+    /// - Returns: which.
+    mutating func sendOverdue(most: Int, now: ContinuousClock.Instant) -> [UInt64] {
+        guard !isHeld else { return [] }
+        var found: [UInt64] = []
+        for index in entries.indices where found.count < most && entries[index].isGivenUp(now, after: patience) {
+            found.append(entries[index].number)
             if entries[index].attempts < Self.maximumAttempts { entries[index].sent = nil }
         }
         let before = entries.count
@@ -100,13 +100,14 @@ struct Outbox {
 
     /// The connection is there again: everything without an answer waits again, until ``release()`` or ``releaseIfOver(_:)``.
     ///
-    /// - Returns: when the hold is over.
-    mutating func sendAgain(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+    /// - Returns: when the hold is over, and what was sent.
+    mutating func sendAgain(now: ContinuousClock.Instant) -> (end: ContinuousClock.Instant, sent: [UInt64]) {
+        let sent = entries.filter { $0.attempts > 0 }.map(\.number)
         for index in entries.indices { (entries[index].sent, entries[index].attempts) = (nil, 0) }
         isHeld = true
         let end = now + longestHold
         holdEnd = end
-        return end
+        return (end, sent)
     }
 
     /// What waits may go.

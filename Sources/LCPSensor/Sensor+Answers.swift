@@ -14,6 +14,14 @@ extension Sensor {
                 }
                 inbox.put(.answer(frame: frame, computeMilliseconds: prediction.computeMilliseconds))
             })
+        subscriptions.append(
+            try await session.client.subscribe(
+                to: session.topics.answered(session.status.id),
+                options: .init(qos: .atLeastOnce, receivesRetained: false)
+            ) { [inbox, number] message in
+                guard let list = FrameList(Array(message.payload)), list.session == "\(number)" else { return }
+                inbox.put(.answeredBefore(list.numbers))
+            })
     }
 
     func answered(_ frame: UInt64, _ computeMilliseconds: Double) {
@@ -25,7 +33,25 @@ extension Sensor {
     /// Sends frames again that have no answer, while there is somebody who could give one.
     func sendOverdue(most: Int) {
         guard outbox != nil, session.client.isConnected, mayBeAnswered(.now) else { return }
-        if outbox?.sendOverdue(most: most, now: .now) ?? 0 > 0 { pump() }
+        let overdue = outbox?.sendOverdue(most: most, now: .now) ?? []
+        guard !overdue.isEmpty else { return }
+        askForAnswers(to: overdue)
+        pump()
+    }
+
+    /// Asks which frames were answered: a broker, or a node of a cluster, that is gone took predictions with it.
+    private func askForAnswers(to frames: [UInt64]) {
+        for start in stride(from: 0, to: frames.count, by: FrameList.maximumFrames) {
+            FrameList(session: number, frames: frames[start...]).json.withUnsafeBytes {
+                try? session.client.send($0, to: session.topics.unanswered(session.status.id), qos: .atLeastOnce)
+            }
+        }
+    }
+
+    /// Somebody answered them, and that did not come here.
+    func answeredBefore(_ frames: [UInt64]) {
+        for frame in frames { outbox?.answered(frame) }
+        pump()
     }
 
     /// Whether there is somebody for all branches, or has been nobody for so long that nothing is waited for any more.
@@ -39,7 +65,8 @@ extension Sensor {
 
     func reconnected() {
         presence.withLock { $0.reconnected(since: session.client.connectedSince, now: .now) }
-        guard let holdEnd = outbox?.sendAgain(now: .now) else { return }
+        guard let (holdEnd, sent) = outbox?.sendAgain(now: .now) else { return }
+        askForAnswers(to: sent)
         isCatchingUp = true
         Task { [weak self] in
             try? await Task.sleep(until: holdEnd)

@@ -148,6 +148,7 @@ extension Sensor {
                 session.log.debug("asked again for frame \(request.frame), branches \(request.branches)")
                 sendAgain(request)
             case .answer(let frame, let computeMilliseconds): answered(frame, computeMilliseconds)
+            case .answeredBefore(let frames): answeredBefore(frames)
             }
         }
     }

@@ -49,7 +49,7 @@ public actor Sensor {
     var plan: FramePlan
     /// The pipeline's model, where nobody named one.
     var supply: ModelSupply?
-    private let number = UInt64.random(in: 1...UInt64.max)
+    let number = UInt64.random(in: 1...UInt64.max)
     var dealer: FrameDealer
     private var frames: UInt64 = 0
     /// Frames that were sent again because a branch was late.
@@ -89,6 +89,8 @@ public actor Sensor {
         /// A frame is asked for again.
         case again(RepeatRequest)
         case answer(frame: UInt64, computeMilliseconds: Double)
+        /// These were answered, and the answers did not come.
+        case answeredBefore([UInt64])
     }
 
     /// What can be shown.

@@ -64,7 +64,7 @@ package enum SettingKind {
                     " is not a broker's address: a user and a password do not belong in it; use --user and --password-file, "
                         + "or user and password_file below broker")
             }
-            do { _ = try MQTTAddress(text) } catch { throw Mistake(": \(error)") }
+            do { _ = try MQTTAddress.list(text) } catch { throw Mistake(": \(error)") }
             return .text(text)
         case .shape:
             do { _ = try FeatureMapShape(frame: text) } catch { throw Mistake(" \(error)") }

@@ -29,6 +29,10 @@ public struct Topics: Sendable, Hashable {
     public func laneInputs(_ lane: Int) -> String { "\(root)/lane/\(lane)/+" }
     /// All frames that are dealt to lanes.
     public var allLaneInputs: String { "\(root)/lane/+/+" }
+    /// Where a sensor asks which of its frames were answered.
+    public func unanswered(_ sensor: String) -> String { "\(root)/unanswered/\(sensor)" }
+    /// Where an aggregator tells it.
+    public func answered(_ sensor: String) -> String { "\(root)/answered/\(sensor)" }
     /// Where a sensor is asked for a frame again.
     public func again(_ sensor: String) -> String { "\(root)/again/\(sensor)" }
 
@@ -82,7 +86,9 @@ public struct Topics: Sendable, Hashable {
     public var modelManifest: String { "\(root)/model/manifest" }
     /// The retained manifest of the model before it.
     public var modelPrevious: String { "\(root)/model/previous" }
-    /// Both by a filter with a wildcard.
+    /// Where a role asks the others for what the broker has not kept.
+    package var modelRequests: String { "\(root)/model/wanted" }
+    /// Both manifests by a filter with a wildcard.
     package var modelManifests: String { "\(root)/model/+" }
     /// A piece of a file of the model, named by the SHA-256 of the file.
     public func modelBlob(_ sha256: String, chunk: Int) -> String { "\(root)/model/blob/\(sha256)/\(chunk)" }

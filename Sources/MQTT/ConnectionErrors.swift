@@ -4,13 +4,23 @@ import CMosquitto
 struct ConnectionErrors {
     private let configuration: MQTTConfiguration
     private let clientID: String
+    private let nodes: ClusterNodes
 
-    init(_ configuration: MQTTConfiguration, clientID: String) {
+    init(_ configuration: MQTTConfiguration, clientID: String, nodes: ClusterNodes? = nil) {
         self.configuration = configuration
         self.clientID = clientID
+        self.nodes = nodes ?? ClusterNodes(configuration.addresses, first: 0)
     }
 
-    private var address: MQTTAddress { configuration.address }
+    private var address: MQTTAddress { nodes.current }
+
+    /// Every node of the cluster was tried, and the last one failed.
+    func ofAll(_ last: MQTTError) -> MQTTError {
+        guard nodes.count > 1 else { return last }
+        return MQTTError(
+            last.code, "none of the cluster's \(nodes.count) nodes can be used, the last because \(last.description)",
+            rawCode: last.rawCode)
+    }
 
     var unanswered: MQTTError {
         MQTTError(

@@ -19,6 +19,8 @@ struct ConnectionMachine {
 
     enum Action: Equatable {
         case openConnection
+        /// The next connection is made to the cluster's next node.
+        case takeNextNode
         /// Forget the socket; QoS 0 messages that were not written yet are lost.
         case dropConnection
         case startTimer(Duration)
@@ -55,15 +57,23 @@ struct ConnectionMachine {
     private let connectTimeout: Duration
     private let unanswered: MQTTError
     private let waitsForBroker: Bool
+    private let nodes: Int
+    /// Nodes that were not tried since the last wait.
+    private var untried: Int
 
     /// - Parameters:
     ///   - unanswered: what is reported where the broker does not answer CONNECT within `connectTimeout`.
     ///   - waitsForBroker: whether the first connection is tried until there is a broker.
-    init(backoff: Backoff, connectTimeout: Duration, unanswered: MQTTError, waitsForBroker: Bool = false) {
+    ///   - nodes: of a cluster, all of which are tried before a wait; 1 for a broker alone.
+    init(
+        backoff: Backoff, connectTimeout: Duration, unanswered: MQTTError, waitsForBroker: Bool = false, nodes: Int = 1
+    ) {
         self.backoff = backoff
         self.connectTimeout = connectTimeout
         self.unanswered = unanswered
         self.waitsForBroker = waitsForBroker
+        self.nodes = nodes
+        untried = nodes - 1
     }
 
     mutating func handle(_ event: Event) -> [Action] {
@@ -81,6 +91,7 @@ struct ConnectionMachine {
             return [.report(.closed(unanswered)), .failConnect(unanswered)]
         case (.handshaking(let first), .accepted):
             state = .connected
+            untried = nodes - 1
             // Only a connection that lasts makes the next loss a first one: a broker that takes clients and throws them out
             // at once, or two clients with one identifier, would otherwise go round without a pause.
             return [.cancelTimer, .startTimer(backoff.longest), .report(.connected), .resume]
@@ -91,6 +102,13 @@ struct ConnectionMachine {
         case (.connected, .timerFired):
             backoff.reset()
             return []
+        case (.opening(let first), .failed) where untried > 0,
+            (.handshaking(let first), .failed) where untried > 0,
+            (.handshaking(let first), .timerFired) where untried > 0:
+            untried -= 1
+            state = .opening(first: first)
+            return [.cancelTimer, .dropConnection, .takeNextNode]
+                + (first && !waitsForBroker ? [.startTimer(connectTimeout)] : []) + [.openConnection]
         case (.opening(first: true), .failed(let error)) where waitsForBroker && error.code == .unreachable:
             return wait(error, first: true)
         case (.opening(let first), .failed(let error)), (.handshaking(let first), .failed(let error)):
@@ -145,7 +163,9 @@ struct ConnectionMachine {
     private mutating func wait(_ error: MQTTError, first: Bool) -> [Action] {
         state = .waiting(first: first)
         let delay = backoff.next()
-        return [.cancelTimer, .dropConnection, .report(.waiting(error, retry: delay)), .startTimer(delay)]
+        untried = nodes - 1
+        return [.cancelTimer, .dropConnection] + (nodes > 1 ? [.takeNextNode] : [])
+            + [.report(.waiting(error, retry: delay)), .startTimer(delay)]
     }
 }
 

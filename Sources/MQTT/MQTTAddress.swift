@@ -72,6 +72,36 @@ public enum MQTTAddress: Sendable, Hashable, CustomStringConvertible {
         self = secure ? .tls(host: String(host), port: port) : .tcp(host: String(host), port: port)
     }
 
+    /// Reads the addresses of a cluster's nodes with commas between them: `mqtt://first,second:1884`. The scheme of the first
+    /// holds for those that name none. A Unix socket stands alone.
+    ///
+    /// - Throws: ``MQTTError`` with ``MQTTError/Code/invalidConfiguration`` and a sentence that says what is wrong.
+    public static func list(_ text: String) throws(MQTTError) -> [MQTTAddress] {
+        guard text.contains(","), !text.hasPrefix("unix:") else { return [try MQTTAddress(text)] }
+        var scheme = ""
+        var found: [MQTTAddress] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let part = part.drop { $0 == " " }
+            let named = part.firstIndex(of: ":").flatMap { part[$0...].hasPrefix("://") ? part[..<$0] : nil }
+            if found.isEmpty, let named { scheme = "\(named)://" }
+            found.append(try MQTTAddress((named == nil ? scheme : "") + part))
+        }
+        func wrong(_ reason: String) -> MQTTError {
+            MQTTError(.invalidConfiguration, "\(text.debugDescription) is not a cluster's addresses: \(reason)")
+        }
+        guard found.count <= maximumNodes else { throw wrong("there are more than \(maximumNodes)") }
+        guard Set(found).count == found.count else { throw wrong("one is there twice") }
+        guard Set(found.map(\.isTLS)).count == 1, !found.contains(where: \.isUnix) else {
+            throw wrong("either all have TLS or none has, and a Unix socket stands alone")
+        }
+        return found
+    }
+
+    /// The most nodes of a cluster that are tried.
+    static let maximumNodes = 16
+
+    private var isUnix: Bool { if case .unix = self { true } else { false } }
+
     public var description: String {
         func bracketed(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
         return switch self {

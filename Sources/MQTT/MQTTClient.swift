@@ -88,6 +88,9 @@ public final class MQTTClient: Sendable {
     /// than 16.
     public var connectionStates: AsyncStream<MQTTConnectionState> { connection.states.stream }
 
+    /// Where the broker is, or the node of a cluster that is used, or tried, now.
+    public var address: MQTTAddress { connection.nodes.current }
+
     /// Whether the broker can be reached at this moment, as far as is known.
     public var isConnected: Bool { connection.states.isConnected }
 

@@ -46,8 +46,21 @@ public struct MQTTConfiguration: Sendable {
         }
     }
 
-    /// Where the broker listens.
-    public var address: MQTTAddress
+    /// Where the broker listens, or the nodes of a cluster, of which one is taken by chance, and the next where it is gone.
+    public private(set) var addresses: [MQTTAddress]
+    /// The first of ``addresses``, by which the broker is known. Where it is set, there are no others.
+    public var address: MQTTAddress {
+        get { addresses[0] }
+        set { addresses = [newValue] }
+    }
+    /// Whether the first of a cluster's nodes is tried first, and not one by chance: for what is to be found again.
+    public var startsAtFirstNode = false
+    /// The same, and starts at the first node.
+    public var atFirstNode: MQTTConfiguration {
+        var configuration = self
+        configuration.startsAtFirstNode = true
+        return configuration
+    }
     /// Unique at the broker: a second client with the same identifier throws the first out. A random one where nil.
     public var clientID: String?
     /// MQTT 5 by default.
@@ -77,5 +90,11 @@ public struct MQTTConfiguration: Sendable {
     /// How long ``MQTTClient/close()`` waits for what is still in flight.
     public var closeTimeout = Duration.seconds(2)
 
-    public init(address: MQTTAddress) { self.address = address }
+    public init(address: MQTTAddress) { addresses = [address] }
+
+    /// - Parameter addresses: of a cluster's nodes, at least one, all with TLS or none: as ``MQTTAddress/list(_:)`` gives them.
+    public init(addresses: [MQTTAddress]) {
+        precondition(!addresses.isEmpty, "there is no address")
+        self.addresses = addresses
+    }
 }

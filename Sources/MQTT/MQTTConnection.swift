@@ -12,6 +12,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     typealias Scheduler = @Sendable (Duration, @escaping @Sendable () -> Void) -> EventLoopTimer
 
     let handle: MosquittoHandle
+    let nodes: ClusterNodes
     let socket: ConnectionSocket
     let errors: ConnectionErrors
     /// Told on any thread.
@@ -49,18 +50,19 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
     init(
         _ configuration: MQTTConfiguration, clientID: String, loop: EventLoopCore, scheduler: @escaping Scheduler
     ) throws(MQTTError) {
-        let handle = try MosquittoHandle(configuration, clientID: clientID)
+        nodes = ClusterNodes(configuration.addresses, first: configuration.startsAtFirstNode ? 0 : nil)
+        let handle = try MosquittoHandle(configuration, clientID: clientID, nodes: nodes)
         self.handle = handle
         self.loop = loop
         self.scheduler = scheduler
-        errors = ConnectionErrors(configuration, clientID: clientID)
+        errors = ConnectionErrors(configuration, clientID: clientID, nodes: nodes)
         triesOlderVersion = configuration.protocolVersion == .v5 && configuration.triesOlderVersion
         closeTimeout = configuration.closeTimeout
         socket = ConnectionSocket(handle, keepalive: configuration.keepalive, loop: loop, scheduler: scheduler)
         budget = ByteBudget(limit: configuration.maximumInFlightBytes)
         machine = ConnectionMachine(
             backoff: Backoff(configuration.reconnectDelay), connectTimeout: configuration.connectTimeout,
-            unanswered: errors.unanswered, waitsForBroker: configuration.waitsForBroker)
+            unanswered: errors.unanswered, waitsForBroker: configuration.waitsForBroker, nodes: nodes.count)
         handle.setCallbacks(self)
     }
 
@@ -124,6 +126,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         for action in machine.handle(event) {
             switch action {
             case .openConnection: openConnection()
+            case .takeNextNode:
+                nodes.advance()
+                wasOpened = false
             case .dropConnection: dropConnection()
             case .startTimer(let delay):
                 // Where there is another version to try, half of the time is left for that.
@@ -136,7 +141,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             case .sendDisconnect: handle.disconnect()
             case .report(let state): report(state)
             case .failConnect(let error):
-                connectCompletion?(error)
+                connectCompletion?(errors.ofAll(error))
                 connectCompletion = nil
             case .succeedConnect:
                 connectCompletion?(nil)
@@ -190,15 +195,17 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         maintenanceTimer?.cancel()
         maintenanceTimer = nil
         socket.close()
-        let (endings, refused) = subscriptions.connectionLost(attempts: Self.longestPatience)
+        // A node of a cluster may end connections for as long as it is not through with the loss of another one.
+        let patience = Self.longestPatience * nodes.count
+        let (endings, refused) = subscriptions.connectionLost(attempts: patience)
         for ending in endings { ending.finish() }
         for entry in refused {
-            let error = errors.lostWheneverAsked("subscribe to \(entry.filter)", Self.longestPatience)
+            let error = errors.lostWheneverAsked("subscribe to \(entry.filter)", patience)
             entry.answer(error)
             entry.finish(error)
         }
         loseUnwritten()
-        if let bytes = trial.lost(attempts: Self.longestPatience, now: .now) { states.refusedPacket = bytes }
+        if let bytes = trial.lost(attempts: patience, now: .now) { states.refusedPacket = bytes }
     }
 
     private func resume() {

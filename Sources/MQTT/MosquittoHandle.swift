@@ -10,12 +10,13 @@ import Synchronization
 final class MosquittoHandle: @unchecked Sendable {
     private let pointer: OpaquePointer
     private let configuration: MQTTConfiguration
+    private let nodes: ClusterNodes
     private let isOpening = Atomic<Bool>(false)
     private let speaksV5: Atomic<Bool>
     /// Errors and TLS reasons that libmosquitto only logs; the last line explains a failure best.
     private let lastLog = Mutex<String?>(nil)
 
-    init(_ configuration: MQTTConfiguration, clientID: String) throws(MQTTError) {
+    init(_ configuration: MQTTConfiguration, clientID: String, nodes: ClusterNodes) throws(MQTTError) {
         _ = Self.library
         guard let pointer = lcp_mosquitto_new(clientID, true, nil) else {
             throw MQTTError(
@@ -24,6 +25,7 @@ final class MosquittoHandle: @unchecked Sendable {
         }
         self.pointer = pointer
         self.configuration = configuration
+        self.nodes = nodes
         speaksV5 = Atomic(configuration.protocolVersion == .v5)
         try configure()
     }
@@ -146,6 +148,10 @@ final class MosquittoHandle: @unchecked Sendable {
     /// - Parameter again: whether it is another connection to the same address.
     func open(again: Bool) -> (result: Int32, systemError: Int32) {
         lastLog.withLock { $0 = nil }
+        if nodes.count > 1 {
+            let (result, systemError) = ClusterNodes.tries(nodes.current)
+            guard result == MOSQ_ERR_SUCCESS.int else { return (result, systemError) }
+        }
         errno = 0
         let result = again ? mosquitto_reconnect(pointer) : connect()
         let systemError = errno
@@ -164,7 +170,7 @@ final class MosquittoHandle: @unchecked Sendable {
                 UInt32(clamping: max(1024, configuration.maximumPacketSize)))
         }
         let (host, port): (String, Int) =
-            switch configuration.address {
+            switch nodes.current {
             case .tcp(let host, let port), .tls(let host, let port): (host, port)
             case .unix(let path): (path, 0)
             }

@@ -57,6 +57,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
     case hostile
     case models
     case stream
+    case cluster
 
     /// What is done.
     public var fault: String {
@@ -81,6 +82,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .hostile: "100,000 hostile messages beside valid ones"
         case .models: "the model pushed five times under load"
         case .stream: "200 frames a second for long"
+        case .cluster: "two of three RabbitMQ nodes killed with kill -9 and brought back, one after the other, QoS 1"
         }
     }
 
@@ -105,7 +107,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .overload: 60
         case .hostile: 120
         case .models: 30
-        case .stream: 3600
+        case .stream, .cluster: 3600
         }
     }
 }

@@ -10,10 +10,10 @@ import Platform
 /// Every trial has real processes and a real mosquitto of its own. What is promised stands beside what was seen; the durations are
 /// those of the machine and whatever else it does.
 public struct TrialRunner: Sendable {
-    private let executable: String
+    let executable: String
     /// What a trial's full length is multiplied by.
     let scale: Double
-    /// For the trial of a long stream.
+    /// For the trials of a long stream.
     private let streamSeconds: Double
 
     /// The aggregator's deadline, milliseconds, and what p99.9 may be above it.
@@ -38,6 +38,7 @@ public struct TrialRunner: Sendable {
     /// - Throws: ``PipelineError``, ``MQTTError`` or ``ChaosError`` where it cannot be run at all, or a process never comes to what
     ///   it has to do.
     public func run(_ trial: Trial) async throws -> TrialResult {
+        if trial == .cluster { return try await cluster() }
         let pipeline = try await TrialPipeline(executable: executable)
         let start = ContinuousClock.now
         var result = TrialResult(trial: trial, seconds: 0)
@@ -63,6 +64,7 @@ public struct TrialRunner: Sendable {
             case .hostile: try await hostile(pipeline, &result)
             case .models: try await models(pipeline, &result)
             case .stream: try await stream(pipeline, &result)
+            case .cluster: break
             }
         } catch {
             await pipeline.end()
@@ -73,7 +75,9 @@ public struct TrialRunner: Sendable {
         return result
     }
 
-    func length(_ trial: Trial) -> Double { trial == .stream ? streamSeconds : trial.fullLength * scale }
+    func length(_ trial: Trial) -> Double {
+        trial == .stream || trial == .cluster ? streamSeconds : trial.fullLength * scale
+    }
 
     // MARK: What all of them count
 

@@ -122,4 +122,32 @@ import Testing
         let refused = await #expect(throws: MQTTError.self) { try await guesser.connect() }
         #expect(refused?.code == .refused)
     }
+
+    @Test("A client whose node is killed goes on with another, and one that is there is found behind one that is not")
+    func nodes() async throws {
+        let brokers = [try TestBroker(), try TestBroker()]
+        let nobody = try BrokerProcess.freePort(host: "127.0.0.1")
+        let addresses = try MQTTAddress.list(
+            "mqtt://127.0.0.1:\(nobody)," + brokers.map { "127.0.0.1:\($0.broker.port)" }.joined(separator: ","))
+        let client = try MQTTClient(MQTTConfiguration(addresses: addresses).atFirstNode)
+        try await client.connect()
+        #expect(client.address == addresses[1])
+        let messages = try await client.subscribe(to: "a")
+        let states = client.connectionStates
+        kill(brokers[0].broker.process.processID, SIGKILL)
+        var hasWaited = false
+        for await state in states {
+            if case .waiting = state { hasWaited = true }
+            if hasWaited, state == .connected { break }
+        }
+        #expect(client.address == addresses[2])
+        try await client.publish([1], to: "a", qos: .atLeastOnce)
+        #expect(try await next(messages).payload == [1])
+        await client.close()
+
+        brokers[1].broker.process.stop()
+        let lonely = try MQTTClient(MQTTConfiguration(addresses: addresses))
+        let error = await #expect(throws: MQTTError.self) { try await lonely.connect() }
+        #expect(error?.description.hasPrefix("none of the cluster's 3 nodes can be used, the last because") == true)
+    }
 }

@@ -3,6 +3,21 @@ import Testing
 @testable import MQTT
 
 @Suite struct AddressTests {
+    @Test("The nodes of a cluster stand behind one another, with the scheme of the first")
+    func cluster() throws {
+        #expect(
+            try MQTTAddress.list("mqtts://first, second:1884,[::1]")
+                == [
+                    .tls(host: "first", port: 8883), .tls(host: "second", port: 1884), .tls(host: "::1", port: 8883),
+                ])
+        #expect(try MQTTAddress.list("first,second").map(\.description) == ["mqtt://first:1883", "mqtt://second:1883"])
+        #expect(try MQTTAddress.list("unix:/tmp/a,b") == [.unix(path: "/tmp/a,b")])
+        let many = (0..<17).map { "n\($0)" }.joined(separator: ",")
+        for wrong in ["a,", ",a", "a,a", "mqtt://a,mqtts://b", "mqtt://a,unix:/b", "a,b/c", "a,u@b", many] {
+            #expect(throws: MQTTError.self, "\(wrong)") { try MQTTAddress.list(wrong) }
+        }
+    }
+
     @Test(arguments: [
         ("mqtt://broker.local", MQTTAddress.tcp(host: "broker.local", port: 1883)),
         ("broker.local:1884", .tcp(host: "broker.local", port: 1884)),

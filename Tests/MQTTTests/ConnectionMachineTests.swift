@@ -7,10 +7,10 @@ import Testing
     static let error = MQTTError(.unreachable, "nobody answers")
     static let unanswered = MQTTError(.unreachable, "silence")
 
-    func machine(waitsForBroker: Bool = false) -> ConnectionMachine {
+    func machine(waitsForBroker: Bool = false, nodes: Int = 1) -> ConnectionMachine {
         ConnectionMachine(
             backoff: Backoff(.milliseconds(100) ... .seconds(2), generator: Constant()), connectTimeout: .seconds(10),
-            unanswered: Self.unanswered, waitsForBroker: waitsForBroker)
+            unanswered: Self.unanswered, waitsForBroker: waitsForBroker, nodes: nodes)
     }
 
     /// Makes every random number the largest: waits are then exactly their upper bound.
@@ -57,6 +57,38 @@ import Testing
         }
         _ = machine.handle(.opened)
         #expect(machine.handle(.accepted).contains(.succeedConnect))
+    }
+
+    @Test("All nodes of a cluster are tried before anybody waits or is told")
+    func triesAllNodes() {
+        var machine = machine(nodes: 3)
+        _ = machine.handle(.connect)
+        for _ in 0..<2 {
+            #expect(
+                machine.handle(.failed(Self.error))
+                    == [.cancelTimer, .dropConnection, .takeNextNode, .startTimer(.seconds(10)), .openConnection])
+        }
+        #expect(machine.handle(.failed(Self.error)).contains(.failConnect(Self.error)))
+
+        machine = self.machine(waitsForBroker: true, nodes: 2)
+        _ = machine.handle(.connect)
+        _ = machine.handle(.opened)
+        let refused = MQTTError(.refused, "the server is unavailable")
+        #expect(machine.handle(.failed(refused)) == [.cancelTimer, .dropConnection, .takeNextNode, .openConnection])
+        _ = machine.handle(.opened)
+        _ = machine.handle(.accepted)
+        // One that was lost is not asked again at once, and after the others only.
+        let delay = Duration.milliseconds(100)
+        #expect(
+            machine.handle(.failed(Self.error))
+                == [
+                    .cancelTimer, .dropConnection, .takeNextNode, .report(.waiting(Self.error, retry: delay)),
+                    .startTimer(delay),
+                ])
+        _ = machine.handle(.timerFired)
+        _ = machine.handle(.opened)
+        #expect(machine.handle(.timerFired) == [.cancelTimer, .dropConnection, .takeNextNode, .openConnection])
+        #expect(machine.handle(.failed(Self.error)).contains(.startTimer(.milliseconds(200))))
     }
 
     @Test("Who waits for a broker is told where it refuses, and can be stopped")

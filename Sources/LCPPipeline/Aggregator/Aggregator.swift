@@ -29,7 +29,7 @@ public actor Aggregator {
     private let given: JoinedModel?
     private let fallback: ModelBundle?
     private var supply: ModelSupply?
-    private var joiner: FrameJoiner
+    private(set) var joiner: FrameJoiner
     /// The models that are joined, in the joiner's order: the preferred one last.
     private var models: [JoinedModel] = []
     private var reader: FeaturesReader
@@ -100,6 +100,8 @@ public actor Aggregator {
             nonisolated(unsafe) let message = message
             self?.assumeIsolated { $0.received(message) }
         }
+        let questions = try await answerQuestions()
+        defer { questions.unsubscribe() }
         try await session.ready()
         session.log("ready: joins \(count) branch\(count == 1 ? "" : "es") of \(session.topics.root)")
         scheduleStatistics()

@@ -103,6 +103,9 @@ struct FrameJoiner {
         started = now
     }
 
+    /// Whether a numbered frame was answered, in whichever model.
+    func wasAnswered(_ key: FrameKey) -> Bool { versions.contains { $0.table.wasAnswered(key) } }
+
     // MARK: Models
 
     /// The models that are joined, the preferred one last.

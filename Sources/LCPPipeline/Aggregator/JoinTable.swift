@@ -84,6 +84,9 @@ struct JoinTable {
         lateShares = ExpectedLateShares(capacity: maximumOpen)
     }
 
+    /// Whether a numbered frame was answered.
+    func wasAnswered(_ key: FrameKey) -> Bool { open[key] == nil && answered.contains(key) }
+
     // MARK: Shares
 
     /// Where a branch's share of a frame belongs: for a bare input the oldest open frame of its bytes that lacks the branch.

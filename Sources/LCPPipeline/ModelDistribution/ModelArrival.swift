@@ -50,11 +50,11 @@ final class ModelArrival: Sendable {
         }
         defer { statuses.unsubscribe() }
         // What the broker has kept comes before its answer to this.
-        let own = try await client.subscribe(to: topics.modelManifests) { [self] _ in
-            givesRetained.store(true, ordering: .relaxed)
+        let own = try await client.subscribe(to: topics.modelManifests) { [self] message in
+            if message.retained { givesRetained.store(true, ordering: .relaxed) }
         }
         await own.end(within: ModelPush.limit)
-        if !givesRetained.load(ordering: .relaxed) {
+        if client.configuration.addresses.count > 1 || !givesRetained.load(ordering: .relaxed) {
             // Everybody is asked instead.
             client.callStatuses(topics)
             try await Task.sleep(for: Self.answersTake)

@@ -18,7 +18,7 @@ extension ModelPush {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         try check(key, configuration, topics)
         let cache = ModelCache.standard
-        let offer = try await MQTTClient.withConnection(configuration.mqtt) { client in
+        let offer = try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
             guard let offer = try await keptOffer(topics.modelPrevious, client) else {
                 throw PipelineError(
                     .modelUnavailable,

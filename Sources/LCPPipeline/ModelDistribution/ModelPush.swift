@@ -1,6 +1,7 @@
 public import LCPModels
 import LCPWire
 import MQTT
+import Synchronization
 public import Platform
 
 /// Puts a model on a broker for a pipeline: its files in pieces, retained, and then the manifest that names them.
@@ -58,7 +59,7 @@ public enum ModelPush {
         try check(key, configuration, topics)
         // All weights are read and checked before a byte is sent.
         _ = try bundle.parameters()
-        return try await MQTTClient.withConnection(configuration.mqtt) { client in
+        return try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
             // What is not taken neither raises the number for others nor is kept.
             func valid(_ offer: ModelOffer?) -> ModelOffer? {
                 offer.flatMap { trust?.refusal(of: $0) == nil ? $0 : nil }
@@ -123,9 +124,34 @@ public enum ModelPush {
                 messages: messages + 1,
                 removed: removed, before: replaced)
             guard patience > .zero else { return result }
+            let requests = try await giveWhatIsWanted(of: bundle, offer, client, topics)
+            defer { requests.unsubscribe() }
             let report = try await ModelArrival(offer.model, topics).wait(client, atMost: patience)
             (result.running, result.missing, result.fixed) = (report.running, report.missing, report.fixed)
             return result
+        }
+    }
+
+    /// Gives files to those whose node of a cluster has not kept them, until the subscription ends.
+    private static func giveWhatIsWanted(
+        of bundle: ModelBundle, _ offer: ModelOffer, _ client: MQTTClient, _ topics: Topics
+    ) async throws -> MQTTSubscription {
+        let answers = Mutex(ModelAnswers())
+        return try await client.subscribe(
+            to: topics.modelRequests, options: .init(qos: .atLeastOnce, noLocal: true, receivesRetained: false)
+        ) { message in
+            guard let request = ModelRequest(Array(message.payload)), request.isGiven != true,
+                let file = offer.files.first(where: { $0.sha256 == request.file })
+            else { return }
+            let isDue = answers.withLock { answers in
+                answers.heard(request, now: .now, delay: .zero)
+                return !answers.time(.now).isEmpty
+            }
+            guard isDue, let bytes = try? FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes) else { return }
+            ModelRequest(file: file.sha256, isGiven: true).json.withUnsafeBytes {
+                try? client.send($0, to: topics.modelRequests, qos: .atLeastOnce)
+            }
+            send(bytes, file, offer, client, topics)
         }
     }
 

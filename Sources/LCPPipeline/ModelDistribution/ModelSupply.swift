@@ -8,11 +8,18 @@ import Platform
 /// It lives on the client's event loop, and is told of reconnects.
 package actor ModelSupply {
     nonisolated let session: RoleSession
+    var requests: MQTTSubscription?
+    var answers = ModelAnswers()
+    var answerTimer: EventLoopTimer?
+    /// Whether somebody has named the model since others were asked for it.
+    var isAnswered = false
+    /// When the last piece of a file that is being fetched came, by SHA-256.
+    var lastPieces: [String: ContinuousClock.Instant] = [:]
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         session.client.eventLoop.asUnownedSerialExecutor()
     }
 
-    private var store: ModelStore
+    var store: ModelStore
     private let kept: KeptOffers
     /// What was put there last.
     private var keptOffer: ModelOffer?
@@ -24,7 +31,7 @@ package actor ModelSupply {
     /// How long a piece may be waited for.
     private let patience: Duration
     /// Whether it puts right what the broker has lost; who only reads has no right to write.
-    private let repairs: Bool
+    let repairs: Bool
 
     /// The newest offer.
     package var offer: ModelOffer? { watch.offer }
@@ -67,9 +74,11 @@ package actor ModelSupply {
             nonisolated(unsafe) let message = message
             self?.assumeIsolated { $0.handle(message) }
         }
+        try await listen()
     }
 
     private func handle(_ message: MQTTMessageView) {
+        if !message.retained { isAnswered = true }
         perform(
             watch.heard(Array(message.payload), isRetained: message.retained, now: .now, chance: Self.chance))
         // The same model was pushed once more.
@@ -100,7 +109,7 @@ package actor ModelSupply {
         }
     }
 
-    private static var chance: Duration { OfferWatch.patience * Double.random(in: 0...1) }
+    static var chance: Duration { OfferWatch.patience * Double.random(in: 0...1) }
 
     private func perform(_ actions: [OfferWatch.Action]) {
         for action in actions {
@@ -126,6 +135,7 @@ package actor ModelSupply {
 
     /// The offer that the broker has kept. Where what it has kept cannot be read, those who know the model put that right at once.
     package func firstOffer() async throws -> ModelOffer? {
+        try await askForOffer()
         for _ in 0..<20 where offer == nil && watch.isUnreadable { try await Task.sleep(for: .milliseconds(100)) }
         return offer
     }
@@ -174,8 +184,18 @@ package actor ModelSupply {
                 ? session.topics.modelBlob(file.sha256, chunk: 0) : session.topics.modelBlobs(file.sha256),
             options: .init(qos: .atLeastOnce),
             buffer: .init(maximumMessages: 16, maximumBytes: 64 << 20, overflow: .stopReading))
-        defer { pieces.unsubscribe() }
+        // What is given to all who ask comes at once.
+        if comesByPiece {
+            try await pieces.add(session.topics.modelBlobs(file.sha256), options: .init(qos: .atLeastOnce))
+        }
+        let asking = comesByPiece ? Task { try await askWhileNothingComes(for: file.sha256) } : nil
+        defer {
+            pieces.unsubscribe()
+            asking?.cancel()
+            lastPieces[file.sha256] = nil
+        }
         var download = BlobDownload(file, chunkBytes: offer.chunkBytes)
+        var asked = 0
         var iterator = pieces.makeAsyncIterator()
         while true {
             // Whoever waits too long is woken by the end of the subscription.
@@ -189,6 +209,7 @@ package actor ModelSupply {
                     "the broker does not have \(file.name) of \(offer.name): push the model again with lcp model push")
             }
             guard let chunk = Int(Topics.sensor(of: message.topic)) else { continue }
+            lastPieces[file.sha256] = .now
             switch message.payload.withUnsafeBytes({ download.add($0, chunk: chunk) }) {
             case .incomplete: break
             case .complete(let bytes): return bytes
@@ -196,7 +217,9 @@ package actor ModelSupply {
                 drop("damaged_piece", "a piece of \(file.name) of \(offer.name) is damaged, and is waited for again")
             }
             guard comesByPiece, let next = download.firstMissing else { continue }
-            pieces.remove(message.topic)
+            if chunk == asked { pieces.remove(message.topic) }
+            guard next != asked else { continue }
+            asked = next
             try await pieces.add(
                 session.topics.modelBlob(file.sha256, chunk: next), options: .init(qos: .atLeastOnce))
         }
@@ -212,9 +235,11 @@ package actor ModelSupply {
     func reconnected() {
         watch.reconnected(now: .now, chance: Self.chance)
         perform([])
+        // Another was pushed meanwhile, perhaps, to another node.
+        Task { try await askForOffer() }
     }
 
-    private func publish(_ offer: ModelOffer) {
+    func publish(_ offer: ModelOffer) {
         offer.json.withUnsafeBytes {
             try? session.client.send($0, to: session.topics.modelManifest, qos: .atLeastOnce, retain: true)
         }

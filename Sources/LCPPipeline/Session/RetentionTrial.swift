@@ -48,7 +48,13 @@ final class RetentionTrial: Sendable {
 /// once more when somebody asks. A directory that is kept instead would need an owner, and would be wrong whenever that is away.
 extension RoleSession {
     /// Whether what the broker keeps comes to subscriptions with wildcards.
-    func givesRetainedToWildcards() async -> Bool { await retention.result(client) }
+    /// A cluster's nodes may each keep their own only, and are taken for such.
+    func givesRetainedToWildcards() async -> Bool {
+        if isOnCluster { return false }
+        return await retention.result(client)
+    }
+
+    private var isOnCluster: Bool { client.configuration.addresses.count > 1 }
 
     /// What is added where nobody is found; nothing where the topics have no dot.
     public static func dotHint(_ root: String) -> String {
@@ -58,9 +64,11 @@ extension RoleSession {
     /// Where that is so, nothing; otherwise listens to those who ask, and asks itself.
     func answerCalls() async throws {
         guard await !givesRetainedToWildcards(), !Task.isCancelled, client.isConnected else { return }
-        log(
-            "\(client.configuration.address) gives this user no retained messages by subscriptions with wildcards: everybody says "
-                + "who it is again when somebody comes")
+        if !isOnCluster {
+            log(
+                "\(client.address) gives this user no retained messages by subscriptions with wildcards: everybody says "
+                    + "who it is again when somebody comes")
+        }
         if let dotted = ([status.id] + topics.root.split(separator: "/").map(String.init)).first(where: {
             $0.contains(".")
         }) {

@@ -18,7 +18,7 @@ extension RoleSession {
         ] where !isThere {
             throw PipelineError(
                 .unsuitableBroker,
-                "\(client.configuration.address) has no \(what), which every pipeline needs\(advice.isEmpty ? ": take another broker" : advice)"
+                "\(client.address) has no \(what), which every pipeline needs\(advice.isEmpty ? ": take another broker" : advice)"
             )
         }
     }
@@ -35,7 +35,7 @@ extension RoleSession {
         let isShared = try await sharesSubscriptions()
         if !isShared {
             log(
-                "\(client.configuration.address) has no shared subscriptions: where no aggregator deals frames, every worker of a branch "
+                "\(client.address) has no shared subscriptions: where no aggregator deals frames, every worker of a branch "
                     + "computes all, so that more of them give safety and no speed")
         }
         return isShared

@@ -11,7 +11,7 @@ extension ChaosCommand {
             discussion: """
                 Each trial starts a mosquitto and real processes of its own and leaves nothing behind. What is promised stands \
                 beside what was seen; Documentation/promises.md has what we saw. In full it takes eight minutes without \
-                the long stream, which lasts an hour.
+                stream and cluster, which last an hour each.
 
                 Examples:
                   lcp chaos promises --list
@@ -35,7 +35,7 @@ extension ChaosCommand {
         @Option(help: ArgumentHelp("Shorten the trials: 1 is their full length.", valueName: "factor"))
         var scale = 1.0
 
-        @Option(help: ArgumentHelp("How long the long stream lasts.", valueName: "seconds"))
+        @Option(help: ArgumentHelp("How long stream and cluster last.", valueName: "seconds"))
         var stream: Double?
 
         @Flag(help: "Only say which trials there are.")
@@ -65,7 +65,13 @@ extension ChaosCommand {
                 var report = Report(results: [])
                 for trial in trials {
                     if !json { writeLine("\(trial.rawValue): \(trial.fault)") }
-                    let result = try await runner.run(trial)
+                    let result: TrialResult
+                    do { result = try await runner.run(trial) } catch let error as PipelineError
+                        where error.code == .unsuitableBroker && only.isEmpty
+                    {
+                        writeErrorLine("left out: \(error)")
+                        continue
+                    }
                     report.results.append(result)
                     if !json { writeLine(Self.table(result) + "\n") }
                 }

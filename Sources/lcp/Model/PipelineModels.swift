@@ -57,7 +57,7 @@ struct PipelineModels: Encodable {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         let overview = Mutex(PipelineOverview())
         let offers = Mutex<[String: ModelOffer]>([:])
-        try await MQTTClient.withConnection(configuration.mqtt) { client in
+        try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
             let statuses = try await client.subscribe(to: topics.statuses) { message in
                 if let status = RoleStatus(message, topics: topics) { overview.withLock { $0.add(status) } }
             }

@@ -12,7 +12,9 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: .setting(
-            .broker, "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"))
+            .broker,
+            "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH; of a cluster, its nodes with commas between them.",
+            valueName: "url"))
     var broker: String?
 
     @Option(help: .setting(.user, "The user that the broker asks for.", valueName: "name"))

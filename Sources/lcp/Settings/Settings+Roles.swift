@@ -12,7 +12,7 @@ extension Settings {
     ///
     /// - Throws: ``SettingsError`` or ``MQTTError``.
     func mqtt() throws -> MQTTConfiguration {
-        var configuration = MQTTConfiguration(address: try MQTTAddress(text(.broker) ?? ""))
+        var configuration = MQTTConfiguration(addresses: try MQTTAddress.list(text(.broker) ?? ""))
         configuration.user = text(.user)
         if let path = text(.passwordFile) {
             let bytes: [UInt8]

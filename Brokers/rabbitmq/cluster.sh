@@ -116,13 +116,21 @@ launch() {
     echo $! >"$data/$1.pid"
 }
 
+# Why a node did not start, from its log.
+reason() {
+    if grep -q -a -i -e "in use" -e eaddrinuse "$data/$1.log"; then
+        echo "one of the ports $port to $((port + 2 * nodes)) is in use: choose others with --port"
+    else
+        grep -a -o -i -m 1 "error: .*" "$data/$1.log" || grep -a -v '^$' "$data/$1.log" | tail -n 1
+    fi
+}
+
 await() {
     tries=0
     until grep -q "Server startup complete" "$data/$1.log"; do
-        is_alive "$1" || fail "node $1 did not start: $(grep -i -m 1 -e "error: " -e "eaddrinuse" -e "failed" "$data/$1.log" ||
-            tail -n 1 "$data/$1.log"); all of it is in $data/$1.log"
+        is_alive "$1" || fail "node $1 did not start: $(reason "$1")"
         tries=$((tries + 1))
-        [ "$tries" -lt 1200 ] || fail "node $1 has not started in two minutes: see $data/$1.log"
+        [ "$tries" -lt 1200 ] || fail "node $1 has not started in two minutes: $(tail -n 1 "$data/$1.log")"
         sleep 0.1
     done
 }

@@ -163,7 +163,8 @@ recall() { [ -e "$data/cluster" ] || fail "there is no cluster in $data: cluster
 
 prepare() {
     data=$(cd "$data" && pwd -P)
-    export RABBITMQ_HOME PATH HOME="$data" ERL_EPMD_PORT=$((port + nodes)) ERL_EPMD_ADDRESS=127.0.0.1
+    export RABBITMQ_HOME PATH HOME="$data" ERL_EPMD_PORT=$((port + nodes)) ERL_EPMD_ADDRESS=127.0.0.1 \
+        ERL_CRASH_DUMP="$data/erl_crash.dump"
 }
 
 case $verb in

@@ -23,6 +23,8 @@ struct BranchGraph {
         var to: FeatureMapShape
         /// The result is clamped to this: what is left of a ReLU behind the operation.
         var bounds = Bounds.none
+        /// Frames that a fully connected layer computes together, one row of numbers each.
+        var rows = 1
         /// In numbers of eight bits what the operation needs besides; its weights are whole numbers then, and its biases lie here.
         var integer: Integer?
     }

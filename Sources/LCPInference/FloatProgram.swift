@@ -10,7 +10,8 @@ final class FloatProgram: BranchProgram {
     private let steps: [Step]
     /// All activations: XNNPACK and the kernels of ours read and write here.
     private let activations: UnsafeMutablePointer<Float>
-    private let inputBuffer: UnsafeMutablePointer<Float>
+    /// Where the input lies, HWC.
+    let inputBuffer: UnsafeMutablePointer<Float>
     private let outputBuffer: UnsafeMutablePointer<Float>
     private let inputCount: Int
     /// Of every value.

@@ -26,16 +26,16 @@ extension BranchGraph.Node {
         guard threads > 1 else { return .runs([Piece(node: self)]) }
         switch operation {
         case .fullyConnected(let weight, let bias):
-            let inputs = from.elementCount
-            return .runs(
-                parts(of: to.channels, unit: 16, count: 2 * threads).map { outputs in
-                    var piece = self
-                    piece.operation = .fullyConnected(
-                        weight: Array(weight[outputs.lowerBound * inputs..<outputs.upperBound * inputs]),
-                        bias: Array(bias[outputs]))
-                    piece.to = FeatureMapShape(features: outputs.count)
-                    return Piece(node: piece, outputOffset: outputs.lowerBound)
-                })
+            let inputs = from.elementCount / rows
+            let pieces = parts(of: to.channels, unit: 16, count: 2 * threads).map { outputs in
+                var piece = self
+                piece.operation = .fullyConnected(
+                    weight: Array(weight[outputs.lowerBound * inputs..<outputs.upperBound * inputs]),
+                    bias: Array(bias[outputs]))
+                piece.to.channels = outputs.count
+                return Piece(node: piece, outputOffset: rows * outputs.lowerBound)
+            }
+            return rows == 1 ? .runs(pieces) : .channels(pieces)
         case .convolution(let window, 1, let weight, let bias) where weight.count > 1 << 18:
             // In bands of rows each piece would need all weights for itself.
             let taps = window.taps * from.channels

@@ -119,8 +119,9 @@ private final class Definition {
             status = try depthwise(window, weight: weight, bias: bias)
         case .scale: status = try depthwise(.init(size: 1, stride: 1), weight: weight, bias: bias)
         case .fullyConnected:
-            let input = try self.input([1, from.elementCount]), output = try self.output([1, to.channels])
-            let filter = try tensor([to.channels, from.elementCount], data: weight)
+            let count = from.elementCount / node.rows
+            let input = try self.input([node.rows, count]), output = try self.output([node.rows, to.channels])
+            let filter = try tensor([to.channels, count], data: weight)
             let offsets = try tensor([to.channels], data: bias)
             status = xnn_define_fully_connected(graph, minimum, maximum, input, filter, offsets, output, 0)
         case .maxPool(let window):

@@ -34,6 +34,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case workerName = "worker.name"
     case workerBranch = "worker.branch"
     case workerThreads = "worker.threads"
+    case workerBatch = "worker.batch"
     case workerMegapixels = "worker.megapixels_per_sensor"
     case workerMegabytes = "worker.megabytes_per_sensor"
     case aggregatorName = "aggregator.name"
@@ -78,6 +79,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .policy: "LCP_POLICY"
         case .features: "LCP_FEATURES"
         case .workerThreads: "LCP_THREADS"
+        case .workerBatch: "LCP_BATCH"
         case .logLevel: "LCP_LOG"
         case .logFormat: "LCP_LOG_FORMAT"
         default: nil
@@ -122,6 +124,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .modelKey, .branches,
             .sensorName,
             .sensorShape, .sensorCount, .sensorRegion, .sensorOnChange, .workerName, .workerBranch, .workerThreads,
+            .workerBatch,
             .workerMegapixels, .workerMegabytes,
             .aggregatorName, .threshold, .stable:
             nil
@@ -155,7 +158,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorOnChange: .number(upTo: 100, unit: " percent")
         case .sensorCount: .whole(1...1_000_000_000_000)
         case .workerBranch: .whole(0...BranchedNetwork.maximumBranches - 1)
-        case .workerThreads: .whole(1...64)
+        case .workerThreads, .workerBatch: .whole(1...64)
         case .workerMegapixels: .number(upTo: 1_000_000, unit: " million pixels per second")
         case .workerMegabytes: .number(upTo: 1_000_000, unit: " MB per second")
         }

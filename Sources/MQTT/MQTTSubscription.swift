@@ -69,6 +69,10 @@ public final class MQTTSubscription: AsyncSequence, Sendable {
         }
     }
 
+    /// A message that waits already, for who takes several at once; nil where none does. Not to be called while somebody waits for
+    /// the next.
+    public func takeWaiting() -> MQTTMessage? { try? buffer.take() }
+
     public func makeAsyncIterator() -> Iterator { Iterator(subscription: self) }
 
     public struct Iterator: AsyncIteratorProtocol {

@@ -146,7 +146,7 @@ final class MessageBuffer: Sendable {
         }
     }
 
-    private func take() throws(MQTTError) -> MQTTMessage? {
+    func take() throws(MQTTError) -> MQTTMessage? {
         let (message, hasRoom) = state.withLock { state -> (MQTTMessage?, Bool) in
             guard let message = state.messages.popFirst() else { return (nil, false) }
             state.bytes -= Self.size(message)

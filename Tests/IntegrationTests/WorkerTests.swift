@@ -42,4 +42,44 @@ import Testing
         try await run.value
         await client.close()
     }
+
+    @Test("Frames that wait are computed together, and each is answered as if it were alone")
+    func together() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        let topics = try Topics(pipeline: "together")
+        let bundle = try ModelBundle(path: "\(Repository.root.path)/Models/lenet-split2")
+        let features = try await client.subscribe(
+            to: topics.allFeatures, buffer: .init(maximumMessages: 1000, maximumBytes: 64 << 20))
+        var answers: [[Int: [UInt8]]] = []
+        for batch in [1, 8] {
+            var options = BranchWorker.Options()
+            (options.id, options.branches, options.longestInline) = ("w", [1], .zero)
+            (options.batch, options.threads) = (batch, 2)
+            var configuration = PipelineConfiguration(mqtt: try broker.configuration(), pipeline: "together")
+            configuration.policy = .all
+            let worker = try BranchWorker(configuration, bundle: bundle, options: options)
+            let statuses = try await client.subscribe(to: topics.status(.worker, "w"))
+            let run = Task { try await worker.run() }
+            try await Self.wait(statuses, for: [1])
+            statuses.unsubscribe()
+            for number in UInt64(0)..<100 {
+                try await client.publish(try PipelineTests.input(number).message, to: topics.input("cam"))
+            }
+            var found: [Int: [UInt8]] = [:]
+            while found.count < 100 {
+                let message = try await next(features)
+                let share = try message.payload.withUnsafeBytes { bytes in
+                    let header = try TensorMessage.decode(bytes)
+                    return (header.frame, Array(bytes[header.size...]))
+                }
+                found[Int(share.0)] = share.1
+            }
+            answers.append(found)
+            run.cancel()
+            try await run.value
+        }
+        #expect(answers[0] == answers[1])
+        await client.close()
+    }
 }

@@ -85,4 +85,30 @@ import Testing
         #expect(statistics.uptime == 1.5 && statistics.frames == 5 && statistics.dropped == ["a": 2, "b": 5])
         #expect(statistics.computeP50 == 4 && statistics.queueP99 == 2)
     }
+
+    @Test(
+        "Of frames that are computed together, the damaged and the stale are left out and counted, and the others answered"
+    )
+    func together() async throws {
+        var options = BranchWorker.Options()
+        (options.longestInline, options.batch) = (.zero, 4)
+        let runner = try BranchRunner(
+            runner.session, bundle: bundle, branch: 1, options: options,
+            shared: WorkerResources(features: FeatureFormat(.fp32), threads: 2))
+        #expect(runner.together == 2...4)
+        let input = [UInt8](repeating: 7, count: 784)
+        func message(_ payload: [UInt8], isRetained: Bool = false) -> MQTTMessage {
+            MQTTMessage(topic: "lcp/p/input/cam", payload: payload, retained: isRetained)
+        }
+        await runner.answerTogether([
+            message(input), message([1, 2]), message(input, isRetained: true), message(input),
+        ])
+        let counts = await runner.statistics()
+        #expect(counts.drops == ["retained": 1, "wrong_size": 1] && counts.frames == 2)
+        options.batch = 1
+        let single = try BranchRunner(
+            runner.session, bundle: bundle, branch: 1, options: options,
+            shared: WorkerResources(features: FeatureFormat(.fp32), threads: 2))
+        #expect(single.together == nil)
+    }
 }

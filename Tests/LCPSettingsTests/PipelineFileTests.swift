@@ -43,7 +43,7 @@ import Testing
             log_format: json
             sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9, region: "1,2,3,4",
               on_change: 2.5}
-            worker: {name: w, branch: 3, threads: 2, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
+            worker: {name: w, branch: 3, threads: 2, batch: 4, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
             aggregator: {name: a, threshold: "0.6,door=0.8", stable: 3/5, snapshots: true, homeassistant: true}
             model_key: MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
             """)
@@ -54,7 +54,7 @@ import Testing
         #expect(settings.qos == .exactlyOnce && settings.deadline == .microseconds(12_500))
         #expect(settings.policy == .all && settings.order == .none && settings.queueLimit == 7)
         #expect(Role.allCases.map(settings.name(of:)) == ["s", "w", "a"])
-        #expect(settings.branch == 3 && settings.threads == 2)
+        #expect(settings.branch == 3 && settings.threads == 2 && settings.batch == 4)
         #expect(settings.features == .int8)
         #expect(settings.budget == SensorBudget(pixelsPerSecond: 50e6, bytesPerSecond: 2.5e6))
         let aggregator = settings.aggregatorOptions

@@ -8,6 +8,8 @@ extension BranchRunner {
     /// The branch in one version of the model.
     final class Version {
         let engine: BranchEngine
+        /// For frames that are computed together, where that is wanted and there is something to gain.
+        let batch: BatchEngine?
         let decoder: InputDecoder
         let model: ModelHash
         let preprocessing: ModelManifest.Preprocessing
@@ -15,8 +17,12 @@ extension BranchRunner {
         /// The messages that go out, by their encoding, written anew for every frame.
         private var messages: [FeatureEncoding: [UInt8]] = [:]
 
-        init(_ bundle: ModelBundle, branch: Int, _ shared: WorkerResources) throws {
+        /// - Parameter frames: how many may be computed together.
+        init(_ bundle: ModelBundle, branch: Int, _ shared: WorkerResources, together frames: Int = 1) throws {
             engine = try BranchEngine(bundle: bundle, branch: branch, pool: try shared.pool())
+            batch =
+                frames > 1
+                ? try BatchEngine(bundle: bundle, branch: branch, capacity: frames, pool: shared.pool()) : nil
             guard let shape = Shape([engine.outputCount]) else {
                 throw PipelineError(.modelMismatch, "the branch's output is too large to send")
             }
@@ -30,12 +36,12 @@ extension BranchRunner {
                 model: bundle.hash)
         }
 
-        /// Writes the message with the output of the last run, and hands it over.
+        /// Writes the message with what came out of a run, and hands it over.
         ///
         /// - Parameter pace: waits for the moment when the device has encoded it.
         /// - Returns: what `body` does; nil where the output has numbers that are infinite or none, and cannot be written.
         func withMessage<Result>(
-            _ frame: Frame, _ encoding: FeatureEncoding, _ pace: inout DevicePace,
+            _ frame: Frame, _ output: UnsafeBufferPointer<Float>, _ encoding: FeatureEncoding, _ pace: inout DevicePace,
             _ body: (UnsafeRawBufferPointer) -> Result
         ) -> Result? {
             var header = header
@@ -47,14 +53,14 @@ extension BranchRunner {
             header.computeTime = frame.compute.headerMicroseconds
             header.dtype = encoding.dtype
             if encoding != .fp32 { header.version2 = frame.times() }
-            let size = header.size + engine.outputCount * encoding.dtype.size
+            let size = header.size + output.count * encoding.dtype.size
             return messages[encoding, default: [UInt8](repeating: 0, count: size)].withUnsafeMutableBytes { buffer in
                 let data = UnsafeMutableRawBufferPointer(rebasing: buffer[header.size...])
                 let begin = pace.now
                 if encoding == .fp32 {
-                    data.copyMemory(from: UnsafeRawBufferPointer(engine.output))
+                    data.copyMemory(from: UnsafeRawBufferPointer(output))
                 } else {
-                    guard let scale = encoding.encode(engine.output, into: data) else { return nil }
+                    guard let scale = encoding.encode(output, into: data) else { return nil }
                     header.version2?.scale = scale
                     header.version2?.encodeTime = pace.time(since: begin).headerMicroseconds
                 }

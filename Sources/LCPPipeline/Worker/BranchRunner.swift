@@ -16,7 +16,7 @@ actor BranchRunner {
     private nonisolated let executor: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    private var versions: [Version]
+    private(set) var versions: [Version]
     private let computes: Bool
     private let serviceTime: Duration
     private var pace: DevicePace
@@ -25,6 +25,8 @@ actor BranchRunner {
     private let isInline: Bool
     /// The time of one run, measured.
     nonisolated let measured: Duration
+    /// How many frames that wait are computed together; nil where all are computed one by one.
+    nonisolated let together: ClosedRange<Int>?
     private var inputs: MQTTSubscription?
     private var lanes: [Int] = []
     /// What it is subscribed to.
@@ -65,7 +67,13 @@ actor BranchRunner {
             options.serviceTime > .zero || options.emulated != nil
             || options.computes && measured > options.longestInline
         let executor = isLong ? try EventLoop(name: "branch") : session.client.eventLoop
-        versions = [version]
+        let (batched, together) =
+            isLong && options.serviceTime == .zero && options.emulated == nil && options.computes
+            ? try Self.together(
+                bundle, branch: branch, shared, wanted: options.batch, deadline: session.deadline, measured: measured)
+            : (nil, nil)
+        versions = [batched ?? version]
+        self.together = together
         isInline = !isLong
         computes = options.computes
         serviceTime = options.serviceTime
@@ -149,8 +157,19 @@ actor BranchRunner {
 
     private func answer(_ inputs: MQTTSubscription) async throws {
         for try await input in inputs {
-            await answer(
-                input.topic, input.payload, isRetained: input.retained, received: input.received, isDecoded: isInline)
+            var waiting = [input]
+            if let together, versions.count == 1 {
+                while waiting.count < together.upperBound, let next = inputs.takeWaiting() { waiting.append(next) }
+                if waiting.count >= together.lowerBound {
+                    answerTogether(waiting)
+                    continue
+                }
+            }
+            for input in waiting {
+                await answer(
+                    input.topic, input.payload, isRetained: input.retained, received: input.received,
+                    isDecoded: isInline)
+            }
         }
     }
 
@@ -194,7 +213,7 @@ actor BranchRunner {
     /// Takes another version of the model; from now on every frame is answered in that, too.
     func add(_ bundle: ModelBundle) throws {
         guard !models.contains(bundle.hash.description) else { return }
-        versions.append(try Version(bundle, branch: branch, shared))
+        versions.append(try Version(bundle, branch: branch, shared, together: together?.upperBound ?? 1))
     }
 
     /// Forgets every version but these.
@@ -242,13 +261,7 @@ actor BranchRunner {
                 let (identity, data) = try version.decoder.decode(payload)
                 let decode =
                     (index == 0 ? decode : .zero) + pace.decodeTime(since: reading, bytes: payload.count)
-                if case .decoded(let pixels, let notes) = data, index == 0 {
-                    note(notes, topic, background: version.decoder.background)
-                    if branch == 0, Brightness.looksInverted(pixels, version.preprocessing) { noteInverted(topic) }
-                }
-                if identity.session == 0, index == 0, branch == 0 {
-                    shared.bareInputs.keep(Topics.sensor(of: topic), identity.frame, payload, version.decoder.shape)
-                }
+                if index == 0 { saw(identity, data, topic, payload, version) }
                 let decoded = pace.now
                 if computes { try run(version, data, payload) }
                 frame = Frame(
@@ -262,7 +275,21 @@ actor BranchRunner {
                 drop(error.reason, "\(topic): \(error)")
                 continue
             }
-            answer(version, topic, frame)
+            answer(version, topic, frame, version.engine.output)
+        }
+    }
+
+    /// Says what is odd about an input, and keeps what may be asked for.
+    func saw(
+        _ identity: FrameIdentity, _ data: InputDecoder.Input, _ topic: String, _ payload: UnsafeRawBufferPointer,
+        _ version: Version
+    ) {
+        if case .decoded(let pixels, let notes) = data {
+            note(notes, topic, background: version.decoder.background)
+            if branch == 0, Brightness.looksInverted(pixels, version.preprocessing) { noteInverted(topic) }
+        }
+        if identity.session == 0, branch == 0 {
+            shared.bareInputs.keep(Topics.sensor(of: topic), identity.frame, payload, version.decoder.shape)
         }
     }
 
@@ -281,9 +308,13 @@ actor BranchRunner {
         }
     }
 
-    private func answer(_ version: Version, _ inputTopic: String, _ frame: Frame) {
+    /// - Parameter output: what the branch made of the frame.
+    func answer(
+        _ version: Version, _ inputTopic: String, _ frame: Frame, _ output: UnsafeBufferPointer<Float>
+    ) {
         let topic = topic(for: inputTopic)
-        let failure = version.withMessage(frame, shared.features.encoding, &pace) { [session] message -> MQTTError? in
+        let failure = version.withMessage(frame, output, shared.features.encoding, &pace) {
+            [session] message -> MQTTError? in
             do throws(MQTTError) {
                 try session.client.send(message, to: topic, qos: session.qos)
                 return nil
@@ -336,7 +367,7 @@ actor BranchRunner {
         }
     }
 
-    private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
+    func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
         if let line = drops.add(reason, "dropped " + sentence()) { session.log.warning(line) }
     }
 }

@@ -26,6 +26,9 @@ public actor BranchWorker {
         /// How many threads compute a branch, at most ``LCPInference/ThreadPool/maximumThreads``; as many as there are
         /// processors where nil. Its branches share them; a short one stays on one.
         public var threads: Int?
+        /// How many frames that wait are computed together, 1 for none; nil for up to eight, where that is measured to be quicker and
+        /// is done within half of the deadline.
+        public var batch: Int?
         /// What is taken of each sensor in a second; nil for all that it sends.
         public var budget: SensorBudget?
         /// Holds every frame for so long without using the processor: shows what slow devices would do on one machine.

@@ -18,6 +18,7 @@ extension BenchCommand {
                   lcp bench branch --network resnet50 --threads 4
                   lcp bench branch --network alexnet --branches 8 --int8
                   lcp bench branch --network alexnet --branches 8 --pruned 0.5 --int8
+                  lcp bench branch --network alexnet --branches 8 --threads 2 --batch 8
                 """)
 
         @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -53,6 +54,12 @@ extension BenchCommand {
         @Flag(help: "Measure it in numbers of eight bits, too, in turns with single precision.")
         var int8 = false
 
+        @Option(
+            help: ArgumentHelp(
+                "Measure so many frames that are computed together, too, in turns with one at a time.",
+                valueName: "frames"))
+        var batch: Int?
+
         @Flag(help: "Tell the time of each operation, too.")
         var operations = false
 
@@ -69,6 +76,10 @@ extension BenchCommand {
             var int8_fastest_us: Double?
             var int8_median_us: Double?
             var int8_ratio: Double?
+            /// For a frame of those that are computed together, and how many times as many frames a second that is.
+            var batch: Int?
+            var batch_median_us: Double?
+            var batch_gain: Double?
             var input: FeatureMapShape
             var layers: [Layer]
             /// Of the classification layer's share, where the branch computes that.
@@ -76,6 +87,7 @@ extension BenchCommand {
         }
 
         func validate() throws {
+            guard (2...64).contains(batch ?? 2) else { throw ValidationError("--batch is 2 to 64 frames") }
             guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
             guard pruned == nil || network != nil else {
                 throw ValidationError("--pruned is for --network: a model is pruned by lcp prune")
@@ -92,6 +104,7 @@ extension BenchCommand {
             var network: BranchedNetwork
             /// In the arithmetic of the model, and in eight bits where that is asked for.
             var engines: [BranchEngine]
+            var batch: BatchEngine?
         }
 
         private func prepared() throws -> Prepared {
@@ -106,7 +119,12 @@ extension BenchCommand {
                     engines.append(
                         try quantized(bundle.network, bundle.parameters(), bundle.manifest.preprocessing, pool))
                 }
-                return Prepared(name: bundle.manifest.name, network: bundle.network, engines: engines)
+                let together = try batch.flatMap {
+                    try BatchEngine(bundle: bundle, branch: branch, capacity: $0, pool: pool)
+                }
+                return try checked(
+                    Prepared(
+                        name: bundle.manifest.name, network: bundle.network, engines: engines, batch: together))
             }
             let base = try NetworkOptions.whole(network).network
             var split = try base.split(into: branches)
@@ -119,7 +137,19 @@ extension BenchCommand {
             var engines = [try BranchEngine(split, branch: branch, of: parameters, pool: pool)]
             if int8 { engines.append(try quantized(split, parameters, .usual(for: split.input), pool)) }
             let name = "\(base.name)-split\(branches)" + (pruned.map { ", \(percent($0, digits: 0)) pruned" } ?? "")
-            return Prepared(name: name, network: split, engines: engines)
+            let together = try batch.flatMap {
+                try BatchEngine(split, branch: branch, of: parameters, capacity: $0, pool: pool)
+            }
+            return try checked(Prepared(name: name, network: split, engines: engines, batch: together))
+        }
+
+        private func checked(_ prepared: Prepared) throws -> Prepared {
+            guard batch == nil || prepared.batch != nil else {
+                throw CommandError(
+                    "\(prepared.name) has nothing that frames could share: it computes with eight bits, or does not end in fully connected layers"
+                )
+            }
+            return prepared
         }
 
         /// Two pictures of noise are enough where only the time counts.
@@ -137,7 +167,7 @@ extension BenchCommand {
 
         func run() async throws {
             let prepared = try prepared()
-            let times = try measure(prepared.engines)
+            let times = try measure(prepared)
             func median(_ index: Int) -> Double { times[index][times[index].count / 2] }
             var report = Report(
                 model: prepared.name, branch: branch, threads: threads, fastest_us: times[0][0],
@@ -146,6 +176,11 @@ extension BenchCommand {
             if int8 {
                 (report.int8_fastest_us, report.int8_median_us) = (times[1][0], median(1))
                 report.int8_ratio = median(1) / median(0)
+            }
+            if let batch {
+                report.batch = batch
+                report.batch_median_us = median(times.count - 1)
+                report.batch_gain = median(0) / median(times.count - 1)
             }
             if json { return writeLine(try jsonLine(report)) }
             if operations {
@@ -159,25 +194,39 @@ extension BenchCommand {
             if let median = report.int8_median_us, let ratio = report.int8_ratio {
                 words += "; in eight bits \(fixed(median, digits: 1)) µs, \(fixed(ratio, digits: 2)) of that"
             }
+            if let batch, let median = report.batch_median_us, let gain = report.batch_gain {
+                words += "; \(batch) together \(fixed(median, digits: 1)) µs each, "
+                words += "\(fixed(gain, digits: 2)) times as many frames a second"
+            }
             writeLine(words)
         }
 
-        /// Seven times for each engine, in turns, each the mean of some runs, µs, sorted.
-        private func measure(_ engines: [BranchEngine]) throws -> [[Double]] {
+        /// Seven times for each engine, and for the frames together, in turns, each the mean of some runs, for one frame, µs, sorted.
+        private func measure(_ prepared: Prepared) throws -> [[Double]] {
             var random = SeededGenerator(seed: 1)
-            let values = (0..<engines[0].input.elementCount).map { _ in random.uniform(-1, 1) }
+            let values = (0..<prepared.network.input.elementCount).map { _ in random.uniform(-1, 1) }
             return try values.withUnsafeBytes { input in
-                let counts = try engines.map { engine in
-                    let count = try runs ?? max(3, min(2000, Int(100 / engine.measure(runs: 3).milliseconds)))
-                    for _ in 0..<count { try engine.run(normalized: input) }
+                var works: [(frames: Int, run: () throws -> Void)] = prepared.engines.map { engine in
+                    (1, { try engine.run(normalized: input) })
+                }
+                if let batch = prepared.batch {
+                    let inputs = [BatchEngine.Input](repeating: .normalized(input), count: batch.capacity)
+                    works.append((batch.capacity, { try batch.run(inputs) }))
+                }
+                let counts = try works.map { work in
+                    let start = ContinuousClock.now
+                    for _ in 0..<3 { try work.run() }
+                    let count = runs ?? max(3, min(2000, Int(300 / (ContinuousClock.now - start).milliseconds)))
+                    for _ in 0..<count { try work.run() }
                     return count
                 }
-                var times = [[Double]](repeating: [], count: engines.count)
+                var times = [[Double]](repeating: [], count: works.count)
                 for _ in 0..<7 {
-                    for (index, engine) in engines.enumerated() {
+                    for (index, work) in works.enumerated() {
                         let start = ContinuousClock.now
-                        for _ in 0..<counts[index] { try engine.run(normalized: input) }
-                        times[index].append((ContinuousClock.now - start).milliseconds * 1000 / Double(counts[index]))
+                        for _ in 0..<counts[index] { try work.run() }
+                        let time = (ContinuousClock.now - start).milliseconds * 1000
+                        times[index].append(time / Double(counts[index] * work.frames))
                     }
                 }
                 return times.map { $0.sorted() }

@@ -86,6 +86,7 @@ struct WorkerCommand: AsyncParsableCommand {
         options.computes = !sendsZeros
         options.features = settings.features
         options.threads = settings.threads
+        options.batch = settings.batch
         options.budget = settings.budget
         options.serviceTime = .microseconds(Int64(serviceTime * 1000))
         options.emulated = slowness.map { slowness in

@@ -94,6 +94,13 @@ struct BranchOptions: ParsableArguments {
 
     @Option(
         help: .setting(
+            .workerBatch,
+            "How many frames that wait are computed together; 1 for none. By default up to 8, where that is quicker and in time.",
+            valueName: "n"))
+    var batch: Int?
+
+    @Option(
+        help: .setting(
             .workerMegapixels,
             "The most million pixels of pictures a second that are taken of each sensor; the same for all workers.",
             valueName: "n"))
@@ -109,6 +116,7 @@ struct BranchOptions: ParsableArguments {
     var given: [Setting: String] {
         .init(given: [
             .workerBranch: branch.map { "\($0)" }, .features: features, .workerThreads: threads.map { "\($0)" },
+            .workerBatch: batch.map { "\($0)" },
             .workerMegapixels: megapixelsPerSensor.map { "\($0)" },
             .workerMegabytes: megabytesPerSensor.map { "\($0)" },
         ])

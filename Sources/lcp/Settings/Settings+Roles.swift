@@ -112,6 +112,7 @@ extension Settings {
 
     /// How many threads compute a worker's branch; nil for one for each processor.
     var threads: Int? { whole(.workerThreads) }
+    var batch: Int? { whole(.workerBatch) }
 
     /// What a worker takes of each sensor; nil for everything.
     var budget: SensorBudget? {

@@ -86,6 +86,10 @@ extension Seeds {
         ].map { Array($0.utf8) }
     }
 
+    package static var canaryOffers: [[UInt8]] {
+        offers.map { Array(#"{"share":0.05,"offer":"#.utf8) + $0 + Array("}".utf8) }
+    }
+
     package static var modelRequests: [[UInt8]] {
         [
             #"{}"#, #"{"file":"\#(String(repeating: "a1", count: 32))"}"#,

@@ -39,10 +39,10 @@ public final class BrokerProcess: Sendable {
         var lastError = PipelineError(.processFailed, "mosquitto did not start")
         for _ in 0..<(port == 0 ? 5 : 1) {
             let chosen = port == 0 ? try freePort(host: host) : port
-            try checkPort(host: host, port: chosen)
             do {
+                try checkPort(host: host, port: chosen)
                 return try BrokerProcess(executable, configuration, host: host, port: chosen, isQuiet: isQuiet)
-            } catch {
+            } catch let error as PipelineError {
                 lastError = error
             }
         }

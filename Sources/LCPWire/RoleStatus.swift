@@ -64,6 +64,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var tensorMessages: Int?
     /// The hashes of the models that it computes or joins, in hexadecimal: two while one takes the other's place.
     public var models: [String]?
+    /// The hash of the model that it tries beside its own, in hexadecimal.
+    public var canary: String?
     /// While the model changes to one with another number of branches.
     public var next: Next?
     /// What runs the branches.
@@ -81,7 +83,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, next, host, engine, lanes,
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, canary, next, host,
+            engine, lanes,
             version,
             cores
         case modelHash = "model_hash"

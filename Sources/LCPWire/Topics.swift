@@ -86,6 +86,8 @@ public struct Topics: Sendable, Hashable {
     public var modelManifest: String { "\(root)/model/manifest" }
     /// The retained manifest of the model before it.
     public var modelPrevious: String { "\(root)/model/previous" }
+    /// The retained manifest of a model that is tried beside the pipeline's.
+    public var modelCanary: String { "\(root)/model/canary" }
     /// Where a role asks the others for what the broker has not kept.
     package var modelRequests: String { "\(root)/model/wanted" }
     /// Both manifests by a filter with a wildcard.

@@ -28,10 +28,13 @@ public actor Aggregator {
     /// The model that it was given; nil for the one that the pipeline has.
     private let given: JoinedModel?
     private let fallback: ModelBundle?
-    private var supply: ModelSupply?
+    private(set) var supply: ModelSupply?
     private(set) var joiner: FrameJoiner
     /// The models that are joined, in the joiner's order: the preferred one last.
-    private var models: [JoinedModel] = []
+    private(set) var models: [JoinedModel] = []
+    /// What is tried on a share of the frames.
+    var canary: CanaryJoin?
+    var canaryTimer: EventLoopTimer?
     private var reader: FeaturesReader
     private var predictionTopics: [String: String] = [:]
     private let started = ContinuousClock.now
@@ -81,7 +84,7 @@ public actor Aggregator {
     /// - Throws: ``MQTTError`` where the broker cannot be reached or refuses.
     public func run() async throws {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await work() }
-        for timer in [deadlineTimer, latenessTimer, statisticsTimer] { timer?.cancel() }
+        for timer in [deadlineTimer, latenessTimer, statisticsTimer, canaryTimer] { timer?.cancel() }
     }
 
     private func work() async throws {
@@ -100,6 +103,7 @@ public actor Aggregator {
             nonisolated(unsafe) let message = message
             self?.assumeIsolated { $0.received(message) }
         }
+        try await watchCanary()
         let questions = try await answerQuestions()
         defer { questions.unsubscribe() }
         try await session.ready()
@@ -147,6 +151,10 @@ public actor Aggregator {
     }
 
     private func describe() {
+        // What was tried is the model now.
+        if let canary, models.contains(where: { $0.model == canary.model.model }) { stopCanary() }
+        // And what was the model may be tried, when it is joined no more.
+        if canary == nil, let offer = supply?.assumeIsolated({ $0.canary }) { canaryChanged(offer) }
         // While one takes another's place, as many as the larger has.
         if let largest = models.max(by: { $0.branchCount < $1.branchCount }) {
             let (count, costs) = (largest.branchCount, largest.costs)
@@ -213,7 +221,9 @@ public actor Aggregator {
     private func received(_ message: MQTTMessageView) {
         let features: FeaturesReader.Features
         do throws(FeaturesReader.Refusal) {
-            features = try reader.read(message.topic, message.payload, isRetained: message.retained, models: models)
+            features = try reader.read(
+                message.topic, message.payload, isRetained: message.retained,
+                models: canary.map { models + [$0.model] } ?? models)
         } catch {
             return drop(error.reason, error.description)
         }
@@ -221,6 +231,7 @@ public actor Aggregator {
         let (header, sensor) = (features.header, features.sensor)
         let (served, asks) =
             supervisor?.assumeIsolated { ($0.came(sensor, header, now: now), $0.mayAsk) } ?? (nil, false)
+        if let canary, features.model === canary.model { return joinCanary(features, served: served, now: now) }
         joiner.asks = asks
         let actions = features.deliver(to: &joiner, served: served, now: now)
         if !actions.isEmpty { perform(actions, cause: (message.topic, header.frame)) }
@@ -279,6 +290,7 @@ public actor Aggregator {
             supervisor?.assumeIsolated { $0.missed(missing, now: .now) }
         }
         report(frame.key, model, time: time)
+        compare(answer, model, latency, isTried: false)
         if let latency { latencies.add(milliseconds: Double(latency) / 1e6) }
     }
 
@@ -325,6 +337,7 @@ public actor Aggregator {
                 .merging(supply?.assumeIsolated { $0.dropped } ?? [:]) { $0 + $1 })
         statistics.incomplete = incomplete
         statistics.bareSensors = bareSensors.times
+        statistics.canary = canary.map { $0.statistics(beside: models.last?.name ?? "") }
         if let times = latencies.percentiles([50, 99]) {
             (statistics.latencyP50, statistics.latencyP99) = (times[0], times[1])
         }

@@ -16,6 +16,8 @@ final class JoinedModel {
     /// Of the classes, in their order.
     let labels: [String]
     let model: ModelHash
+    /// The images that it takes.
+    let input: FeatureMapShape
     let outputs: [Output]
     /// Multiplications of each branch for a frame.
     let costs: [Double]
@@ -43,6 +45,7 @@ final class JoinedModel {
         name = bundle.manifest.name
         labels = bundle.manifest.labels
         model = bundle.hash
+        input = network.input
         join = try BranchJoin(
             network: network, merge: bundle.mergeParameters(), missingScale: bundle.manifest.missingScale)
         writer = PredictionWriter(labels: bundle.manifest.labels, model: bundle.manifest.name)

@@ -20,8 +20,15 @@ final class ModelArrival: Sendable {
     private static let answersTake = Duration.seconds(1.5)
     private let changes = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-    /// - Parameter model: its hash in hexadecimal.
-    init(_ model: String, _ topics: Topics) { (self.model, self.topics) = (model, topics) }
+    /// Whether it is tried only, beside the pipeline's model.
+    private let isCanary: Bool
+
+    /// - Parameters:
+    ///   - model: its hash in hexadecimal.
+    ///   - isCanary: whether it is tried only.
+    init(_ model: String, _ topics: Topics, isCanary: Bool = false) {
+        (self.model, self.topics, self.isCanary) = (model, topics, isCanary)
+    }
 
     /// Who runs the model alone, as far as is known.
     var report: Report {
@@ -31,7 +38,7 @@ final class ModelArrival: Sendable {
             let name = "\(status.role.rawValue) \(status.id.printable)"
             // An aggregator joins the model before for a while, too.
             let isAlone = status.role == .aggregator || status.models ?? [model] == [model]
-            if status.state == .ready, status.modelHash == model, isAlone {
+            if status.state == .ready, isCanary ? status.canary == model : status.modelHash == model && isAlone {
                 report.running.append(name)
             } else if status.isModelGiven == true {
                 report.fixed.append(name)

@@ -24,27 +24,7 @@ extension ModelPush {
                     .modelUnavailable,
                     "the broker knows no model before the present one of \(topics.root): push one with lcp model push")
             }
-            if let key = configuration.modelKey,
-                let refusal = ModelTrust(key: key, root: topics.root).refusal(of: offer)
-            {
-                throw PipelineError(
-                    .modelUnavailable, "\(topics.modelPrevious): \(refusal.sentence(offer.name.printable))")
-            }
-            var received = 0
-            for file in offer.files {
-                if let refusal = BlobDownload.refusal(file, of: offer, free: SystemMemory.available) { throw refusal }
-                if !cache.has(file, of: offer) {
-                    guard let bytes = try await contents(file, offer, client, topics) else {
-                        throw PipelineError(
-                            .modelUnavailable,
-                            "the broker has not kept all of \(file.name) of \(offer.name.printable), the model before: push it with lcp model push"
-                        )
-                    }
-                    try cache.write(bytes, file, of: offer)
-                }
-                received += file.bytes
-                progress(Double(received) / Double(offer.modelBytes) / 2)
-            }
+            try await get(offer, configuration, topics.modelPrevious, client, topics, cache) { progress($0 / 2) }
             return offer
         }
         let hold = cache.hold(offer)
@@ -52,6 +32,33 @@ extension ModelPush {
         return try await push(
             cache.bundle(offer), configuration, chunkBytes: offer.chunkBytes, key: key, patience: patience
         ) { progress(0.5 + $0 / 2) }
+    }
+
+    /// Gets the files of an offer that the broker has kept into the cache.
+    ///
+    /// - Parameter topic: where the offer lies, for people.
+    static func get(
+        _ offer: ModelOffer, _ configuration: PipelineConfiguration, _ topic: String, _ client: MQTTClient,
+        _ topics: Topics, _ cache: ModelCache, progress: (Double) -> Void
+    ) async throws {
+        if let key = configuration.modelKey, let refusal = ModelTrust(key: key, root: topics.root).refusal(of: offer) {
+            throw PipelineError(.modelUnavailable, "\(topic): \(refusal.sentence(offer.name.printable))")
+        }
+        var received = 0
+        for file in offer.files {
+            if let refusal = BlobDownload.refusal(file, of: offer, free: SystemMemory.available) { throw refusal }
+            if !cache.has(file, of: offer) {
+                guard let bytes = try await contents(file, offer, client, topics) else {
+                    throw PipelineError(
+                        .modelUnavailable,
+                        "the broker has not kept all of \(file.name) of \(offer.name.printable): push it with lcp model push"
+                    )
+                }
+                try cache.write(bytes, file, of: offer)
+            }
+            received += file.bytes
+            progress(Double(received) / Double(offer.modelBytes))
+        }
     }
 
     /// Whether a pipeline's roles will take what is signed with a key.
@@ -83,7 +90,7 @@ extension ModelOffer {
     }
 
     /// Whether both can lie on a broker: a file that both have is cut into the same pieces.
-    private func fits(beside other: ModelOffer) -> Bool {
+    func fits(beside other: ModelOffer) -> Bool {
         chunkBytes == other.chunkBytes || Set(files.map(\.sha256)).isDisjoint(with: other.files.map(\.sha256))
     }
 }

@@ -72,29 +72,8 @@ public enum ModelPush {
             if let key { offer = offer.signed(with: key, root: topics.root) }
             let replaced = try await describe(before, client, topics)
             let older = [before, former].compactMap(\.self)
-            let olderFiles = Set(older.flatMap(\.files).map(\.sha256))
-            var (sent, pieces, messages) = (0, [String](), 0)
-            do {
-                for file in offer.files {
-                    let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
-                    for chunk in 0..<offer.chunkCount(file) {
-                        let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
-                        let topic = topics.modelBlob(file.sha256, chunk: chunk)
-                        if !olderFiles.contains(file.sha256) { pieces.append(topic) }
-                        try await client.publish(piece, to: topic, qos: .atLeastOnce, retain: true)
-                        sent += piece.count
-                        messages += 1
-                        progress(Double(sent) / Double(offer.modelBytes))
-                    }
-                }
-            } catch {
-                // Nobody would ever take away what no manifest names.
-                for topic in pieces {
-                    try? client.send(
-                        UnsafeRawBufferPointer(start: nil, count: 0), to: topic, qos: .atLeastOnce, retain: true)
-                }
-                throw error
-            }
+            let messages = try await sendPieces(
+                of: bundle, offer, beside: older, client, topics, progress: progress)
             try await client.publish(offer.json, to: topics.modelManifest, qos: .atLeastOnce, retain: true)
             guard try await keptOffer(topics.modelManifest, client) == offer else {
                 throw PipelineError(
@@ -107,18 +86,9 @@ public enum ModelPush {
                 try await client.publish(
                     previous?.json ?? [], to: topics.modelPrevious, qos: .atLeastOnce, retain: true)
             }
-            var removed = 0
-            // An empty retained message takes the one before away.
-            let kept = Set((offer.files + (previous?.files ?? [])).map(\.sha256))
-            for old in older {
-                for file in old.files where !kept.contains(file.sha256) {
-                    for chunk in 0..<old.chunkCount(file) {
-                        try await client.publish(
-                            [], to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
-                        removed += 1
-                    }
-                }
-            }
+            let tried = try await keptCanary(client, topics)?.offer
+            let removed = try await removePieces(
+                of: older, but: [offer, previous, tried].compactMap(\.self), client, topics)
             var result = Result(
                 name: offer.name, model: offer.model, input: bundle.network.input, bytes: offer.modelBytes,
                 messages: messages + 1,
@@ -132,8 +102,64 @@ public enum ModelPush {
         }
     }
 
+    /// Publishes a model's files in pieces; what was sent is taken away again where that fails.
+    ///
+    /// - Parameter older: what lies there and is named by a manifest.
+    /// - Returns: how many messages that were.
+    static func sendPieces(
+        of bundle: ModelBundle, _ offer: ModelOffer, beside older: [ModelOffer], _ client: MQTTClient, _ topics: Topics,
+        progress: (Double) -> Void
+    ) async throws -> Int {
+        let olderFiles = Set(older.flatMap(\.files).map(\.sha256))
+        let chunkBytes = offer.chunkBytes
+        var (sent, pieces, messages) = (0, [String](), 0)
+        do {
+            for file in offer.files {
+                let bytes = try FileIO.read("\(bundle.path)/\(file.name)", limit: file.bytes)
+                for chunk in 0..<offer.chunkCount(file) {
+                    let piece = Array(bytes[chunk * chunkBytes..<min(bytes.count, (chunk + 1) * chunkBytes)])
+                    let topic = topics.modelBlob(file.sha256, chunk: chunk)
+                    if !olderFiles.contains(file.sha256) { pieces.append(topic) }
+                    try await client.publish(piece, to: topic, qos: .atLeastOnce, retain: true)
+                    sent += piece.count
+                    messages += 1
+                    progress(Double(sent) / Double(offer.modelBytes))
+                }
+            }
+            return messages
+        } catch {
+            // Nobody would ever take away what no manifest names.
+            for topic in pieces {
+                try? client.send(
+                    UnsafeRawBufferPointer(start: nil, count: 0), to: topic, qos: .atLeastOnce, retain: true)
+            }
+            throw error
+        }
+    }
+
+    /// Takes the pieces of older models away that no manifest names any more.
+    ///
+    /// - Returns: how many messages that were.
+    static func removePieces(
+        of older: [ModelOffer], but kept: [ModelOffer], _ client: MQTTClient, _ topics: Topics
+    ) async throws -> Int {
+        let files = Set(kept.flatMap(\.files).map(\.sha256))
+        var removed = 0
+        for old in older {
+            for file in old.files where !files.contains(file.sha256) {
+                for chunk in 0..<old.chunkCount(file) {
+                    // An empty retained message takes the one before away.
+                    try await client.publish(
+                        [], to: topics.modelBlob(file.sha256, chunk: chunk), qos: .atLeastOnce, retain: true)
+                    removed += 1
+                }
+            }
+        }
+        return removed
+    }
+
     /// Gives files to those whose node of a cluster has not kept them, until the subscription ends.
-    private static func giveWhatIsWanted(
+    static func giveWhatIsWanted(
         of bundle: ModelBundle, _ offer: ModelOffer, _ client: MQTTClient, _ topics: Topics
     ) async throws -> MQTTSubscription {
         let answers = Mutex(ModelAnswers())

@@ -40,8 +40,8 @@ struct ModelStore {
 
     /// More models are not kept in mind: offers may come without end.
     private static let maximumKnown = 4
-    /// The one before is still run while another takes its place.
-    private static let maximumHolds = 2
+    /// The one before is still run while another takes its place, and a third may be tried.
+    private static let maximumHolds = 3
 
     init(_ cache: ModelCache) { self.cache = cache }
 

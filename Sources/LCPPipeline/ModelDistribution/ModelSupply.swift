@@ -11,6 +11,9 @@ package actor ModelSupply {
     var requests: MQTTSubscription?
     var answers = ModelAnswers()
     var answerTimer: EventLoopTimer?
+    var canaries: MQTTSubscription?
+    /// What is tried.
+    var canary: CanaryOffer?
     /// Whether somebody has named the model since others were asked for it.
     var isAnswered = false
     /// When the last piece of a file that is being fetched came, by SHA-256.
@@ -58,6 +61,7 @@ package actor ModelSupply {
     }
 
     /// What was refused and ignored so far, by reason.
+    var trust: ModelTrust? { watch.trust }
     var dropped: [String: UInt64] { drops.counts }
 
     /// One that keeps and publishes nothing: for a role that wants to know the model, and does not run it.
@@ -225,7 +229,7 @@ package actor ModelSupply {
         }
     }
 
-    private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
+    func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
         if let line = drops.add(reason, sentence()) { session.log.warning(line) }
     }
 

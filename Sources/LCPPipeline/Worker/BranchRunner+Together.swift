@@ -51,6 +51,7 @@ extension BranchRunner {
         var topic: String
         var identity: FrameIdentity
         var received: ContinuousClock.Instant
+        var payload: [UInt8]
         /// The bytes that the branch runs on, and where in them.
         var bytes: [UInt8]
         var range: Range<Int>
@@ -88,6 +89,10 @@ extension BranchRunner {
                     compute: compute),
                 batch.output(of: index))
         }
+        guard canary != nil else { return }
+        for frame in frames {
+            frame.payload.withUnsafeBytes { tryCanary(frame.identity, frame.topic, $0, received: frame.received) }
+        }
     }
 
     private func read(_ input: MQTTMessage, _ version: Version) -> Read? {
@@ -102,7 +107,8 @@ extension BranchRunner {
                 let (identity, data) = try version.decoder.decode(payload)
                 saw(identity, data, input.topic, payload, version)
                 var read = Read(
-                    topic: input.topic, identity: identity, received: input.received, bytes: input.payload,
+                    topic: input.topic, identity: identity, received: input.received, payload: input.payload,
+                    bytes: input.payload,
                     range: 0..<0,
                     decode: .now - begin)
                 switch data {

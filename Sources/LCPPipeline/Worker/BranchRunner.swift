@@ -11,12 +11,14 @@ import Tensors
 actor BranchRunner {
     nonisolated let branch: Int
     /// Of the model.
-    private nonisolated let branchCount: Int
+    nonisolated let branchCount: Int
     nonisolated let session: RoleSession
     private nonisolated let executor: EventLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private(set) var versions: [Version]
+    /// What is tried on a share of the frames.
+    var canary: (version: Version, offer: CanaryOffer)?
     private let computes: Bool
     private let serviceTime: Duration
     private var pace: DevicePace
@@ -35,7 +37,7 @@ actor BranchRunner {
     private var counts = Counts()
     private var drops = Drops()
     /// What was computed though it was not as it should be, in the same way.
-    private var warnings = Drops()
+    var warnings = Drops()
     /// Answers what comes.
     private var work: Task<Void, any Error>?
     nonisolated let shared: WorkerResources
@@ -213,6 +215,8 @@ actor BranchRunner {
     /// Takes another version of the model; from now on every frame is answered in that, too.
     func add(_ bundle: ModelBundle) throws {
         guard !models.contains(bundle.hash.description) else { return }
+        // It is not tried any more, or a frame of the share would be answered in it twice.
+        if canary?.version.model == bundle.hash { canary = nil }
         versions.append(try Version(bundle, branch: branch, shared, together: together?.upperBound ?? 1))
     }
 
@@ -249,48 +253,50 @@ actor BranchRunner {
         guard !isRetained else {
             return drop("retained", "\(topic) was retained by the broker: stale frames are not answered")
         }
+        var identity: FrameIdentity?
         for (index, version) in versions.enumerated() {
-            let start = ContinuousClock.now
-            let begin = index == 0 ? begin : start
-            pace.beginWork()
-            // A device decodes every picture, also one that a lab shows again.
-            if isEmulated { shared.pictures.forgetAll() }
-            let reading = pace.now
-            var frame: Frame
-            do throws(InputError) {
-                let (identity, data) = try version.decoder.decode(payload)
-                let decode =
-                    (index == 0 ? decode : .zero) + pace.decodeTime(since: reading, bytes: payload.count)
-                if index == 0 { saw(identity, data, topic, payload, version) }
-                let decoded = pace.now
-                if computes { try run(version, data, payload) }
-                frame = Frame(
-                    identity: identity, received: received, queue: begin - received, decode: decode,
-                    compute: ContinuousClock.now - begin - decode)
-                if isEmulated {
-                    frame.queue = pace.start(of: received) - received
-                    frame.compute = pace.networkTime(since: decoded)
-                }
-            } catch {
-                drop(error.reason, "\(topic): \(error)")
-                continue
-            }
-            answer(version, topic, frame, version.engine.output)
+            let found = compute(
+                version, index: index, topic, payload, received: received, begin: begin, decode: decode)
+            if index == 0 { identity = found }
         }
+        if let identity { tryCanary(identity, topic, payload, received: received) }
     }
 
-    /// Says what is odd about an input, and keeps what may be asked for.
-    func saw(
-        _ identity: FrameIdentity, _ data: InputDecoder.Input, _ topic: String, _ payload: UnsafeRawBufferPointer,
-        _ version: Version
-    ) {
-        if case .decoded(let pixels, let notes) = data {
-            note(notes, topic, background: version.decoder.background)
-            if branch == 0, Brightness.looksInverted(pixels, version.preprocessing) { noteInverted(topic) }
+    /// Computes an input in a version of the model, and sends what comes out.
+    ///
+    /// - Parameter index: the version's, nil for the one that is tried.
+    /// - Returns: what the input is; nil where it was dropped.
+    func compute(
+        _ version: Version, index: Int?, _ topic: String, _ payload: UnsafeRawBufferPointer,
+        received: ContinuousClock.Instant, begin: ContinuousClock.Instant, decode: Duration
+    ) -> FrameIdentity? {
+        let start = ContinuousClock.now
+        let begin = index == 0 ? begin : start
+        pace.beginWork()
+        // A device decodes every picture, also one that a lab shows again.
+        if isEmulated { shared.pictures.forgetAll() }
+        let reading = pace.now
+        var frame: Frame
+        do throws(InputError) {
+            let (identity, data) = try version.decoder.decode(payload)
+            let decode =
+                (index == 0 ? decode : .zero) + pace.decodeTime(since: reading, bytes: payload.count)
+            if index == 0 { saw(identity, data, topic, payload, version) }
+            let decoded = pace.now
+            if computes { try run(version, data, payload) }
+            frame = Frame(
+                identity: identity, received: received, queue: begin - received, decode: decode,
+                compute: ContinuousClock.now - begin - decode)
+            if isEmulated {
+                frame.queue = pace.start(of: received) - received
+                frame.compute = pace.networkTime(since: decoded)
+            }
+        } catch {
+            drop(error.reason, "\(topic): \(error)")
+            return nil
         }
-        if identity.session == 0, branch == 0 {
-            shared.bareInputs.keep(Topics.sensor(of: topic), identity.frame, payload, version.decoder.shape)
-        }
+        answer(version, topic, frame, version.engine.output, isTried: index == nil)
+        return frame.identity
     }
 
     private func run(
@@ -310,7 +316,8 @@ actor BranchRunner {
 
     /// - Parameter output: what the branch made of the frame.
     func answer(
-        _ version: Version, _ inputTopic: String, _ frame: Frame, _ output: UnsafeBufferPointer<Float>
+        _ version: Version, _ inputTopic: String, _ frame: Frame, _ output: UnsafeBufferPointer<Float>,
+        isTried: Bool = false
     ) {
         let topic = topic(for: inputTopic)
         let failure = version.withMessage(frame, output, shared.features.encoding, &pace) {
@@ -327,6 +334,8 @@ actor BranchRunner {
         case .some(let failure?):
             drop(failure.dropReason, "\(topic): \(failure)")
         case .some(nil):
+            // It is not what the pipeline is measured by.
+            if isTried { return }
             counts.frames += 1
             counts.computeTimes.add(milliseconds: frame.compute.milliseconds)
             counts.queueTimes.add(milliseconds: frame.queue.milliseconds)
@@ -339,32 +348,6 @@ actor BranchRunner {
         let topic = session.topics.features(branch: branch, sensor: Topics.sensor(of: input))
         topics[input] = topic
         return topic
-    }
-
-    private func note(_ notes: ImageNotes, _ topic: String, background: UInt8) {
-        func sentence(_ note: ImageNotes) -> String {
-            "\(topic): a picture is \(note.words(background: background))"
-        }
-        if notes.contains(.odd),
-            let line = warnings.add("damaged_picture", sentence(.odd))
-        {
-            session.log.warning(line)
-        }
-        // Every frame of a sensor has it, or none.
-        if notes.contains(.transparent),
-            let line = warnings.add("transparent_picture", sentence(.transparent)),
-            warnings.counts["transparent_picture"] == 1
-        {
-            session.log.warning(line)
-        }
-    }
-
-    private func noteInverted(_ topic: String) {
-        if let line = warnings.add("inverted_picture", "\(topic): a picture is \(Brightness.hint)"),
-            warnings.counts["inverted_picture"] == 1
-        {
-            session.log.warning(line)
-        }
     }
 
     func drop(_ reason: String, _ sentence: @autoclosure () -> String) {

@@ -43,6 +43,8 @@ public actor BranchWorker {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { session.client.eventLoop.asUnownedSerialExecutor() }
 
     private let options: Options
+    /// Why the model that is to be tried is not, as it was told last.
+    var canaryComplaint: String?
     /// The model that it was given.
     private let given: ModelBundle?
     /// What it runs where it was given none, and the pipeline has none, either.
@@ -144,6 +146,7 @@ public actor BranchWorker {
         try await meetAggregator()
         handle(try await firstModel())
         adapt()
+        try await watchCanary()
         scheduleStatistics()
         for try await _ in failures.stream {}
         await leave()
@@ -225,7 +228,11 @@ public actor BranchWorker {
             spawn { worker in
                 if let runner = worker.runners[id] { await worker.add(version, to: id, runner) }
             }
-        case .keep(let versions, let id): spawn { await $0.runners[id]?.keep(versions) }
+        case .keep(let versions, let id):
+            spawn { worker in
+                await worker.runners[id]?.keep(versions)
+                await worker.adaptCanary()
+            }
         case .stop(let id): stops[id] = spawn { await $0.stop(id) }
         case .publish(let announcement):
             let isFallback = given == nil && announcement.model.offer == nil && !wasPushed
@@ -277,6 +284,7 @@ public actor BranchWorker {
             try await runner.start(lanes)
             let models = await runner.models
             runners[id] = runner
+            spawn { await $0.adaptCanary() }
             handle(.started(id, versions: models, computeTime: max(runner.measured, options.serviceTime).milliseconds))
             try await runner.run()
         } catch {

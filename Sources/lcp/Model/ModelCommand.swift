@@ -19,6 +19,6 @@ struct ModelCommand: ParsableCommand {
         subcommands: [
             ModelListCommand.self, ModelShowCommand.self, ModelFitCommand.self, ModelCostCommand.self,
             ModelSplitCommand.self, ModelImportCommand.self, ModelExportCommand.self, ModelPushCommand.self,
-            ModelRollbackCommand.self, ModelKeygenCommand.self,
+            ModelRollbackCommand.self, ModelPromoteCommand.self, ModelAbortCommand.self, ModelKeygenCommand.self,
         ])
 }

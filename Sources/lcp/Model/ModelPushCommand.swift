@@ -16,6 +16,10 @@ struct ModelPushCommand: AsyncParsableCommand {
               lcp model push my-lenet --pipeline kitchen --chunk 65536
                                                for a broker that limits packets
               lcp model push my-lenet --config kitchen.yaml --sign kitchen.key
+              lcp model push my-lenet --pipeline kitchen --canary 5%
+                                               first compare it on a twentieth of
+                                               the frames: lcp model list shows how
+                                               it does, then promote or abort
             """)
 
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
@@ -26,21 +30,42 @@ struct ModelPushCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The most bytes of the model in one message.", valueName: "bytes"))
     var chunk = ModelPush.defaultChunkBytes
 
+    @Option(
+        help: ArgumentHelp(
+            "Only try it on this share of the frames, beside the pipeline's model, which goes on to answer all.",
+            valueName: "percent"),
+        transform: { text in
+            let number = text.hasSuffix("%") ? Double(text.dropLast()).map { $0 / 100 } : Double(text)
+            guard let number, number >= 0.0001, number <= 1 else {
+                throw ValidationError("--canary is a share of the frames, 0.01% to 100%, not \(text)")
+            }
+            return number
+        })
+    var canary: Double?
+
     @OptionGroup var push: PushOptions
 
     func run() async throws {
         let bundle = try ModelBundle.find(model)
         let configuration = try role.settings().configuration()
         let key = try push.key()
-        let (chunk, push) = (chunk, push)
+        let (chunk, push, canary) = (chunk, push, canary)
         try await role.run(.cutShort) {
             let line = ProgressLine()
             defer { line.clear() }
-            let result = try await ModelPush.push(
-                bundle, configuration, chunkBytes: chunk, key: key, patience: .seconds(push.wait)
-            ) { line.show($0, "\(bundle.manifest.name): \(percent($0, digits: 0))") }
+            let show = { line.show($0, "\(bundle.manifest.name): \(percent($0, digits: 0))") }
+            let result =
+                if let canary {
+                    try await ModelPush.tryOut(
+                        bundle, share: canary, configuration, chunkBytes: chunk, key: key,
+                        patience: .seconds(push.wait), progress: show)
+                } else {
+                    try await ModelPush.push(
+                        bundle, configuration, chunkBytes: chunk, key: key, patience: .seconds(push.wait),
+                        progress: show)
+                }
             line.clear()
-            try push.tell(result, configuration)
+            try push.tell(result, configuration, isTried: canary != nil)
         }
     }
 }

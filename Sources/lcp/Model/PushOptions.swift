@@ -44,7 +44,9 @@ struct PushOptions: ParsableArguments {
     /// Tells what was pushed and who runs it.
     ///
     /// - Throws: where some do not.
-    func tell(_ result: ModelPush.Result, _ configuration: PipelineConfiguration) throws {
+    func tell(
+        _ result: ModelPush.Result, _ configuration: PipelineConfiguration, isTried: Bool = false
+    ) throws {
         if let before = result.before, before.input != result.input {
             writeErrorLine(
                 "note: \(before.name.printable) took \(before.input), and \(result.name) takes \(result.input): workers refuse frames of another size, so sensors must send these now; JPEG and PNG pictures are fitted"
@@ -69,7 +71,7 @@ struct PushOptions: ParsableArguments {
         }
         guard result.missing.isEmpty else {
             throw CommandError(
-                "\(Self.list(result.missing)) did not run it within \(fixed(wait, digits: 0)) s: look into the log there"
+                "\(Self.list(result.missing)) did not \(isTried ? "try" : "run") it within \(fixed(wait, digits: 0)) s: look into the log there"
             )
         }
         if result.running.isEmpty, !result.fixed.isEmpty { return }
@@ -77,7 +79,7 @@ struct PushOptions: ParsableArguments {
             result.running.isEmpty
                 ? "nobody is there yet: who starts gets it"
                     + RoleSession.dotHint("\(configuration.prefix)/\(configuration.pipeline)")
-                : "run by \(Self.list(result.running))")
+                : "\(isTried ? "tried" : "run") by \(Self.list(result.running))")
     }
 
     /// Some names, and how many more there are.

@@ -1,0 +1,114 @@
+public import LCPModels
+import LCPWire
+import MQTT
+public import Platform
+
+/// A model that is tried beside the pipeline's on a share of the frames, and then takes its place or goes.
+extension ModelPush {
+    /// Has a pipeline try a model; it takes the place of another that is tried.
+    ///
+    /// - Parameters:
+    ///   - share: of the frames, more than 0 and at most 1.
+    ///   - key, patience, progress: as in ``push(_:_:chunkBytes:key:patience:progress:)``.
+    /// - Throws: ``PipelineError`` where the pipeline has no model that was pushed, or it is the same one; ``MQTTError`` or
+    ///   ``ModelBundleError``.
+    public static func tryOut(
+        _ bundle: ModelBundle, share: Double, _ configuration: PipelineConfiguration,
+        chunkBytes: Int = defaultChunkBytes, key: SigningKey? = nil, patience: Duration = .zero,
+        progress: (Double) -> Void = { _ in }
+    ) async throws -> Result {
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        try check(key, configuration, topics)
+        _ = try bundle.parameters()
+        return try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+            let present = try await keptOffer(topics.modelManifest, client)
+            let before = try await keptCanary(client, topics)
+            var offer = try ModelOffer(
+                bundle, chunkBytes: chunkBytes,
+                number: ModelOffer.number(after: present, milliseconds: wallClockNanoseconds() / 1_000_000))
+            guard offer.model != present?.model else {
+                throw PipelineError(
+                    .invalidConfiguration, "\(topics.root) runs \(offer.name) already: there is nothing to try")
+            }
+            if let key { offer = offer.signed(with: key, root: topics.root) }
+            let kept = [present, try await keptOffer(topics.modelPrevious, client)].compactMap(\.self)
+            let older = kept + [before?.offer].compactMap(\.self)
+            guard kept.allSatisfy({ offer.fits(beside: $0) }) else {
+                throw PipelineError(
+                    .invalidConfiguration,
+                    "\(offer.name) shares files with a model there that is cut into other pieces: give its --chunk")
+            }
+            let messages = try await sendPieces(of: bundle, offer, beside: older, client, topics, progress: progress)
+            let canary = CanaryOffer(share: share, offer: offer)
+            try await client.publish(canary.json, to: topics.modelCanary, qos: .atLeastOnce, retain: true)
+            let removed = try await removePieces(
+                of: [before?.offer].compactMap(\.self), but: kept + [offer], client, topics)
+            var result = Result(
+                name: offer.name, model: offer.model, input: bundle.network.input, bytes: offer.modelBytes,
+                messages: messages + 1, removed: removed, before: nil)
+            guard patience > .zero else { return result }
+            let requests = try await giveWhatIsWanted(of: bundle, offer, client, topics)
+            defer { requests.unsubscribe() }
+            let report = try await ModelArrival(offer.model, topics, isCanary: true).wait(client, atMost: patience)
+            (result.running, result.missing, result.fixed) = (report.running, report.missing, report.fixed)
+            return result
+        }
+    }
+
+    /// Makes the model that is tried the pipeline's: it is pushed under a new number, and tried no more.
+    ///
+    /// - Throws: ``PipelineError`` where none is tried, or the broker has lost a part of it; ``MQTTError`` or ``ModelBundleError``.
+    public static func promote(
+        _ configuration: PipelineConfiguration, key: SigningKey? = nil, patience: Duration = .zero,
+        progress: (Double) -> Void = { _ in }
+    ) async throws -> Result {
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        try check(key, configuration, topics)
+        let cache = ModelCache.standard
+        let offer = try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+            guard let canary = try await keptCanary(client, topics) else { throw nothingTried(topics) }
+            try await get(canary.offer, configuration, topics.modelCanary, client, topics, cache) { progress($0 / 2) }
+            return canary.offer
+        }
+        let hold = cache.hold(offer)
+        defer { withExtendedLifetime(hold) {} }
+        let result = try await push(
+            cache.bundle(offer), configuration, chunkBytes: offer.chunkBytes, key: key, patience: patience
+        ) { progress(0.5 + $0 / 2) }
+        try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+            try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)
+        }
+        return result
+    }
+
+    /// Has a pipeline try nothing any more.
+    ///
+    /// - Returns: the name of what was tried.
+    /// - Throws: ``PipelineError`` where none is tried; ``MQTTError``.
+    public static func abort(_ configuration: PipelineConfiguration) async throws -> String {
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        return try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+            guard let canary = try await keptCanary(client, topics) else { throw nothingTried(topics) }
+            let kept = [
+                try await keptOffer(topics.modelManifest, client), try await keptOffer(topics.modelPrevious, client),
+            ].compactMap(\.self)
+            // First the manifest: who has not got the files yet is not to wait for them.
+            try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)
+            _ = try await removePieces(of: [canary.offer], but: kept, client, topics)
+            return canary.offer.name
+        }
+    }
+
+    private static func nothingTried(_ topics: Topics) -> PipelineError {
+        PipelineError(
+            .modelUnavailable, "no model is tried in \(topics.root): begin with lcp model push MODEL --canary 5%")
+    }
+
+    /// What the broker has kept to be tried.
+    static func keptCanary(_ client: MQTTClient, _ topics: Topics) async throws -> CanaryOffer? {
+        let canaries = try await client.subscribe(to: topics.modelCanary, options: .init(qos: .atLeastOnce))
+        await canaries.end(within: limit)
+        for try await message in canaries where !message.payload.isEmpty { return try? CanaryOffer(message.payload) }
+        return nil
+    }
+}

@@ -79,7 +79,6 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .policy: "LCP_POLICY"
         case .features: "LCP_FEATURES"
         case .workerThreads: "LCP_THREADS"
-        case .workerBatch: "LCP_BATCH"
         case .logLevel: "LCP_LOG"
         case .logFormat: "LCP_LOG_FORMAT"
         default: nil

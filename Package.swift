@@ -142,7 +142,7 @@ let package = Package(
 
         .testTarget(name: "PlatformTests", dependencies: ["CLinux", "Platform"]),
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
-        .testTarget(name: "MQTTTests", dependencies: ["MQTT", "Platform"]),
+        .testTarget(name: "MQTTTests", dependencies: ["CMosquitto", "MQTT", "Platform"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
         .testTarget(
             name: "ONNXTests",

@@ -23,16 +23,21 @@ build: setup
 setup:
 	@Scripts/setup.sh
 
+# A program of the tests that crashes says where; it is printed where a test fails for that.
+test: CRASHES = $(CURDIR)/.build/crashes
+test: SHOW = || { head -n 60 $(CRASHES)/*.log 2>/dev/null; exit 1; }
+test: export SWIFT_BACKTRACE = enable=yes,color=no,threads=all,output-to=$(CRASHES)
 test:
 	@Scripts/setup.sh tests
+	@rm -rf $(CRASHES) && mkdir -p $(CRASHES)
 	@$(MAKE) --no-print-directory lint
 	$(SWIFT) build --build-tests
 	@# What computes, what waits for other processes, and what counts frames under faults, one after the other: none keeps
 	@# another from its threads.
-	$(SWIFT) test --skip-build --skip IntegrationTests
+	$(SWIFT) test --skip-build --skip IntegrationTests $(SHOW)
 	@# Without a limit all of these would begin at once, each with a broker and several processes, and wait for each other.
-	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=6 $(SWIFT) test --skip-build --filter IntegrationTests --skip TrialTests
-	LCP_BROKERS="$(CURDIR)/.build/brokers" $(SWIFT) test --skip-build --filter TrialTests
+	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=6 $(SWIFT) test --skip-build --filter IntegrationTests --skip TrialTests $(SHOW)
+	LCP_BROKERS="$(CURDIR)/.build/brokers" $(SWIFT) test --skip-build --filter TrialTests $(SHOW)
 
 lint:
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Fuzzing/Package.swift Fuzzing/Sources

@@ -57,7 +57,7 @@ import Testing
             (options.id, options.branches, options.longestInline) = ("w", [1], .zero)
             (options.batch, options.threads) = (batch, 2)
             var configuration = PipelineConfiguration(mqtt: try broker.configuration(), pipeline: "together")
-            configuration.policy = .all
+            (configuration.policy, configuration.queueLimit) = (.all, 1000)
             let worker = try BranchWorker(configuration, bundle: bundle, options: options)
             let statuses = try await client.subscribe(to: topics.status(.worker, "w"))
             let run = Task { try await worker.run() }

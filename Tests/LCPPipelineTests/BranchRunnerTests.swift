@@ -111,4 +111,22 @@ import Testing
             shared: WorkerResources(features: FeatureFormat(.fp32), threads: 2))
         #expect(single.together == nil)
     }
+
+    @Test("Where another version came that computes one frame at a time, no frames are computed together")
+    func togetherWithOtherVersions() async throws {
+        var options = BranchWorker.Options()
+        (options.longestInline, options.batch) = (.zero, 4)
+        let (real, integers) = (try ModelBundle.find("lenet-split4"), try ModelBundle.find("lenet-split4-int8"))
+        let runner = try BranchRunner(
+            runner.session, bundle: real, branch: 1, options: options,
+            shared: WorkerResources(features: FeatureFormat(.fp32), threads: 1))
+        #expect(await runner.togetherNow == 2...4)
+        try await runner.add(integers)
+        #expect(await runner.togetherNow == nil)
+        await runner.keep([integers.hash.description])
+        #expect(await runner.togetherNow == nil)
+        try await runner.add(real)
+        await runner.keep([real.hash.description])
+        #expect(await runner.togetherNow == 2...4)
+    }
 }

@@ -50,7 +50,7 @@ import Testing
 
     @Test("What both models say of a frame is compared, whoever says it first")
     func compares() throws {
-        var join = try Self.join()
+        let join = try Self.join()
         join.heard(Self.key(1), Self.word(3, 0.5), isTried: false)
         join.heard(Self.key(1), Self.word(3, 1), isTried: true)
         join.heard(Self.key(2), Self.word(4, 0), isTried: true)
@@ -67,14 +67,14 @@ import Testing
 
     @Test("Frames outside the share are not compared, and those that one model never answers do not fill the memory")
     func bounded() throws {
-        var join = try Self.join(0.5)
+        let join = try Self.join(0.5)
         for frame in UInt64(0)..<1000 {
             join.heard(Self.key(frame), Self.word(1), isTried: false)
             join.heard(Self.key(frame), Self.word(1), isTried: true)
         }
         let compared = join.statistics(beside: "").frames
         #expect((400...600).contains(compared) && join.statistics(beside: "").incomplete == 0)
-        var silent = try Self.join()
+        let silent = try Self.join()
         let many = UInt64(3 * CanaryJoin.maximumWaiting)
         for frame in 0..<many { silent.heard(Self.key(frame), Self.word(1), isTried: false) }
         #expect(silent.statistics(beside: "").incomplete == many - UInt64(CanaryJoin.maximumWaiting))

@@ -40,12 +40,8 @@ extension Aggregator {
 
     /// Takes what a branch sent of the model that is tried.
     func joinCanary(_ features: FeaturesReader.Features, served: UInt64?, now: ContinuousClock.Instant) {
-        guard var canary else { return }
-        // Held by one name only while it is changed.
-        self.canary = nil
-        let actions = features.deliver(to: &canary.joiner, served: served, now: now)
-        self.canary = canary
-        performCanary(actions)
+        guard let canary else { return }
+        performCanary(features.deliver(to: &canary.joiner, served: served, now: now))
     }
 
     private func performCanary(_ actions: [FrameJoiner.Action]) {

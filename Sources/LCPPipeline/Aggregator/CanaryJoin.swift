@@ -4,7 +4,7 @@ import Platform
 
 /// Joins the frames that a model is tried on, and compares what it says of each with what the pipeline's model says: nothing of it is
 /// published but the counts.
-struct CanaryJoin {
+final class CanaryJoin {
     /// What a model said of a frame.
     struct Word: Equatable {
         var `class`: Int
@@ -38,7 +38,8 @@ struct CanaryJoin {
     private var frames: UInt64 = 0
     private var agreed: UInt64 = 0
     private var incomplete: UInt64 = 0
-    private var (present, tried) = (Side(), Side())
+    private var present = Side()
+    private var tried = Side()
     /// What one of the two has said of a frame that the other has not answered yet, and the frames in their order.
     private var words: [FrameKey: (isTried: Bool, word: Word)] = [:]
     private var order: [FrameKey] = []
@@ -54,7 +55,7 @@ struct CanaryJoin {
     }
 
     /// One of the two has answered a frame; those that are not of the share are left out.
-    mutating func heard(_ key: FrameKey, _ word: Word, isTried: Bool) {
+    func heard(_ key: FrameKey, _ word: Word, isTried: Bool) {
         guard offer.takes(session: key.session, frame: key.frame) else { return }
         guard let other = words[key], other.isTried != isTried else { return keep(key, word, isTried) }
         words[key] = nil
@@ -68,7 +69,7 @@ struct CanaryJoin {
         tried.add(isTried ? word : other.word)
     }
 
-    private mutating func keep(_ key: FrameKey, _ word: Word, _ isTried: Bool) {
+    private func keep(_ key: FrameKey, _ word: Word, _ isTried: Bool) {
         words[key] = (isTried, word)
         if order.count < Self.maximumWaiting {
             order.append(key)

@@ -88,12 +88,14 @@ extension ModelPush {
     public static func abort(_ configuration: PipelineConfiguration) async throws -> String {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         return try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
-            guard let canary = try await keptCanary(client, topics) else { throw nothingTried(topics) }
+            let canary = try await keptCanary(client, topics)
             let kept = [
                 try await keptOffer(topics.modelManifest, client), try await keptOffer(topics.modelPrevious, client),
             ].compactMap(\.self)
-            // First the manifest: who has not got the files yet is not to wait for them.
+            // First the manifest: who has not got the files yet is not to wait for them. Also where the broker has forgotten it, and
+            // those who heard it go on.
             try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)
+            guard let canary else { throw nothingTried(topics) }
             _ = try await removePieces(of: [canary.offer], but: kept, client, topics)
             return canary.offer.name
         }

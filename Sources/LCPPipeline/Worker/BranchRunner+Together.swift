@@ -46,6 +46,10 @@ extension BranchRunner {
         return most < least ? (nil, nil) : (version, least...min(most, batch.capacity))
     }
 
+    /// How many frames are computed together at the moment: none while one version takes another's place, or where the one that
+    /// came has nothing to gain, for example in numbers of eight bits.
+    var togetherNow: ClosedRange<Int>? { versions.count == 1 && versions[0].batch != nil ? together : nil }
+
     /// An input that was read.
     private struct Read {
         var topic: String
@@ -62,8 +66,9 @@ extension BranchRunner {
     /// Computes some inputs in the only version of the model, and sends what comes out, in their order.
     func answerTogether(_ inputs: [MQTTMessage]) {
         let version = versions[0]
-        guard let batch = version.batch else { return }
+        guard let batch = version.batch else { preconditionFailure("the version computes one frame at a time") }
         let frames = inputs.compactMap { read($0, version) }
+        guard !frames.isEmpty else { return }
         let start = ContinuousClock.now
         do throws(InferenceError) {
             try Self.withBytes(of: frames[...], []) { buffers throws(InferenceError) in

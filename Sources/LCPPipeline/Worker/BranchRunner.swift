@@ -160,7 +160,7 @@ actor BranchRunner {
     private func answer(_ inputs: MQTTSubscription) async throws {
         for try await input in inputs {
             var waiting = [input]
-            if let together, versions.count == 1 {
+            if let together = togetherNow {
                 while waiting.count < together.upperBound, let next = inputs.takeWaiting() { waiting.append(next) }
                 if waiting.count >= together.lowerBound {
                     answerTogether(waiting)

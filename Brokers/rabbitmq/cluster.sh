@@ -164,7 +164,8 @@ recall() { [ -e "$data/cluster" ] || fail "there is no cluster in $data: cluster
 prepare() {
     data=$(cd "$data" && pwd -P)
     export RABBITMQ_HOME PATH HOME="$data" ERL_EPMD_PORT=$((port + nodes)) ERL_EPMD_ADDRESS=127.0.0.1 \
-        ERL_CRASH_DUMP="$data/erl_crash.dump"
+        ERL_CRASH_DUMP="$data/erl_crash.dump" \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1}"
 }
 
 case $verb in

@@ -36,9 +36,7 @@ public final class BatchEngine {
     public convenience init?(bundle: ModelBundle, branch: Int, capacity: Int, pool: ThreadPool?) throws {
         guard bundle.manifest.arithmetic != .int8 else { return nil }
         let network = bundle.network
-        let merge =
-            try network.output(of: branch) == .partialLogits
-            ? try network.mergeWeights(of: branch, merge: bundle.mergeParameters()) : nil
+        let merge = try network.headWeights(of: branch, merge: bundle.mergeParameters())
         try self.init(
             network: network, branch: branch, parameters: bundle.branchParameters(branch), mergeWeights: merge,
             preprocessing: bundle.manifest.preprocessing, capacity: capacity, pool: pool)
@@ -48,9 +46,7 @@ public final class BatchEngine {
     package convenience init?(
         _ network: BranchedNetwork, branch: Int, of parameters: ModelParameters, capacity: Int, pool: ThreadPool?
     ) throws {
-        let merge =
-            try network.output(of: branch) == .partialLogits
-            ? try network.mergeWeights(of: branch, merge: parameters.merge) : nil
+        let merge = try network.headWeights(of: branch, merge: parameters.merge)
         try self.init(
             network: network, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
             preprocessing: .usual(for: network.input), capacity: capacity, pool: pool)

@@ -38,9 +38,7 @@ public final class BranchEngine {
             return
         }
         let parameters = try bundle.branchParameters(branch)
-        let merge =
-            try network.output(of: branch) == .partialLogits
-            ? try network.mergeWeights(of: branch, merge: bundle.mergeParameters()) : nil
+        let merge = try network.headWeights(of: branch, merge: bundle.mergeParameters())
         try self.init(
             network: network, branch: branch, parameters: parameters, mergeWeights: merge,
             preprocessing: bundle.manifest.preprocessing, pool: try pool())
@@ -71,9 +69,7 @@ public final class BranchEngine {
         _ network: BranchedNetwork, branch: Int = 0, of parameters: ModelParameters,
         pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
     ) throws {
-        let merge =
-            try network.output(of: branch) == .partialLogits
-            ? try network.mergeWeights(of: branch, merge: parameters.merge) : nil
+        let merge = try network.headWeights(of: branch, merge: parameters.merge)
         try self.init(
             network: network, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
             preprocessing: .usual(for: network.input), pool: try pool())
@@ -250,5 +246,14 @@ public final class BranchEngine {
                 chw[channel * area + position] = made[position * shape.channels + channel]
             }
         }
+    }
+}
+
+extension BranchedNetwork {
+    /// The branch's columns of the classification layer's W, where the branch applies them; nil where it does not.
+    func headWeights(
+        of branch: Int, merge: @autoclosure () throws -> LayerParameters
+    ) throws -> [Float]? {
+        try output(of: branch) == .partialLogits ? try mergeWeights(of: branch, merge: merge()) : nil
     }
 }

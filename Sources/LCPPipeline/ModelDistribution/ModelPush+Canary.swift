@@ -62,19 +62,11 @@ extension ModelPush {
         _ configuration: PipelineConfiguration, key: SigningKey? = nil, patience: Duration = .zero,
         progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
-        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
-        try check(key, configuration, topics)
-        let cache = ModelCache.standard
-        let offer = try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+        let result = try await pushAgain(configuration, key, patience, progress) { client, topics in
             guard let canary = try await keptCanary(client, topics) else { throw nothingTried(topics) }
-            try await get(canary.offer, configuration, topics.modelCanary, client, topics, cache) { progress($0 / 2) }
-            return canary.offer
+            return (canary.offer, topics.modelCanary)
         }
-        let hold = cache.hold(offer)
-        defer { withExtendedLifetime(hold) {} }
-        let result = try await push(
-            cache.bundle(offer), configuration, chunkBytes: offer.chunkBytes, key: key, patience: patience
-        ) { progress(0.5 + $0 / 2) }
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
             try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)
         }

@@ -15,16 +15,30 @@ extension ModelPush {
         _ configuration: PipelineConfiguration, key: SigningKey? = nil, patience: Duration = .zero,
         progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
-        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
-        try check(key, configuration, topics)
-        let cache = ModelCache.standard
-        let offer = try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+        try await pushAgain(configuration, key, patience, progress) { client, topics in
             guard let offer = try await keptOffer(topics.modelPrevious, client) else {
                 throw PipelineError(
                     .modelUnavailable,
                     "the broker knows no model before the present one of \(topics.root): push one with lcp model push")
             }
-            try await get(offer, configuration, topics.modelPrevious, client, topics, cache) { progress($0 / 2) }
+            return (offer, topics.modelPrevious)
+        }
+    }
+
+    /// Pushes a model from what the broker has kept of it, under a new number.
+    ///
+    /// - Parameter find: finds the offer, and tells where it lies.
+    static func pushAgain(
+        _ configuration: PipelineConfiguration, _ key: SigningKey?, _ patience: Duration,
+        _ progress: (Double) -> Void,
+        find: (MQTTClient, Topics) async throws -> (offer: ModelOffer, topic: String)
+    ) async throws -> Result {
+        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
+        try check(key, configuration, topics)
+        let cache = ModelCache.standard
+        let offer = try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
+            let (offer, topic) = try await find(client, topics)
+            try await get(offer, configuration, topic, client, topics, cache) { progress($0 / 2) }
             return offer
         }
         let hold = cache.hold(offer)
@@ -37,7 +51,7 @@ extension ModelPush {
     /// Gets the files of an offer that the broker has kept into the cache.
     ///
     /// - Parameter topic: where the offer lies, for people.
-    static func get(
+    private static func get(
         _ offer: ModelOffer, _ configuration: PipelineConfiguration, _ topic: String, _ client: MQTTClient,
         _ topics: Topics, _ cache: ModelCache, progress: (Double) -> Void
     ) async throws {

@@ -20,17 +20,8 @@ struct ModelRollbackCommand: AsyncParsableCommand {
     @OptionGroup var push: PushOptions
 
     func run() async throws {
-        let configuration = try role.settings().configuration()
-        let key = try push.key()
-        let push = push
-        try await role.run(.cutShort) {
-            let line = ProgressLine()
-            defer { line.clear() }
-            let result = try await ModelPush.rollback(configuration, key: key, patience: .seconds(push.wait)) {
-                line.show($0, "the model before: \(percent($0, digits: 0))")
-            }
-            line.clear()
-            try push.tell(result, configuration)
+        try await push.push("the model before", with: role) {
+            try await ModelPush.rollback($0, key: $1, patience: $2, progress: $3)
         }
     }
 }

@@ -41,6 +41,30 @@ struct PushOptions: ParsableArguments {
         }
     }
 
+    /// Pushes what the broker has kept, and tells how far that is, what was pushed and who runs it.
+    ///
+    /// - Parameters:
+    ///   - what: what is pushed, for people.
+    ///   - body: gets the pipeline, the key to sign with, how long its roles are waited for, and whom to tell the progress.
+    func push(
+        _ what: String, with role: RoleOptions,
+        _ body:
+            @escaping @Sendable (PipelineConfiguration, SigningKey?, Duration, (Double) -> Void) async throws ->
+            ModelPush.Result
+    ) async throws {
+        let configuration = try role.settings().configuration()
+        let key = try key()
+        try await role.run(.cutShort) {
+            let line = ProgressLine()
+            defer { line.clear() }
+            let result = try await body(configuration, key, .seconds(wait)) {
+                line.show($0, "\(what): \(percent($0, digits: 0))")
+            }
+            line.clear()
+            try tell(result, configuration)
+        }
+    }
+
     /// Tells what was pushed and who runs it.
     ///
     /// - Throws: where some do not.

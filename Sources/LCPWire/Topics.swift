@@ -45,6 +45,20 @@ public struct Topics: Sendable, Hashable {
     public func features(branch: Int, sensor: String) -> String { "\(root)/features/\(branch)/\(sensor)" }
     /// The features of all branches and sensors.
     public var allFeatures: String { "\(root)/features/+/+" }
+    /// Where a branch publishes them while several aggregators share the sensors, by the bucket of the sensor.
+    public func features(bucket: Int, branch: Int, sensor: String) -> String {
+        "\(root)/features/\(bucket)/\(branch)/\(sensor)"
+    }
+    /// The features of all sensors of a bucket.
+    public func bucketFeatures(_ bucket: Int) -> String { "\(root)/features/\(bucket)/+/+" }
+    /// The features of all buckets.
+    public var allBucketFeatures: String { "\(root)/features/+/+/+" }
+    /// How many buckets the sensors fall into.
+    public static let bucketCount = 32
+    /// Where an aggregator tells the others what it does.
+    public func group(_ aggregator: String) -> String { "\(root)/group/\(aggregator)" }
+    /// What all aggregators tell each other.
+    public var groups: String { "\(root)/group/+" }
 
     /// Where the predictions for a sensor appear.
     public func prediction(_ sensor: String) -> String { "\(root)/prediction/\(sensor)" }
@@ -117,7 +131,10 @@ public struct Topics: Sendable, Hashable {
     package func featuresParts(of topic: String) -> (branch: Int, sensor: String)? {
         guard topic.hasPrefix(root) else { return nil }
         let levels = topic.dropFirst(root.count).split(separator: "/", omittingEmptySubsequences: false)
-        guard levels.count == 4, levels[1] == "features", let branch = UInt16(levels[2]) else { return nil }
-        return (Int(branch), String(levels[3]))
+        // With a bucket or without.
+        guard levels.count == 4 || levels.count == 5, levels[1] == "features",
+            let branch = UInt16(levels[levels.count - 2])
+        else { return nil }
+        return (Int(branch), String(levels[levels.count - 1]))
     }
 }

@@ -1,0 +1,396 @@
+import LCPWire
+
+/// The aggregators of a pipeline that share its sensors: who is there, and who answers which bucket. A pure state machine;
+/// what is heard and the time go in, ``Action``s come out.
+///
+/// Who is there stands in a numbered *view*, which one of them proposes, and from which the owner of every bucket follows
+/// (``SensorBuckets``). A view is entered in two steps, so that no frame is answered twice or falls between two:
+///
+///     adopted ──receives what it gains──▶ prepared ──everybody is, and what it loses is answered──▶ settled
+///
+/// Who has to give a bucket away opens no frame of it any more when everybody is prepared, and whose it becomes answers it when
+/// everybody is settled. In between what comes is kept. Buckets that stay where they are are answered all the time.
+///
+/// Who dies is missed by its last will, and who hangs by its beats. For that nobody may answer anything whose own last beat
+/// did not come back from the broker within ``lease``, which is shorter than the ``silence`` after which the others go on
+/// without it; when it lives again it has to be let in anew (Gray and Cheriton 1989).
+struct AggregatorGroup {
+    typealias Member = AggregatorBeat.Member
+    typealias View = AggregatorBeat.View
+    typealias Phase = AggregatorBeat.Phase
+    typealias Instant = ContinuousClock.Instant
+
+    /// What is to be done, in this order.
+    enum Action: Hashable {
+        /// Send ``nextBeat(_:)``.
+        case beat
+        /// Receive the features of these buckets, too; then call ``prepared(_:now:)``.
+        case receive(Set<Int>, View)
+        /// Open no frame of these buckets any more; when none is open, call ``settled(_:now:)``.
+        case finish(Set<Int>, View)
+        /// Answer these from now on, first of all what came meanwhile.
+        case begin(Set<Int>, isTakeover: Bool)
+        /// Everybody is settled in this view.
+        case agreed(View)
+        /// Nothing may be answered until it is let in again.
+        case pause
+        /// Everything has been given away.
+        case left
+    }
+
+    /// What may be done with a frame.
+    enum Right {
+        case answer
+        /// Only what is open already.
+        case finish
+        /// It is kept, and answered later if at all.
+        case keep
+        case none
+    }
+
+    private struct Other {
+        var beat: AggregatorBeat
+        var heard: Instant
+        /// Since when it has been heard without a pause.
+        var since: Instant
+        /// Whether its connection is gone, as far as is known.
+        var isGone = false
+    }
+
+    private(set) var own: Member
+    /// The hashes of the models that it joins.
+    var models: [String] = []
+    private var others: [String: Other] = [:]
+    /// Those that have said in their status that they share sensors, with their births.
+    private var known: [String: String] = [:]
+    /// Lives that are over.
+    private var buried: [String: Member] = [:]
+    /// When an aggregator was last found to be gone.
+    private var losses: [String: Instant] = [:]
+    private(set) var view: View?
+    private(set) var phase = Phase.adopted
+    private var isFinishing = false
+    private var owners: [String?] = []
+    /// The buckets that it may answer.
+    private(set) var holds: Set<Int> = []
+    private var finishes: Set<Int> = []
+    /// The members when everybody was last settled.
+    private var agreedMembers: [Member] = []
+    private var highestNumber = 0
+
+    private var beats: UInt64 = 0
+    private var sent: [UInt64: Instant] = [:]
+    /// When the latest of its beats was sent that has come back.
+    private var echoed: Instant?
+    /// Since when they come back without a pause.
+    private var hearsSince: Instant?
+    private var adopted: Instant
+    /// Since when it waits to be let in.
+    private var waitsSince: Instant
+
+    static let interval = Duration.milliseconds(250)
+    static let lease = Duration.seconds(1)
+    static let silence = Duration.milliseconds(1600)
+    /// An aggregator that was lost lately is let in when it has been there for so long: one that comes and goes moves nothing.
+    private static let renewal = Duration.seconds(5)
+    static let probation = (memory: Duration.seconds(60), time: Duration.seconds(10))
+
+    init(id: String, birth: String, now: Instant) {
+        own = Member(id: id, birth: birth, term: 0)
+        (adopted, waitsSince) = (now, now)
+    }
+
+    // MARK: What is known
+
+    /// Whether it is one of several.
+    var isShared: Bool { view.map { $0.members.count > 1 } ?? false }
+
+    /// Whether it belongs to the aggregators that answer.
+    var isIn: Bool { view != nil }
+
+    /// Whether somebody else takes part by that name.
+    func isIn(_ id: String) -> Bool { view?.members.contains { $0.id == id } ?? false }
+
+    /// Those that said that they share sensors and join the same model: whether it takes part or not.
+    func shares(_ id: String) -> Bool { known[id] != nil }
+
+    /// What may be done with the frames of a bucket.
+    func right(_ bucket: Int) -> Right {
+        guard view != nil else { return .keep }
+        if finishes.contains(bucket) { return .finish }
+        if holds.contains(bucket) { return .answer }
+        return owners[bucket] == own.id ? .keep : .none
+    }
+
+    /// Whether a bucket is this one's, or will be.
+    func owns(_ bucket: Int) -> Bool { view != nil && owners[bucket] == own.id }
+
+    private var owned: Set<Int> { Set(owners.indices.filter { owners[$0] == own.id }) }
+
+    private func isFresh(_ other: Other, _ now: Instant) -> Bool {
+        now - other.heard <= (other.isGone ? Self.lease + Self.interval / 2 : Self.silence)
+    }
+
+    // MARK: Events
+
+    /// It begins, when it hears the others and they could hear it.
+    func start() -> [Action] { [.beat] }
+
+    /// The beat to send now.
+    mutating func nextBeat(_ now: Instant) -> AggregatorBeat {
+        beats += 1
+        sent[beats] = now
+        sent = sent.filter { now - $0.value <= Self.lease }
+        return AggregatorBeat(
+            member: own, number: beats, models: models, view: view, phase: view == nil ? nil : phase)
+    }
+
+    /// Somebody said something, perhaps itself.
+    mutating func heard(_ beat: AggregatorBeat, now: Instant) -> [Action] {
+        var actions = check(now: now)
+        highestNumber = max(highestNumber, beat.view?.number ?? 0)
+        if beat.member.id == own.id {
+            guard beat.member.isSame(as: own), let time = sent.removeValue(forKey: beat.number) else { return actions }
+            if echoed.map({ now - $0 > Self.lease }) ?? true { hearsSince = now }
+            echoed = max(echoed ?? time, time)
+            review(now, &actions)
+            return actions
+        }
+        guard joinsSame(beat.models) else {
+            others[beat.member.id] = nil
+            return actions
+        }
+        let member = beat.member
+        if let grave = buried[member.id], grave.birth == member.birth, member.term <= grave.term { return actions }
+        guard others[member.id] != nil || others.count < AggregatorBeat.maximumMembers else { return actions }
+        let before = others[member.id]
+        // One that was overtaken on its way says nothing any more.
+        if let last = before?.beat, last.member.birth == member.birth,
+            (member.term, beat.number) <= (last.member.term, last.number)
+        {
+            return actions
+        }
+        let isSteady = before.map { $0.beat.member.birth == member.birth && isFresh($0, now) } ?? false
+        var light = beat
+        light.streams = nil
+        others[member.id] = Other(beat: light, heard: now, since: isSteady ? before!.since : now)
+        if let proposal = beat.view { consider(proposal, now, &actions) }
+        progress(now, &actions)
+        review(now, &actions)
+        // Who wants to be let in shall know that there is somebody.
+        if beat.view == nil, view != nil, !actions.contains(.beat) { actions.append(.beat) }
+        return actions
+    }
+
+    private func joinsSame(_ others: [String]) -> Bool {
+        models.isEmpty || others.isEmpty || others.contains(where: models.contains)
+    }
+
+    /// By its status somebody is there who shares sensors.
+    mutating func met(_ id: String, birth: String, models: [String]) {
+        guard id != own.id, known[id] != nil || known.count < AggregatorBeat.maximumMembers else { return }
+        known[id] = joinsSame(models) ? birth : nil
+    }
+
+    /// Somebody's connection is gone. It may have another one already: a last will can come late.
+    ///
+    /// - Parameter hasEnded: whether he said so himself.
+    mutating func gone(_ id: String, birth: String, hasEnded: Bool = false, now: Instant) -> [Action] {
+        if known[id] == birth { known[id] = nil }
+        guard let other = others[id], other.beat.member.birth == birth else { return [] }
+        var actions: [Action] = []
+        if hasEnded { bury(other.beat.member, now) } else { others[id]!.isGone = true }
+        review(now, &actions)
+        return actions
+    }
+
+    /// To be called every ``interval``.
+    mutating func tick(now: Instant) -> [Action] {
+        var actions = check(now: now)
+        // Taken for dead in this term it would never be let in.
+        if view == nil, now - waitsSince > Self.renewal { (own.term, waitsSince) = (own.term + 1, now) }
+        review(now, &actions)
+        if !actions.contains(.beat) { actions.append(.beat) }
+        return actions
+    }
+
+    /// To be called before a frame is answered: whether others may have taken over meanwhile.
+    mutating func check(now: Instant) -> [Action] {
+        guard view != nil, echoed.map({ now - $0 > Self.lease }) ?? true else { return [] }
+        return lapse(now)
+    }
+
+    /// The features that were asked for are received.
+    mutating func prepared(_ asked: View, now: Instant) -> [Action] {
+        guard view == asked, phase == .adopted else { return [] }
+        phase = .prepared
+        var actions = [Action.beat]
+        progress(now, &actions)
+        return actions
+    }
+
+    /// Nothing is open any more of what is given away.
+    mutating func settled(_ asked: View, now: Instant) -> [Action] {
+        guard view == asked, isFinishing else { return [] }
+        (isFinishing, finishes, phase) = (false, [], .settled)
+        var actions = [Action.beat]
+        progress(now, &actions)
+        return actions
+    }
+
+    /// The connection was lost and is back; the others may have gone on without it.
+    mutating func reconnected(now: Instant) -> [Action] { lapse(now) }
+
+    /// It is about to end.
+    mutating func leave(now: Instant) -> [Action] {
+        own.leaving = true
+        guard isShared else { return [.left] }
+        var actions = [Action.beat]
+        review(now, &actions)
+        return actions
+    }
+
+    // MARK: Views
+
+    private mutating func lapse(_ now: Instant) -> [Action] {
+        own.term += 1
+        (view, phase, owners, holds, finishes, isFinishing) = (nil, .adopted, [], [], [], false)
+        agreedMembers = []
+        (sent, echoed, hearsSince, waitsSince) = ([:], nil, nil, now)
+        return own.leaving == true ? [.pause, .left] : [.pause, .beat]
+    }
+
+    private mutating func bury(_ member: Member, _ now: Instant) {
+        others[member.id] = nil
+        buried[member.id] = member
+        losses[member.id] = now
+        // Strangers' names do not fill the memory.
+        if losses.count > 4 * AggregatorBeat.maximumMembers { (losses, buried) = ([:], [:]) }
+    }
+
+    /// A view that somebody has.
+    private mutating func consider(_ proposal: View, _ now: Instant, _ actions: inout [Action]) {
+        if let view { guard (proposal.number, proposal.by) > (view.number, view.by) else { return } }
+        if proposal.members.contains(where: { $0.isSame(as: own) }) {
+            adopt(proposal, now, &actions)
+        } else if view != nil {
+            // The others have gone on without this one.
+            actions += lapse(now)
+        }
+    }
+
+    private mutating func adopt(_ proposal: View, _ now: Instant, _ actions: inout [Action]) {
+        (view, phase, adopted) = (proposal, .adopted, now)
+        highestNumber = max(highestNumber, proposal.number)
+        owners = SensorBuckets.owners(proposal.members.filter { $0.leaving != true }.map(\.id))
+        isFinishing = false
+        actions.append(.receive(owned, proposal))
+    }
+
+    /// Whether all others have come so far with the view.
+    private func allOthers(are least: Set<Phase>) -> Bool {
+        guard let view else { return false }
+        return view.members.allSatisfy { member in
+            guard member.id != own.id else { return true }
+            guard let beat = others[member.id]?.beat, beat.member.isSame(as: member), beat.view == view else {
+                return false
+            }
+            return beat.phase.map(least.contains) ?? false
+        }
+    }
+
+    private mutating func progress(_ now: Instant, _ actions: inout [Action]) {
+        guard let view else { return }
+        if phase == .prepared, !isFinishing, allOthers(are: [.prepared, .settled]) {
+            isFinishing = true
+            finishes.formUnion(holds.subtracting(owned))
+            holds.subtract(finishes)
+            actions.append(.finish(finishes, view))
+        }
+        if phase == .settled, allOthers(are: [.settled]), agreedMembers != view.members || holds != owned {
+            let gained = owned.subtracting(holds)
+            let isTakeover =
+                agreedMembers.isEmpty ? isShared && own.term > 0 : hasLost(since: agreedMembers, view)
+            holds = owned
+            agreedMembers = view.members
+            if !gained.isEmpty { actions.append(.begin(gained, isTakeover: isTakeover)) }
+            actions.append(own.leaving == true ? .left : .agreed(view))
+        }
+    }
+
+    private func hasLost(since members: [Member], _ view: View) -> Bool {
+        !members.allSatisfy { member in view.members.contains { $0.isSame(as: member) } }
+    }
+
+    // MARK: Who is there
+
+    private mutating func review(_ now: Instant, _ actions: inout [Action]) {
+        guard view != nil else { return meet(now, &actions) }
+        if let hearsSince, hearsItself(now) {
+            for member in view?.members ?? [] where member.id != own.id {
+                let other = others[member.id]
+                let patience = other?.isGone == true ? Self.lease + Self.interval / 2 : Self.silence
+                if now - max(other?.heard ?? adopted, hearsSince) > patience { bury(member, now) }
+            }
+        }
+        propose(now, &actions)
+    }
+
+    /// Who does not hear himself cannot say that others are silent.
+    private func hearsItself(_ now: Instant) -> Bool { echoed.map { now - $0 <= Self.interval * 3 } ?? false }
+
+    /// The members that live, as far as is known, with what they say of themselves.
+    private var alive: [Member] {
+        (view?.members ?? []).compactMap { member in
+            guard member.id != own.id else { return member.isSame(as: own) ? own : nil }
+            guard let said = others[member.id]?.beat.member else {
+                return buried[member.id].map { $0.birth == member.birth && $0.term >= member.term } == true
+                    ? nil : member
+            }
+            return said.isSame(as: member) ? said : nil
+        }
+    }
+
+    /// Of those who live the first by name says who belongs to them.
+    private mutating func propose(_ now: Instant, _ actions: inout [Action]) {
+        guard let view else { return }
+        let alive = alive
+        let staying = alive.filter { $0.leaving != true }
+        guard (staying.isEmpty ? alive : staying).map(\.id).min() == own.id else { return }
+        let newcomers = others.values.filter { other in
+            other.beat.view == nil && other.beat.member.leaving != true && isFresh(other, now)
+                && !alive.contains { $0.isSame(as: other.beat.member) }
+                && (staying.isEmpty || hasPassed(other, now))
+        }.map(\.beat.member)
+        let members = (alive.filter { member in !newcomers.contains { $0.id == member.id } } + newcomers)
+            .sorted { $0.id < $1.id }.prefix(AggregatorBeat.maximumMembers)
+        guard Array(members) != view.members else { return }
+        adopt(View(number: highestNumber + 1, by: own.id, members: Array(members)), now, &actions)
+        if !actions.contains(.beat) { actions.append(.beat) }
+    }
+
+    private func hasPassed(_ other: Other, _ now: Instant) -> Bool {
+        guard let loss = losses[other.beat.member.id], now - loss <= Self.probation.memory else { return true }
+        return now - other.since >= Self.probation.time
+    }
+
+    /// Waits to be let in, or begins together with the others who wait.
+    private mutating func meet(_ now: Instant, _ actions: inout [Action]) {
+        // What was on its way to it before is behind its own beat.
+        guard let hearsSince, hearsItself(now), own.leaving != true else { return }
+        var waiting = [own]
+        for id in Set(known.keys).union(others.keys) {
+            guard let other = others[id], isFresh(other, now) else {
+                guard now - max(hearsSince, others[id]?.heard ?? hearsSince) > Self.silence else { return }
+                continue
+            }
+            guard other.beat.view == nil else { return }
+            if other.beat.member.leaving != true { waiting.append(other.beat.member) }
+        }
+        waiting.sort { $0.id < $1.id }
+        guard waiting[0].id == own.id else { return }
+        let members = Array(waiting.prefix(AggregatorBeat.maximumMembers))
+        adopt(View(number: highestNumber + 1, by: own.id, members: members), now, &actions)
+        if !actions.contains(.beat) { actions.append(.beat) }
+    }
+}

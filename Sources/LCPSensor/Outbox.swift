@@ -78,12 +78,14 @@ struct Outbox {
 
     /// Has frames wait again that were sent long ago, the oldest first, and gives up those that were sent often enough.
     ///
-    /// - Parameter most: how many of them.
+    /// - Parameters:
+    ///   - most: how many of them.
+    ///   - age: how long ago; nil for ``patience``.
     /// - Returns: which.
-    mutating func sendOverdue(most: Int, now: ContinuousClock.Instant) -> [UInt64] {
+    mutating func sendOverdue(most: Int, age: Duration? = nil, now: ContinuousClock.Instant) -> [UInt64] {
         guard !isHeld else { return [] }
         var found: [UInt64] = []
-        for index in entries.indices where found.count < most && entries[index].isGivenUp(now, after: patience) {
+        for index in entries.indices where found.count < most && entries[index].isGivenUp(now, after: age ?? patience) {
             found.append(entries[index].number)
             if entries[index].attempts < Self.maximumAttempts { entries[index].sent = nil }
         }

@@ -30,10 +30,28 @@ extension Sensor {
         pump()
     }
 
+    /// Another aggregator may answer from now on: what the one before took with it is sent again, and not only after its time.
+    func lookWhoAnswers() {
+        let seen = presence.withLock { $0.all(.aggregator) }.filter { $0.state == .ready }
+            .map { [$0.id, $0.birth, $0.buckets.map(String.init) ?? ""] }
+        let before = answerers
+        answerers = Set(seen)
+        guard outbox != nil, !before.isEmpty, answerers != before, !answerers.isEmpty else { return }
+        // By then what is answered has been.
+        let age = session.deadline + .milliseconds(100)
+        Task { [weak self] in
+            try? await Task.sleep(for: age)
+            await self?.sendOverdue(most: .max, age: age)
+        }
+    }
+
     /// Sends frames again that have no answer, while there is somebody who could give one.
-    func sendOverdue(most: Int) {
+    ///
+    /// - Parameter age: how long ago they were sent; nil for as long as an answer may take.
+    func sendOverdue(most: Int, age: Duration? = nil) {
         guard outbox != nil, session.client.isConnected, mayBeAnswered(.now) else { return }
-        let overdue = outbox?.sendOverdue(most: most, now: .now) ?? []
+        let overdue = outbox?.sendOverdue(most: most, age: age, now: .now) ?? []
+        if age != nil, !overdue.isEmpty { isCatchingUp = true }
         guard !overdue.isEmpty else { return }
         askForAnswers(to: overdue)
         pump()

@@ -139,6 +139,7 @@ extension Sensor {
                 hasNewPresence.store(false, ordering: .releasing)
                 await pipelineChanged(hasNewModel: false)
                 goOn()
+                lookWhoAnswers()
             // A file may take its time, and answers are not to wait for it.
             case .offer: Task { await pipelineChanged(hasNewModel: true) }
             case .plan(let plan):

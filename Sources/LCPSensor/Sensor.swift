@@ -96,6 +96,8 @@ public actor Sensor {
     /// What can be shown.
     nonisolated let recent = Mutex(RecentFrames())
 
+    /// The aggregators as they were seen last, each with the sensors that it answers.
+    var answerers: Set<[String]> = []
     /// Of the latest predictions, milliseconds.
     var computeTimes = Latest()
 

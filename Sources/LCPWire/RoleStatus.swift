@@ -58,6 +58,10 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var isLeaving: Bool?
     /// Whether an aggregator says so, and deals frames to lanes.
     public var givesTasks: Bool?
+    /// Whether an aggregator shares the sensors with others (``AggregatorBeat``).
+    public var sharesSensors: Bool?
+    /// How many of all ``Topics/bucketCount`` buckets of sensors it answers, where there are several aggregators.
+    public var buckets: Int?
     /// Whether a sensor deals its frames to lanes.
     public var dealsFrames: Bool?
     /// The newest version of the tensor message that it reads; nil for 1.
@@ -84,9 +88,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
 
     enum CodingKeys: String, CodingKey {
         case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, canary, next, host,
-            engine, lanes,
-            version,
-            cores
+            engine, lanes, version, cores, buckets
+        case sharesSensors = "shares_sensors"
         case modelHash = "model_hash"
         case processID = "pid"
         case computeTime = "compute_ms"

@@ -46,7 +46,7 @@ public struct Topics: Sendable, Hashable {
     /// The features of all branches and sensors.
     public var allFeatures: String { "\(root)/features/+/+" }
     /// Where a branch publishes them while several aggregators share the sensors, by the bucket of the sensor.
-    public func features(bucket: Int, branch: Int, sensor: String) -> String {
+    public func features(bucket: some CustomStringConvertible, branch: Int, sensor: String) -> String {
         "\(root)/features/\(bucket)/\(branch)/\(sensor)"
     }
     /// The features of all sensors of a bucket.

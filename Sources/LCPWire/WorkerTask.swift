@@ -37,16 +37,20 @@ public struct WorkerTask: Sendable, Hashable, Codable {
     public var alone: [String]
     /// Whether the aggregator deals also what sensors do not, so that nothing else is to be listened to than lanes.
     public var isDealt: Bool?
+    /// Whether several aggregators share the sensors, so that features go to the topics of the sensors' buckets.
+    public var byBucket: Bool?
 
     enum CodingKeys: String, CodingKey {
         case birth, parts, ready, alone
         case isDealt = "dealt"
+        case byBucket = "by_bucket"
     }
 
     public init(
-        birth: String, parts: [Part] = [], ready: [String] = [], alone: [String] = [], isDealt: Bool? = nil
+        birth: String, parts: [Part] = [], ready: [String] = [], alone: [String] = [], isDealt: Bool? = nil,
+        byBucket: Bool? = nil
     ) {
-        self.isDealt = isDealt
+        (self.isDealt, self.byBucket) = (isDealt, byBucket)
         self.birth = birth
         self.parts = parts
         self.ready = ready

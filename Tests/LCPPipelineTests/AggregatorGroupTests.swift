@@ -142,7 +142,9 @@ private struct GroupSimulation {
     }
 
     private func mayAnswer(_ name: String, _ bucket: Int) -> Bool {
-        guard var group = nodes[name]?.group, nodes[name]!.isAlive, nodes[name]!.hangsUntil <= time else { return false }
+        guard var group = nodes[name]?.group, nodes[name]!.isAlive, nodes[name]!.hangsUntil <= time else {
+            return false
+        }
         // It looks at the time before it answers.
         _ = group.check(now: instant(time))
         return [.answer, .finish].contains(group.right(bucket))
@@ -213,9 +215,10 @@ private struct SystemRandom: RandomNumberGenerator {
         #expect(Set(simulation.answering) == ["a", "b", "c"])
         if dies { simulation.kill("a") } else { simulation.nodes["a"]!.hangsUntil = simulation.time + 5000 }
         simulation.run(for: 2000)
-        #expect((0..<SensorBuckets.count).allSatisfy { bucket in
-            ["b", "c"].contains { simulation.nodes[$0]!.group.right(bucket) == .answer }
-        })
+        #expect(
+            (0..<SensorBuckets.count).allSatisfy { bucket in
+                ["b", "c"].contains { simulation.nodes[$0]!.group.right(bucket) == .answer }
+            })
         simulation.run(for: 15_000)
         #expect(Set(simulation.answering) == (dies ? ["b", "c"] : ["a", "b", "c"]))
     }

@@ -27,11 +27,11 @@ public actor Aggregator {
 
     /// The model that it was given; nil for the one that the pipeline has.
     private let given: JoinedModel?
-    private let fallback: ModelBundle?
-    private(set) var supply: ModelSupply?
-    private(set) var joiner: FrameJoiner
+    let fallback: ModelBundle?
+    var supply: ModelSupply?
+    var joiner: FrameJoiner
     /// The models that are joined, in the joiner's order: the preferred one last.
-    private(set) var models: [JoinedModel] = []
+    var models: [JoinedModel] = []
     /// What is tried on a share of the frames.
     var canary: CanaryJoin?
     var canaryTimer: EventLoopTimer?
@@ -42,9 +42,18 @@ public actor Aggregator {
     private var incomplete: UInt64 = 0
     private var drops = Drops()
     private var latencies = LatencyWindow()
-    private var supervisor: Supervisor?
-    private let events: EventPublisher?
-    private let announcer: HomeAssistantAnnouncer?
+    private(set) var supervisor: Supervisor?
+    let events: EventPublisher?
+    let announcer: HomeAssistantAnnouncer?
+    /// The sensors, where others may answer some of them; nil where the broker does not let aggregators talk.
+    var shared: SharedSensors?
+    var groupSubscriptions: [MQTTSubscription] = []
+    var groupTimer: EventLoopTimer?
+    private(set) var features: MQTTSubscription?
+    /// Whether the features of all buckets are received by one filter.
+    var receivesAllBuckets = false
+    /// Whether a deadline passed while nothing could be answered.
+    private var isDeadlineDue = false
     private var bareSensors = BareSensors()
     private var deadlineTimer: EventLoopTimer?
     private var latenessTimer: EventLoopTimer?
@@ -84,7 +93,7 @@ public actor Aggregator {
     /// - Throws: ``MQTTError`` where the broker cannot be reached or refuses.
     public func run() async throws {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await work() }
-        for timer in [deadlineTimer, latenessTimer, statisticsTimer, canaryTimer] { timer?.cancel() }
+        for timer in [deadlineTimer, latenessTimer, statisticsTimer, canaryTimer, groupTimer] { timer?.cancel() }
     }
 
     private func work() async throws {
@@ -93,6 +102,7 @@ public actor Aggregator {
         let count = models[0].branchCount
         let supervisor = Supervisor(session, branchCount: count)
         self.supervisor = supervisor
+        try await meetOthers()
         try await supervisor.start()
         try await events?.restore()
         if let announcer { try await announcer.start() } else { try await HomeAssistantAnnouncer.withdraw(session) }
@@ -103,149 +113,87 @@ public actor Aggregator {
             nonisolated(unsafe) let message = message
             self?.assumeIsolated { $0.received(message) }
         }
+        self.features = features
+        if shared != nil {
+            try await features.add(
+                session.topics.allBucketFeatures, options: .init(qos: session.qos, receivesRetained: false))
+            receivesAllBuckets = true
+        }
         try await watchCanary()
         let questions = try await answerQuestions()
         defer { questions.unsubscribe() }
+        joinGroup()
         try await session.ready()
         session.log("ready: joins \(count) branch\(count == 1 ? "" : "es") of \(session.topics.root)")
         scheduleStatistics()
         for try await _ in features {}
+        await leaveGroup()
         perform(joiner.finish(now: .now))
         await supervisor.end()
     }
 
-    // MARK: The models
-
-    private func firstModel() async throws -> JoinedModel {
-        let supply = ModelSupply(session) { [weak self] offer in
-            self?.assumeIsolated { $0.offered(offer) }
-        }
-        self.supply = supply
-        try await supply.start()
-        // What the broker has kept comes before its answer to this.
-        try await session.publishStatus { _ in }
-        if let offer = try await supply.firstOffer() {
-            session.log("getting the model \(offer.name)")
-            return try JoinedModel(try await supply.fetch(offer, branches: []))
-        }
-        let reason = await supply.noOffer
-        guard let fallback else {
-            throw PipelineError(.modelUnavailable, "\(reason): push one with lcp model push, or give --model")
-        }
-        session.log("\(reason): joining \(fallback.manifest.name), which came with lcp")
-        let model = try JoinedModel(fallback)
-        model.isFallback = true
-        return model
-    }
-
-    /// Joins a model beside those before.
-    private func join(_ model: JoinedModel) {
-        models.append(model)
-        perform(
-            joiner.add(model.model, branches: model.branchCount, classes: model.join.classes, now: .now))
-        sortModels()
-    }
-
-    private func sortModels() {
-        models = joiner.models.compactMap { hash in models.first { $0.model == hash } }
-    }
-
-    private func describe() {
-        // What was tried is the model now.
-        if let canary, models.contains(where: { $0.model == canary.model.model }) { stopCanary() }
-        // And what was the model may be tried, when it is joined no more.
-        if canary == nil, let offer = supply?.assumeIsolated({ $0.canary }) { canaryChanged(offer) }
-        // While one takes another's place, as many as the larger has.
-        if let largest = models.max(by: { $0.branchCount < $1.branchCount }) {
-            let (count, costs) = (largest.branchCount, largest.costs)
-            supervisor?.assumeIsolated { $0.use(branchCount: count, costs: costs) }
-        }
-        let (newest, hashes) = (models.last, models.map(\.model.description))
-        if let labels = newest?.labels { announcer?.assumeIsolated { $0.use(labels) } }
-        session.sendStatus {
-            $0.branches = newest?.branchCount
-            $0.model = newest?.name
-            $0.modelHash = newest?.model.description
-            $0.models = hashes
-            $0.isFallback = newest?.isFallback == true ? true : nil
-        }
-    }
-
-    /// A new model is joined beside the old one; each frame is answered in the first that has all of its branches.
-    private func offered(_ offer: ModelOffer) {
-        guard let supply, !models.isEmpty, let hash = ModelHash(hexadecimal: offer.model) else { return }
-        joiner.prefer(hash)
-        guard !joins(offer) else {
-            // The one that came with lcp was pushed: its files are kept as those of any other.
-            for model in models where model.model == hash && model.isFallback {
-                model.isFallback = false
-                Task { _ = try? await supply.fetch(offer, branches: []) }
-            }
-            sortModels()
-            return describe()
-        }
-        session.log("the model \(offer.name) was pushed: getting it")
-        Task {
-            do {
-                let model = try JoinedModel(try await supply.fetch(offer, branches: []))
-                guard !joins(offer) else { return }
-                join(model)
-                describe()
-                session.log("joins \(offer.name), too, until all workers run it")
-            } catch {
-                session.log("the model \(offer.name) is not used: \(error)")
-            }
-        }
-    }
-
-    private func joins(_ offer: ModelOffer) -> Bool { models.contains { $0.model.description == offer.model } }
-
     private func reconnected() async {
         await supply?.reconnected()
+        if let shared { performGroup(shared.group.reconnected(now: .now)) }
         await supervisor?.reconnected()
         await events?.reconnected()
         await announcer?.publish()
     }
 
-    /// The model before is forgotten when no worker has sent anything of it for a while.
-    private func retireUnusedModels() {
-        let count = models.count
-        perform(joiner.retireUnused(now: .now))
-        guard models.count < count, let newest = models.last else { return }
-        session.log("joins \(newest.name) only: nobody runs the model before any more")
-        describe()
-    }
-
     // MARK: Frames
 
     private func received(_ message: MQTTMessageView) {
+        let right = right(to: message.topic)
+        switch right {
+        case .answer, .finish: received(message.topic, message.payload, isRetained: message.retained, right)
+        case .keep: keep(message.topic, message.payload)
+        case .none: break
+        }
+    }
+
+    /// - Parameter isKept: whether it came before it was known who answers it.
+    func received(
+        _ topic: String, _ payload: UnsafeRawBufferPointer, isRetained: Bool = false,
+        _ right: AggregatorGroup.Right = .answer, isKept: Bool = false
+    ) {
         let features: FeaturesReader.Features
         do throws(FeaturesReader.Refusal) {
             features = try reader.read(
-                message.topic, message.payload, isRetained: message.retained,
-                models: canary.map { models + [$0.model] } ?? models)
+                topic, payload, isRetained: isRetained, models: canary.map { models + [$0.model] } ?? models)
         } catch {
             return drop(error.reason, error.description)
         }
         let now = ContinuousClock.now
         let (header, sensor) = (features.header, features.sensor)
+        if right == .finish || isKept {
+            let key = FrameKey(sensor: sensor, session: header.session, frame: header.frame)
+            if isKept, joiner.wasAnswered(key) || shared?.wasAnsweredElsewhere(key) == true { return }
+            if right == .finish, !joiner.isOpen(key) { return keep(topic, payload) }
+        }
         let (served, asks) =
             supervisor?.assumeIsolated { ($0.came(sensor, header, now: now), $0.mayAsk) } ?? (nil, false)
         if let canary, features.model === canary.model { return joinCanary(features, served: served, now: now) }
         joiner.asks = asks
         let actions = features.deliver(to: &joiner, served: served, now: now)
-        if !actions.isEmpty { perform(actions, cause: (message.topic, header.frame)) }
+        if !actions.isEmpty { perform(actions, cause: (topic, header.frame)) }
     }
 
     private func deadlineReached() {
         deadlineTimer = nil
-        perform(joiner.deadlineReached(now: .now))
+        // What is open while nothing may be answered waits until it is known whether others have answered it.
+        isDeadlineDue = isPaused
+        if !isDeadlineDue { perform(joiner.deadlineReached(now: .now)) }
+    }
+
+    /// Answers again.
+    func goOn() {
+        if isDeadlineDue { deadlineReached() }
     }
 
     // MARK: Actions
 
     /// - Parameter cause: the topic and the frame of the message that led to the actions, where one did.
-    private func perform(_ actions: [FrameJoiner.Action], cause: (topic: String, frame: UInt64)? = nil) {
+    func perform(_ actions: [FrameJoiner.Action], cause: (topic: String, frame: UInt64)? = nil) {
         for action in actions {
             switch action {
             case .answer(let answer): publish(answer)
@@ -263,11 +211,14 @@ public actor Aggregator {
             case .retire(let model): models.removeAll { $0.model == model }
             }
         }
+        finishHandover()
     }
 
     private func publish(_ answer: FrameJoiner.Answer) {
         guard let model = models.first(where: { $0.model == answer.model }) else { return }
         let frame = answer.frame
+        let missing = UInt64(allBranches: model.branchCount) & ~frame.branches
+        guard mayAnswer(frame, missing: missing) else { return joiner.forget(frame.key) }
         let time = wallClockNanoseconds()
         let latency = FrameLatency.since(frame.captureTime, now: time)
         let topic = predictionTopic(of: frame.key.sensor)
@@ -284,7 +235,7 @@ public actor Aggregator {
             return drop(failure.dropReason, "\(topic): \(failure)")
         }
         frames += 1
-        let missing = UInt64(allBranches: model.branchCount) & ~frame.branches
+        shared?.answered(frame.key, missing: missing)
         if missing != 0 {
             incomplete += 1
             supervisor?.assumeIsolated { $0.missed(missing, now: .now) }
@@ -314,7 +265,7 @@ public actor Aggregator {
         return topic
     }
 
-    private func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
+    func drop(_ reason: String, _ sentence: @autoclosure () -> String) {
         if let line = drops.add(reason, "dropped " + sentence()) { session.log.warning(line) }
     }
 

@@ -37,4 +37,26 @@ struct AnsweredFrames {
         if watermarks.count >= capacity, watermarks[stream] == nil { watermarks.removeAll(keepingCapacity: true) }
         watermarks[stream] = max(watermarks[stream] ?? 0, key.frame)
     }
+
+    // MARK: Handing over
+
+    /// What somebody else has to know of the sensors that he takes over: of each stream up to where everything counts as answered,
+    /// and the frames after that.
+    func streams(where isMeant: (String) -> Bool) -> [FrameKey.Stream: (floor: UInt64?, frames: [UInt64])] {
+        var result: [FrameKey.Stream: (floor: UInt64?, frames: [UInt64])] = [:]
+        for (stream, floor) in watermarks where isMeant(stream.sensor) { result[stream] = (floor, []) }
+        for key in recent where isMeant(key.sensor) {
+            if let stream = key.stream { result[stream, default: (nil, [])].frames.append(key.frame) }
+        }
+        return result
+    }
+
+    /// Up to this frame everything counts as answered.
+    mutating func learn(_ stream: FrameKey.Stream, floor: UInt64) {
+        if watermarks.count >= capacity, watermarks[stream] == nil { watermarks.removeAll(keepingCapacity: true) }
+        watermarks[stream] = max(watermarks[stream] ?? 0, floor)
+    }
+
+    /// A frame was not answered after all.
+    mutating func remove(_ key: FrameKey) { recent.remove(key) }
 }

@@ -72,7 +72,7 @@ struct FrameJoiner {
         case armLateness(ContinuousClock.Instant)
     }
 
-    private struct Version {
+    struct Version {
         var model: ModelHash
         var table: JoinTable
         /// When a share of this model was last received.
@@ -83,7 +83,7 @@ struct FrameJoiner {
     private let deadline: Duration
     private let started: ContinuousClock.Instant
     /// The preferred model last.
-    private var versions: [Version] = []
+    var versions: [Version] = []
     private var preferred: ModelHash?
     private var isArmed = false
     private var isLatenessArmed = false

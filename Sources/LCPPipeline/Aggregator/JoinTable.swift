@@ -41,7 +41,7 @@ struct JoinTable {
     let maximumOpen: Int
 
     /// The frames by their slots.
-    private var frames: [Frame] = []
+    private(set) var frames: [Frame] = []
     /// [slots, branches, width].
     private var shares: [Float] = []
     /// By slots: tells frames apart that use one after the other; ``unused`` while none does.
@@ -53,9 +53,9 @@ struct JoinTable {
     private var wasLate: [Bool] = []
     private var free: [Int] = []
     /// The open slot of a key, the oldest where a bare input was sent several times.
-    private var open: [FrameKey: Int] = [:]
+    private(set) var open: [FrameKey: Int] = [:]
     /// The other open slots of such an input, in the order in which they opened.
-    private var more: [FrameKey: [Int]] = [:]
+    private(set) var more: [FrameKey: [Int]] = [:]
     /// The open frames of each stream, in rising order.
     private var streams: [FrameKey.Stream: [UInt64]] = [:]
     /// Slots in the order in which their frames opened, and so in the order of their deadlines. Those of answered frames stay
@@ -66,7 +66,7 @@ struct JoinTable {
     private var unchecked: Deque<(slot: Int, generation: UInt64)> = []
     /// When a frame last opened.
     private var lastOpened: ContinuousClock.Instant?
-    private var answered: AnsweredFrames
+    var answered: AnsweredFrames
     private var lateShares: ExpectedLateShares
 
     private(set) var openCount = 0
@@ -280,7 +280,8 @@ struct JoinTable {
     /// Frames that were answered in another table are late here, too.
     mutating func inheritAnswers(of other: JoinTable) { answered = other.answered }
 
-    private mutating func close(_ slot: Int) {
+    /// - Parameter isAnswered: whether it is not to be opened again.
+    mutating func close(_ slot: Int, isAnswered: Bool = true) {
         let key = frames[slot].key
         generations[slot] = Self.unused
         free.append(slot)
@@ -291,7 +292,7 @@ struct JoinTable {
         } else {
             open[key] = nil
         }
-        answered.insert(key)
+        if isAnswered { answered.insert(key) }
         if let stream = key.stream {
             streams[stream]?.removeAll { $0 == key.frame }
             if streams[stream]?.isEmpty == true { streams[stream] = nil }

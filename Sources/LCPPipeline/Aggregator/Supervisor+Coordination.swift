@@ -24,10 +24,21 @@ extension Supervisor {
     /// Whether frames are dealt to lanes, because of this aggregator.
     var deals: Bool { wasLeader && !turn.lanes.isEmpty }
 
-    /// Whether none of the other aggregators gives the tasks.
-    private var isLeader: Bool {
+    /// Whether none of the other aggregators gives the tasks. Of those who share the sensors only who takes part does.
+    var isLeader: Bool {
         let own = session.status.id
-        return aggregators.allSatisfy { $0.givesTasks != true || $0.state != .ready || own <= $0.id }
+        if let members, !members.contains(own) { return false }
+        return aggregators.allSatisfy { other in
+            if let members, other.sharesSensors == true { return !members.contains(other.id) || own <= other.id }
+            return other.givesTasks != true || other.state != .ready || own <= other.id
+        }
+    }
+
+    /// These aggregators share the sensors.
+    func use(members: Set<String>) {
+        guard members != self.members else { return }
+        self.members = members
+        scheduleCoordination()
     }
 
     func scheduleCoordination(after delay: Duration = settling) {
@@ -54,7 +65,7 @@ extension Supervisor {
         let time = time(workers)
         let changed = coordinator.update(
             workers: workers, aggregators: [session.status] + aggregators, dealsInputs: inputs != nil,
-            costs: costs, now: now, time: time)
+            byBucket: (members?.count ?? 0) > 1, costs: costs, now: now, time: time)
         // First those who send: what they deal to is computed until all have been told.
         updateTurn(time, isNew: !wasLeader)
         for (id, task) in changed.sorted(by: { $0.key < $1.key }) { publish(task, to: id) }

@@ -54,6 +54,8 @@ actor Supervisor {
     private var flowTimer: EventLoopTimer?
     private var correctionTimer: EventLoopTimer?
     private(set) var isEnding = false
+    /// The aggregators that share the sensors; nil where none do.
+    var members: Set<String>?
 
     init(_ session: RoleSession, branchCount: Int) {
         self.session = session
@@ -117,7 +119,7 @@ actor Supervisor {
         isEnding = true
         for timer in [probeTimer, flowTimer, correctionTimer, coordination?.timer] { timer?.cancel() }
         for subscription in subscriptions + [inputs].compactMap(\.self) { subscription.unsubscribe() }
-        if !plan.json.isEmpty { publish(FlowPlan()) }
+        if !plan.json.isEmpty, isLeader { publish(FlowPlan()) }
     }
 
     /// The model has so many branches now.
@@ -139,7 +141,7 @@ actor Supervisor {
         attendance.reconnected(since: session.client.connectedSince, now: .now)
         // A restarted broker has forgotten all that it kept.
         coordinator.sayAgain()
-        publish(plan)
+        if isLeader { publish(plan) }
         scheduleExpiry()
         scheduleCoordination()
     }
@@ -251,7 +253,7 @@ actor Supervisor {
             )
             attendance.leaveOut(id)
             workersChanged()
-        case .fence(let id) where deals:
+        case .fence(let id) where deals || !isLeader:
             session.log("worker \(id) delivers nothing and does not answer: frames are dealt to others until it does")
             attendance.leaveOut(id)
             workersChanged()
@@ -292,6 +294,10 @@ actor Supervisor {
 
     /// A plan that is not this aggregator's, a stranger's or one from before, is taken back.
     private func heardPlan(_ json: [UInt8]) {
+        guard isLeader else {
+            if let heard = FlowPlan(json) { plan = heard }
+            return
+        }
         guard json != plan.json, !isEnding, correctionTimer == nil, wasLeader || givesTasks == false else { return }
         // Once a second at most: another aggregator may do the same. What was on its way is settled by then, too.
         correctionTimer = session.client.eventLoop.schedule(after: .seconds(1)) { [weak self] in
@@ -309,6 +315,7 @@ actor Supervisor {
 
     /// Says which frames are computed, and by whom.
     func publishPlan() {
+        guard isLeader else { return }
         publish(FlowPlan(sensors: flow.plan.sensors, lanes: turn.lanes.isEmpty ? nil : turn.lanes))
     }
 

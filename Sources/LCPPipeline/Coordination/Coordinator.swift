@@ -53,12 +53,13 @@ struct Coordinator {
     ///
     /// - Parameters:
     ///   - dealsInputs: whether somebody deals also what sensors do not.
+    ///   - byBucket: whether features go to the topics of the sensors' buckets.
     ///   - costs: of each branch of the network that frames are joined in, in any unit.
     ///   - time: how long a worker takes for a frame, seconds.
     /// - Returns: the tasks that changed, and nil for workers that are gone.
     mutating func update(
-        workers: [RoleStatus], aggregators: [RoleStatus], dealsInputs: Bool = false, costs: [Double] = [], now: Instant,
-        time: (String) -> Double
+        workers: [RoleStatus], aggregators: [RoleStatus], dealsInputs: Bool = false, byBucket: Bool = false,
+        costs: [Double] = [], now: Instant, time: (String) -> Double
     ) -> [String: WorkerTask?] {
         // Who leaves computes what is dealt to it until others have its lanes.
         let workers = workers.filter { $0.isLeaving != true }
@@ -87,7 +88,8 @@ struct Coordinator {
                 return .init(branches: count, runs: own, lanes: own.map { lanes[$0]?.sorted() ?? [] })
             }
             fresh[worker.id] = WorkerTask(
-                birth: worker.birth, parts: parts, ready: ready, alone: alone, isDealt: isDealt ? true : nil)
+                birth: worker.birth, parts: parts, ready: ready, alone: alone, isDealt: isDealt ? true : nil,
+                byBucket: byBucket ? true : nil)
         }
         var changed: [String: WorkerTask?] = [:]
         for (id, task) in fresh where isSaidAgain || tasks[id] != task { changed[id] = task }

@@ -16,6 +16,8 @@ actor EventPublisher {
     private var sensors: [String: LabelMachine] = [:]
     /// What the broker had kept when this began.
     private var kept: [String: String] = [:]
+    /// What others have seen who answer a sensor.
+    private var elsewhere: [String: AggregatorBeat.Stream] = [:]
 
     /// The most sensors that are watched: endless strange names do not fill a broker's memory.
     static let maximumSensors = 1024
@@ -45,6 +47,7 @@ actor EventPublisher {
         if label.isEmpty {
             kept[sensor] = nil
             sensors[sensor] = nil
+            elsewhere[sensor] = nil
         } else if !isRestored, kept.count < Self.maximumSensors {
             kept[sensor] = label
         }
@@ -70,7 +73,7 @@ actor EventPublisher {
                 }
                 return false
             }
-            sensors[sensor] = LabelMachine(rule, held: kept.removeValue(forKey: sensor).map(LabelMachine.Held.init))
+            sensors[sensor] = machine(sensor, rule)
             isNew = true
         }
         let label = Self.name(best.class, model.labels)
@@ -83,6 +86,40 @@ actor EventPublisher {
         sendState(sensor, change.held)
         if takesSnapshots { send(SnapshotRequest(frame: frame).json, to: session.topics.snapshotRequest(sensor)) }
         return isNew
+    }
+
+    /// What an aggregator that answers a sensor has seen of it; it goes on from there if it takes it over.
+    func learn(_ stream: AggregatorBeat.Stream) {
+        guard stream.held != nil || stream.seen != nil,
+            sensors[stream.sensor] != nil || elsewhere[stream.sensor] != nil
+                || sensors.count + elsewhere.count < Self.maximumSensors
+        else { return }
+        sensors[stream.sensor] = nil
+        elsewhere[stream.sensor] = stream
+    }
+
+    /// The same with what this one has seen.
+    func described(_ stream: AggregatorBeat.Stream) -> AggregatorBeat.Stream {
+        guard let machine = sensors[stream.sensor] else { return stream }
+        var stream = stream
+        stream.held = machine.held?.name
+        stream.seen = machine.latest.map {
+            switch $0.held {
+            case .label(let name): .init(label: name, time: $0.time)
+            case .none: .init(label: nil, time: $0.time)
+            }
+        }
+        return stream
+    }
+
+    private func machine(_ sensor: String, _ rule: EventRule) -> LabelMachine {
+        let kept = kept.removeValue(forKey: sensor)
+        guard let seen = elsewhere.removeValue(forKey: sensor) else {
+            return LabelMachine(rule, held: kept.map(LabelMachine.Held.init))
+        }
+        return LabelMachine(
+            rule, held: (seen.held ?? kept).map(LabelMachine.Held.init),
+            latest: (seen.seen ?? []).map { .init(held: $0.label.map { .label($0) } ?? .none, time: $0.time) })
     }
 
     /// A label that can be kept: an empty message would take it away.

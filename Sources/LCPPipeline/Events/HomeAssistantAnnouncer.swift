@@ -150,6 +150,11 @@ actor HomeAssistantAnnouncer {
         publish(document(sensor: sensor, isBare: isBare))
     }
 
+    /// Others answer the sensors of these buckets from now on, and tell of them.
+    func giveAway(_ buckets: Set<Int>) {
+        sensors = sensors.filter { !buckets.contains(SensorBuckets.bucket(of: $0.key)) }
+    }
+
     /// The model tells these classes apart.
     func use(_ labels: [String]) {
         guard labels != self.labels else { return }

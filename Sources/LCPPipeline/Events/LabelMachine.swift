@@ -16,18 +16,22 @@ struct LabelMachine {
         case none
     }
 
-    private struct Sighting {
+    struct Sighting: Hashable {
         var held: Held
         var time: Int64
     }
 
     private let rule: EventRule
-    private var latest: [Sighting] = []
+    private(set) var latest: [Sighting]
     /// What holds; nil where nothing is known.
     private(set) var held: Held?
 
-    /// - Parameter held: what is known to hold already.
-    init(_ rule: EventRule, held: Held? = nil) { (self.rule, self.held) = (rule, held) }
+    /// - Parameters:
+    ///   - held: what is known to hold already.
+    ///   - latest: what was seen already.
+    init(_ rule: EventRule, held: Held? = nil, latest: [Sighting] = []) {
+        (self.rule, self.held, self.latest) = (rule, held, latest.suffix(rule.window))
+    }
 
     /// Takes a prediction.
     ///

@@ -198,7 +198,8 @@ public final class RoleSession: Sendable {
         let own = status
         guard other.role == own.role, other.state != .disconnected, other.birth != own.birth else { return }
         let isTwin = other.id == own.id
-        guard isTwin || own.role == .aggregator && other.state != .lost else { return }
+        // Whether it shares the sensors it says when it is ready.
+        guard isTwin || own.role == .aggregator && other.state == .ready else { return }
         // Who was here before under this name is lost once; a twin loses its connection again and again.
         let times = strangers.withLock { strangers in
             guard strangers[other.birth] != nil || strangers.count < 16 else { return 0 }
@@ -206,6 +207,11 @@ public final class RoleSession: Sendable {
             return strangers[other.birth] ?? 0
         }
         guard times == (isTwin ? 2 : 1) else { return }
+        let sharesSensors = own.sharesSensors == true && other.sharesSensors == true
+        let (models, others) = (own.models ?? [], other.models ?? [])
+        if sharesSensors, models.isEmpty || others.isEmpty || others.contains(where: models.contains), !isTwin {
+            return
+        }
         let place = [other.processID.map { "process \($0)" }, other.host.map { "on \($0)" }].compactMap { $0 }
         let who = place.isEmpty ? "" : " (\(place.joined(separator: " ")))"
         log.warning(
@@ -213,7 +219,10 @@ public final class RoleSession: Sendable {
                 ? "another \(own.role.rawValue)\(who) has the name \(own.id), and the two "
                     + (configuration.mqtt.user == nil ? "take each other's connection" : "speak for each other")
                     + ": give one of them another --name"
-                : "the aggregator \(other.id)\(who) is in this pipeline, too, so that every frame is answered twice: stop one of them"
+                : sharesSensors
+                    ? "the aggregator \(other.id)\(who) joins another model, \((other.model ?? "unknown").printable), so that each "
+                        + "answers what is computed in its own: give both the same"
+                    : "the aggregator \(other.id)\(who) is in this pipeline, too, so that every frame is answered twice: stop one of them"
         )
     }
 

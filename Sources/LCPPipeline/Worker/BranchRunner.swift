@@ -33,7 +33,7 @@ actor BranchRunner {
     private var lanes: [Int] = []
     /// What it is subscribed to.
     private var filters: Set<String> = []
-    private var topics: [String: String] = [:]
+    private var topics: [String: (topic: String, isByBucket: Bool)] = [:]
     private var counts = Counts()
     private var drops = Drops()
     /// What was computed though it was not as it should be, in the same way.
@@ -343,10 +343,15 @@ actor BranchRunner {
     }
 
     private func topic(for input: String) -> String {
-        if let known = topics[input] { return known }
+        let isByBucket = shared.sendsByBucket
+        if let known = topics[input], known.isByBucket == isByBucket { return known.topic }
         if topics.count >= Self.maximumTopics { topics.removeAll(keepingCapacity: true) }
-        let topic = session.topics.features(branch: branch, sensor: Topics.sensor(of: input))
-        topics[input] = topic
+        let sensor = Topics.sensor(of: input)
+        let topic =
+            isByBucket
+            ? session.topics.features(bucket: SensorBuckets.bucket(of: sensor), branch: branch, sensor: sensor)
+            : session.topics.features(branch: branch, sensor: sensor)
+        topics[input] = (topic, isByBucket)
         return topic
     }
 

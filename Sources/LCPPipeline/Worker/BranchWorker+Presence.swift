@@ -66,7 +66,33 @@ extension BranchWorker {
         }
         session.log.debug("task: \(String(decoding: json, as: UTF8.self))")
         takeInputs(isDealt: task.isDealt == true)
+        sendByBucket(task.byBucket == true)
         handle(.task(task))
+    }
+
+    /// Sends features to the topics of the sensors' buckets, or to those that all aggregators listen to: always where an access
+    /// list is of the version before, and where it is not known whether it is.
+    private func sendByBucket(_ areWanted: Bool) {
+        buckets.areWanted = areWanted
+        if areWanted, buckets.areAllowed == nil {
+            guard session.client.protocolVersion == .v5 else {
+                buckets.areAllowed = session.client.configuration.user == nil
+                return sendByBucket(areWanted)
+            }
+            buckets.areAllowed = false
+            spawn { worker in
+                let trial = worker.session.topics.features(bucket: "try", branch: 0, sensor: worker.session.status.id)
+                do {
+                    try await worker.session.client.publish([], to: trial, qos: .atLeastOnce)
+                    worker.buckets.areAllowed = true
+                    worker.sendByBucket(worker.buckets.areWanted)
+                } catch {
+                    worker.session.log.warning(
+                        "every aggregator gets all features, because this worker may not publish to \(trial): \(error)")
+                }
+            }
+        }
+        shared.sendsByBucket = areWanted && buckets.areAllowed == true
     }
 
     private func takeInputs(isDealt: Bool) {

@@ -66,6 +66,8 @@ public actor BranchWorker {
     /// What runners that have ended counted.
     private var past = BranchRunner.Counts()
     private let started = ContinuousClock.now
+    /// Whether features are to go to the topics of buckets, and whether they may; nil until that was tried.
+    var buckets: (areWanted: Bool, areAllowed: Bool?) = (false, nil)
     /// Whether the model that came with lcp is the one that was pushed.
     private var wasPushed = false
     private var alarm: (due: ContinuousClock.Instant, timer: EventLoopTimer)?

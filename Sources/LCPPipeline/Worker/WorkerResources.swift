@@ -23,6 +23,12 @@ final class WorkerResources: Sendable {
         set { areDealt.store(newValue, ordering: .relaxed) }
     }
     private let areDealt = Atomic<Bool>(false)
+    /// Whether features go to the topics of the sensors' buckets.
+    var sendsByBucket: Bool {
+        get { byBucket.load(ordering: .relaxed) }
+        set { byBucket.store(newValue, ordering: .relaxed) }
+    }
+    private let byBucket = Atomic<Bool>(false)
     /// For short ones and, by true, for large ones.
     private let decoders = Mutex<[Bool: PictureDecoder]>([:])
     private let threads: Int

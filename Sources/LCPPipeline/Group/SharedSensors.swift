@@ -1,0 +1,134 @@
+import LCPWire
+import MQTT
+
+/// What an aggregator keeps while it shares the sensors with others: which it answers, what came of those that it will answer,
+/// and what it still has to tell. It lives on the aggregator's event loop.
+final class SharedSensors {
+    /// Features that came before it was known who answers them.
+    struct Kept {
+        var topic: String
+        var payload: [UInt8]
+        var bucket: Int
+    }
+
+    private struct Note {
+        var ranges: [ClosedRange<UInt64>] = []
+    }
+
+    var group: AggregatorGroup
+    /// The buckets whose features are received by topics of their own.
+    var received: Set<Int> = []
+    /// The view for which what is given away is being answered.
+    var finishing: AggregatorGroup.View?
+    /// Called when everything has been given away.
+    var left: (() -> Void)?
+    private(set) var kept: [Kept] = []
+    private var keptBytes = 0
+    /// What was answered since the last beat.
+    private var notes: [FrameKey.Stream: Note] = [:]
+    /// The latest bare inputs that were answered: they have no numbers that would tell.
+    private var bare: [FrameKey] = []
+    /// Bare inputs that others have answered of what is kept.
+    private var answeredElsewhere: Set<FrameKey> = []
+    private var missed: UInt64 = 0
+    /// Until when frames may have begun with somebody who is gone, by buckets.
+    private var takeovers: [Int: ContinuousClock.Instant] = [:]
+    private var buckets: [String: Int] = [:]
+
+    private static let maximumKeptBytes = 64 << 20
+    private static let maximumBare = 256
+    private static let maximumNames = 4096
+
+    init(_ group: AggregatorGroup) { self.group = group }
+
+    /// The bucket of a sensor.
+    func bucket(of sensor: String) -> Int {
+        if let known = buckets[sensor] { return known }
+        if buckets.count >= Self.maximumNames { buckets.removeAll(keepingCapacity: true) }
+        let bucket = SensorBuckets.bucket(of: sensor)
+        buckets[sensor] = bucket
+        return bucket
+    }
+
+    // MARK: What is kept
+
+    /// Keeps features; where they are too many, the oldest are given up.
+    func keep(_ topic: String, _ payload: UnsafeRawBufferPointer, _ bucket: Int) {
+        kept.append(Kept(topic: topic, payload: Array(payload), bucket: bucket))
+        keptBytes += payload.count
+        while keptBytes > Self.maximumKeptBytes, !kept.isEmpty { keptBytes -= kept.removeFirst().payload.count }
+    }
+
+    /// What is kept of these buckets, and no longer kept.
+    func take(_ buckets: Set<Int>) -> [Kept] {
+        let taken = kept.filter { buckets.contains($0.bucket) }
+        keep(where: { !buckets.contains($0) })
+        return taken
+    }
+
+    func keep(where isMeant: (Int) -> Bool) {
+        kept.removeAll { !isMeant($0.bucket) }
+        keptBytes = kept.reduce(0) { $0 + $1.payload.count }
+        answeredElsewhere = []
+    }
+
+    /// Whether somebody else has answered what is kept.
+    func wasAnsweredElsewhere(_ key: FrameKey) -> Bool { answeredElsewhere.contains(key) }
+
+    // MARK: Takeovers
+
+    /// These buckets were somebody's who is gone: what he had begun is not known.
+    func tookOver(_ buckets: Set<Int>, until end: ContinuousClock.Instant) {
+        for bucket in buckets { takeovers[bucket] = end }
+    }
+
+    /// Whether a frame that lacks branches may have begun with who answered its sensor before.
+    func mayHaveBegunElsewhere(_ frame: JoinTable.Frame) -> Bool {
+        guard !takeovers.isEmpty, let end = takeovers[bucket(of: frame.key.sensor)] else { return false }
+        return frame.opened < end
+    }
+
+    // MARK: What is told
+
+    /// A frame was answered, without some branches.
+    func answered(_ key: FrameKey, missing: UInt64) {
+        missed |= missing
+        guard let stream = key.stream else {
+            if bare.count >= Self.maximumBare { bare.removeFirst(Self.maximumBare / 2) }
+            bare.append(key)
+            return
+        }
+        if notes[stream] == nil, notes.count >= Self.maximumNames { return }
+        var ranges = notes.removeValue(forKey: stream)?.ranges ?? []
+        if let last = ranges.last, key.frame > 0, last.upperBound == key.frame - 1 {
+            ranges[ranges.count - 1] = last.lowerBound...key.frame
+        } else if UInt64(ranges.count) < AggregatorBeat.maximumFrames / 2 {
+            ranges.append(key.frame...key.frame)
+        }
+        notes[stream] = Note(ranges: ranges)
+    }
+
+    /// Takes what was answered since the last beat.
+    func takeNotes() -> (streams: [AggregatorBeat.Stream], missed: UInt64?) {
+        defer { (notes, missed) = ([:], 0) }
+        let streams = notes.map { stream, note in
+            AggregatorBeat.Stream(sensor: stream.sensor, session: stream.session, answered: note.ranges)
+        }
+        return (streams, missed == 0 ? nil : missed)
+    }
+
+    /// The bare inputs that were answered lately, of some buckets.
+    func bareStreams(_ buckets: Set<Int>) -> [AggregatorBeat.Stream] {
+        Dictionary(grouping: bare.filter { buckets.contains(bucket(of: $0.sensor)) }, by: \.sensor).map {
+            sensor, keys in
+            AggregatorBeat.Stream(sensor: sensor, session: 0, answered: keys.map { $0.frame...$0.frame })
+        }
+    }
+
+    /// Somebody else has answered bare inputs.
+    func learnBare(_ sensor: String, _ ranges: [ClosedRange<UInt64>]) {
+        for range in ranges.prefix(Self.maximumBare) where answeredElsewhere.count < Self.maximumNames {
+            answeredElsewhere.insert(FrameKey(sensor: sensor, session: 0, frame: range.lowerBound))
+        }
+    }
+}

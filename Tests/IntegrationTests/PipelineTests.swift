@@ -224,11 +224,15 @@ import Testing
         #expect(try last.payload.withUnsafeBytes { try TensorMessage.decode($0) }.frame == 99)
     }
 
-    /// Two with one name take each other's connection, and two aggregators answer twice: whoever comes second says so.
+    /// Two with one name take each other's connection, and aggregators of two models do not share sensors: whoever comes second
+    /// says so.
     @Test(arguments: [
         (["worker", "--name", "w1"], "has the name w1, and the two take each other's connection"),
         (["aggregator", "--name", "a"], "has the name a, and the two take each other's connection"),
-        (["aggregator", "--name", "b"], "every frame is answered twice: stop one of them"),
+        (
+            ["aggregator", "--name", "b", "--model", "\(Repository.root.path)/Models/lenet-split8"],
+            "joins another model, lenet-split4, so that each answers what is computed in its own: give both the same"
+        ),
     ])
     func whoShouldNotBeThereIsTold(words: [String], complaint: String) async throws {
         let pipeline = try await TestPipeline(branches: [0, 1])

@@ -11,9 +11,9 @@ import LCPWire
 /// Who has to give a bucket away opens no frame of it any more when everybody is prepared, and whose it becomes answers it when
 /// everybody is settled. In between what comes is kept. Buckets that stay where they are are answered all the time.
 ///
-/// Who dies is missed by its last will, and who hangs by its beats. For that nobody may answer anything whose own last beat
-/// did not come back from the broker within ``lease``, which is shorter than the ``silence`` after which the others go on
-/// without it; when it lives again it has to be let in anew (Gray and Cheriton 1989).
+/// Who dies is missed by its last will, and who hangs by its beats. For that nobody of several may answer anything whose own
+/// last beat did not come back from the broker within ``lease``, which is shorter than the ``silence`` after which the others go
+/// on without it; when it lives again it has to be let in anew (Gray and Cheriton 1989).
 struct AggregatorGroup {
     typealias Member = AggregatorBeat.Member
     typealias View = AggregatorBeat.View
@@ -87,17 +87,22 @@ struct AggregatorGroup {
     private var adopted: Instant
     /// Since when it waits to be let in.
     private var waitsSince: Instant
+    private var lastTick: Instant
 
     static let interval = Duration.milliseconds(250)
     static let lease = Duration.seconds(1)
     static let silence = Duration.milliseconds(1600)
+    /// One that is alone has no lease. Where its clock did not run for so long it was stopped, and who waits to be let in goes on
+    /// without it after ``longSilence`` only.
+    static let stop = Duration.seconds(5)
+    static let longSilence = Duration.seconds(8)
     /// An aggregator that was lost lately is let in when it has been there for so long: one that comes and goes moves nothing.
     private static let renewal = Duration.seconds(5)
     static let probation = (memory: Duration.seconds(60), time: Duration.seconds(10))
 
     init(id: String, birth: String, now: Instant) {
         own = Member(id: id, birth: birth, term: 0)
-        (adopted, waitsSince) = (now, now)
+        (adopted, waitsSince, lastTick) = (now, now, now)
     }
 
     // MARK: What is known
@@ -207,6 +212,7 @@ struct AggregatorGroup {
     /// To be called every ``interval``.
     mutating func tick(now: Instant) -> [Action] {
         var actions = check(now: now)
+        lastTick = now
         // Taken for dead in this term it would never be let in.
         if view == nil, now - waitsSince > Self.renewal { (own.term, waitsSince) = (own.term + 1, now) }
         review(now, &actions)
@@ -216,8 +222,10 @@ struct AggregatorGroup {
 
     /// To be called before a frame is answered: whether others may have taken over meanwhile.
     mutating func check(now: Instant) -> [Action] {
-        guard view != nil, echoed.map({ now - $0 > Self.lease }) ?? true else { return [] }
-        return lapse(now)
+        guard view != nil else { return [] }
+        // Who is alone may be behind with what it reads; but it was stopped where not even its timers ran.
+        let isLate = isShared ? echoed.map { now - $0 > Self.lease } ?? true : now - lastTick > Self.stop
+        return isLate ? lapse(now) : []
     }
 
     /// The features that were asked for are received.
@@ -256,7 +264,7 @@ struct AggregatorGroup {
         own.term += 1
         (view, phase, owners, holds, finishes, isFinishing) = (nil, .adopted, [], [], [], false)
         agreedMembers = []
-        (sent, echoed, hearsSince, waitsSince) = ([:], nil, nil, now)
+        (sent, echoed, hearsSince, waitsSince, lastTick) = ([:], nil, nil, now, now)
         return own.leaving == true ? [.pause, .left] : [.pause, .beat]
     }
 
@@ -280,6 +288,8 @@ struct AggregatorGroup {
     }
 
     private mutating func adopt(_ proposal: View, _ now: Instant, _ actions: inout [Action]) {
+        // Nobody goes on without one who was alone before he has heard of this.
+        if !isShared { (echoed, hearsSince) = (now, now) }
         (view, phase, adopted) = (proposal, .adopted, now)
         highestNumber = max(highestNumber, proposal.number)
         owners = SensorBuckets.owners(proposal.members.filter { $0.leaving != true }.map(\.id))
@@ -381,7 +391,8 @@ struct AggregatorGroup {
         var waiting = [own]
         for id in Set(known.keys).union(others.keys) {
             guard let other = others[id], isFresh(other, now) else {
-                guard now - max(hearsSince, others[id]?.heard ?? hearsSince) > Self.silence else { return }
+                let patience = known[id] == nil ? Self.silence : Self.longSilence
+                guard now - max(hearsSince, others[id]?.heard ?? hearsSince) > patience else { return }
                 continue
             }
             guard other.beat.view == nil else { return }

@@ -89,7 +89,7 @@ fi
         case "$role" in
             worker) own="status/worker stats/worker task probe" ;;
             sensor) own="status/sensor stats/sensor input lane/+ again prediction unanswered answered snapshot" ;;
-            aggregator) own="status/aggregator stats/aggregator" ;;
+            aggregator) own="status/aggregator stats/aggregator group" ;;
         esac
         sed -n "/^user $role\$/,/^user /{/^topic/p;}" "$here/acl" >"$new/rights"
         for topic in $own; do

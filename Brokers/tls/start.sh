@@ -162,7 +162,7 @@ mosquitto_passwd -U "$new/passwd" >"$new/log" 2>&1 || { cat "$new/log" >&2; fail
 mv "$new/passwd" "$data/passwd"
 
 [ -e "$data/acl" ] || cp "$here/acl" "$data/acl"
-grep -q '^# lcp acl 4' "$data/acl" ||
+grep -q '^# lcp acl 5' "$data/acl" ||
     echo "start.sh: $data/acl is of an older version, without events, snapshots and Home Assistant: README.md says how to bring it up to date" >&2
 
 escaped=$(printf '%s\n' "$data" | sed 's/[\\&|]/\\&/g')

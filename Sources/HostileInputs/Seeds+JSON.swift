@@ -86,6 +86,16 @@ extension Seeds {
         ].map { Array($0.utf8) }
     }
 
+    package static var aggregatorBeats: [[UInt8]] {
+        let member = #"{"id":"a","birth":"c25f","term":1}"#
+        return [
+            #"{"member":\#(member),"number":18446744073709551615,"models":["adf8"],"missed":3}"#,
+            #"{"member":\#(member),"number":8,"models":[],"phase":"settled","view":{"number":3,"by":"a","members":[\#(member)]}}"#,
+            #"{"member":\#(member),"number":8,"models":[],"streams":[{"sensor":"cam","session":"7","floor":"1","answered":["3","9"],"held":"cat","seen":[{"time":1},{"label":"cat","time":2}]}]}"#,
+            #"{"member":\#(member),"number":8,"models":[],"streams":[{"sensor":"cam","session":"7","answered":["0","18446744073709551615"]}]}"#,
+        ].map { Array($0.utf8) }
+    }
+
     package static var canaryOffers: [[UInt8]] {
         offers.map { Array(#"{"share":0.05,"offer":"#.utf8) + $0 + Array("}".utf8) }
     }

@@ -23,6 +23,7 @@ extension Parser {
         .json("worker-task", { _ in Seeds.tasks }) { WorkerTask($0) },
         .json("repeat-request", { _ in Seeds.repeatRequests }) { RepeatRequest($0) },
         .json("frame-list", { _ in Seeds.frameLists }) { FrameList($0) },
+        .json("aggregator-beat", { _ in Seeds.aggregatorBeats }) { AggregatorBeat($0) },
         .json("canary-offer", { _ in Seeds.canaryOffers }) { try CanaryOffer($0) },
         .json("model-request", { _ in Seeds.modelRequests }) { ModelRequest($0) },
         .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },

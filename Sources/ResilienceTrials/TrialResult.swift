@@ -47,6 +47,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
     case pipelines
     case broker
     case aggregator
+    case aggregators
     case frozen
     case restarts
     case disk
@@ -72,6 +73,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .pipelines: "100 pipelines on one broker"
         case .broker: "the broker killed with kill -9 and restarted after 5 s, nothing persisted, QoS 1"
         case .aggregator: "the aggregator killed with kill -9 and started again after 2 s, QoS 1"
+        case .aggregators: "of three aggregators one killed with kill -9, one stopped for 4 s, one ended, QoS 1"
         case .frozen: "the broker stopped for 8 s, as a machine that hangs, QoS 1"
         case .restarts: "the broker killed with kill -9 six times, QoS 0"
         case .disk: "a model pushed while a worker's disk is full"
@@ -98,6 +100,7 @@ public enum Trial: String, Sendable, Hashable, Codable, CaseIterable {
         case .pipelines: 20
         case .broker: 20
         case .aggregator: 12
+        case .aggregators: 40
         case .frozen: 20
         case .restarts: 18
         case .disk: 20

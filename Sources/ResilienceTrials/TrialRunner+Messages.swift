@@ -176,6 +176,7 @@ extension TrialRunner {
             ),
             (5, .json, damaged(Seeds.offers), { _ in topics.modelManifest }),
             (6, .json, damaged(Seeds.statuses), { topics.status(.worker, "untrusted-\($0 % 500)") }),
+            (11, .json, damaged(Seeds.aggregatorBeats), { topics.group($0 % 2 == 0 ? "a" : "untrusted-\($0 % 500)") }),
             (7, .json, damaged(Seeds.flowPlans), { _ in topics.flow }),
             (9, .plain, Seeds.jpegs(fixtures), { topics.input("untrusted-\($0 % 500)") }),
             (10, .png, Seeds.pngs, { topics.input("untrusted-\($0 % 500)") }),

@@ -54,6 +54,7 @@ public struct TrialRunner: Sendable {
             case .pipelines: try await pipelines(pipeline, &result)
             case .broker: try await broker(pipeline, &result)
             case .aggregator: try await aggregator(pipeline, &result)
+            case .aggregators: try await aggregators(pipeline, &result)
             case .frozen: try await frozen(pipeline, &result)
             case .restarts: try await restarts(pipeline, &result)
             case .disk: try await disk(pipeline, &result)

@@ -7,7 +7,7 @@ extension Aggregator {
     /// Looks for others, and tells them of this one, where the broker lets it.
     func meetOthers() async throws {
         let (client, topics) = (session.client, session.topics)
-        guard try await session.passes(topics.group("try-\(session.status.birth)")) else { return }
+        guard try await session.passes(topics.group(session.status.id)) else { return }
         var group = AggregatorGroup(id: session.status.id, birth: session.status.birth, now: .now)
         group.models = session.status.models ?? []
         shared = SharedSensors(group)
@@ -38,7 +38,7 @@ extension Aggregator {
 
     /// Gives everything to the others, before it ends.
     func leaveGroup() async {
-        guard let shared, shared.group.isShared else { return }
+        guard let shared else { return }
         let (ended, continuation) = AsyncStream.makeStream(of: Void.self)
         shared.left = { continuation.finish() }
         let timer = session.client.eventLoop.schedule(after: session.deadline + .seconds(2)) { continuation.finish() }
@@ -79,7 +79,8 @@ extension Aggregator {
     func keep(_ topic: String, _ payload: UnsafeRawBufferPointer) {
         guard let shared else { return }
         let bucket = shared.bucket(of: Topics.sensor(of: topic))
-        if !shared.group.isIn || shared.group.owns(bucket) { shared.keep(topic, payload, bucket) }
+        let isKept = shared.group.isIn ? shared.group.owns(bucket) : !shared.othersAnswer
+        if isKept { shared.keep(topic, payload, bucket) }
     }
 
     /// Whether an answer is this one's to give. One that may lack only what came to an aggregator that is gone is not given:
@@ -104,6 +105,7 @@ extension Aggregator {
             return
         }
         if beat.member.id != session.status.id {
+            if beat.view != nil, !shared.group.isIn { shared.othersAnswer = true }
             for stream in beat.streams ?? [] { learn(stream) }
             if let missed = beat.missed { supervisor?.assumeIsolated { $0.missed(missed, now: .now) } }
         }
@@ -179,7 +181,7 @@ extension Aggregator {
 
     private func receive(_ buckets: Set<Int>, _ view: AggregatorGroup.View) {
         guard let shared, let features else { return }
-        if view.members.count > 1 {
+        if view.members.count > 1 || shared.othersAnswer {
             // What came before is the others' business.
             shared.keep { shared.group.holds.contains($0) }
             if shared.group.holds.isEmpty { joiner.discardOpen() }
@@ -231,7 +233,10 @@ extension Aggregator {
 
     private func begin(_ buckets: Set<Int>, isTakeover: Bool) {
         guard let shared else { return }
-        if isTakeover { shared.tookOver(buckets, until: .now + session.deadline) }
+        if isTakeover, shared.group.isShared || shared.othersAnswer {
+            shared.tookOver(buckets, until: .now + session.deadline)
+        }
+        shared.othersAnswer = false
         let waiting = shared.take(buckets)
         for features in waiting {
             features.payload.withUnsafeBytes { received(features.topic, $0, isKept: true) }

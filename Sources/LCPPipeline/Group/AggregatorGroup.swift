@@ -252,7 +252,9 @@ struct AggregatorGroup {
     /// It is about to end.
     mutating func leave(now: Instant) -> [Action] {
         own.leaving = true
-        guard isShared else { return [.left] }
+        guard isShared || view != nil && others.values.contains(where: { isFresh($0, now) && isKnown($0) }) else {
+            return [.left]
+        }
         var actions = [Action.beat]
         review(now, &actions)
         return actions
@@ -320,7 +322,7 @@ struct AggregatorGroup {
         if phase == .settled, allOthers(are: [.settled]), agreedMembers != view.members || holds != owned {
             let gained = owned.subtracting(holds)
             let isTakeover =
-                agreedMembers.isEmpty ? isShared && own.term > 0 : hasLost(since: agreedMembers, view)
+                agreedMembers.isEmpty ? own.term > 0 : hasLost(since: agreedMembers, view)
             holds = owned
             agreedMembers = view.members
             if !gained.isEmpty { actions.append(.begin(gained, isTakeover: isTakeover)) }
@@ -368,7 +370,7 @@ struct AggregatorGroup {
         let staying = alive.filter { $0.leaving != true }
         guard (staying.isEmpty ? alive : staying).map(\.id).min() == own.id else { return }
         let newcomers = others.values.filter { other in
-            other.beat.view == nil && other.beat.member.leaving != true && isFresh(other, now)
+            other.beat.view == nil && other.beat.member.leaving != true && isFresh(other, now) && isKnown(other)
                 && !alive.contains { $0.isSame(as: other.beat.member) }
                 && (staying.isEmpty || hasPassed(other, now))
         }.map(\.beat.member)
@@ -378,6 +380,9 @@ struct AggregatorGroup {
         adopt(View(number: highestNumber + 1, by: own.id, members: Array(members)), now, &actions)
         if !actions.contains(.beat) { actions.append(.beat) }
     }
+
+    /// Who takes part has a status, which no broker with an access list lets a stranger have.
+    private func isKnown(_ other: Other) -> Bool { known[other.beat.member.id] == other.beat.member.birth }
 
     private func hasPassed(_ other: Other, _ now: Instant) -> Bool {
         guard let loss = losses[other.beat.member.id], now - loss <= Self.probation.memory else { return true }
@@ -396,7 +401,7 @@ struct AggregatorGroup {
                 continue
             }
             guard other.beat.view == nil else { return }
-            if other.beat.member.leaving != true { waiting.append(other.beat.member) }
+            if other.beat.member.leaving != true, isKnown(other) { waiting.append(other.beat.member) }
         }
         waiting.sort { $0.id < $1.id }
         guard waiting[0].id == own.id else { return }

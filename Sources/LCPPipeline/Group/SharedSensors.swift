@@ -20,6 +20,8 @@ final class SharedSensors {
     var received: Set<Int> = []
     /// The view for which what is given away is being answered.
     var finishing: AggregatorGroup.View?
+    /// Whether others have answered while this one was not let in.
+    var othersAnswer = false
     /// Called when everything has been given away.
     var left: (() -> Void)?
     private(set) var kept: [Kept] = []

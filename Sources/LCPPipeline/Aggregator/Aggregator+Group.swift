@@ -63,17 +63,19 @@ extension Aggregator {
     /// Whether nothing may be answered until it is let in again.
     var isPaused: Bool {
         guard let shared else { return false }
-        performGroup(shared.group.check(now: .now))
+        let actions = shared.group.check(now: .now)
+        if !actions.isEmpty { performGroup(actions) }
         return !shared.group.isIn
     }
 
     /// What may be done with features.
     func right(to topic: String) -> AggregatorGroup.Right {
         guard let shared else { return .answer }
-        performGroup(shared.group.check(now: .now))
+        let actions = shared.group.check(now: .now)
+        if !actions.isEmpty { performGroup(actions) }
         // One that answers everything need not look for the sensor.
         if shared.group.holds.count == SensorBuckets.count { return .answer }
-        return shared.group.right(shared.bucket(of: Topics.sensor(of: topic)))
+        return shared.group.right(shared.bucket(ofTopic: topic))
     }
 
     func keep(_ topic: String, _ payload: UnsafeRawBufferPointer) {

@@ -26,13 +26,12 @@ extension FrameJoiner {
     ///
     /// - Parameter floor: up to here everything counts as answered.
     mutating func learn(_ stream: FrameKey.Stream, floor: UInt64?, _ ranges: [ClosedRange<UInt64>]) {
+        // Its name is hashed once.
+        let key = FrameKey(sensor: stream.sensor, session: stream.session, frame: 0)
         for index in versions.indices {
             if let floor { versions[index].table.answered.learn(stream, floor: floor) }
             for range in ranges {
-                for frame in range {
-                    versions[index].table.answered.insert(
-                        FrameKey(sensor: stream.sensor, session: stream.session, frame: frame))
-                }
+                for frame in range { versions[index].table.answered.insert(key.with(frame: frame)) }
             }
         }
     }

@@ -36,6 +36,7 @@ final class SharedSensors {
     /// Until when frames may have begun with somebody who is gone, by buckets.
     private var takeovers: [Int: ContinuousClock.Instant] = [:]
     private var buckets: [String: Int] = [:]
+    private var bucketsOfTopics: [String: Int] = [:]
 
     private static let maximumKeptBytes = 64 << 20
     private static let maximumBare = 256
@@ -49,6 +50,15 @@ final class SharedSensors {
         if buckets.count >= Self.maximumNames { buckets.removeAll(keepingCapacity: true) }
         let bucket = SensorBuckets.bucket(of: sensor)
         buckets[sensor] = bucket
+        return bucket
+    }
+
+    /// The bucket of the sensor in a features topic.
+    func bucket(ofTopic topic: String) -> Int {
+        if let known = bucketsOfTopics[topic] { return known }
+        if bucketsOfTopics.count >= Self.maximumNames { bucketsOfTopics.removeAll(keepingCapacity: true) }
+        let bucket = bucket(of: Topics.sensor(of: topic))
+        bucketsOfTopics[topic] = bucket
         return bucket
     }
 

@@ -94,6 +94,78 @@ public struct AggregatorBeat: Sendable, Hashable, Codable {
         }
     }
 
+    /// What came to it since the beat before, for the one who says which frames are computed where more come than can be.
+    public struct Load: Sendable, Hashable, Codable {
+        public struct Sensor: Sendable, Hashable, Codable {
+            public var sensor: String
+            /// Decimal strings.
+            public var session: String
+            /// The newest.
+            public var frame: String
+            /// How many, of a sensor whose frames have no numbers.
+            public var count: Int
+            /// Since the newest reached a worker, microseconds.
+            public var age: UInt32
+
+            enum CodingKeys: String, CodingKey {
+                case sensor, session, frame, count
+                case age = "age_us"
+            }
+
+            package init(sensor: String, session: UInt64, frame: UInt64, count: Int, age: UInt32) {
+                (self.sensor, self.count, self.age) = (sensor, count, age)
+                (self.session, self.frame) = (String(session), String(frame))
+            }
+        }
+
+        public struct Branch: Sendable, Hashable, Codable {
+            /// Shares of frames that it sent.
+            public var shares: Int
+            /// Of the latest, microseconds.
+            public var queue: UInt32
+            public var compute: UInt32
+
+            enum CodingKeys: String, CodingKey {
+                case shares
+                case queue = "queue_us"
+                case compute = "compute_us"
+            }
+
+            package init(shares: Int, queue: UInt32, compute: UInt32) {
+                (self.shares, self.queue, self.compute) = (shares, queue, compute)
+            }
+        }
+
+        public var sensors: [Sensor]
+        /// In the order of the branches.
+        public var branches: [Branch]
+
+        package init(sensors: [Sensor] = [], branches: [Branch] = []) {
+            (self.sensors, self.branches) = (sensors, branches)
+        }
+
+        fileprivate var isSound: Bool {
+            sensors.count <= 1024 && (0...64).contains(branches.count) && branches.allSatisfy { $0.shares >= 0 }
+                && sensors.allSatisfy {
+                    $0.sensor.isTopicLevel && UInt64($0.session) != nil && UInt64($0.frame) != nil
+                        && (0...1_000_000).contains($0.count)
+                }
+        }
+    }
+
+    /// A frame that lacks branches, bit by bit.
+    public struct LateFrame: Sendable, Hashable, Codable {
+        public var sensor: String
+        public var session: String
+        public var frame: String
+        public var missing: UInt64
+
+        package init(sensor: String, session: UInt64, frame: UInt64, missing: UInt64) {
+            (self.sensor, self.missing) = (sensor, missing)
+            (self.session, self.frame) = (String(session), String(frame))
+        }
+    }
+
     public var member: Member
     /// Rises with every beat: who hears his own knows that the broker has it.
     public var number: UInt64
@@ -106,6 +178,9 @@ public struct AggregatorBeat: Sendable, Hashable, Codable {
     public var streams: [Stream]?
     /// The branches without which it answered frames since the beat before, bit by bit.
     public var missed: UInt64?
+    public var load: Load?
+    /// What is to be asked for again, if anybody else can compute it.
+    public var late: [LateFrame]?
 
     package init(
         member: Member, number: UInt64, models: [String], view: View? = nil, phase: Phase? = nil,
@@ -135,7 +210,8 @@ public struct AggregatorBeat: Sendable, Hashable, Codable {
         guard members.count <= Self.maximumMembers + 1, members.allSatisfy({ $0.id.isTopicLevel && $0.term >= 0 }),
             Set((view?.members ?? []).map(\.id)).count == view?.members.count ?? 0,
             view.map({ (0..<Int.max / 2).contains($0.number) }) ?? true, (view == nil) == (phase == nil),
-            models.count <= 64, (streams?.count ?? 0) <= Self.maximumStreams, streams?.allSatisfy(\.isSound) ?? true
+            models.count <= 64, (streams?.count ?? 0) <= Self.maximumStreams, streams?.allSatisfy(\.isSound) ?? true,
+            load?.isSound ?? true, (late?.count ?? 0) <= Self.maximumStreams
         else { return false }
         var frames: UInt64 = 0
         for range in streams?.flatMap(\.ranges) ?? [] {

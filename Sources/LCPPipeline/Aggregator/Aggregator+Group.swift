@@ -108,8 +108,18 @@ extension Aggregator {
         }
         if beat.member.id != session.status.id {
             if beat.view != nil, !shared.group.isIn { shared.othersAnswer = true }
+        }
+        if beat.member.id != session.status.id, shared.group.isIn(beat.member.id) {
             for stream in beat.streams ?? [] { learn(stream) }
-            if let missed = beat.missed { supervisor?.assumeIsolated { $0.missed(missed, now: .now) } }
+            supervisor?.assumeIsolated { supervisor in
+                if let missed = beat.missed { supervisor.missed(missed, now: .now) }
+                if let load = beat.load { supervisor.heard(load) }
+                for late in beat.late ?? [] {
+                    guard let session = UInt64(late.session), let frame = UInt64(late.frame) else { continue }
+                    supervisor.ask(
+                        FrameKey(sensor: late.sensor, session: session, frame: frame), missing: late.missing)
+                }
+            }
         }
         performGroup(shared.group.heard(beat, now: .now))
     }
@@ -166,10 +176,24 @@ extension Aggregator {
             var beat = shared.group.nextBeat(.now)
             let some = told[start..<min(told.count, start + AggregatorBeat.maximumStreams)]
             if !some.isEmpty { beat.streams = some.map(withEvents) }
-            beat.missed = start == 0 ? missed : nil
+            if start == 0 {
+                beat.missed = missed
+                beat.load = shared.takeLoad(.now)
+            }
             send(beat)
             start += AggregatorBeat.maximumStreams
         } while start < told.count
+    }
+
+    /// Has a frame computed again that lacks branches: whoever says what is computed knows who else can.
+    func ask(_ key: FrameKey, missing: UInt64) {
+        guard let shared, supervisor?.assumeIsolated({ $0.isLeading }) == false else {
+            supervisor?.assumeIsolated { $0.ask(key, missing: missing) }
+            return
+        }
+        var beat = shared.group.nextBeat(.now)
+        beat.late = [.init(sensor: key.sensor, session: key.session, frame: key.frame, missing: missing)]
+        send(beat)
     }
 
     private func withEvents(_ stream: AggregatorBeat.Stream) -> AggregatorBeat.Stream {

@@ -170,8 +170,9 @@ public actor Aggregator {
             if isKept, joiner.wasAnswered(key) || shared?.wasAnsweredElsewhere(key) == true { return }
             if right == .finish, !joiner.isOpen(key) { return keep(topic, payload) }
         }
+        nonisolated(unsafe) let shared = shared
         let (served, asks) =
-            supervisor?.assumeIsolated { ($0.came(sensor, header, now: now), $0.mayAsk) } ?? (nil, false)
+            supervisor?.assumeIsolated { ($0.came(sensor, header, to: shared, now: now), $0.mayAsk) } ?? (nil, false)
         if let canary, features.model === canary.model { return joinCanary(features, served: served, now: now) }
         joiner.asks = asks
         let actions = features.deliver(to: &joiner, served: served, now: now)
@@ -207,7 +208,7 @@ public actor Aggregator {
                     self?.assumeIsolated { $0.perform($0.joiner.latenessDue(now: .now)) }
                 }
             case .ask(let key, let missing):
-                supervisor?.assumeIsolated { $0.ask(key, missing: missing) }
+                ask(key, missing: missing)
             case .retire(let model): models.removeAll { $0.model == model }
             }
         }

@@ -38,6 +38,7 @@ extension Supervisor {
     func use(members: Set<String>) {
         guard members != self.members else { return }
         self.members = members
+        isLeading = isLeader
         scheduleCoordination()
     }
 
@@ -55,7 +56,8 @@ extension Supervisor {
     }
 
     private func coordinate() {
-        guard isLeader else {
+        isLeading = isLeader
+        guard isLeading else {
             wasLeader = false
             return
         }
@@ -176,7 +178,10 @@ extension Supervisor {
 
     /// Whether there is somebody else to ask for a late branch. Where there is too much to do, everybody is late, and asking makes
     /// more of it.
-    var mayAsk: Bool { (turn.shares.count > 1 || former != nil) && wasLeader && flow.plan.sensors.isEmpty }
+    var mayAsk: Bool {
+        guard wasLeader else { return members != nil && Set(plan.lanes ?? []).count > 1 && plan.sensors.isEmpty }
+        return (turn.shares.count > 1 || former != nil) && flow.plan.sensors.isEmpty
+    }
 
     /// Asks a sensor for a frame again, in a lane where others compute the branches that are late.
     ///

@@ -56,6 +56,8 @@ actor Supervisor {
     private(set) var isEnding = false
     /// The aggregators that share the sensors; nil where none do.
     var members: Set<String>?
+    /// Whether this one says which frames are computed; as it was found out last.
+    var isLeading = true
 
     init(_ session: RoleSession, branchCount: Int) {
         self.session = session
@@ -157,16 +159,33 @@ actor Supervisor {
 
     /// A share of a frame came.
     ///
+    /// - Parameter shared: what is told to whoever says which frames are computed, where that is somebody else.
     /// - Returns: the branches that frames wait for, bit by bit.
-    func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) -> UInt64 {
+    func came(
+        _ sensor: String, _ header: TensorMessageHeader, to shared: SharedSensors?, now: ContinuousClock.Instant
+    ) -> UInt64 {
         attendance.came(Int(header.branch), now: now)
         if header.branch == 0 { repeats.came() }
         if let worker = worker(of: sensor, header) { speeds.came(worker, compute: header.computeTime) }
+        if let shared, !isLeading {
+            shared.came(sensor, header, now: now)
+            return attendance.awaited(now: now)
+        }
         flow.came(
             sensor, session: header.session, frame: header.frame, branch: Int(header.branch), queue: header.queueTime,
             compute: header.computeTime, now: now)
         if flowTimer == nil, !isEnding { scheduleFlow() }
         return attendance.awaited(now: now)
+    }
+
+    /// The same came to another aggregator, which does not say which frames are computed.
+    func heard(_ load: AggregatorBeat.Load) {
+        guard isLeading, !isEnding else { return }
+        flow.heard(load, now: .now)
+        for (branch, seen) in load.branches.enumerated() where seen.shares > 0 && branch < attendance.branchCount {
+            attendance.came(branch, now: .now)
+        }
+        if flowTimer == nil { scheduleFlow() }
     }
 
     /// A frame was answered without some branches, given bit by bit.

@@ -105,7 +105,31 @@ struct FlowControl {
         branches[branch].computeTimes.add(Double(compute) / 1e6)
         branches[branch].queueTimes.add(Double(queue) / 1e6)
         branches[branch].shares += 1
-        let arrival = now - .microseconds(Int64(queue) + Int64(compute))
+        saw(sensor, session: session, frame: frame, arrival: now - .microseconds(Int64(queue) + Int64(compute)), now: now)
+    }
+
+    /// What came to another aggregator.
+    mutating func heard(_ load: AggregatorBeat.Load, now: ContinuousClock.Instant) {
+        for (branch, seen) in zip(branches.indices, load.branches) where seen.shares > 0 {
+            branches[branch].computeTimes.add(Double(seen.compute) / 1e6)
+            branches[branch].queueTimes.add(Double(seen.queue) / 1e6)
+            branches[branch].shares += Double(seen.shares)
+        }
+        for seen in load.sensors {
+            guard let session = UInt64(seen.session), let frame = UInt64(seen.frame) else { continue }
+            saw(
+                seen.sensor, session: session, frame: frame, count: seen.count,
+                arrival: now - .microseconds(Int64(seen.age)), now: now)
+        }
+    }
+
+    /// A sensor's newest frame reached a worker.
+    ///
+    /// - Parameter count: of frames without numbers, how many did.
+    private mutating func saw(
+        _ sensor: String, session: UInt64, frame: UInt64, count: Int = 1, arrival: ContinuousClock.Instant,
+        now: ContinuousClock.Instant
+    ) {
         guard var known = sensors[sensor], known.session == session else {
             guard sensors.count < FlowPlan.maximumSensors || sensors[sensor] != nil else { return }
             var fresh = Sensor(session: session, newest: (frame, arrival), heard: now, measured: (frame, arrival))
@@ -123,8 +147,8 @@ struct FlowControl {
             guard !known.latest.contains(frame) else { return }
             if known.latest.count == Self.latestFrames { known.latest.removeFirst() }
             known.latest.append(frame)
-            known.unnumbered += 1
-            admitted += 1
+            known.unnumbered += count
+            admitted += Double(count)
         } else {
             guard frame > known.newest.frame else { return }
             admitted += Double(frame - known.newest.frame) * known.rule.share

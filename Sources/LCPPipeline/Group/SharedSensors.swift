@@ -15,6 +15,13 @@ final class SharedSensors {
         var ranges: [ClosedRange<UInt64>] = []
     }
 
+    private struct Arrival {
+        var session: UInt64
+        var frame: UInt64
+        var count: Int
+        var time: ContinuousClock.Instant
+    }
+
     var group: AggregatorGroup
     /// The buckets whose features are received by topics of their own.
     var received: Set<Int> = []
@@ -33,6 +40,8 @@ final class SharedSensors {
     /// Bare inputs that others have answered of what is kept.
     private var answeredElsewhere: Set<FrameKey> = []
     private var missed: UInt64 = 0
+    private var arrivals: [String: Arrival] = [:]
+    private var branches: [AggregatorBeat.Load.Branch] = []
     /// Until when frames may have begun with somebody who is gone, by buckets.
     private var takeovers: [Int: ContinuousClock.Instant] = [:]
     private var buckets: [String: Int] = [:]
@@ -118,6 +127,32 @@ final class SharedSensors {
             ranges.append(key.frame...key.frame)
         }
         notes[stream] = Note(ranges: ranges)
+    }
+
+    /// A branch's share of a frame came, which somebody else has to know of to say which frames are computed.
+    func came(_ sensor: String, _ header: TensorMessageHeader, now: ContinuousClock.Instant) {
+        let branch = Int(header.branch)
+        while branches.count <= branch { branches.append(.init(shares: 0, queue: 0, compute: 0)) }
+        branches[branch] = .init(
+            shares: branches[branch].shares + 1, queue: header.queueTime, compute: header.computeTime)
+        guard branch == 0, arrivals[sensor] != nil || arrivals.count < FlowPlan.maximumSensors else { return }
+        let before = arrivals[sensor].flatMap { $0.session == header.session ? $0 : nil }
+        guard header.session == 0 || before.map({ header.frame > $0.frame }) ?? true else { return }
+        arrivals[sensor] = Arrival(
+            session: header.session, frame: header.frame, count: (before?.count ?? 0) + 1,
+            time: now - .microseconds(Int64(header.queueTime) + Int64(header.computeTime)))
+    }
+
+    /// Takes what came since the last beat; nil where nothing did.
+    func takeLoad(_ now: ContinuousClock.Instant) -> AggregatorBeat.Load? {
+        defer { (arrivals, branches) = ([:], []) }
+        guard !branches.isEmpty else { return nil }
+        let sensors = arrivals.prefix(1024).map { sensor, seen in
+            AggregatorBeat.Load.Sensor(
+                sensor: sensor, session: seen.session, frame: seen.frame, count: seen.count,
+                age: UInt32(clamping: Int((now - seen.time).milliseconds * 1000)))
+        }
+        return AggregatorBeat.Load(sensors: sensors, branches: branches)
     }
 
     /// Takes what was answered since the last beat.

@@ -105,7 +105,10 @@ let package = Package(
         room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
         room(
             "LCPLocal",
-            ["Images", "LCPModels", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform", "Tensors"]),
+            [
+                "Images", "LCPModels", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPWire", "MQTT", "Platform",
+                "Tensors",
+            ]),
 
         room(
             "FaultInjection",

@@ -1,5 +1,6 @@
 import Glibc
 public import LCPModels
+import LCPPipeline
 import LCPSensor
 import LCPSettings
 import LCPWire
@@ -20,6 +21,8 @@ public final class Demo: Sendable {
         public var rate = 30.0
         public var pipeline = "demo"
         public var deadline = 100.0
+        /// With several, frames are answered at QoS 1.
+        public var aggregators = 1
 
         public init() {}
     }
@@ -48,6 +51,20 @@ public final class Demo: Sendable {
     private let sight: String
 
     private var branches: Int { model.network.branches.count }
+    private static let sensor = "camera"
+    private var aggregatorNames: [String] {
+        (1...options.aggregators).map { $0 == 1 ? "aggregator" : "aggregator-\($0)" }
+    }
+
+    /// Which of several aggregators answers a sensor; nil until they have agreed on that, and where there is one.
+    private static func owner(of sensor: String, _ aggregators: [String: RoleStatus]) -> RoleStatus? {
+        let sharing = aggregators.values.filter { $0.buckets != nil }
+        guard sharing.count == aggregators.count, sharing.count > 1 else { return nil }
+        var overview = PipelineOverview()
+        for status in sharing { overview.add(status) }
+        overview.add(RoleStatus(state: .ready, role: .sensor, id: sensor, birth: ""))
+        return overview.shares.first { !$0.sensors.isEmpty }.flatMap { aggregators[$0.aggregator] }
+    }
 
     /// - Throws: ``PipelineError`` where this program cannot find itself, the model is not there, or the source does not fit it;
     ///   `DatasetError` where the source cannot be read.
@@ -96,7 +113,9 @@ public final class Demo: Sendable {
         let follower = Task { await follow(messages, topics) }
         defer { follower.cancel() }
 
-        report(.step("starting \(branches) worker\(branches == 1 ? "" : "s") and the aggregator"))
+        let several = options.aggregators > 1 ? "\(options.aggregators) aggregators" : nil
+        report(.step("starting \(branches) worker\(branches == 1 ? "" : "s") and \(several ?? "the aggregator")"))
+        let qos = several == nil ? [] : ["--qos", "1"]
         let launcher = RoleLauncher(executable: executable, url: url, pipeline: options.pipeline)
         let model = ["--model", options.model]
         // All are on one machine, where each would take all processors.
@@ -105,29 +124,38 @@ public final class Demo: Sendable {
             children.append(
                 try spawn("worker \(branch)") {
                     try launcher.start(
-                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + threads + model,
+                        .worker, "branch-\(branch)", ["--branch", "\(branch)"] + threads + model + qos,
                         errorOutput: .descriptor($0))
                 })
         }
-        children.append(
-            try spawn("aggregator") {
-                try launcher.start(
-                    .aggregator, "aggregator", ["--deadline", "\(options.deadline)"] + model,
-                    errorOutput: .descriptor($0))
-            })
-        try await wait(for: "the workers and the aggregator", seconds: 30, children) { tracker in
+        for name in aggregatorNames {
+            children.append(
+                try spawn(name) {
+                    try launcher.start(
+                        .aggregator, name, ["--deadline", "\(options.deadline)"] + model + qos,
+                        errorOutput: .descriptor($0))
+                })
+        }
+        try await wait(for: "the workers and the aggregator\(several == nil ? "" : "s")", seconds: 30, children) {
+            tracker in
             (0..<branches).allSatisfy { tracker.workers[$0]?.state == .ready }
-                && tracker.aggregator?.state == .ready
+                && aggregatorNames.allSatisfy { tracker.aggregators[$0]?.state == .ready }
+                && (several == nil || Self.owner(of: Self.sensor, tracker.aggregators) != nil)
         }
         report(.step("all are ready: the sensor \(sight), \(options.rate) a second"))
         if branches > 1, let worker = tracker.withLock({ $0.workers[branches - 1]?.processID }) {
             report(.step("pull a plug meanwhile, in another terminal: kill -9 \(worker)"))
         }
+        if let owner = tracker.withLock({ Self.owner(of: Self.sensor, $0.aggregators) }), let process = owner.processID
+        {
+            report(.step("\(owner.id) answers the sensor; another takes over from it: kill -9 \(process)"))
+        }
         children.append(
             try spawn("sensor") {
                 try launcher.start(
-                    .sensor, "camera",
-                    ["--source", options.source, "--count", "\(options.frames)", "--rate", "\(options.rate)"] + model,
+                    .sensor, Self.sensor,
+                    ["--source", options.source, "--count", "\(options.frames)", "--rate", "\(options.rate)"] + model
+                        + qos,
                     errorOutput: .descriptor($0))
             })
 
@@ -163,9 +191,10 @@ public final class Demo: Sendable {
                     return complaint
                 }
             }
-            // A worker may be gone: that is what the pipeline is made for. Without broker or aggregator it is over.
-            for child in [children.first, children.first { $0.name == "aggregator" }] {
-                if let child, let status = child.process.poll() { throw failure(child, status) }
+            // A worker may be gone: that is what the pipeline is made for. Without broker or any aggregator it is over.
+            let aggregators = children.filter { aggregatorNames.contains($0.name) }
+            for group in [Array(children.prefix(1)), aggregators] where group.allSatisfy({ $0.process.poll() != nil }) {
+                if let child = group.first, let status = child.process.poll() { throw failure(child, status) }
             }
             try? await Task.sleep(for: .milliseconds(66))
         }

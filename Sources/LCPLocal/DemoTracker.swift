@@ -24,12 +24,14 @@ public struct DemoTracker: Sendable {
     public private(set) var last: LastFrame?
     /// By branch: the latest status of its worker.
     public private(set) var workers: [Int: RoleStatus] = [:]
-    public private(set) var aggregator: RoleStatus?
+    /// By name.
+    public private(set) var aggregators: [String: RoleStatus] = [:]
     public private(set) var sensor: RoleStatus?
     /// From capture to here, milliseconds.
     private var latencies: [Float] = []
     private var firstPrediction: ContinuousClock.Instant?
     private var lastPrediction: ContinuousClock.Instant?
+    private var newest: UInt64?
     /// Frames that wait for their prediction: capture time by frame number.
     private var open: [UInt64: (header: TensorMessageHeader, data: [UInt8])] = [:]
 
@@ -41,7 +43,8 @@ public struct DemoTracker: Sendable {
             return
         }
         // One that is asked for again is the same frame.
-        guard header.version2?.wantedBranches ?? 0 == 0 else { return }
+        guard header.version2?.wantedBranches ?? 0 == 0, newest.map({ header.frame > $0 }) ?? true else { return }
+        newest = header.frame
         frames += 1
         // A frame that never gets an answer must not stay for ever.
         if open.count >= 1024 { open.removeAll() }
@@ -86,7 +89,7 @@ public struct DemoTracker: Sendable {
         guard let status = RoleStatus(payload) else { return }
         switch status.role {
         case .worker: if let branch = status.branch { workers[branch] = status }
-        case .aggregator: aggregator = status
+        case .aggregator: aggregators[status.id] = status
         case .sensor: sensor = status
         }
     }

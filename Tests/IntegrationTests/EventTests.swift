@@ -2,6 +2,7 @@ import Foundation
 import Images
 import LCPDatasets
 import LCPLocal
+import LCPPipeline
 import LCPWire
 import MQTT
 import Platform
@@ -56,6 +57,49 @@ import Testing
         try await show(1)
         let third = try await Self.event(events)
         #expect(third.label == "1" && third.before == "7")
+    }
+
+    @Test(
+        "What an aggregator has seen of a label goes on with the one that takes over from it",
+        arguments: [SIGTERM, SIGKILL])
+    func takeover(signal: Int32) async throws {
+        let rules = ["--threshold", "0.3", "--stable", "3/4", "--qos", "1"]
+        let pipeline = try await Self.pipeline(rules)
+        let (client, topics) = (pipeline.client, pipeline.topics)
+        var overview = PipelineOverview()
+        let statuses = try await client.subscribe(to: topics.statuses(.aggregator))
+        func waitForShares(_ count: Int) async throws {
+            var sharing = 0
+            repeat {
+                overview.add(try #require(RoleStatus(try await next(statuses).payload)))
+                let aggregators = overview.members.map(\.status).filter { $0.role == .aggregator && $0.state == .ready }
+                sharing = aggregators.count { $0.buckets == (count > 1 ? 16 : nil) }
+            } while sharing < count
+        }
+        let other = try pipeline.launcher.start(.aggregator, "b", ["--model", "lenet-split2"] + rules)
+        defer { other.stop() }
+        try await waitForShares(2)
+        overview.add(RoleStatus(state: .ready, role: .sensor, id: "door", birth: ""))
+        let owner = try #require(overview.shares.first { $0.sensors == ["door"] }).aggregator
+
+        let events = try await client.subscribe(to: topics.event("door"))
+        let predictions = try await client.subscribe(to: topics.prediction("door"))
+        func show(_ label: Int) async throws {
+            try await client.publish(try Self.digit(label), to: topics.input("door"))
+            _ = try await next(predictions)
+        }
+        for label in [1, 1, 1, 7, 7] { try await show(label) }
+        #expect(try await Self.event(events).label == "1")
+        if signal == SIGKILL {
+            // By then it has said what it has seen.
+            let beats = try await client.subscribe(to: topics.group(owner))
+            for _ in 0..<2 { _ = try await next(beats) }
+        }
+        kill(owner == "b" ? other.processID : pipeline.roles[2].processID, signal)
+        try await waitForShares(1)
+        try await show(7)
+        let second = try await Self.event(events)
+        #expect(second.label == "7" && second.before == "1")
     }
 
     @Test("Endless strange sensors have no events beyond a limit, and are answered all the same")

@@ -111,17 +111,19 @@ import Testing
         let guarded = try await Guarded()
         for device in ["pi-1", "pi-2", "pi-3"] { try await guarded.add(device, .worker) }
         try await guarded.add("door", .sensor)
-        try await guarded.add("hub", .aggregator)
+        for hub in ["hub", "hub-2"] { try await guarded.add(hub, .aggregator) }
         let people = try await guarded.client("operator")
         let topics = try Topics(pipeline: "test")
         let statuses = try await people.subscribe(to: topics.statuses)
         let model = ["--model", "lenet-split2"]
-        try guarded.start(.aggregator, "hub", model + ["--deadline", "5000"])
+        for hub in ["hub", "hub-2"] { try guarded.start(.aggregator, hub, model + ["--deadline", "5000"]) }
         for device in ["pi-1", "pi-2", "pi-3"] { try guarded.start(.worker, device, model) }
         var lanes: [String: [[Int]]] = [:]
         var births: [String: String] = [:]
-        while lanes.count < 3 {
+        var buckets: [String: Int] = [:]
+        while lanes.count < 3 || buckets != ["hub": 16, "hub-2": 16] {
             let status = try #require(RoleStatus(try await next(statuses).payload))
+            if status.role == .aggregator { buckets[status.id] = status.buckets }
             if status.role == .worker, let own = status.lanes, own.contains(where: { !$0.isEmpty }) {
                 (lanes[status.id], births[status.id]) = (own, status.birth)
             }
@@ -161,7 +163,7 @@ import Testing
             let status = try #require(RoleStatus(try await next(statuses).payload))
             if status.id == "pi-1", status.birth != births["pi-1"], status.serves?.isEmpty == false { break }
         }
-        for name in ["pi-1", "pi-2", "pi-3", "hub"] { #expect(guarded.end(name) == 0, "\(name)") }
+        for name in ["pi-1", "pi-2", "pi-3", "hub", "hub-2"] { #expect(guarded.end(name) == 0, "\(name)") }
         await people.close()
     }
 }

@@ -43,6 +43,14 @@ import Testing
         #expect(tracker.latency(0) == 0 && tracker.latency(100) == 5)
     }
 
+    @Test("A frame that is sent again is the same frame, and its latency counts from the first time")
+    func repeats() {
+        var tracker = DemoTracker()
+        for frame in [1, 2, 1, 2, 3] as [UInt64] { tracker.input(Self.message(frame)) }
+        for frame in 1...3 { Self.predict(&tracker, "\(frame)") }
+        #expect(tracker.frames == 3 && tracker.lost == 0)
+    }
+
     @Test("What is no input, no prediction or no status changes nothing")
     func others() {
         var tracker = DemoTracker()
@@ -100,6 +108,6 @@ import Testing
             tracker.status(RoleStatus(state: .ready, role: role, id: "x", birth: "b").json)
         }
         #expect(tracker.workers.mapValues(\.id) == [2: "w"])
-        #expect(tracker.aggregator?.role == .aggregator && tracker.sensor?.role == .sensor)
+        #expect(tracker.aggregators.count == 1 && tracker.sensor?.role == .sensor)
     }
 }

@@ -59,6 +59,18 @@ import Testing
         #expect(overview.health.0 == .well && overview.isHeard)
     }
 
+    @Test("Which of several aggregators answers which sensor is told below the table")
+    func shares() throws {
+        var overview = try Self.overview()
+        #expect(overview.shares.isEmpty)
+        for id in ["a0", "a1"] { overview.add(try #require(Self.status(.aggregator, id, #","buckets":16"#))) }
+        for id in ["s0", "s1", "s5", "s2", "s3", "s4"] { overview.add(try #require(Self.status(.sensor, id))) }
+        let text = StatusTable(overview, "lcp/p").text(columns: .max)
+        #expect(text.contains("aggregator a0 answers s0, s1, s2, s3 and 1 more"), "\(text)")
+        #expect(text.contains("aggregator a1 answers door, s5"), "\(text)")
+        #expect(overview.shares.flatMap(\.sensors).sorted() == ["door", "s0", "s1", "s2", "s3", "s4", "s5"])
+    }
+
     @Test("Who is missing, what came with lcp, and cameras without lcp are told below the table")
     func notes() throws {
         var overview = try Self.overview(#","fallback":true"#)

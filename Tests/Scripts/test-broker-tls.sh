@@ -139,6 +139,9 @@ may sensor lcp/p/input/cam worker '$share/branch-0-of-4/lcp/p/input/+'
 may sensor lcp/p/status/sensor/cam viewer 'lcp/p/status/+/+'
 may sensor lcp/p/stats/sensor/cam viewer 'lcp/#'
 may worker lcp/p/features/0/cam aggregator 'lcp/p/features/+/+'
+may worker lcp/p/features/17/0/cam aggregator 'lcp/p/features/17/+/+'
+may aggregator lcp/p/group/a aggregator 'lcp/p/group/+'
+may_not worker lcp/p/group/a operator 'lcp/#'
 may worker lcp/p/status/worker/w viewer 'lcp/#'
 may worker lcp/p/stats/worker/w viewer 'lcp/#'
 may aggregator lcp/p/prediction/cam viewer 'lcp/p/prediction/+'
@@ -207,6 +210,9 @@ lcp/p/lane/0/door              door hub operator               pi-1 pi-2 viewer 
 lcp/p/lane/0/gate              hub operator                    pi-1 pi-2 viewer operator
 lcp/p/again/door               hub operator                    door viewer operator
 lcp/p/features/0/door          pi-1 pi-2 operator              hub viewer operator
+lcp/p/features/17/0/door       pi-1 pi-2 operator              hub viewer operator
+lcp/p/group/hub                hub operator                    hub viewer operator
+lcp/p/group/hub-2              operator                        hub viewer operator
 lcp/p/prediction/door          hub operator                    door viewer homeassistant operator
 lcp/p/prediction/gate          hub operator                    viewer homeassistant operator
 lcp/p/task/pi-1                hub operator                    pi-1 hub viewer operator
@@ -230,7 +236,7 @@ done <"$work/table"
 as operator mosquitto_pub -q 1 -t lcp/p/end -m end
 tries=0
 while [ $tries -lt 100 ] && ! grep -q '^lcp/p/end' "$work/written"; do sleep 0.05; tries=$((tries + 1)); done
-for user in pi-1 pi-2 door hub viewer homeassistant; do listen $user "$work/read-$user" 'lcp/p/+/+' 'lcp/p/+/+/+' 'lcp/p/+' 'homeassistant/#'; done
+for user in pi-1 pi-2 door hub viewer homeassistant; do listen $user "$work/read-$user" 'lcp/p/+/+' 'lcp/p/+/+/+' 'lcp/p/+/+/+/+' 'lcp/p/+' 'homeassistant/#'; done
 while read -r topic _; do as operator mosquitto_pub -q 1 -t "$topic" -m all; done <"$work/table"
 as operator mosquitto_pub -q 1 -t lcp/p/flow -m end
 sleep 0.5

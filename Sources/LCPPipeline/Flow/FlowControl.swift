@@ -105,7 +105,9 @@ struct FlowControl {
         branches[branch].computeTimes.add(Double(compute) / 1e6)
         branches[branch].queueTimes.add(Double(queue) / 1e6)
         branches[branch].shares += 1
-        saw(sensor, session: session, frame: frame, arrival: now - .microseconds(Int64(queue) + Int64(compute)), now: now)
+        saw(
+            sensor, session: session, frame: frame, arrival: now - .microseconds(Int64(queue) + Int64(compute)),
+            now: now)
     }
 
     /// What came to another aggregator.

@@ -114,10 +114,10 @@ final class SharedSensors {
     /// A frame was answered, without some branches.
     func answered(_ key: FrameKey, missing: UInt64) {
         missed |= missing
-        guard let stream = key.stream else {
+        let stream = key.stream ?? FrameKey.Stream(sensor: key.sensor, session: 0)
+        if key.stream == nil {
             if bare.count >= Self.maximumBare { bare.removeFirst(Self.maximumBare / 2) }
             bare.append(key)
-            return
         }
         if notes[stream] == nil, notes.count >= Self.maximumNames { return }
         var ranges = notes.removeValue(forKey: stream)?.ranges ?? []

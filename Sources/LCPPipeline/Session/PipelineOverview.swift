@@ -91,6 +91,18 @@ public struct PipelineOverview: Sendable {
         return !present.isEmpty && present.allSatisfy { $0.framesPerSecond != nil }
     }
 
+    /// The sensors that each of several aggregators answers, by the aggregators' names; empty where there are not several.
+    public var shares: [(aggregator: String, sensors: [String])] {
+        let sharing = ready.filter { $0.role == .aggregator && $0.buckets != nil }.map(\.id)
+        guard sharing.count > 1 else { return [] }
+        let owners = SensorBuckets.owners(sharing)
+        let sensors = Set(
+            entries.values.filter { $0.status.role == .sensor && !$0.status.isGone }.map(\.status.id)
+                + bareSensors.map(\.sensor))
+        let shares = Dictionary(grouping: sensors.sorted()) { owners[SensorBuckets.bucket(of: $0)] ?? "" }
+        return sharing.sorted().map { ($0, shares[$0] ?? []) }
+    }
+
     /// Sensors that send bare pictures, and when each was answered last, as aggregators say it; by name.
     public var bareSensors: [(sensor: String, time: String)] {
         entries.values.reduce(into: [String: String]()) { latest, member in

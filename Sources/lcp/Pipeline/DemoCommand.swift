@@ -23,6 +23,7 @@ struct DemoCommand: AsyncParsableCommand {
               lcp demo --branches 8 --rate 100 --frames 1000
               lcp demo --model my-cifarnet --source cifar10:FOLDER
               lcp demo --model my-flowers --source dir:pictures --rate 2
+              lcp demo --aggregators 2 --frames 1000
               lcp demo --json | tail -n 1
             """)
 
@@ -45,6 +46,9 @@ struct DemoCommand: AsyncParsableCommand {
         help: ArgumentHelp("How long the aggregator waits for the other branches, in milliseconds.", valueName: "ms"))
     var deadline = 100.0
 
+    @Option(help: ArgumentHelp("How many aggregators share the sensors; with several at QoS 1.", valueName: "n"))
+    var aggregators = 1
+
     @Flag(help: "Print one JSON object as the last line, and nothing live.")
     var json = false
 
@@ -57,6 +61,7 @@ struct DemoCommand: AsyncParsableCommand {
                 throw ValidationError("--branches is 1, 2, 4 or 8: those models come with lcp")
             }
         }
+        guard (1...8).contains(aggregators) else { throw ValidationError("--aggregators is 1 to 8") }
         guard frames > 0 else { throw ValidationError("--frames is at least 1") }
         guard rate > 0, rate <= 100_000 else { throw ValidationError("--rate is more than 0 and at most 100,000") }
         guard deadline > 0, deadline <= 3_600_000 else {
@@ -71,6 +76,7 @@ struct DemoCommand: AsyncParsableCommand {
         options.frames = frames
         options.rate = rate
         options.deadline = deadline
+        options.aggregators = aggregators
         let demo = try Demo(options: options)
         let json = json
         let view = Mutex(DemoView(demo.model, isLive: !json && takesColours(STDOUT_FILENO), isQuiet: json))

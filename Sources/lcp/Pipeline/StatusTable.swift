@@ -98,6 +98,13 @@ struct StatusTable {
                     "\(who) computed in spite of \(list(warnings.lazy.map { (reason: $0.key, count: $0.value) }))")
             }
         }
+        for (aggregator, sensors) in overview.shares {
+            let named = sensors.prefix(4).map(Self.name).joined(separator: ", ")
+            let rest = sensors.count > 4 ? " and \(sensors.count - 4) more" : ""
+            notes.append(
+                "aggregator \(Self.name(aggregator)) answers \(sensors.isEmpty ? "no sensor that is here" : named + rest)"
+            )
+        }
         for (sensor, time) in overview.bareSensors {
             notes.append("\(Self.name(sensor)) sends pictures without lcp, and was answered last at \(Self.name(time))")
         }

@@ -243,6 +243,50 @@ private struct SystemRandom: RandomNumberGenerator {
         #expect(Set(simulation.answering) == ["a", "b"])
     }
 
+    @Test("One that was alone and stood still for four seconds goes on, and a newcomer has waited for it")
+    func standstill() {
+        var simulation = GroupSimulation(seed: 7)
+        simulation.start("a")
+        simulation.run(for: 1000)
+        simulation.nodes["a"]!.hangsUntil = simulation.time + 4000
+        simulation.start("b")
+        simulation.run(for: 3900)
+        #expect(simulation.nodes["b"]?.group.isIn == false)
+        simulation.run(for: 1000)
+        #expect(Set(simulation.answering) == ["a", "b"])
+    }
+
+    @Test("One that was taken for dead before it heard that it was let in is let in later")
+    func buriedUnheard() {
+        var simulation = GroupSimulation(seed: 8)
+        simulation.start("a")
+        simulation.run(for: 1000)
+        simulation.start("b")
+        while simulation.nodes["a"]!.group.isShared == false { simulation.run(for: 1) }
+        simulation.nodes["b"]!.hangsUntil = simulation.time + 2200
+        simulation.run(for: 2100)
+        #expect(!simulation.nodes["a"]!.group.isShared)
+        // What was said to it meanwhile never arrives.
+        simulation.events.removeAll { $0.node == "b" && { if case .beat = $0 { true } else { false } }($0.what) }
+        simulation.run(for: 20_000)
+        #expect(Set(simulation.answering) == ["a", "b"])
+    }
+
+    @Test("Who has no status is not let in, and moves nothing")
+    func stranger() {
+        var simulation = GroupSimulation(seed: 6)
+        simulation.start("b")
+        simulation.run(for: 500)
+        for number in 1...20 as ClosedRange<UInt64> {
+            let beat = AggregatorBeat(
+                member: .init(id: "a", birth: "b9", term: 0), number: number, models: ["m"])
+            simulation.perform("b") { group, now in group.heard(beat, now: now) }
+            simulation.run(for: 100)
+        }
+        #expect(simulation.nodes["b"]!.group.view?.members.map(\.id) == ["b"])
+        #expect(simulation.answering.allSatisfy { $0 == "b" })
+    }
+
     @Test("Aggregators of different models do not share sensors")
     func models() {
         var simulation = GroupSimulation(seed: 5)

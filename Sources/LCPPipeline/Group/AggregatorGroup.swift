@@ -48,7 +48,7 @@ struct AggregatorGroup {
         case none
     }
 
-    private struct Other {
+    struct Other {
         var beat: AggregatorBeat
         var heard: Instant
         /// Since when it has been heard without a pause.
@@ -60,13 +60,13 @@ struct AggregatorGroup {
     private(set) var own: Member
     /// The hashes of the models that it joins.
     var models: [String] = []
-    private var others: [String: Other] = [:]
+    var others: [String: Other] = [:]
     /// Those that have said in their status that they share sensors, with their births.
-    private var known: [String: String] = [:]
+    var known: [String: String] = [:]
     /// Lives that are over.
-    private var buried: [String: Member] = [:]
+    var buried: [String: Member] = [:]
     /// When an aggregator was last found to be gone.
-    private var losses: [String: Instant] = [:]
+    var losses: [String: Instant] = [:]
     private(set) var view: View?
     private(set) var phase = Phase.adopted
     private var isFinishing = false
@@ -76,15 +76,15 @@ struct AggregatorGroup {
     private var finishes: Set<Int> = []
     /// The members when everybody was last settled.
     private var agreedMembers: [Member] = []
-    private var highestNumber = 0
+    var highestNumber = 0
 
     private var beats: UInt64 = 0
     private var sent: [UInt64: Instant] = [:]
     /// When the latest of its beats was sent that has come back.
-    private var echoed: Instant?
+    var echoed: Instant?
     /// Since when they come back without a pause.
-    private var hearsSince: Instant?
-    private var adopted: Instant
+    var hearsSince: Instant?
+    var adopted: Instant
     /// Since when it waits to be let in.
     private var waitsSince: Instant
     private var lastTick: Instant
@@ -132,7 +132,7 @@ struct AggregatorGroup {
 
     private var owned: Set<Int> { Set(owners.indices.filter { owners[$0] == own.id }) }
 
-    private func isFresh(_ other: Other, _ now: Instant) -> Bool {
+    func isFresh(_ other: Other, _ now: Instant) -> Bool {
         now - other.heard <= (other.isGone ? Self.lease + Self.interval / 2 : Self.silence)
     }
 
@@ -270,7 +270,7 @@ struct AggregatorGroup {
         return own.leaving == true ? [.pause, .left] : [.pause, .beat]
     }
 
-    private mutating func bury(_ member: Member, _ now: Instant) {
+    mutating func bury(_ member: Member, _ now: Instant) {
         others[member.id] = nil
         buried[member.id] = member
         losses[member.id] = now
@@ -289,7 +289,7 @@ struct AggregatorGroup {
         }
     }
 
-    private mutating func adopt(_ proposal: View, _ now: Instant, _ actions: inout [Action]) {
+    mutating func adopt(_ proposal: View, _ now: Instant, _ actions: inout [Action]) {
         // Nobody goes on without one who was alone before he has heard of this.
         if !isShared { (echoed, hearsSince) = (now, now) }
         (view, phase, adopted) = (proposal, .adopted, now)
@@ -332,81 +332,5 @@ struct AggregatorGroup {
 
     private func hasLost(since members: [Member], _ view: View) -> Bool {
         !members.allSatisfy { member in view.members.contains { $0.isSame(as: member) } }
-    }
-
-    // MARK: Who is there
-
-    private mutating func review(_ now: Instant, _ actions: inout [Action]) {
-        guard view != nil else { return meet(now, &actions) }
-        if let hearsSince, hearsItself(now) {
-            for member in view?.members ?? [] where member.id != own.id {
-                let other = others[member.id]
-                let patience = other?.isGone == true ? Self.lease + Self.interval / 2 : Self.silence
-                if now - max(other?.heard ?? adopted, hearsSince) > patience { bury(member, now) }
-            }
-        }
-        propose(now, &actions)
-    }
-
-    /// Who does not hear himself cannot say that others are silent.
-    private func hearsItself(_ now: Instant) -> Bool { echoed.map { now - $0 <= Self.interval * 3 } ?? false }
-
-    /// The members that live, as far as is known, with what they say of themselves.
-    private var alive: [Member] {
-        (view?.members ?? []).compactMap { member in
-            guard member.id != own.id else { return member.isSame(as: own) ? own : nil }
-            guard let said = others[member.id]?.beat.member else {
-                return buried[member.id].map { $0.birth == member.birth && $0.term >= member.term } == true
-                    ? nil : member
-            }
-            return said.isSame(as: member) ? said : nil
-        }
-    }
-
-    /// Of those who live the first by name says who belongs to them.
-    private mutating func propose(_ now: Instant, _ actions: inout [Action]) {
-        guard let view else { return }
-        let alive = alive
-        let staying = alive.filter { $0.leaving != true }
-        guard (staying.isEmpty ? alive : staying).map(\.id).min() == own.id else { return }
-        let newcomers = others.values.filter { other in
-            other.beat.view == nil && other.beat.member.leaving != true && isFresh(other, now) && isKnown(other)
-                && !alive.contains { $0.isSame(as: other.beat.member) }
-                && (staying.isEmpty || hasPassed(other, now))
-        }.map(\.beat.member)
-        let members = (alive.filter { member in !newcomers.contains { $0.id == member.id } } + newcomers)
-            .sorted { $0.id < $1.id }.prefix(AggregatorBeat.maximumMembers)
-        guard Array(members) != view.members else { return }
-        adopt(View(number: highestNumber + 1, by: own.id, members: Array(members)), now, &actions)
-        if !actions.contains(.beat) { actions.append(.beat) }
-    }
-
-    /// Who takes part has a status, which no broker with an access list lets a stranger have.
-    private func isKnown(_ other: Other) -> Bool { known[other.beat.member.id] == other.beat.member.birth }
-
-    private func hasPassed(_ other: Other, _ now: Instant) -> Bool {
-        guard let loss = losses[other.beat.member.id], now - loss <= Self.probation.memory else { return true }
-        return now - other.since >= Self.probation.time
-    }
-
-    /// Waits to be let in, or begins together with the others who wait.
-    private mutating func meet(_ now: Instant, _ actions: inout [Action]) {
-        // What was on its way to it before is behind its own beat.
-        guard let hearsSince, hearsItself(now), own.leaving != true else { return }
-        var waiting = [own]
-        for id in Set(known.keys).union(others.keys) {
-            guard let other = others[id], isFresh(other, now) else {
-                let patience = known[id] == nil ? Self.silence : Self.longSilence
-                guard now - max(hearsSince, others[id]?.heard ?? hearsSince) > patience else { return }
-                continue
-            }
-            guard other.beat.view == nil else { return }
-            if other.beat.member.leaving != true, isKnown(other) { waiting.append(other.beat.member) }
-        }
-        waiting.sort { $0.id < $1.id }
-        guard waiting[0].id == own.id else { return }
-        let members = Array(waiting.prefix(AggregatorBeat.maximumMembers))
-        adopt(View(number: highestNumber + 1, by: own.id, members: members), now, &actions)
-        if !actions.contains(.beat) { actions.append(.beat) }
     }
 }

@@ -80,12 +80,23 @@ import Testing
         let payload = [UInt8](repeating: 1, count: 1 << 20)
         for index in 0..<100 { payload.withUnsafeBytes { shared.keep("t\(index)", $0, index % 2) } }
         #expect(shared.kept.count == 64 && shared.kept.first?.topic == "t36")
+        shared.learnBare("door", [7...7])
         #expect(shared.take([1]).count == 32 && shared.kept.allSatisfy { $0.bucket == 0 })
+        // What is taken is compared with what others have answered after that.
+        #expect(shared.wasAnsweredElsewhere(FrameKey(sensor: "door", session: 0, frame: 7)))
+        shared.forgetAnsweredElsewhere()
+        #expect(!shared.wasAnsweredElsewhere(FrameKey(sensor: "door", session: 0, frame: 7)))
     }
 
     @Test("Notes of answers are ranges, and are told once")
     func notes() {
         let shared = SharedSensors(AggregatorGroup(id: "a", birth: "b", now: .now))
+        shared.answered(FrameKey(sensor: "cam", session: 5, frame: 0), missing: 1)
+        #expect(shared.takeNotes().streams.isEmpty, "who is alone tells nobody")
+        let members = ["a", "c"].map { AggregatorBeat.Member(id: $0, birth: "b", term: 0) }
+        let view = AggregatorBeat.View(number: 1, by: "c", members: members)
+        _ = shared.group.heard(
+            .init(member: members[1], number: 1, models: [], view: view, phase: .adopted), now: .now)
         for frame in [1, 2, 3, 7] as [UInt64] {
             shared.answered(FrameKey(sensor: "cam", session: 5, frame: frame), missing: frame == 7 ? 0b10 : 0)
         }

@@ -106,10 +106,9 @@ extension Aggregator {
             if json != [1] { drop("bad_beat", "\(topic): it is not what an aggregator says") }
             return
         }
-        if beat.member.id != session.status.id {
-            if beat.view != nil, !shared.group.isIn { shared.othersAnswer = true }
-        }
-        if beat.member.id != session.status.id, shared.group.isIn(beat.member.id) {
+        let isOther = beat.member.id != session.status.id
+        if isOther, beat.view != nil, !shared.group.isIn { shared.othersAnswer = true }
+        if isOther, shared.group.isIn(beat.member.id) {
             for stream in beat.streams ?? [] { learn(stream) }
             supervisor?.assumeIsolated { supervisor in
                 if let missed = beat.missed { supervisor.missed(missed, now: .now) }
@@ -207,6 +206,7 @@ extension Aggregator {
 
     private func receive(_ buckets: Set<Int>, _ view: AggregatorGroup.View) {
         guard let shared, let features else { return }
+        shared.forgetAnsweredElsewhere()
         if view.members.count > 1 || shared.othersAnswer {
             // What came before is the others' business.
             shared.keep { shared.group.holds.contains($0) }
@@ -267,6 +267,7 @@ extension Aggregator {
         for features in waiting {
             features.payload.withUnsafeBytes { received(features.topic, $0, isKept: true) }
         }
+        shared.forgetAnsweredElsewhere()
         goOn()
     }
 

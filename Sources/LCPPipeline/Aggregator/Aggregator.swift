@@ -103,6 +103,8 @@ public actor Aggregator {
         let supervisor = Supervisor(session, branchCount: count)
         self.supervisor = supervisor
         try await meetOthers()
+        // Who has not been let in says nothing to anybody.
+        if shared != nil { await supervisor.use(members: []) }
         try await supervisor.start()
         try await events?.restore()
         if let announcer { try await announcer.start() } else { try await HomeAssistantAnnouncer.withdraw(session) }
@@ -143,7 +145,8 @@ public actor Aggregator {
     // MARK: Frames
 
     private func received(_ message: MQTTMessageView) {
-        let right = right(to: message.topic)
+        // What a broker has kept is refused, whoever answers the sensor.
+        let right = message.retained ? .answer : right(to: message.topic)
         switch right {
         case .answer, .finish: received(message.topic, message.payload, isRetained: message.retained, right)
         case .keep: keep(message.topic, message.payload)

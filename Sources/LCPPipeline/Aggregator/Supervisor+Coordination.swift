@@ -39,6 +39,8 @@ extension Supervisor {
         guard members != self.members else { return }
         self.members = members
         isLeading = isLeader
+        // A restarted broker has forgotten it.
+        if isLeading, givesTasks == false || wasLeader { publishPlan() }
         scheduleCoordination()
     }
 

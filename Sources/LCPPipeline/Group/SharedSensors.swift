@@ -90,8 +90,10 @@ final class SharedSensors {
     func keep(where isMeant: (Int) -> Bool) {
         kept.removeAll { !isMeant($0.bucket) }
         keptBytes = kept.reduce(0) { $0 + $1.payload.count }
-        answeredElsewhere = []
     }
+
+    /// What comes from now on nobody else has answered: the same bytes again are another frame.
+    func forgetAnsweredElsewhere() { answeredElsewhere = [] }
 
     /// Whether somebody else has answered what is kept.
     func wasAnsweredElsewhere(_ key: FrameKey) -> Bool { answeredElsewhere.contains(key) }
@@ -113,12 +115,14 @@ final class SharedSensors {
 
     /// A frame was answered, without some branches.
     func answered(_ key: FrameKey, missing: UInt64) {
-        missed |= missing
-        let stream = key.stream ?? FrameKey.Stream(sensor: key.sensor, session: 0)
         if key.stream == nil {
             if bare.count >= Self.maximumBare { bare.removeFirst(Self.maximumBare / 2) }
             bare.append(key)
         }
+        // Who is alone tells nobody; whoever comes is told of what was answered before.
+        guard group.isShared else { return }
+        missed |= missing
+        let stream = key.stream ?? FrameKey.Stream(sensor: key.sensor, session: 0)
         if notes[stream] == nil, notes.count >= Self.maximumNames { return }
         var ranges = notes.removeValue(forKey: stream)?.ranges ?? []
         if let last = ranges.last, key.frame > 0, last.upperBound == key.frame - 1 {

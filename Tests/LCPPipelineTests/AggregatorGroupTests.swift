@@ -89,7 +89,7 @@ private struct GroupSimulation {
             switch action {
             case .beat: broadcast(.beat(nodes[name]!.group.nextBeat(now).json))
             case .receive(_, let view): post(.prepared(view), to: name, after: Int.random(in: 0...30, using: &random))
-            case .finish(_, let view): post(.settled(view), to: name, after: Int.random(in: 0...100, using: &random))
+            case .finish(let view): post(.settled(view), to: name, after: Int.random(in: 0...100, using: &random))
             case .begin(let buckets, _):
                 changes += 1
                 for bucket in buckets { begun["\(bucket)"] = time }

@@ -75,12 +75,12 @@ extension Aggregator {
         if !actions.isEmpty { performGroup(actions) }
         // One that answers everything need not look for the sensor.
         if shared.group.holds.count == SensorBuckets.count { return .answer }
-        return shared.group.right(shared.bucket(ofTopic: topic))
+        return shared.group.right(SensorBuckets.bucket(of: Topics.sensor(of: topic)))
     }
 
     func keep(_ topic: String, _ payload: UnsafeRawBufferPointer) {
         guard let shared else { return }
-        let bucket = shared.bucket(of: Topics.sensor(of: topic))
+        let bucket = SensorBuckets.bucket(of: Topics.sensor(of: topic))
         let isKept = shared.group.isIn ? shared.group.owns(bucket) : !shared.othersAnswer
         if isKept { shared.keep(topic, payload, bucket) }
     }
@@ -90,7 +90,7 @@ extension Aggregator {
     func mayAnswer(_ frame: JoinTable.Frame, missing: UInt64) -> Bool {
         guard let shared else { return true }
         guard !isPaused else { return false }
-        switch shared.group.right(shared.bucket(of: frame.key.sensor)) {
+        switch shared.group.right(SensorBuckets.bucket(of: frame.key.sensor)) {
         case .answer: return missing == 0 || !shared.mayHaveBegunElsewhere(frame)
         case .finish: return true
         case .keep, .none: return false
@@ -125,7 +125,7 @@ extension Aggregator {
 
     private func learn(_ stream: AggregatorBeat.Stream) {
         guard let shared, let number = UInt64(stream.session),
-            !shared.group.holds.contains(shared.bucket(of: stream.sensor))
+            !shared.group.holds.contains(SensorBuckets.bucket(of: stream.sensor))
         else { return }
         if number == 0 {
             shared.learnBare(stream.sensor, stream.ranges)
@@ -155,7 +155,7 @@ extension Aggregator {
             switch action {
             case .beat: sendBeats()
             case .receive(let buckets, let view): receive(buckets, view)
-            case .finish(_, let view):
+            case .finish(let view):
                 shared.finishing = view
                 finishHandover()
             case .begin(let buckets, let isTakeover): begin(buckets, isTakeover: isTakeover)
@@ -237,8 +237,8 @@ extension Aggregator {
     /// Says so when nothing is open any more of what is given away.
     func finishHandover() {
         guard let shared, let view = shared.finishing else { return }
-        let given = Set((0..<SensorBuckets.count).filter { shared.group.right($0) == .finish })
-        guard !joiner.hasOpen(where: { given.contains(shared.bucket(of: $0)) }) else { return }
+        let given = shared.group.finishes
+        guard !joiner.hasOpen(where: { given.contains(SensorBuckets.bucket(of: $0)) }) else { return }
         shared.finishing = nil
         tellAll(of: given)
         announcer?.assumeIsolated { $0.giveAway(given) }
@@ -249,7 +249,7 @@ extension Aggregator {
     private func tellAll(of buckets: Set<Int>) {
         guard let shared else { return }
         let streams =
-            joiner.answered(where: { buckets.contains(shared.bucket(of: $0)) }) + shared.bareStreams(buckets)
+            joiner.answered(where: { buckets.contains(SensorBuckets.bucket(of: $0)) }) + shared.bareStreams(buckets)
         for start in stride(from: 0, to: streams.count, by: AggregatorBeat.maximumStreams) {
             var beat = shared.group.nextBeat(.now)
             beat.streams = streams[start..<min(streams.count, start + AggregatorBeat.maximumStreams)].map(withEvents)

@@ -32,10 +32,7 @@ struct AnsweredFrames {
     /// Keeps of an answered frame only that it is past; without that, features that are very late would open it again.
     private mutating func raiseWatermark(_ key: FrameKey) {
         recent.remove(key)
-        guard let stream = key.stream else { return }
-        // Endless sensor names do not fill the memory.
-        if watermarks.count >= capacity, watermarks[stream] == nil { watermarks.removeAll(keepingCapacity: true) }
-        watermarks[stream] = max(watermarks[stream] ?? 0, key.frame)
+        if let stream = key.stream { learn(stream, floor: key.frame) }
     }
 
     // MARK: Handing over
@@ -53,6 +50,7 @@ struct AnsweredFrames {
 
     /// Up to this frame everything counts as answered.
     mutating func learn(_ stream: FrameKey.Stream, floor: UInt64) {
+        // Endless sensor names do not fill the memory.
         if watermarks.count >= capacity, watermarks[stream] == nil { watermarks.removeAll(keepingCapacity: true) }
         watermarks[stream] = max(watermarks[stream] ?? 0, floor)
     }

@@ -51,14 +51,17 @@ extension FrameJoiner {
 extension [UInt64] {
     /// Numbers that rise, as the ranges that they form.
     var ranges: [ClosedRange<UInt64>] {
-        var result: [ClosedRange<UInt64>] = []
-        for number in self {
-            if let last = result.last, number > 0, last.upperBound == number - 1 {
-                result[result.count - 1] = last.lowerBound...number
-            } else {
-                result.append(number...number)
-            }
+        reduce(into: []) { $0.extend(with: $1) }
+    }
+}
+
+extension [ClosedRange<UInt64>] {
+    /// Takes one more number: into the last range where it follows that, else, up to so many, as a range of its own.
+    mutating func extend(with number: UInt64, most: Int = .max) {
+        if let last, number > 0, last.upperBound == number - 1 {
+            self[count - 1] = last.lowerBound...number
+        } else if count < most {
+            append(number...number)
         }
-        return result
     }
 }

@@ -7,7 +7,7 @@ extension AggregatorGroup {
         if let hearsSince, hearsItself(now) {
             for member in view?.members ?? [] where member.id != own.id {
                 let other = others[member.id]
-                let patience = other?.isGone == true ? Self.lease + Self.interval / 2 : Self.silence
+                let patience = other?.patience ?? Self.silence
                 if now - max(other?.heard ?? adopted, hearsSince) > patience { bury(member, now) }
             }
         }
@@ -40,11 +40,17 @@ extension AggregatorGroup {
                 && !alive.contains { $0.isSame(as: other.beat.member) }
                 && (staying.isEmpty || hasPassed(other, now))
         }.map(\.beat.member)
-        let members = (alive.filter { member in !newcomers.contains { $0.id == member.id } } + newcomers)
-            .sorted { $0.id < $1.id }.prefix(AggregatorBeat.maximumMembers)
-        guard Array(members) != view.members else { return }
-        adopt(View(number: highestNumber + 1, by: own.id, members: Array(members)), now, &actions)
+        let members = Self.ordered(alive.filter { member in !newcomers.contains { $0.id == member.id } } + newcomers)
+        if members != view.members { propose(members, now, &actions) }
+    }
+
+    private mutating func propose(_ members: [Member], _ now: Instant, _ actions: inout [Action]) {
+        adopt(View(number: highestNumber + 1, by: own.id, members: members), now, &actions)
         if !actions.contains(.beat) { actions.append(.beat) }
+    }
+
+    private static func ordered(_ members: [Member]) -> [Member] {
+        Array(members.sorted { $0.id < $1.id }.prefix(AggregatorBeat.maximumMembers))
     }
 
     /// Who takes part has a status, which no broker with an access list lets a stranger have.
@@ -69,10 +75,7 @@ extension AggregatorGroup {
             guard other.beat.view == nil else { return }
             if other.beat.member.leaving != true, isKnown(other) { waiting.append(other.beat.member) }
         }
-        waiting.sort { $0.id < $1.id }
-        guard waiting[0].id == own.id else { return }
-        let members = Array(waiting.prefix(AggregatorBeat.maximumMembers))
-        adopt(View(number: highestNumber + 1, by: own.id, members: members), now, &actions)
-        if !actions.contains(.beat) { actions.append(.beat) }
+        let members = Self.ordered(waiting)
+        if members[0].id == own.id { propose(members, now, &actions) }
     }
 }

@@ -26,8 +26,8 @@ struct AggregatorGroup {
         case beat
         /// Receive the features of these buckets, too; then call ``prepared(_:now:)``.
         case receive(Set<Int>, View)
-        /// Open no frame of these buckets any more; when none is open, call ``settled(_:now:)``.
-        case finish(Set<Int>, View)
+        /// Open no frame any more of ``finishes``; when none is open, call ``settled(_:now:)``.
+        case finish(View)
         /// Answer these from now on, first of all what came meanwhile.
         case begin(Set<Int>, isTakeover: Bool)
         /// Everybody is settled in this view.
@@ -55,6 +55,10 @@ struct AggregatorGroup {
         var since: Instant
         /// Whether its connection is gone, as far as is known.
         var isGone = false
+        /// How long it may say nothing.
+        var patience: Duration {
+            isGone ? AggregatorGroup.lease + AggregatorGroup.interval / 2 : AggregatorGroup.silence
+        }
     }
 
     private(set) var own: Member
@@ -73,7 +77,8 @@ struct AggregatorGroup {
     private var owners: [String?] = []
     /// The buckets that it may answer.
     private(set) var holds: Set<Int> = []
-    private var finishes: Set<Int> = []
+    /// Those that it gives away, and of which it answers what is open.
+    private(set) var finishes: Set<Int> = []
     /// The members when everybody was last settled.
     private var agreedMembers: [Member] = []
     var highestNumber = 0
@@ -96,8 +101,9 @@ struct AggregatorGroup {
     /// without it after ``longSilence`` only.
     static let stop = Duration.seconds(5)
     static let longSilence = Duration.seconds(8)
-    /// An aggregator that was lost lately is let in when it has been there for so long: one that comes and goes moves nothing.
+    /// Who waits for so long to be let in asks under a new term.
     private static let renewal = Duration.seconds(5)
+    /// An aggregator that was lost lately is let in when it has been there for so long: one that comes and goes moves nothing.
     static let probation = (memory: Duration.seconds(60), time: Duration.seconds(10))
 
     init(id: String, birth: String, now: Instant) {
@@ -116,9 +122,6 @@ struct AggregatorGroup {
     /// Whether somebody else takes part by that name.
     func isIn(_ id: String) -> Bool { view?.members.contains { $0.id == id } ?? false }
 
-    /// Those that said that they share sensors and join the same model: whether it takes part or not.
-    func shares(_ id: String) -> Bool { known[id] != nil }
-
     /// What may be done with the frames of a bucket.
     func right(_ bucket: Int) -> Right {
         guard view != nil else { return .keep }
@@ -132,9 +135,7 @@ struct AggregatorGroup {
 
     private var owned: Set<Int> { Set(owners.indices.filter { owners[$0] == own.id }) }
 
-    func isFresh(_ other: Other, _ now: Instant) -> Bool {
-        now - other.heard <= (other.isGone ? Self.lease + Self.interval / 2 : Self.silence)
-    }
+    func isFresh(_ other: Other, _ now: Instant) -> Bool { now - other.heard <= other.patience }
 
     // MARK: Events
 
@@ -317,7 +318,7 @@ struct AggregatorGroup {
             isFinishing = true
             finishes.formUnion(holds.subtracting(owned))
             holds.subtract(finishes)
-            actions.append(.finish(finishes, view))
+            actions.append(.finish(view))
         }
         if phase == .settled, allOthers(are: [.settled]), agreedMembers != view.members || holds != owned {
             let gained = owned.subtracting(holds)

@@ -11,10 +11,6 @@ final class SharedSensors {
         var bucket: Int
     }
 
-    private struct Note {
-        var ranges: [ClosedRange<UInt64>] = []
-    }
-
     private struct Arrival {
         var session: UInt64
         var frame: UInt64
@@ -34,7 +30,7 @@ final class SharedSensors {
     private(set) var kept: [Kept] = []
     private var keptBytes = 0
     /// What was answered since the last beat.
-    private var notes: [FrameKey.Stream: Note] = [:]
+    private var notes: [FrameKey.Stream: [ClosedRange<UInt64>]] = [:]
     /// The latest bare inputs that were answered: they have no numbers that would tell.
     private var bare: [FrameKey] = []
     /// Bare inputs that others have answered of what is kept.
@@ -44,32 +40,12 @@ final class SharedSensors {
     private var branches: [AggregatorBeat.Load.Branch] = []
     /// Until when frames may have begun with somebody who is gone, by buckets.
     private var takeovers: [Int: ContinuousClock.Instant] = [:]
-    private var buckets: [String: Int] = [:]
-    private var bucketsOfTopics: [String: Int] = [:]
 
     private static let maximumKeptBytes = 64 << 20
     private static let maximumBare = 256
     private static let maximumNames = 4096
 
     init(_ group: AggregatorGroup) { self.group = group }
-
-    /// The bucket of a sensor.
-    func bucket(of sensor: String) -> Int {
-        if let known = buckets[sensor] { return known }
-        if buckets.count >= Self.maximumNames { buckets.removeAll(keepingCapacity: true) }
-        let bucket = SensorBuckets.bucket(of: sensor)
-        buckets[sensor] = bucket
-        return bucket
-    }
-
-    /// The bucket of the sensor in a features topic.
-    func bucket(ofTopic topic: String) -> Int {
-        if let known = bucketsOfTopics[topic] { return known }
-        if bucketsOfTopics.count >= Self.maximumNames { bucketsOfTopics.removeAll(keepingCapacity: true) }
-        let bucket = bucket(of: Topics.sensor(of: topic))
-        bucketsOfTopics[topic] = bucket
-        return bucket
-    }
 
     // MARK: What is kept
 
@@ -107,7 +83,7 @@ final class SharedSensors {
 
     /// Whether a frame that lacks branches may have begun with who answered its sensor before.
     func mayHaveBegunElsewhere(_ frame: JoinTable.Frame) -> Bool {
-        guard !takeovers.isEmpty, let end = takeovers[bucket(of: frame.key.sensor)] else { return false }
+        guard !takeovers.isEmpty, let end = takeovers[SensorBuckets.bucket(of: frame.key.sensor)] else { return false }
         return frame.opened < end
     }
 
@@ -123,14 +99,8 @@ final class SharedSensors {
         guard group.isShared else { return }
         missed |= missing
         let stream = key.stream ?? FrameKey.Stream(sensor: key.sensor, session: 0)
-        if notes[stream] == nil, notes.count >= Self.maximumNames { return }
-        var ranges = notes.removeValue(forKey: stream)?.ranges ?? []
-        if let last = ranges.last, key.frame > 0, last.upperBound == key.frame - 1 {
-            ranges[ranges.count - 1] = last.lowerBound...key.frame
-        } else if UInt64(ranges.count) < AggregatorBeat.maximumFrames / 2 {
-            ranges.append(key.frame...key.frame)
-        }
-        notes[stream] = Note(ranges: ranges)
+        guard notes[stream] != nil || notes.count < Self.maximumNames else { return }
+        notes[stream, default: []].extend(with: key.frame, most: Int(AggregatorBeat.maximumFrames / 2))
     }
 
     /// A branch's share of a frame came, which somebody else has to know of to say which frames are computed.
@@ -162,15 +132,15 @@ final class SharedSensors {
     /// Takes what was answered since the last beat.
     func takeNotes() -> (streams: [AggregatorBeat.Stream], missed: UInt64?) {
         defer { (notes, missed) = ([:], 0) }
-        let streams = notes.map { stream, note in
-            AggregatorBeat.Stream(sensor: stream.sensor, session: stream.session, answered: note.ranges)
+        let streams = notes.map { stream, ranges in
+            AggregatorBeat.Stream(sensor: stream.sensor, session: stream.session, answered: ranges)
         }
         return (streams, missed == 0 ? nil : missed)
     }
 
     /// The bare inputs that were answered lately, of some buckets.
     func bareStreams(_ buckets: Set<Int>) -> [AggregatorBeat.Stream] {
-        Dictionary(grouping: bare.filter { buckets.contains(bucket(of: $0.sensor)) }, by: \.sensor).map {
+        Dictionary(grouping: bare.filter { buckets.contains(SensorBuckets.bucket(of: $0.sensor)) }, by: \.sensor).map {
             sensor, keys in
             AggregatorBeat.Stream(sensor: sensor, session: 0, answered: keys.map { $0.frame...$0.frame })
         }

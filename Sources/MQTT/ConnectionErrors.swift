@@ -88,8 +88,10 @@ struct ConnectionErrors {
         }
         var reason = text
         while reason.hasSuffix(".") { reason.removeLast() }
+        let isPassing = isV5 ? [0x88, 0x89, 0x97, 0x9F].contains(code) : code == 3
         return MQTTError(
-            .refused, "\(address) refused the connection (\(reason.lowercased()))\(advice)", rawCode: code)
+            isPassing ? .unavailable : .refused, "\(address) refused the connection (\(reason.lowercased()))\(advice)",
+            rawCode: code)
     }
 
     /// The broker sent DISCONNECT.

@@ -109,7 +109,8 @@ struct ConnectionMachine {
             state = .opening(first: first)
             return [.cancelTimer, .dropConnection, .takeNextNode]
                 + (first && !waitsForBroker ? [.startTimer(connectTimeout)] : []) + [.openConnection]
-        case (.opening(first: true), .failed(let error)) where waitsForBroker && error.code == .unreachable:
+        case (.opening(first: true), .failed(let error)) where waitsForBroker && error.code == .unreachable,
+            (.handshaking(first: true), .failed(let error)) where waitsForBroker && error.code == .unavailable:
             return wait(error, first: true)
         case (.opening(let first), .failed(let error)), (.handshaking(let first), .failed(let error)):
             return fail(error, first: first)

@@ -123,6 +123,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
 
     private func step(_ event: ConnectionMachine.Event) {
         assertOnLoop()
+        let wasConnected = machine.state == .connected
         for action in machine.handle(event) {
             switch action {
             case .openConnection: openConnection()
@@ -139,6 +140,9 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             case .resume: resume()
             case .drain: drain()
             case .sendDisconnect: handle.disconnect()
+            // Who was connected has not asked the others yet.
+            case .report(.waiting(let error, let retry)) where !wasConnected:
+                report(.waiting(errors.ofAll(error), retry: retry))
             case .report(let state): report(state)
             case .failConnect(let error):
                 connectCompletion?(errors.ofAll(error))

@@ -13,6 +13,8 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
         public static let unreachable = Self(name: "unreachable")
         /// The broker answered and said no: credentials, protocol version, client identifier.
         public static let refused = Self(name: "refused")
+        /// The broker takes nobody in at the moment, or not so many: without its quorum a cluster does that.
+        public static let unavailable = Self(name: "unavailable")
         /// The TLS handshake failed.
         public static let tls = Self(name: "TLS")
         /// The connection was there and is gone.
@@ -42,7 +44,7 @@ public struct MQTTError: Error, Hashable, CustomStringConvertible {
 
     /// Whether trying again later can help without anybody changing anything.
     public var isRetriable: Bool {
-        [.unreachable, .connectionLost, .notConnected, .bufferFull].contains(code)
+        [.unreachable, .unavailable, .connectionLost, .notConnected, .bufferFull].contains(code)
     }
 
     init(_ code: Code, _ description: String, rawCode: Int32 = 0) {

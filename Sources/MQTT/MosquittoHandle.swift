@@ -1,6 +1,7 @@
 import CMosquitto
 import CMosquittoNew
 import Glibc
+import Platform
 import Synchronization
 
 /// Owns libmosquitto's handle: how it is set up and opened, and the calls that take it.
@@ -32,7 +33,10 @@ final class MosquittoHandle: @unchecked Sendable {
 
     deinit { mosquitto_destroy(pointer) }
 
-    private static let library: Void = { _ = mosquitto_lib_init() }()
+    private static let library: Void = {
+        OpenSSL.prepared
+        _ = mosquitto_lib_init()
+    }()
 
     /// Whether MQTT 5 is spoken, and 3.1.1 otherwise. Told on any thread.
     var isV5: Bool { speaksV5.load(ordering: .relaxed) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LCPPipeline
+import Platform
 
 @main
 struct LCP: AsyncParsableCommand {
@@ -23,6 +24,7 @@ struct LCP: AsyncParsableCommand {
         subcommands: subcommands)
 
     static func main() async {
+        OpenSSL.prepared
         holdStandardDescriptors()
         LogWriter.install()
         let words = Array(CommandLine.arguments.dropFirst())

@@ -4,6 +4,7 @@ import LCPLocal
 import LCPWire
 import MQTT
 import Platform
+import Synchronization
 import Testing
 
 /// What a cluster's nodes do not do for each other, seen on one broker: it takes away what it has kept, or what is on its way.
@@ -66,6 +67,45 @@ import Testing
     }
 
     @Test(
+        "Without its quorum a cluster is no broker, which is said in one sentence; who waits goes on when it is one again"
+    )
+    func noQuorum() async throws {
+        let broker = try TestBroker()
+        let port = try #require(broker.url.split(separator: ":").last.flatMap { Int($0) })
+        let hasQuorum = Flag()
+        // Two nodes that live and take nobody in, as RabbitMQ's without the third: the server is unavailable.
+        let nodes = try (0..<2).map { _ in
+            try PickyProxy(broker: port) { bytes in
+                guard !hasQuorum.isSet, bytes.first == 0x10 else { return .pass }
+                return .answer(bytes.contains("MQTT\u{5}") ? [0x20, 3, 0, 0x88, 0] : [0x20, 2, 0, 3])
+            }
+        }
+        defer { for node in nodes { node.close() } }
+        let dead = try BrokerProcess.freePort(host: "127.0.0.1")
+        let url = (nodes.map(\.url) + ["mqtt://127.0.0.1:\(dead)"]).joined(separator: ",")
+        for command in [["status"], ["model", "push", "lenet-split2"]] {
+            let outcome = try await run(Repository.lcp, command + ["--broker", url, "--pipeline", "c"])
+            #expect(outcome.status != 0 && outcome.output.isEmpty)
+            #expect(outcome.errors.contains("none of the cluster's 3 nodes can be used"), "\(outcome.errors)")
+            #expect(outcome.errors.split(separator: "\n").count == 1)
+        }
+
+        let before = nodes[0].connections
+        let worker = try Spawned(Repository.lcp, ["worker", "--broker", url, "--pipeline", "c", "--name", "w"])
+        defer { kill(worker.identifier, SIGKILL) }
+        // Each time it looks first whether anybody is there.
+        try await wait("the worker has tried them all, twice") { nodes[0].connections >= before + 4 }
+        let client = try await broker.connect()
+        let statuses = try await client.subscribe(to: try Topics(pipeline: "c").statuses(.worker))
+        hasQuorum.set()
+        while RoleStatus(try await next(statuses).payload)?.state != .ready {}
+        kill(worker.identifier, SIGTERM)
+        let log = String(decoding: worker.errors.readDataToEndOfFile(), as: UTF8.self)
+        #expect(log.components(separatedBy: "none of the cluster's 3 nodes can be used").count == 2, "\(log)")
+        #expect(log.contains("waiting for it"))
+    }
+
+    @Test(
         "A mistake with the cluster's script is told in one sentence",
         arguments: [
             (["stop"], "there is no cluster in"), (["kill", "2"], "there is no cluster in"), (["kill"], "which node?"),
@@ -81,4 +121,10 @@ import Testing
         #expect(outcome.errors.hasPrefix("cluster.sh: \(sentence)") && outcome.errors.split(separator: "\n").count == 1)
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
+}
+
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+    var isSet: Bool { value.load(ordering: .relaxed) }
+    func set() { value.store(true, ordering: .relaxed) }
 }

@@ -35,6 +35,24 @@ import Testing
         #expect(answers.time(Self.after(1000)) == [Self.file])
     }
 
+    @Test("Who asks for the manifest just after another one got it gets it, too")
+    func twoAsk() {
+        var (first, second) = (ModelAnswers(), ModelAnswers())
+        let manifest = ModelRequest()
+        first.heard(manifest, now: Self.start, delay: .zero)
+        #expect(first.time(Self.start) == [manifest])
+        second.heard(ModelRequest(isGiven: true), now: Self.start, delay: nil)
+        for delay in [0, 100] {
+            var (a, b) = (first, second)
+            a.heard(manifest, now: Self.after(10), delay: .milliseconds(delay))
+            b.heard(manifest, now: Self.after(10), delay: .milliseconds(300))
+            #expect(a.nextDue == Self.after(250) && b.nextDue == Self.after(310))
+            #expect(a.time(Self.after(249)) == [] && a.time(Self.after(250)) == [manifest])
+            b.heard(ModelRequest(isGiven: true), now: Self.after(251), delay: nil)
+            #expect(b.nextDue == nil)
+        }
+    }
+
     @Test("Strangers who ask without end do not fill the memory")
     func bounded() {
         var answers = ModelAnswers()

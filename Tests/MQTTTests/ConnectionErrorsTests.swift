@@ -31,4 +31,17 @@ import Testing
         let lost = errors.lost(Self.protocolError, wasConnected: false, systemError: 0, detail: nil)
         #expect(!lost.description.contains("certificate"))
     }
+
+    @Test("A broker that takes nobody in at the moment is waited for, one that does not take this client is not")
+    func refusals() throws {
+        let errors = try Self.errors("mqtt://broker")
+        // Server unavailable, server busy, quota exceeded, connection rate exceeded (MQTT 5, section 3.2.2.2).
+        for code: Int32 in [0x88, 0x89, 0x97, 0x9F] { #expect(errors.refused(code, isV5: true).code == .unavailable) }
+        #expect(errors.refused(3, isV5: false).code == .unavailable)
+        #expect(errors.refused(3, isV5: false).description.contains("refused the connection"))
+        for code: Int32 in [0x84, 0x85, 0x86, 0x87, 0x8A, 0x9D] {
+            #expect(errors.refused(code, isV5: true).code == .refused)
+        }
+        for code: Int32 in [1, 2, 4, 5] { #expect(errors.refused(code, isV5: false).code == .refused) }
+    }
 }

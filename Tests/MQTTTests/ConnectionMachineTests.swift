@@ -91,6 +91,27 @@ import Testing
         #expect(machine.handle(.failed(Self.error)).contains(.startTimer(.milliseconds(200))))
     }
 
+    @Test("A broker that takes nobody in yet is waited for, too")
+    func unavailable() {
+        var machine = machine(waitsForBroker: true)
+        let full = MQTTError(.unavailable, "the server is unavailable")
+        _ = machine.handle(.connect)
+        for delay in [100, 200] {
+            _ = machine.handle(.opened)
+            let delay = Duration.milliseconds(delay)
+            #expect(
+                machine.handle(.failed(full))
+                    == [.cancelTimer, .dropConnection, .report(.waiting(full, retry: delay)), .startTimer(delay)])
+            _ = machine.handle(.timerFired)
+        }
+        _ = machine.handle(.opened)
+        #expect(machine.handle(.accepted).contains(.succeedConnect))
+        var hurried = self.machine()
+        _ = hurried.handle(.connect)
+        _ = hurried.handle(.opened)
+        #expect(hurried.handle(.failed(full)).contains(.failConnect(full)))
+    }
+
     @Test("Who waits for a broker is told where it refuses, and can be stopped")
     func waitsInVain() {
         var refused = machine(waitsForBroker: true)

@@ -11,8 +11,9 @@ struct ModelAnswers {
     /// Until when nobody answers again.
     private var silent: [String?: Instant] = [:]
 
-    /// What was just given is on its way to whoever asks for it.
-    static let pause = Duration.seconds(1)
+    /// What was just given is on its way to whoever asks for it. Who begins to listen after that asks for a file again, but for the
+    /// manifest only once, so that this question is answered behind a short pause.
+    static func pause(after file: String?) -> Duration { file == nil ? .milliseconds(250) : .seconds(1) }
     /// Endless strangers do not fill the memory.
     static let maximumOpen = 64
 
@@ -26,9 +27,10 @@ struct ModelAnswers {
         silent = silent.filter { $0.value > now }
         if request.isGiven == true {
             due[request.file] = nil
-            if silent.count < Self.maximumOpen { silent[request.file] = now + Self.pause }
-        } else if let delay, silent[request.file] == nil, due[request.file] == nil, due.count < Self.maximumOpen {
-            due[request.file] = now + delay
+            if silent.count < Self.maximumOpen { silent[request.file] = now + Self.pause(after: request.file) }
+        } else if let delay, due[request.file] == nil, due.count < Self.maximumOpen {
+            let end = silent[request.file]
+            if end == nil || request.file == nil { due[request.file] = max(now + delay, end ?? now) }
         }
     }
 
@@ -37,7 +39,7 @@ struct ModelAnswers {
         let answers = due.filter { $0.value <= now }.keys
         for file in answers {
             due[file] = nil
-            silent[file] = now + Self.pause
+            silent[file] = now + Self.pause(after: file)
         }
         return answers.map { ModelRequest(file: $0) }
     }

@@ -8,8 +8,10 @@ package struct BranchJoin: Sendable {
     private let bias: [Float]
     /// What the sum of the shares is multiplied by, by the number of missing branches.
     private let missingScale: [Float]
-    /// For each branch that sends features its columns of W, [classes, features]; empty for one that sends partial logits.
-    private let weights: [[Float]]
+    /// For each branch that sends features its columns of W, as many rows at a time as a vector has, and of these column after
+    /// column: [rows ÷ 16, features]; empty for one that sends partial logits.
+    private let weights: [[Vector]]
+    private typealias Vector = SIMD16<Float>
 
     /// - Parameter missingScale: the manifest's; nil for 1 throughout.
     /// - Throws: ``NetworkError`` where the classification layer does not fit the network.
@@ -19,7 +21,19 @@ package struct BranchJoin: Sendable {
         bias = merge.bias
         self.missingScale = missingScale ?? Array(repeating: 1, count: network.branches.count)
         weights = try network.branches.indices.map { branch in
-            try network.output(of: branch) == .features ? network.mergeWeights(of: branch, merge: merge) : []
+            guard try network.output(of: branch) == .features else { return [] }
+            return Self.packed(try network.mergeWeights(of: branch, merge: merge), rows: network.classes)
+        }
+    }
+
+    private static func packed(_ weights: [Float], rows: Int) -> [Vector] {
+        let (columns, size) = (weights.count / max(1, rows), Vector.scalarCount)
+        return stride(from: 0, to: rows, by: size).flatMap { first in
+            (0..<columns).map { column in
+                var vector = Vector.zero
+                for row in first..<min(rows, first + size) { vector[row - first] = weights[row * columns + column] }
+                return vector
+            }
         }
     }
 
@@ -33,14 +47,16 @@ package struct BranchJoin: Sendable {
             UnsafeMutableRawBufferPointer(share).copyMemory(from: output)
             return
         }
-        let columns = output.count / 4
-        for row in share.indices {
-            var sum: Float = 0
+        // The sum of every class is made in the order of the features: the same bits on every processor.
+        let (columns, size) = (output.count / 4, Vector.scalarCount)
+        for (block, first) in stride(from: 0, to: share.count, by: size).enumerated() {
+            var sum = Vector.zero
             for column in 0..<columns {
                 sum +=
-                    weights[row * columns + column] * output.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
+                    weights[block * columns + column]
+                    * output.loadUnaligned(fromByteOffset: 4 * column, as: Float.self)
             }
-            share[row] = sum
+            for row in first..<min(share.count, first + size) { share[row] = sum[row - first] }
         }
     }
 

@@ -42,6 +42,7 @@ private struct GroupSimulation {
     var random: SystemRandom
     var begun: [String: Int] = [:]
     var changes = 0
+    var beats = 0
     private var hasFailed = false
 
     init(seed: UInt64) { random = SystemRandom(state: seed) }
@@ -87,7 +88,9 @@ private struct GroupSimulation {
         let now = instant(time)
         for action in body(&nodes[name]!.group, now) {
             switch action {
-            case .beat: broadcast(.beat(nodes[name]!.group.nextBeat(now).json))
+            case .beat:
+                beats += 1
+                broadcast(.beat(nodes[name]!.group.nextBeat(now).json))
             case .receive(_, let view): post(.prepared(view), to: name, after: Int.random(in: 0...30, using: &random))
             case .finish(let view): post(.settled(view), to: name, after: Int.random(in: 0...100, using: &random))
             case .begin(let buckets, _):
@@ -190,6 +193,24 @@ private struct SystemRandom: RandomNumberGenerator {
         simulation.start("a")
         simulation.run(for: 200)
         #expect(simulation.answering.allSatisfy { $0 == "a" })
+    }
+
+    @Test("One alone says so every two seconds, and four times a second as soon as there is another, dead or alive")
+    func quiet() {
+        var simulation = GroupSimulation(seed: 1)
+        func beats(in duration: Int) -> Int {
+            let before = simulation.beats
+            simulation.run(for: duration)
+            return simulation.beats - before
+        }
+        simulation.start("a")
+        simulation.run(for: 1000)
+        #expect(beats(in: 20_000) == 10)
+        simulation.start("b")
+        #expect(beats(in: 20_000) > 2 * 4 * 20)
+        simulation.kill("b")
+        simulation.run(for: 3000)
+        #expect(beats(in: 20_000) == 10)
     }
 
     @Test("Two share the buckets evenly, and one that ends by itself gives its own away")

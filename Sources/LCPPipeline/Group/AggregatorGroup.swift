@@ -85,6 +85,7 @@ struct AggregatorGroup {
 
     private var beats: UInt64 = 0
     private var sent: [UInt64: Instant] = [:]
+    private var lastBeat: Instant?
     /// When the latest of its beats was sent that has come back.
     var echoed: Instant?
     /// Since when they come back without a pause.
@@ -95,6 +96,8 @@ struct AggregatorGroup {
     private var lastTick: Instant
 
     static let interval = Duration.milliseconds(250)
+    /// The same while nobody else is there: with a thousand pipelines on a broker, beats would be most of what it does.
+    static let aloneInterval = Duration.seconds(2)
     static let lease = Duration.seconds(1)
     static let silence = Duration.milliseconds(1600)
     /// One that is alone has no lease. Where its clock did not run for so long it was stopped, and who waits to be let in goes on
@@ -145,7 +148,7 @@ struct AggregatorGroup {
     /// The beat to send now.
     mutating func nextBeat(_ now: Instant) -> AggregatorBeat {
         beats += 1
-        sent[beats] = now
+        (sent[beats], lastBeat) = (now, now)
         sent = sent.filter { now - $0.value <= Self.lease }
         return AggregatorBeat(
             member: own, number: beats, models: models, view: view, phase: view == nil ? nil : phase)
@@ -217,7 +220,9 @@ struct AggregatorGroup {
         // Taken for dead in this term it would never be let in.
         if view == nil, now - waitsSince > Self.renewal { (own.term, waitsSince) = (own.term + 1, now) }
         review(now, &actions)
-        if !actions.contains(.beat) { actions.append(.beat) }
+        let isAlone = isIn && !isShared && !others.values.contains { isFresh($0, now) }
+        let isDue = !isAlone || lastBeat.map { now - $0 >= Self.aloneInterval } ?? true
+        if isDue, !actions.contains(.beat) { actions.append(.beat) }
         return actions
     }
 

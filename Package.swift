@@ -192,7 +192,7 @@ let package = Package(
         .testTarget(name: "LCPLocalTests", dependencies: ["LCPLocal", "LCPWire", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPLabTests",
-            dependencies: ["Charts", "Images", "LCPLab", "LCPModels", "LCPWire", "Platform", "Tensors"]),
+            dependencies: ["Charts", "Images", "LCPLab", "LCPLocal", "LCPModels", "LCPWire", "Platform", "Tensors"]),
         .testTarget(name: "FaultInjectionTests", dependencies: ["FaultInjection", "MQTT", "Platform"]),
         .testTarget(
             name: "LCPFuzzingTests",

@@ -6,9 +6,16 @@ import Platform
 
 /// The workers and the aggregator of one case of a benchmark, as children of this process.
 struct BenchmarkRoles {
+    /// The workers, and behind them the aggregators.
     private(set) var children: [ChildProcess] = []
+    private(set) var sensors: [ChildProcess] = []
+    /// Those of the aggregators, and of the workers.
+    var aggregators: [Int32] { children.suffix(aggregatorCount).map(\.processID) }
+    var workers: [Int32] { children.dropLast(aggregatorCount).map(\.processID) }
+    private var aggregatorCount = 0
     private let launcher: RoleLauncher
     private let model: String
+    private let qos: QoS
 
     /// Prepares roles; nothing is started yet.
     ///
@@ -16,24 +23,31 @@ struct BenchmarkRoles {
     ///   - executable: the program `lcp`.
     ///   - model: a bundle's folder.
     ///   - wrapper: as of ``RoleLauncher``.
-    init(_ executable: String, pipeline: String, model: String, broker: BrokerProcess, wrapper: [String] = []) {
+    init(
+        _ executable: String, pipeline: String, model: String, broker: BrokerProcess, wrapper: [String] = [],
+        qos: QoS = .atMostOnce
+    ) {
+        self.qos = qos
         launcher = RoleLauncher(executable: executable, url: broker.url, pipeline: pipeline, wrapper: wrapper)
         self.model = model
     }
 
     /// Starts all roles at once, and waits until they are ready.
     ///
-    /// - Parameter replicas: how many workers each branch has.
+    /// - Parameters:
+    ///   - replicas: how many workers each branch has.
+    ///   - aggregators: how many share the sensors.
     /// - Throws: ``PipelineError`` where one ends before. The children that were started are stopped by ``stop()`` only.
     mutating func start(
-        _ test: MessageBenchmark.Case, replicas: Int = 1, listening client: MQTTClient, topics: Topics
+        _ test: MessageBenchmark.Case, replicas: Int = 1, aggregators: Int = 1, listening client: MQTTClient,
+        topics: Topics
     ) async throws {
         let statuses = try await client.subscribe(to: topics.statuses)
         defer { statuses.unsubscribe() }
         for replica in 0..<replicas {
             for branch in 0..<test.branches { try startWorker(branch, replica: replica, computes: test.computes) }
         }
-        try startAggregator()
+        for _ in 0..<aggregators { try startAggregator() }
         try await wait(for: children[...], statuses)
     }
 
@@ -56,19 +70,34 @@ struct BenchmarkRoles {
     }
 
     private mutating func startWorker(_ branch: Int, replica: Int = 0, computes: Bool) throws {
-        let arguments = ["--branch", "\(branch)", "--model", model] + (computes ? [] : ["--no-compute"])
+        let arguments = ["--branch", "\(branch)"] + shared + (computes ? [] : ["--no-compute"])
         children.append(try launcher.start(.worker, replica == 0 ? "\(branch)" : "\(branch)-\(replica)", arguments))
     }
 
     private mutating func startAggregator() throws {
-        children.append(try launcher.start(.aggregator, "a", ["--deadline", "10000", "--model", model]))
+        let name = "a\(aggregatorCount == 0 ? "" : "\(aggregatorCount)")"
+        children.append(try launcher.start(.aggregator, name, ["--deadline", "10000"] + shared))
+        aggregatorCount += 1
+    }
+
+    private var shared: [String] { ["--model", model] + (qos == .atMostOnce ? [] : ["--qos", "\(qos.rawValue)"]) }
+
+    /// Starts sensors of drawn digits, which begin at once.
+    ///
+    /// - Parameter rate: frames a second of each.
+    mutating func startSensors(_ count: Int, rate: Double) throws {
+        for number in 0..<count {
+            sensors.append(
+                try launcher.start(.sensor, "s\(number)", ["--source", "drawn", "--rate", "\(rate)"] + shared))
+        }
     }
 
     /// Stops all of them: first they are asked, then waited for.
     func stop() {
-        for child in children.reversed() { child.ask() }
+        let all = sensors + children.reversed()
+        for child in all { child.ask() }
         // One that is counted by callgrind writes a profile first.
-        for child in children.reversed() { child.stop(patience: .seconds(30)) }
+        for child in all { child.stop(patience: .seconds(30)) }
     }
 
     private func wait(for children: ArraySlice<ChildProcess>, _ statuses: MQTTSubscription) async throws {
@@ -115,10 +144,12 @@ struct BenchmarkRoles {
         if test.input == Network.lenet.input {
             network = try Network.lenet.split(into: test.branches)
         } else {
-            let layers: [Layer] = [.maxPool(size: 16, stride: 16), .fullyConnected(outputs: 16), .relu]
+            let layers: [Layer] = [
+                .maxPool(size: 16, stride: 16), .fullyConnected(outputs: max(16, test.classes)), .relu,
+            ]
             network = BranchedNetwork(
-                base: "bench", input: test.input, branches: Array(repeating: layers, count: test.branches), classes: 10,
-                merge: .concat)
+                base: "bench", input: test.input, branches: Array(repeating: layers, count: test.branches),
+                classes: test.classes, merge: .concat)
         }
         var random = SeededGenerator(seed: 1)
         let channels = test.input.channels
@@ -126,6 +157,6 @@ struct BenchmarkRoles {
             name: "bench", network: network, parameters: try .random(for: network, using: &random),
             preprocessing: .init(
                 mean: Array(repeating: 0.5, count: channels), standardDeviation: Array(repeating: 0.5, count: channels)),
-            labels: (0..<10).map { "\($0)" }, to: folder)
+            labels: (0..<network.classes).map { "\($0)" }, to: folder)
     }
 }

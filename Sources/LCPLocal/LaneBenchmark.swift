@@ -94,7 +94,7 @@ public struct LaneBenchmark: Sendable {
     }
 
     /// Waits until the aggregator has dealt out the lanes, and all workers receive theirs.
-    private static func waitForLanes(
+    static func waitForLanes(
         _ count: Int, workers: Int, _ client: MQTTClient, _ topics: Topics
     ) async throws {
         let statuses = try await client.subscribe(to: topics.statuses(.worker))

@@ -18,6 +18,8 @@ public final class MessageBenchmark: Sendable {
         public var computes = false
         /// Whether inputs are bare bytes in place of tensor messages.
         public var isBare = false
+        /// Of the model, where the input is not LeNet's.
+        var classes = 10
 
         public init(branches: Int, input: FeatureMapShape, window: Int, computes: Bool = false, isBare: Bool = false) {
             self.branches = branches

@@ -5,7 +5,7 @@ import Platform
 package struct ProcessCosts {
     /// How often their threads gave up a processor, or lost it.
     var contextSwitches: Double
-    /// How long their threads ran, microseconds.
+    /// How long their threads ran, also those that have ended, microseconds.
     var runTime: Double
 
     /// Of all threads of some processes, since their start.
@@ -18,12 +18,20 @@ package struct ProcessCosts {
                 for name: Substring in ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"] {
                     total.contextSwitches += status[name] ?? 0
                 }
-                // Nanoseconds on a processor come first.
-                let ran = text("\(folder)/\(thread)/schedstat").split(separator: " ").first.flatMap { Double($0) }
-                total.runTime += (ran ?? 0) / 1000
             }
+            total.runTime += runTime(process)
         }
         return total
+    }
+
+    /// The processor time of one, microseconds; 0 where it has ended.
+    static func runTime(_ process: Int32) -> Double {
+        var (clock, time) = (clockid_t(), timespec())
+        // Beyond the largest number that Linux gives a process the clock would be another one's.
+        guard (1...1 << 22).contains(process), clock_getcpuclockid(process, &clock) == 0,
+            clock_gettime(clock, &time) == 0
+        else { return 0 }
+        return Double(time.tv_sec) * 1_000_000 + Double(time.tv_nsec) / 1000
     }
 
     /// What a process holds in memory, KiB; nil where it has ended.

@@ -18,6 +18,25 @@ package enum Processors {
         return max(1, min(count, quota))
     }
 
+    /// How many there are, and of which kind: "4 cores, Raspberry Pi 3 Model B Plus Rev 1.3".
+    package static var description: String {
+        let board = (try? FileIO.read("/proc/device-tree/model", limit: 4096)).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        let processor = (try? FileIO.read("/proc/cpuinfo", limit: 1 << 20)).map { String(decoding: $0, as: UTF8.self) }
+        let name = (board ?? model(cpuinfo: processor ?? "")).map { ", \($0.filter { $0 != "\0" })" } ?? ""
+        return "\(available) core\(available == 1 ? "" : "s")\(name)"
+    }
+
+    /// What `/proc/cpuinfo` calls the first processor; nil where it has no name for it.
+    package static func model(cpuinfo: String) -> String? {
+        for line in cpuinfo.split(separator: "\n") where line.hasPrefix("model name") || line.hasPrefix("Model") {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            return String(line[line.index(after: colon)...].drop(while: \.isWhitespace))
+        }
+        return nil
+    }
+
     /// The processors whose time a control group gets, rounded up.
     ///
     /// - Parameter limit: the time of a period, and the period, as in the file `cpu.max` of control groups version 2.

@@ -54,6 +54,21 @@ import Testing
         #expect(eight.bottleneck == "the broker's link")
     }
 
+    @Test("Where links are fast, the broker's processor or the aggregator's limits the frames")
+    func processors() throws {
+        var planner = Self.planner(mbit: 100_000, slowness: 0.01)
+        func best(_ branches: Int) throws -> Planner.Candidate {
+            try #require(planner.candidates(for: .frames).first { $0.branches == branches && $0.fatten == 0 })
+        }
+        #expect(try best(8).bottleneck == "the broker")
+        // In: an input, eight feature maps, a prediction; out: eight inputs and feature maps, a prediction.
+        (planner.costs.broker.busy.messageMicroseconds, planner.costs.broker.busy.kilobyteMicroseconds) = (10, 0)
+        planner.costs.broker.light = planner.costs.broker.busy
+        #expect(abs(try best(8).framesPerSecond - 1e6 / (10 * 27)) < 0.01)
+        for index in planner.splits.indices { planner.splits[index].joinMultiplications = 4_000_000 }
+        #expect(try best(8).bottleneck == "the aggregator")
+    }
+
     @Test("At the break-even, branches take as long as the whole network")
     func breakEven() throws {
         let planner = Self.planner()

@@ -34,4 +34,16 @@ import Testing
             done.resume()
         }
     }
+
+    @Test(
+        "A processor's name is what the system calls it",
+        arguments: [
+            ("processor\t: 0\nmodel name\t: Intel(R) Xeon(R) Processor\nstepping\t: 8\n", "Intel(R) Xeon(R) Processor"),
+            (
+                "processor\t: 0\nBogoMIPS\t: 38.40\n\nModel\t\t: Raspberry Pi 3 Model B Plus\n",
+                "Raspberry Pi 3 Model B Plus"
+            ),
+            ("processor\t: 0\nmodel name\nmodel\t: 8\n", nil), ("", nil),
+        ] as [(String, String?)])
+    func model(text: String, name: String?) { #expect(Processors.model(cpuinfo: text) == name) }
 }

@@ -37,8 +37,9 @@ public struct PlanMeasurement: Sendable {
                 .init(
                     branches: branches, fatten: fatten,
                     // As it would be were this machine as fast as at the first of them.
-                    networkMilliseconds: time * pace.slowness / paces[0].slowness, outputs: try split.outputCount(of: 0)
-                ))
+                    networkMilliseconds: time * pace.slowness / paces[0].slowness,
+                    outputs: try split.outputCount(of: 0),
+                    joinMultiplications: try split.joinMultiplications))
         }
         return PlanMeasurement(
             planner: Planner(

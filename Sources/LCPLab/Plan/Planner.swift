@@ -1,3 +1,4 @@
+public import LCPLocal
 import LCPModels
 import LCPWire
 
@@ -32,12 +33,17 @@ public struct Planner: Sendable {
         public var networkMilliseconds: Double
         /// The numbers that a branch sends.
         public var outputs: Int
+        /// Of the classification layer, where the branches leave that to the aggregator.
+        public var joinMultiplications: Int
 
-        public init(branches: Int, fatten: Int, networkMilliseconds: Double, outputs: Int) {
+        public init(
+            branches: Int, fatten: Int, networkMilliseconds: Double, outputs: Int, joinMultiplications: Int = 0
+        ) {
             self.branches = branches
             self.fatten = fatten
             self.networkMilliseconds = networkMilliseconds
             self.outputs = outputs
+            self.joinMultiplications = joinMultiplications
         }
     }
 
@@ -59,6 +65,8 @@ public struct Planner: Sendable {
         public var linkMilliseconds: Double
         public var decodeMilliseconds: Double
         public var networkMilliseconds: Double
+        /// Its messages.
+        public var frame: FrameCosts.Frame
 
         enum CodingKeys: String, CodingKey {
             case branches, replicas, encoding, features, bottleneck
@@ -91,6 +99,8 @@ public struct Planner: Sendable {
     public var devices: Int
     public var frames: [FrameCost]
     public var splits: [Split]
+    /// What messages cost the broker and the aggregator.
+    public var costs: FrameCosts
     /// Of a prediction.
     public var predictionBytes = 1000
     /// What a message takes of lcp's roles and the broker besides its bytes, milliseconds for the way of a frame: measured, see
@@ -99,13 +109,15 @@ public struct Planner: Sendable {
     static let usualOverheadMilliseconds = 1.5
 
     public init(
-        link: DeviceProfile.Link, slowness: Double, devices: Int, frames: [FrameCost], splits: [Split]
+        link: DeviceProfile.Link, slowness: Double, devices: Int, frames: [FrameCost], splits: [Split],
+        costs: FrameCosts = .usual
     ) {
         self.link = link
         self.slowness = slowness
         self.devices = devices
         self.frames = frames
         self.splits = splits
+        self.costs = costs
     }
 
     /// What a plan is to reach.
@@ -146,6 +158,9 @@ public struct Planner: Sendable {
             + overheadMilliseconds
         let replicas = devices / split.branches
         let branches = Double(split.branches)
+        let messages = FrameCosts.Frame(
+            branches: split.branches, inputBytes: frame.bytes, featureBytes: feature, predictionBytes: predictionBytes,
+            joinMultiplications: split.joinMultiplications)
         // What each is busy with for a frame.
         let parts = [
             ("the devices", (decode + network) / Double(replicas)),
@@ -155,6 +170,8 @@ public struct Planner: Sendable {
                 branches * time(frame.bytes) + branches * time(feature) + time(predictionBytes)
             ),
             ("the aggregator's link", branches * time(feature)),
+            ("the broker", costs.microseconds(.broker, messages).busy / 1000),
+            ("the aggregator", costs.microseconds(.aggregator, messages).busy / 1000),
         ]
         let busiest = parts.max { $0.1 < $1.1 } ?? parts[0]
         return Candidate(
@@ -162,7 +179,7 @@ public struct Planner: Sendable {
             features: features.rawValue, latencyMilliseconds: latency, framesPerSecond: 1000 / busiest.1,
             bottleneck: busiest.0,
             linkMilliseconds: latency - decode - network - frame.encodeMilliseconds - overheadMilliseconds,
-            decodeMilliseconds: decode, networkMilliseconds: network)
+            decodeMilliseconds: decode, networkMilliseconds: network, frame: messages)
     }
 
     /// Where branches begin to be sooner than the network in one piece, both with the same encodings.

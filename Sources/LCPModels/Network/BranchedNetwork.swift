@@ -62,6 +62,17 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
         try output(of: branch) == .partialLogits ? classes : featureCount(of: branch)
     }
 
+    /// The multiplications of the classification layer that are left to who joins the branches.
+    public var joinMultiplications: Int {
+        get throws(NetworkError) {
+            var sum = 0
+            for branch in branches.indices where try output(of: branch) == .features {
+                sum += classes * (try featureCount(of: branch))
+            }
+            return sum
+        }
+    }
+
     /// Weights and biases of one branch.
     public func parameterCount(of branch: Int) throws(NetworkError) -> Int {
         let shapes = try shapes(of: branch)

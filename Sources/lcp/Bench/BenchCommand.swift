@@ -6,7 +6,7 @@ import Platform
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine.",
-        subcommands: [MQTT.self, Lanes.self, Branch.self, Train.self])
+        subcommands: [MQTT.self, Lanes.self, Growth.self, Branch.self, Train.self])
 
     struct MQTT: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -66,6 +66,26 @@ import Testing
         }
     }
 
+    @Test("A check waits for a worker whose node has kept nothing of it, and who answers a second later")
+    func lateAnswer() async throws {
+        let broker = try TestBroker()
+        let client = try await broker.connect()
+        let topics = try Topics(pipeline: "c")
+        let calls = try await client.subscribe(to: topics.call)
+        let check = try Spawned(Repository.lcp, ["status", "--check", "--broker", broker.url, "--pipeline", "c"])
+        _ = try await next(calls)
+        var aggregator = RoleStatus(state: .ready, role: .aggregator, id: "a", birth: "1")
+        (aggregator.branches, aggregator.modelHash) = (1, "1")
+        try await client.publish(aggregator.json, to: topics.status(.aggregator, "a"))
+        try await Task.sleep(for: .seconds(1))
+        var worker = RoleStatus(state: .ready, role: .worker, id: "w", birth: "1")
+        (worker.branches, worker.serves, worker.modelHash) = (1, [0], "1")
+        try await client.publish(worker.json, to: topics.status(.worker, "w"))
+        let (status, line) = (await check.wait(), await check.output.text())
+        #expect(status == 0 && line.contains("is well"), "\(line)")
+        await client.close()
+    }
+
     @Test(
         "Without its quorum a cluster is no broker, which is said in one sentence; who waits goes on when it is one again"
     )

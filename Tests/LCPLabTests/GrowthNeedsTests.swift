@@ -30,7 +30,8 @@ import Testing
         growth.brokerMegabitsPerSecond = 10
         let needs = growth.needs(.init(framesPerSecond: 50))
         #expect(needs.brokers.count == 4 && needs.brokers.utilisation < 0.05)
-        #expect(needs.megabitsPerSecond <= Growth.limit * 10)
+        #expect(needs.megabitsPerSecond <= Growth.limit * 10 && needs.limitedByLink)
+        #expect(!Self.growth().needs(.init(framesPerSecond: 50)).limitedByLink)
     }
 
     @Test("Just below what it is enough for nothing changes, and just above there is one more, none too busy")

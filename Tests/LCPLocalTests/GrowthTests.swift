@@ -20,6 +20,11 @@ import Testing
         // The second quantity would make things cheaper.
         let fit = CostFit([[1, 1, 0], [1, 2, 0], [1, 3, 0]], [10, 9, 8])
         #expect(fit.coefficients[1] == 0 && fit.coefficients[2] == 0)
+        // Always twice the first: nothing tells one from the other.
+        let proportional = CostFit([[1, 2, 0.1], [1, 2, 5], [1, 2, 9]], [10.1, 15, 19])
+        let (first, second) = (proportional.coefficients[0], proportional.coefficients[1])
+        #expect(abs(first + 2 * second - 10) < 1e-6 && first >= 0 && second >= 0 && first <= 10)
+        #expect(abs(proportional.coefficients[2] - 1) < 1e-6 && proportional.error < 1e-6)
         // The least squares of relative errors.
         #expect(abs(fit.coefficients[0] - 8.86) < 0.01)
         #expect(abs(fit.error - 0.083) < 0.01)

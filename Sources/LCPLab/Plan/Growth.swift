@@ -44,9 +44,12 @@ public struct Growth: Sendable {
         public var connections: Int
         public var memoryMiB: Double
         public var megabitsPerSecond: Double
+        /// Whether more frames fill a broker's link before they keep its processor busy.
+        public var limitedByLink: Bool
 
         enum CodingKeys: String, CodingKey {
             case workers, aggregators, brokers
+            case limitedByLink = "broker_limited_by_link"
             case connections = "broker_connections"
             case memoryMiB = "broker_connections_mib"
             case megabitsPerSecond = "broker_sends_mbit_per_s"
@@ -74,13 +77,13 @@ public struct Growth: Sendable {
     public func needs(_ load: Load) -> Needs {
         var needs = Needs(
             workers: workers(load), aggregators: aggregators(load), brokers: brokers(load), connections: 0,
-            memoryMiB: 0,
-            megabitsPerSecond: 0)
+            memoryMiB: 0, megabitsPerSecond: 0, limitedByLink: false)
         let brokers = Double(needs.brokers.count)
         let roles = roles(load)
         needs.connections = Int((roles / brokers).rounded(.up))
         needs.memoryMiB = roles * costs.standing.brokerKiB / 1024 / brokers
         needs.megabitsPerSecond = sentMegabits * load.framesPerSecond * Double(load.pipelines) / brokers
+        needs.limitedByLink = needs.megabitsPerSecond / brokerMegabitsPerSecond > needs.brokers.utilisation
         // More frames bring more workers with them, which the brokers have to bear, too.
         var (enough, tooMany) = (load.framesPerSecond, max(needs.brokers.enoughFor, load.framesPerSecond) * 1.01)
         for _ in 0..<40 {

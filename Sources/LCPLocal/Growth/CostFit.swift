@@ -27,23 +27,22 @@ struct CostFit {
             zip(rows, values).map { row, value in abs(zip(row, found).reduce(0) { $0 + $1.0 * $1.1 } / value - 1) }.mean
     }
 
-    /// The normal equations, by Gaussian elimination with pivots.
+    /// The normal equations, by Gaussian elimination. What always comes in proportion to others costs nothing by itself.
     private static func solve(_ rows: [[Double]], _ values: [Double]) -> [Double] {
         let count = rows.first?.count ?? 0
         var matrix = (0..<count).map { i in
             (0..<count).map { j in zip(rows, values).reduce(0) { $0 + $1.0[i] * $1.0[j] / ($1.1 * $1.1) } }
                 + [zip(rows, values).reduce(0) { $0 + $1.0[i] / $1.1 }]
         }
-        for column in 0..<count {
-            guard let pivot = (column..<count).max(by: { abs(matrix[$0][column]) < abs(matrix[$1][column]) }),
-                abs(matrix[pivot][column]) > 0
-            else { continue }
-            matrix.swapAt(column, pivot)
+        let diagonal = (0..<count).map { matrix[$0][$0] }
+        // The matrix is symmetric and not negative: what is left of its diagonal is never larger than it was.
+        func isFree(_ column: Int) -> Bool { matrix[column][column] > 1e-9 * diagonal[column] }
+        for column in 0..<count where isFree(column) {
             for row in 0..<count where row != column {
                 let factor = matrix[row][column] / matrix[column][column]
                 for index in column...count { matrix[row][index] -= factor * matrix[column][index] }
             }
         }
-        return (0..<count).map { matrix[$0][$0] == 0 ? 0 : matrix[$0][count] / matrix[$0][$0] }
+        return (0..<count).map { isFree($0) ? matrix[$0][count] / matrix[$0][$0] : 0 }
     }
 }

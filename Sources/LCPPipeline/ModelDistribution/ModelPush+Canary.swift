@@ -30,6 +30,13 @@ extension ModelPush {
                 throw PipelineError(
                     .invalidConfiguration, "\(topics.root) runs \(offer.name) already: there is nothing to try")
             }
+            if let model = try await describe(present, client, topics),
+                let refusal = bundle.refusal(beside: model.input, branches: model.branches)
+            {
+                throw PipelineError(
+                    .modelMismatch, "\(offer.name) cannot be tried in \(topics.root): \(refusal)")
+            }
+            try await waitUntilRetired(offer, client, topics, atMost: patience)
             if let key { offer = offer.signed(with: key, root: topics.root) }
             let kept = [present, try await keptOffer(topics.modelPrevious, client)].compactMap(\.self)
             let older = kept + [before?.offer].compactMap(\.self)
@@ -57,13 +64,21 @@ extension ModelPush {
 
     /// Makes the model that is tried the pipeline's: it is pushed under a new number, and tried no more.
     ///
-    /// - Throws: ``PipelineError`` where none is tried, or the broker has lost a part of it; ``MQTTError`` or ``ModelBundleError``.
+    /// - Throws: ``PipelineError`` where none is tried, or the broker has lost a part of it, or those who should try it do not;
+    ///   ``MQTTError`` or ``ModelBundleError``.
     public static func promote(
         _ configuration: PipelineConfiguration, key: SigningKey? = nil, patience: Duration = .zero,
         progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
         let result = try await pushAgain(configuration, key, patience, progress) { client, topics in
             guard let canary = try await keptCanary(client, topics) else { throw nothingTried(topics) }
+            let aggregators = try await aggregators(client, topics)
+            guard aggregators.isEmpty || aggregators.contains(where: { $0.canary == canary.offer.model }) else {
+                throw PipelineError(
+                    .modelUnavailable,
+                    "\(canary.offer.name) is not tried in \(topics.root) yet, although it shall be: the aggregator's log says why; "
+                        + "lcp model abort ends it, lcp model push pushes it all the same")
+            }
             return (canary.offer, topics.modelCanary)
         }
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
@@ -91,6 +106,35 @@ extension ModelPush {
             _ = try await removePieces(of: [canary.offer], but: kept, client, topics)
             return canary.offer.name
         }
+    }
+
+    /// Waits while an aggregator still joins a model as the pipeline's, which it was until just now: what workers that try it send
+    /// would keep it there.
+    private static func waitUntilRetired(
+        _ offer: ModelOffer, _ client: MQTTClient, _ topics: Topics, atMost patience: Duration
+    ) async throws {
+        let end = ContinuousClock.now + patience
+        while try await aggregators(client, topics).contains(where: { $0.models?.contains(offer.model) == true }) {
+            guard ContinuousClock.now < end else {
+                throw PipelineError(
+                    .modelUnavailable,
+                    "\(offer.name) was the model of \(topics.root) until just now, and is still joined: try it in half a minute"
+                )
+            }
+            try await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    /// What the aggregators that are ready say of themselves, as far as the broker has kept it.
+    private static func aggregators(_ client: MQTTClient, _ topics: Topics) async throws -> [RoleStatus] {
+        let statuses = try await client.subscribe(
+            to: topics.statuses(.aggregator), options: .init(qos: .atLeastOnce))
+        await statuses.end(within: limit)
+        var found: [RoleStatus] = []
+        for try await message in statuses {
+            if let status = RoleStatus(message.payload), status.state == .ready { found.append(status) }
+        }
+        return found
     }
 
     private static func nothingTried(_ topics: Topics) -> PipelineError {

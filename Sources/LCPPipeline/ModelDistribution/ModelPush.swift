@@ -35,6 +35,7 @@ public enum ModelPush {
         public var name: String
         /// The images that it takes.
         public var input: FeatureMapShape
+        public var branches: Int
     }
 
     /// How long a broker may take for an answer.
@@ -191,14 +192,14 @@ public enum ModelPush {
     }
 
     /// What an offer's `model.json` says, where the broker has kept it; anybody may have written it.
-    private static func describe(
+    static func describe(
         _ offer: ModelOffer?, _ client: MQTTClient, _ topics: Topics
     ) async throws -> Before? {
         guard let offer, let file = offer.files.first, file.bytes <= 16 << 20,
             let bytes = try await contents(file, offer, client, topics)
         else { return nil }
         return (try? ModelBundle.manifest(decoding: bytes, name: file.name)).map {
-            Before(name: $0.name, input: $0.network.input)
+            Before(name: $0.name, input: $0.network.input, branches: $0.network.branches.count)
         }
     }
 

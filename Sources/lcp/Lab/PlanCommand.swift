@@ -139,9 +139,11 @@ struct PlanCommand: AsyncParsableCommand {
     private func show(_ needs: Growth.Needs, _ rate: Double, _ costs: FrameCosts) {
         let many = pipelines == 1 ? "" : " in each of \(pipelines) pipelines"
         writeLine(
-            "\n\(fixed(rate, digits: 1)) frames a second\(many), nobody busy for more than "
-                + "\(percent(Growth.limit, digits: 0)) of the time\n")
-        var table = Table(["", "needed", "busy", "enough for frames/s"], rightAligned: [1, 2, 3])
+            "\n\(fixed(rate, digits: 1)) frames a second\(many), nothing busy for more than "
+                + "\(percent(Growth.limit, digits: 0)) of the time, so that no queue gets long\n")
+        var table = Table(
+            ["", "needed", "busy", pipelines == 1 ? "enough for frames/s" : "enough for frames/s in each"],
+            rightAligned: [1, 2, 3])
         for (name, need) in [
             ("workers", needs.workers), ("aggregators", needs.aggregators), ("brokers", needs.brokers),
         ] {
@@ -152,7 +154,8 @@ struct PlanCommand: AsyncParsableCommand {
         writeLine(table.text)
         writeLine(
             "\nA broker has \(needs.connections) connections, \(fixed(needs.memoryMiB, digits: 1)) MiB for them, and sends "
-                + "\(fixed(needs.megabitsPerSecond, digits: 2)) of \(fixed(brokerMbit, digits: 0)) Mbit/s.")
+                + "\(fixed(needs.megabitsPerSecond, digits: 2)) of \(fixed(brokerMbit, digits: 0)) Mbit/s"
+                + (needs.limitedByLink ? ": its link fills before its processor." : "."))
         if needs.workers.count > devices * pipelines {
             writeLine("These are more workers than the \(devices * pipelines) devices: fewer frames, or more devices.")
         }
@@ -174,7 +177,7 @@ struct PlanCommand: AsyncParsableCommand {
                 + "\(number(best.framesPerSecond)) frames a second")
         writeLine(
             "  of that \(number(best.linkMilliseconds)) ms on the links, \(number(best.decodeMilliseconds)) decoding, "
-                + "\(number(best.networkMilliseconds)) computing; the most frames are limited by \(best.bottleneck)")
+                + "\(number(best.networkMilliseconds)) computing; at the most frames \(best.bottleneck) has no pause")
         if let original = breakEven?.originalMilliseconds {
             writeLine(
                 "  \(best.branches) branches are sooner than one device from \(number(original)) ms of computing on one on"

@@ -107,8 +107,13 @@ struct StatusCommand: AsyncParsableCommand {
                     let end = begin + .milliseconds(Int(seconds * 1000))
                     while ContinuousClock.now < end {
                         let seen = overview.withLock { $0 }
-                        let isAlone = seen.members.isEmpty && ContinuousClock.now - begin > .seconds(2)
-                        if endsEarly, isAlone || (check ? seen.isHeard && !seen.members.isEmpty : seen.hasRates) {
+                        let waited = ContinuousClock.now - begin
+                        let isAlone = seen.members.isEmpty && waited > .seconds(2)
+                        // Whom a node of a cluster has kept nothing of answers the call a moment later.
+                        let isKnown =
+                            seen.isHeard && !seen.members.isEmpty
+                            && (seen.health.0 == .well || waited > .seconds(3))
+                        if endsEarly, isAlone || (check ? isKnown : seen.hasRates) {
                             break
                         }
                         try await Task.sleep(for: min(.milliseconds(100), end - .now))

@@ -130,6 +130,8 @@ await() {
     until grep -q "Server startup complete" "$data/$1.log"; do
         is_alive "$1" || fail "node $1 did not start: $(reason "$1")"
         tries=$((tries + 1))
+        [ "$tries" -ne 300 ] ||
+            echo "cluster.sh: node $1 waits; where others are gone, it waits for the one that went last: start that, too" >&2
         [ "$tries" -lt 1200 ] || fail "node $1 has not started in two minutes: $(tail -n 1 "$data/$1.log")"
         sleep 0.1
     done

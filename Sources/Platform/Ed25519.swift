@@ -76,7 +76,7 @@ public struct VerificationKey: Sendable, Hashable, CustomStringConvertible {
     public init(_ text: String) throws(KeyError) {
         guard let der = Data(base64Encoded: text).map(Array.init), der.count == Self.prefix.count + 32,
             der.starts(with: Self.prefix)
-        else { throw KeyError(description: "is no public key: it has 60 characters and begins with MCowBQYDK2VwAyEA") }
+        else { throw KeyError(description: "is no public key: one has 60 characters and begins with MCowBQYDK2VwAyEA") }
         bytes = Array(der.dropFirst(Self.prefix.count))
     }
 

@@ -59,6 +59,10 @@ import Testing
 
         #expect(try await push("lenet-split8", "kitchen", ["--sign", own], key: key).status == 0)
         try worker.waitForErrors("lenet-split8")
+        let careless = try await push("lenet-split2", "kitchen")
+        #expect(
+            careless.status != 0 && careless.errors.contains("runs lenet-split8, which is signed: give --sign"),
+            "\(careless.errors)")
         // Somebody who takes a signed model of another pipeline: the broker's answer is the manifest as it lies there.
         #expect(try await push("lenet-split2", "garage", ["--sign", own]).status == 0)
         let client = try await broker.connect()

@@ -9,19 +9,21 @@ extension ModelPush {
     ///
     /// - Parameters:
     ///   - share: of the frames, more than 0 and at most 1.
-    ///   - key, patience, progress: as in ``push(_:_:chunkBytes:key:patience:progress:)``.
+    ///   - key, isUnsignedOnPurpose, patience, progress: as in
+    ///     ``push(_:_:chunkBytes:key:isUnsignedOnPurpose:patience:progress:)``.
     /// - Throws: ``PipelineError`` where the pipeline has no model that was pushed, or it is the same one; ``MQTTError`` or
     ///   ``ModelBundleError``.
     public static func tryOut(
         _ bundle: ModelBundle, share: Double, _ configuration: PipelineConfiguration,
-        chunkBytes: Int = defaultChunkBytes, key: SigningKey? = nil, patience: Duration = .zero,
-        progress: (Double) -> Void = { _ in }
+        chunkBytes: Int = defaultChunkBytes, key: SigningKey? = nil, isUnsignedOnPurpose: Bool = false,
+        patience: Duration = .zero, progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
         let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
         try check(key, configuration, topics)
         _ = try bundle.parameters()
         return try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
             let present = try await keptOffer(topics.modelManifest, client)
+            if !isUnsignedOnPurpose { try checkSigned(key, present, topics) }
             let before = try await keptCanary(client, topics)
             var offer = try ModelOffer(
                 bundle, chunkBytes: chunkBytes,

@@ -87,6 +87,16 @@ extension ModelPush {
                 : "the key of --sign is another than the model_key of \(topics.root), whose roles would refuse the model"
         )
     }
+
+    /// Whoever signed the model that is there most likely has roles that take no other; what they refuse would still take the place
+    /// of the model before.
+    static func checkSigned(_ key: SigningKey?, _ present: ModelOffer?, _ topics: Topics) throws(PipelineError) {
+        guard key == nil, let present, present.signature != nil else { return }
+        throw PipelineError(
+            .invalidConfiguration,
+            "\(topics.root) runs \(present.name.printable), which is signed: give --sign and the file of the private key; "
+                + "lcp model push --unsigned is for roles that have no model_key any more")
+    }
 }
 
 extension ModelOffer {

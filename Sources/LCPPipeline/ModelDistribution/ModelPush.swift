@@ -45,12 +45,14 @@ public enum ModelPush {
     ///
     /// - Parameters:
     ///   - key: signs the offer; nil where the pipeline takes anybody's models.
+    ///   - isUnsignedOnPurpose: whether it may take the place of a signed one without a key.
     ///   - patience: how long the pipeline's roles are waited for, until all of them run it.
     ///   - progress: gets the share of the bytes that the broker has.
     /// - Throws: ``MQTTError``, ``PipelineError`` or ``ModelBundleError``.
     public static func push(
         _ bundle: ModelBundle, _ configuration: PipelineConfiguration, chunkBytes: Int = defaultChunkBytes,
-        key: SigningKey? = nil, patience: Duration = .zero, progress: (Double) -> Void = { _ in }
+        key: SigningKey? = nil, isUnsignedOnPurpose: Bool = false, patience: Duration = .zero,
+        progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
         guard (1024...(64 << 20)).contains(chunkBytes) else {
             throw PipelineError(.invalidConfiguration, "a piece of a model has 1024 bytes to 64 MiB, not \(chunkBytes)")
@@ -65,7 +67,9 @@ public enum ModelPush {
             func valid(_ offer: ModelOffer?) -> ModelOffer? {
                 offer.flatMap { trust?.refusal(of: $0) == nil ? $0 : nil }
             }
-            let before = valid(try await keptOffer(topics.modelManifest, client))
+            let present = try await keptOffer(topics.modelManifest, client)
+            if !isUnsignedOnPurpose { try checkSigned(key, present, topics) }
+            let before = valid(present)
             let former = try await keptOffer(topics.modelPrevious, client)
             var offer = try ModelOffer(
                 bundle, chunkBytes: chunkBytes,

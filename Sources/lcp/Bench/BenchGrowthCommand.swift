@@ -92,6 +92,9 @@ private func show(_ result: GrowthBenchmark.Result) {
     }
     writeLine(seen.text)
     writeLine("\nAs a sum, \(percent(result.error, digits: 0)) from these on average:\n")
+    if Set(result.seen.map(\.branches)).count < 2 {
+        writeLine("With one number of branches, what a frame costs and what a message cannot be told apart.\n")
+    }
     var sums = Table(
         ["µs", "load", "frame", "message", "1,000 bytes", "1 M multiplications", "QoS 1"],
         rightAligned: Set(2...6))

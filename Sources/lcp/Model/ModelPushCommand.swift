@@ -37,19 +37,26 @@ struct ModelPushCommand: AsyncParsableCommand {
         transform: { text in
             let number = text.hasSuffix("%") ? Double(text.dropLast()).map { $0 / 100 } : Double(text)
             guard let number, number >= 0.0001, number <= 1 else {
-                throw ValidationError("--canary is a share of the frames, 0.01% to 100%, not \(text)")
+                throw ValidationError("--canary is a share of the frames, 0.01% to 100%, or 0.0001 to 1, not \(text)")
             }
             return number
         })
     var canary: Double?
 
+    @Flag(help: "Push it unsigned, although the pipeline's model is signed.")
+    var unsigned = false
+
     @OptionGroup var push: PushOptions
+
+    func validate() throws {
+        guard !unsigned || push.sign == nil else { throw ValidationError("--unsigned or --sign, not both") }
+    }
 
     func run() async throws {
         let bundle = try ModelBundle.find(model)
         let configuration = try role.settings().configuration()
         let key = try push.key()
-        let (chunk, push, canary) = (chunk, push, canary)
+        let (chunk, push, canary, unsigned) = (chunk, push, canary, unsigned)
         try await role.run(.cutShort) {
             let line = ProgressLine()
             defer { line.clear() }
@@ -58,11 +65,12 @@ struct ModelPushCommand: AsyncParsableCommand {
                 if let canary {
                     try await ModelPush.tryOut(
                         bundle, share: canary, configuration, chunkBytes: chunk, key: key,
+                        isUnsignedOnPurpose: unsigned,
                         patience: .seconds(push.wait), progress: show)
                 } else {
                     try await ModelPush.push(
-                        bundle, configuration, chunkBytes: chunk, key: key, patience: .seconds(push.wait),
-                        progress: show)
+                        bundle, configuration, chunkBytes: chunk, key: key, isUnsignedOnPurpose: unsigned,
+                        patience: .seconds(push.wait), progress: show)
                 }
             line.clear()
             try push.tell(result, configuration, isTried: canary != nil)

@@ -92,7 +92,11 @@ struct StatusTable {
             if let reasons = member.statistics?.lost.reasons, !reasons.isEmpty {
                 notes.append("\(who) dropped \(list(reasons))")
             }
-            let warnings = (member.statistics?.warnings ?? [:]).sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+            if let again = member.statistics?.warnings?["sent_again"], again > 0 {
+                notes.append("\(who) sent \(Self.count(again)) frames again that had no answer")
+            }
+            let warnings = (member.statistics?.warnings ?? [:]).filter { $0.key != "sent_again" }
+                .sorted { ($1.value, $0.key) < ($0.value, $1.key) }
             if !warnings.isEmpty {
                 notes.append(
                     "\(who) computed in spite of \(list(warnings.lazy.map { (reason: $0.key, count: $0.value) }))")

@@ -136,6 +136,29 @@ struct BenchmarkRoles {
         }
     }
 
+    /// Waits for what statuses say.
+    ///
+    /// - Parameters:
+    ///   - problem: what is said where it is not so after 30 s.
+    ///   - isDone: told every status as it comes, until it is true.
+    static func wait(
+        _ client: MQTTClient, _ topic: String, _ problem: String, until isDone: (RoleStatus) -> Bool
+    ) async throws {
+        let statuses = try await client.subscribe(to: topic)
+        let watchdog = Task {
+            try await Task.sleep(for: .seconds(30))
+            statuses.unsubscribe()
+        }
+        defer {
+            watchdog.cancel()
+            statuses.unsubscribe()
+        }
+        for try await message in statuses {
+            if let status = RoleStatus(message.payload), isDone(status) { return }
+        }
+        throw PipelineError(.timedOut, "\(problem) after 30 s")
+    }
+
     // MARK: The model
 
     /// A model of random weights: LeNet where the input has its shape, otherwise one that is nothing but its input's size.

@@ -97,21 +97,11 @@ public struct LaneBenchmark: Sendable {
     static func waitForLanes(
         _ count: Int, workers: Int, _ client: MQTTClient, _ topics: Topics
     ) async throws {
-        let statuses = try await client.subscribe(to: topics.statuses(.worker))
-        let watchdog = Task {
-            try await Task.sleep(for: .seconds(30))
-            statuses.unsubscribe()
-        }
-        defer {
-            watchdog.cancel()
-            statuses.unsubscribe()
-        }
         var lanes: [String: Int] = [:]
-        for try await message in statuses {
-            guard let status = RoleStatus(message.payload), let lane = status.lanes?.first?.first else { continue }
+        try await BenchmarkRoles.wait(client, topics.statuses(.worker), "the workers had no lanes") { status in
+            guard let lane = status.lanes?.first?.first else { return false }
             lanes[status.id] = lane
-            if lanes.count == workers, Set(lanes.values).count == count { return }
+            return lanes.count == workers && Set(lanes.values).count == count
         }
-        throw PipelineError(.timedOut, "the workers had no lanes after 30 s")
     }
 }

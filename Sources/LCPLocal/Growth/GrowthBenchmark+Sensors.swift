@@ -123,22 +123,13 @@ extension GrowthBenchmark {
     }
 
     private static func waitUntilShared(_ count: Int, _ client: MQTTClient, _ topics: Topics) async throws {
-        let statuses = try await client.subscribe(to: topics.statuses(.aggregator))
-        let watchdog = Task {
-            try await Task.sleep(for: .seconds(30))
-            statuses.unsubscribe()
-        }
-        defer {
-            watchdog.cancel()
-            statuses.unsubscribe()
-        }
         var buckets: [String: Int] = [:]
-        for try await message in statuses {
-            guard let status = RoleStatus(message.payload) else { continue }
+        try await BenchmarkRoles.wait(
+            client, topics.statuses(.aggregator), "\(count) aggregators did not share the sensors"
+        ) { status in
             buckets[status.id] = status.buckets
-            if buckets.count == count, buckets.values.allSatisfy({ $0 == Topics.bucketCount / count }) { return }
+            return buckets.count == count && buckets.values.allSatisfy { $0 == Topics.bucketCount / count }
         }
-        throw PipelineError(.timedOut, "\(count) aggregators did not share the sensors after 30 s")
     }
 
     /// Pipelines of two workers and an aggregator: first without a frame, then with a sensor of five a second each.

@@ -70,6 +70,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var models: [String]?
     /// The hash of the model that it tries beside its own, in hexadecimal.
     public var canary: String?
+    /// Why it dropped all that came in the last five seconds, as in ``RoleStatistics/dropped``; nil where it did not.
+    public var refuses: String?
     /// While the model changes to one with another number of branches.
     public var next: Next?
     /// What runs the branches.
@@ -87,7 +89,8 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var processID: Int32?
 
     enum CodingKeys: String, CodingKey {
-        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, canary, next, host,
+        case state, role, id, birth, branch, branches, serves, claims, pinned, model, models, canary, refuses, next,
+            host,
             engine, lanes, version, cores, buckets
         case sharesSensors = "shares_sensors"
         case modelHash = "model_hash"

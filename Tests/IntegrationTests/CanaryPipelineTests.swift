@@ -67,6 +67,52 @@ import Testing
         }
     }
 
+    @Test(
+        "A trial ends when its model is pushed, another one is tried, or the pipeline's has other branches; else it goes on"
+    )
+    func pointless() async throws {
+        let broker = try TestBroker()
+        let topics = try Topics(pipeline: "can")
+        let common = ["--broker", broker.url, "--pipeline", "can"]
+        let client = try await broker.connect()
+        func push(_ arguments: [String], says words: String?) async throws {
+            let outcome = try await run(
+                Repository.lcp, ["model", "push"] + arguments + ["--wait", "0"] + common)
+            #expect(outcome.status == 0, "\(arguments): \(outcome.errors)")
+            if let words {
+                #expect(outcome.output.contains(words), "\(arguments): \(outcome.output)")
+            } else {
+                #expect(!outcome.output.contains("tried"), "\(arguments): \(outcome.output)")
+            }
+        }
+        func tried() async throws -> String? {
+            let kept = try await client.subscribe(to: topics.modelCanary)
+            await kept.end(within: .seconds(10))
+            for try await message in kept where !message.payload.isEmpty {
+                return try CanaryOffer(Array(message.payload)).offer.name
+            }
+            return nil
+        }
+        let other = NSTemporaryDirectory() + "lcp-other-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: other) }
+        try FileManager.default.copyItem(atPath: ModelBundle.find("lenet-split4-int8").path, toPath: other)
+        let manifest = try String(contentsOfFile: "\(other)/model.json", encoding: .utf8)
+        try manifest.replacingOccurrences(of: "\"lenet-split4-int8\"", with: "\"other\"")
+            .write(toFile: "\(other)/model.json", atomically: true, encoding: .utf8)
+        try await push(["lenet-split4"], says: nil)
+        try await push(["lenet-split4-int8", "--canary", "1%"], says: nil)
+        try await push([other, "--canary", "1%"], says: "lenet-split4-int8 is tried no more: this one is tried")
+        #expect(try await tried() == "other")
+        try await push(["lenet-split4-int8"], says: "other is still tried, beside this one now")
+        #expect(try await tried() == "other")
+        try await push([other], says: nil)
+        #expect(try await tried() == nil)
+        try await push(["lenet-split4", "--canary", "1%"], says: nil)
+        try await push(["lenet-split2"], says: "lenet-split4 is tried no more: it has other branches")
+        #expect(try await tried() == nil)
+        await client.close()
+    }
+
     @Test("What cannot be tried is refused in one sentence, and the pipeline goes on")
     func refusals() async throws {
         try await pipeline { broker, topics, launcher, common in

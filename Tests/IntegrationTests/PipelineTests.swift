@@ -127,6 +127,23 @@ import Testing
         let well = try await check(pipeline.broker.url)
         #expect(well.status == 0, "\(well.errors)")
         #expect(well.output == "lcp/test is well: 2 workers and 1 aggregator answer from all branches\n")
+        // Frames that no worker takes, until both say so.
+        let statuses = try await pipeline.client.subscribe(to: pipeline.topics.statuses(.worker))
+        let frames = Task {
+            while !Task.isCancelled {
+                try await pipeline.client.publish([1, 2, 3], to: pipeline.topics.input("cam"))
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+        var refusing: Set<String> = []
+        while refusing.count < 2 {
+            if let status = RoleStatus(try await next(statuses).payload), status.refuses != nil {
+                refusing.insert(status.id)
+            }
+        }
+        let refused = try await check(pipeline.broker.url)
+        frames.cancel()
+        #expect(refused.status == 2 && refused.output.contains("2 of 2 workers refuse every frame (wrong_size)"))
         pipeline.worker(1).stop()
         let incomplete = try await check(pipeline.broker.url)
         #expect(incomplete.status == 1 && incomplete.output == "lcp/test is incomplete: nobody serves branch 1\n")

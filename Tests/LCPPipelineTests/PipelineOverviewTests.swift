@@ -41,12 +41,71 @@ import Testing
         add(RoleStatus(state: .ready, role: .aggregator, id: "agg", birth: "1"), "m")
         #expect(overview.health.0 == .well)
         add(Self.status("b", [1]), "n")
-        #expect(overview.health == (.incomplete, "2 models are run at once"))
+        #expect(
+            overview.health == (.incomplete, "2 models are run at once, m by worker a, aggregator agg; n by worker b"))
         add(Self.status("b", [], state: .lost), nil)
         add(Self.status("a", [0], birth: "2"), "m")
         #expect(overview.health == (.incomplete, "nobody serves branches 1, 2"))
         add(Self.status("a", [], state: .disconnected, birth: "2"), nil)
         #expect(overview.health == (.silent, "no worker is ready"))
+    }
+
+    @Test("An aggregator with another model is named, and its branches are not missed")
+    func otherModel() {
+        var overview = PipelineOverview()
+        func add(_ status: RoleStatus, _ model: String, branches: Int) {
+            var status = status
+            (status.modelHash, status.model, status.branches) = (String(model.reversed()), model, branches)
+            overview.add(status)
+        }
+        add(Self.status("a", [0, 1]), "small", branches: 2)
+        add(RoleStatus(state: .ready, role: .aggregator, id: "agg", birth: "1"), "small", branches: 2)
+        #expect(overview.health.0 == .well)
+        add(RoleStatus(state: .ready, role: .aggregator, id: "odd\u{1B}", birth: "1"), "large", branches: 4)
+        #expect(overview.missingBranches == [])
+        #expect(
+            overview.health == (
+                .incomplete,
+                "2 models are run at once, small by worker a, aggregator agg; large by aggregator odd\u{FFFD}"
+            ))
+    }
+
+    @Test("Who refuses all that comes is named, and nothing is answered where all do")
+    func refusals() {
+        var overview = PipelineOverview()
+        overview.add(RoleStatus(state: .ready, role: .aggregator, id: "agg", birth: "1"))
+        func add(_ id: String, _ reason: String?) {
+            var status = Self.status(id, [0, 1, 2])
+            status.refuses = reason
+            overview.add(status)
+        }
+        add("a", "wrong_shape")
+        let word = "worker a refuses every frame (wrong_shape): the log of worker a says why"
+        #expect(overview.health == (.silent, word))
+        add("b", nil)
+        #expect(overview.health == (.incomplete, word))
+        add("b", "wrong_shape")
+        #expect(
+            overview.health == (
+                .silent, "2 of 2 workers refuse every frame (wrong_shape): the log of worker a says why"
+            ))
+        add("a", nil)
+        add("b", nil)
+        #expect(overview.health.0 == .well)
+    }
+
+    @Test("All is refused where only drops were counted since the last time, and they were not just late")
+    func refusalReasons() {
+        var refusals = Refusals()
+        let counters: [(frames: UInt64, drops: [String: UInt64], reason: String?)] = [
+            (0, [:], nil), (0, ["wrong_shape": 2], nil), (0, ["wrong_shape": 5], "wrong_shape"),
+            (0, ["wrong_shape": 5], nil), (1, ["wrong_shape": 50], nil), (1, ["wrong_shape": 50, "late": 9], nil),
+            (1, ["wrong_shape": 52, "late": 9, "wrong_size": 10], "wrong_size"),
+        ]
+        for (frames, drops, reason) in counters {
+            let found = refusals.reason(frames: frames, drops: drops)
+            #expect(found == reason, "\(drops)")
+        }
     }
 
     /// A status that was removed, or written over, is that of one who is gone, unless it is said again.

@@ -41,6 +41,7 @@ public actor Aggregator {
     private var frames: UInt64 = 0
     private var incomplete: UInt64 = 0
     private var drops = Drops()
+    private var refusals = Refusals()
     private var latencies = LatencyWindow()
     private(set) var supervisor: Supervisor?
     let events: EventPublisher?
@@ -286,6 +287,7 @@ public actor Aggregator {
     }
 
     private func publishStatistics() {
+        session.refuses(refusals.reason(frames: frames, drops: drops.counts))
         var statistics = RoleStatistics(
             uptime: (ContinuousClock.now - started).milliseconds / 1000, frames: frames,
             dropped: drops.counts.merging(events?.assumeIsolated { $0.dropped } ?? [:]) { $0 + $1 }

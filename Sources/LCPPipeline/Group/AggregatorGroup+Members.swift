@@ -64,7 +64,7 @@ extension AggregatorGroup {
     /// Waits to be let in, or begins together with the others who wait.
     private mutating func meet(_ now: Instant, _ actions: inout [Action]) {
         // What was on its way to it before is behind its own beat.
-        guard let hearsSince, hearsItself(now), own.leaving != true else { return }
+        guard let hearsSince, let lastEcho, now - lastEcho <= Self.interval * 3, own.leaving != true else { return }
         var waiting = [own]
         for id in Set(known.keys).union(others.keys) {
             guard let other = others[id], isFresh(other, now) else {

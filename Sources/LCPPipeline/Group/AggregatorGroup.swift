@@ -86,8 +86,9 @@ struct AggregatorGroup {
     private var beats: UInt64 = 0
     private var sent: [UInt64: Instant] = [:]
     private var lastBeat: Instant?
-    /// When the latest of its beats was sent that has come back.
+    /// When the latest of its beats was sent that has come back, and when one last came.
     var echoed: Instant?
+    var lastEcho: Instant?
     /// Since when they come back without a pause.
     var hearsSince: Instant?
     var adopted: Instant
@@ -149,7 +150,7 @@ struct AggregatorGroup {
     mutating func nextBeat(_ now: Instant) -> AggregatorBeat {
         beats += 1
         (sent[beats], lastBeat) = (now, now)
-        sent = sent.filter { now - $0.value <= Self.lease }
+        sent = sent.filter { now - $0.value <= Self.stop }
         return AggregatorBeat(
             member: own, number: beats, models: models, view: view, phase: view == nil ? nil : phase)
     }
@@ -161,7 +162,7 @@ struct AggregatorGroup {
         if beat.member.id == own.id {
             guard beat.member.isSame(as: own), let time = sent.removeValue(forKey: beat.number) else { return actions }
             if echoed.map({ now - $0 > Self.lease }) ?? true { hearsSince = now }
-            echoed = max(echoed ?? time, time)
+            (echoed, lastEcho) = (max(echoed ?? time, time), now)
             review(now, &actions)
             return actions
         }
@@ -173,6 +174,8 @@ struct AggregatorGroup {
         if let grave = buried[member.id], grave.birth == member.birth, member.term <= grave.term { return actions }
         guard others[member.id] != nil || others.count < AggregatorBeat.maximumMembers else { return actions }
         let before = others[member.id]
+        // Another life begins with its status; before that it is an earlier one, which was overtaken on its way, or a stranger.
+        if let before, before.beat.member.birth != member.birth, known[member.id] != member.birth { return actions }
         // One that was overtaken on its way says nothing any more.
         if let last = before?.beat, last.member.birth == member.birth,
             (member.term, beat.number) <= (last.member.term, last.number)
@@ -272,7 +275,7 @@ struct AggregatorGroup {
         own.term += 1
         (view, phase, owners, holds, finishes, isFinishing) = (nil, .adopted, [], [], [], false)
         agreedMembers = []
-        (sent, echoed, hearsSince, waitsSince, lastTick) = ([:], nil, nil, now, now)
+        (sent, echoed, lastEcho, hearsSince, waitsSince, lastTick) = ([:], nil, nil, nil, now, now)
         return own.leaving == true ? [.pause, .left] : [.pause, .beat]
     }
 

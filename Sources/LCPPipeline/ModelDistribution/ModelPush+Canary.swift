@@ -54,7 +54,8 @@ extension ModelPush {
                 of: [before?.offer].compactMap(\.self), but: kept + [offer], client, topics)
             var result = Result(
                 name: offer.name, model: offer.model, input: bundle.network.input, bytes: offer.modelBytes,
-                messages: messages + 1, removed: removed, before: nil)
+                messages: messages + 1, removed: removed, before: nil,
+                triedNoMore: before.flatMap { $0.offer.model == offer.model ? nil : $0.offer.name })
             guard patience > .zero else { return result }
             let requests = try await giveWhatIsWanted(of: bundle, offer, client, topics)
             defer { requests.unsubscribe() }
@@ -72,7 +73,7 @@ extension ModelPush {
         _ configuration: PipelineConfiguration, key: SigningKey? = nil, patience: Duration = .zero,
         progress: (Double) -> Void = { _ in }
     ) async throws -> Result {
-        let result = try await pushAgain(configuration, key, patience, progress) { client, topics in
+        try await pushAgain(configuration, key, patience, progress) { client, topics in
             guard let canary = try await keptCanary(client, topics) else { throw nothingTried(topics) }
             let aggregators = try await aggregators(client, topics)
             guard aggregators.isEmpty || aggregators.contains(where: { $0.canary == canary.offer.model }) else {
@@ -83,11 +84,23 @@ extension ModelPush {
             }
             return (canary.offer, topics.modelCanary)
         }
-        let topics = try Topics(prefix: configuration.prefix, pipeline: configuration.pipeline)
-        try await MQTTClient.withConnection(configuration.mqtt.atFirstNode) { client in
-            try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)
+    }
+
+    /// Ends what is tried where that is the pipeline's model now, or cannot be tried beside it.
+    ///
+    /// - Returns: what was ended, or else what goes on; nil where nothing is tried.
+    static func endPointlessTrial(
+        beside bundle: ModelBundle, _ client: MQTTClient, _ topics: Topics
+    ) async throws -> (ended: ModelOffer?, going: ModelOffer?)? {
+        guard let tried = try await keptCanary(client, topics)?.offer else { return nil }
+        if tried.model != bundle.hash.description {
+            // What the broker has not kept whole, somebody may give to those who try it.
+            guard let model = try await describe(tried, client, topics),
+                model.input != bundle.network.input || model.branches != bundle.network.branches.count
+            else { return (nil, tried) }
         }
-        return result
+        try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)
+        return (tried, nil)
     }
 
     /// Has a pipeline try nothing any more.

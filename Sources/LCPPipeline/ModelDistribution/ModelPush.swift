@@ -22,6 +22,10 @@ public enum ModelPush {
         public var removed: Int
         /// The model before, where the broker had kept it whole.
         public var before: Before?
+        /// A model that was tried until now, and is tried no more.
+        public var triedNoMore: String?
+        /// A model that is tried beside this one.
+        public var stillTried: String?
         /// Roles that run it alone: `worker pi-3`.
         public var running: [String] = []
         /// Those that do not, after the time that they were given.
@@ -41,7 +45,8 @@ public enum ModelPush {
     /// How long a broker may take for an answer.
     static let limit = Duration.seconds(10)
 
-    /// Pushes a bundle. The broker keeps the model before it, for ``rollback(_:key:patience:progress:)``, and no older one.
+    /// Pushes a bundle. The broker keeps the model before it, for ``rollback(_:key:patience:progress:)``, and no older one. What is
+    /// tried there is tried no more where it is the same model, or cannot be tried beside this one.
     ///
     /// - Parameters:
     ///   - key: signs the offer; nil where the pipeline takes anybody's models.
@@ -91,13 +96,15 @@ public enum ModelPush {
                 try await client.publish(
                     previous?.json ?? [], to: topics.modelPrevious, qos: .atLeastOnce, retain: true)
             }
-            let tried = try await keptCanary(client, topics)?.offer
+            let trial = try await endPointlessTrial(beside: bundle, client, topics)
             let removed = try await removePieces(
-                of: older, but: [offer, previous, tried].compactMap(\.self), client, topics)
+                of: older + [trial?.ended].compactMap(\.self),
+                but: [offer, previous, trial?.going].compactMap(\.self), client, topics)
             var result = Result(
                 name: offer.name, model: offer.model, input: bundle.network.input, bytes: offer.modelBytes,
-                messages: messages + 1,
-                removed: removed, before: replaced)
+                messages: messages + 1, removed: removed, before: replaced,
+                triedNoMore: trial?.ended.flatMap { $0.model == offer.model ? nil : $0.name },
+                stillTried: trial?.going?.name)
             guard patience > .zero else { return result }
             let requests = try await giveWhatIsWanted(of: bundle, offer, client, topics)
             defer { requests.unsubscribe() }

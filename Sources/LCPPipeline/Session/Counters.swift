@@ -40,6 +40,30 @@ package struct Drops {
     }
 }
 
+/// Notices where all that comes is dropped.
+struct Refusals {
+    private var frames: UInt64 = 0
+    private var drops: [String: UInt64] = [:]
+
+    /// So many are no accident.
+    static let least = 3
+
+    /// To be called with the counters now and then.
+    ///
+    /// - Returns: the most frequent reason since the last call, where nothing but drops was counted since; nil otherwise. What came
+    ///   too late was not refused.
+    mutating func reason(frames: UInt64, drops: [String: UInt64]) -> String? {
+        defer { (self.frames, self.drops) = (frames, drops) }
+        guard frames == self.frames else { return nil }
+        let more = drops.compactMap { reason, count -> (reason: String, count: UInt64)? in
+            let before = self.drops[reason] ?? 0
+            return reason != "late" && count > before ? (reason, count - before) : nil
+        }
+        guard more.reduce(0, { $0 + $1.count }) >= Self.least else { return nil }
+        return more.max { ($0.count, $1.reason) < ($1.count, $0.reason) }?.reason
+    }
+}
+
 /// The latest durations, for percentiles.
 struct LatencyWindow {
     private var values: [Float] = []

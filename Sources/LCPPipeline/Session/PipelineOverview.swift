@@ -83,7 +83,7 @@ public struct PipelineOverview: Sendable {
     }
 
     /// Those who are ready.
-    private var ready: [RoleStatus] { members.filter { !isGhost($0) }.map(\.status).filter { $0.state == .ready } }
+    var ready: [RoleStatus] { members.filter { !isGhost($0) }.map(\.status).filter { $0.state == .ready } }
 
     /// Whether everybody who is there has told its counters twice.
     public var hasRates: Bool {
@@ -110,49 +110,6 @@ public struct PipelineOverview: Sendable {
                 latest[sensor] = max(latest[sensor] ?? "", time)
             }
         }.prefix(64).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-    }
-
-    /// How well a pipeline does; the number is the exit status of `lcp status --check`.
-    public enum Health: Int, Sendable, Hashable, Encodable {
-        case well = 0
-        /// It answers, but from some branches only, or from different models.
-        case incomplete = 1
-        /// Nobody answers.
-        case silent = 2
-
-        /// Its name is written, for machines.
-        public func encode(to encoder: any Encoder) throws {
-            var container = encoder.singleValueContainer()
-            try container.encode("\(self)")
-        }
-    }
-
-    /// How well it does, and why it does not do better.
-    public var health: (Health, reason: String) {
-        let ready = ready
-        func count(_ role: Role) -> String {
-            let count = ready.count { $0.role == role }
-            return "\(count) \(role.rawValue)\(count == 1 ? "" : "s")"
-        }
-        guard ready.contains(where: { $0.role == .aggregator }) else { return (.silent, "no aggregator is ready") }
-        let served = Set(ready.filter { $0.role == .worker }.flatMap(\.servedBranches))
-        guard !served.isEmpty else { return (.silent, "no worker is ready") }
-        if let missing = missingBranches, !missing.isEmpty {
-            let names = missing.map(String.init).joined(separator: ", ")
-            return (.incomplete, "nobody serves branch\(missing.count == 1 ? "" : "es") \(names)")
-        }
-        let models = Set(ready.filter { $0.role != .sensor }.compactMap(\.modelHash))
-        guard models.count == 1 else { return (.incomplete, "\(models.count) models are run at once") }
-        return (.well, "\(count(.worker)) and \(count(.aggregator)) answer from all branches")
-    }
-
-    /// The branches that nobody serves; nil where nobody says how many there are, or that is changing.
-    public var missingBranches: [Int]? {
-        let present = ready
-        guard present.allSatisfy({ $0.next == nil }) else { return nil }
-        guard let count = present.compactMap(\.branches).max(), (1...64).contains(count) else { return nil }
-        let served = Set(present.filter { $0.role == .worker }.flatMap(\.servedBranches))
-        return (0..<count).filter { !served.contains($0) }
     }
 }
 

@@ -244,6 +244,11 @@ public final class RoleSession: Sendable {
         }
     }
 
+    /// Says why all that comes is dropped, where that is another reason than before, or none.
+    func refuses(_ reason: String?) {
+        if status.refuses != reason { sendStatus { $0.refuses = reason } }
+    }
+
     private func changed(_ change: (inout RoleStatus) -> Void) -> RoleStatus {
         current.withLock {
             change(&$0)

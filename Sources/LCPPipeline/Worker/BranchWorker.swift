@@ -63,6 +63,7 @@ public actor BranchWorker {
     let shared: WorkerResources
     /// The counters as they were published last: the heartbeat, which does not wait for a branch that computes.
     private var statistics = RoleStatistics(uptime: 0, frames: 0, dropped: [:])
+    private var refusals = Refusals()
     /// What runners that have ended counted.
     private var past = BranchRunner.Counts()
     private let started = ContinuousClock.now
@@ -340,6 +341,7 @@ public actor BranchWorker {
     private func publishStatistics() async {
         var total = past
         for runner in runners.values { total.add(await runner.statistics()) }
+        session.refuses(refusals.reason(frames: total.frames, drops: total.drops))
         statistics = total.statistics(uptime: .now - started)
         statistics.dropped.merge(await supply?.dropped ?? [:]) { $0 + $1 }
         session.publishStatistics(statistics.json)

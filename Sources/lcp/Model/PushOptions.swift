@@ -23,6 +23,8 @@ struct PushOptions: ParsableArguments {
         var bytes: Int
         var messages: Int
         var removed_messages: Int
+        var tried_no_more: String?
+        var still_tried: String?
         var running: [String]
         var missing: [String]
         var with_other_model: [String]
@@ -81,7 +83,8 @@ struct PushOptions: ParsableArguments {
                 try jsonLine(
                     Report(
                         name: result.name, model: result.model, bytes: result.bytes, messages: result.messages,
-                        removed_messages: result.removed, running: result.running, missing: result.missing,
+                        removed_messages: result.removed, tried_no_more: result.triedNoMore,
+                        still_tried: result.stillTried, running: result.running, missing: result.missing,
                         with_other_model: result.fixed)))
             guard result.missing.isEmpty else { throw ExitCode.failure }
             return
@@ -89,6 +92,13 @@ struct PushOptions: ParsableArguments {
         writeLine(
             "pushed \(result.name), model \(result.model), to \(configuration.prefix)/\(configuration.pipeline): \(result.bytes) bytes in \(result.messages) messages"
         )
+        if let name = result.triedNoMore {
+            let reason = isTried ? "this one is tried in its place" : "it has other branches or takes other images"
+            writeLine("\(name.printable) is tried no more: \(reason)")
+        }
+        if let name = result.stillTried {
+            writeLine("\(name.printable) is still tried, beside this one now: lcp model abort ends that")
+        }
         guard wait > 0 else { return }
         if !result.fixed.isEmpty {
             writeLine("not for \(Self.list(result.fixed)): started with --model")

@@ -15,7 +15,7 @@ struct StatusCommand: AsyncParsableCommand {
             where branches are missing.
 
             With --check it prints one line as soon as everybody was heard, after seven seconds at most, for a timer or a monitor, and the exit status tells: 0 all branches \
-            answer; 1 some do, or different models are run; 2 nobody answers; 3 the broker cannot be reached.
+            answer; 1 some do, or different models are run; 2 nobody answers, or all frames are refused; 3 the broker cannot be reached.
 
             Examples:
               lcp status --check --pipeline kitchen || echo "look at the kitchen"

@@ -1,7 +1,8 @@
 # make demo    see the whole pipeline work on this machine
 # make test    run all tests
 #
-# Both install what they lack. The rest: make setup | build | embedding | bench | fuzz | format | lint | install | clean
+# Both install what they lack. The rest: make setup | build | embedding | bench | fuzz | format | lint | install | packages |
+# test-packages | clean
 
 SWIFT   ?= swift
 PREFIX  ?= /usr/local
@@ -11,7 +12,7 @@ RELEASE  = -c release --static-swift-stdlib -Xlinker --no-export-dynamic -Xswift
 LCP      = .build/release/lcp
 SECONDS  = 600
 
-.PHONY: demo test embedding setup build bench fuzz format lint install clean
+.PHONY: demo test embedding setup build bench fuzz format lint install packages test-packages clean
 
 demo: build
 	@$(LCP) demo
@@ -64,6 +65,14 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/lcp
 	install -m 755 $(LCP) $(DESTDIR)$(PREFIX)/bin/lcp
 	cp -R Models Brokers Configs $(DESTDIR)$(PREFIX)/share/lcp/
+
+# Debian packages of what is committed, into .build/packages: half an hour the first time. Only root can make them.
+packages:
+	@Packaging/build.sh $(TARGETS)
+
+# They are installed in clean systems, and used there.
+test-packages:
+	@Packaging/test.sh
 
 clean:
 	rm -rf .build Benchmarks/.build Fuzzing/.build

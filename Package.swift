@@ -15,6 +15,11 @@ func room(_ name: String, _ dependencies: [Target.Dependency], exclude: [String]
     .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
+/// What `lcp --version` tells; a plus sign stands for changes that are not committed.
+let commit =
+    Context.environment["LCP_COMMIT"]
+    ?? Context.gitInformation.map { "\($0.currentCommit.prefix(12))\($0.hasUncommittedChanges ? "+" : "")" } ?? ""
+
 let package = Package(
     name: "lcp",
     products: [
@@ -132,10 +137,12 @@ let package = Package(
                 "HostileInputs", "Images", "LCPDatasets", "LCPModels", "LCPONNX", "LCPPipeline", "LCPWire", "ONNX",
                 "Tensors",
             ]),
+        .target(name: "CVersion", cSettings: [.define("LCP_COMMIT", to: "\"\(commit)\"")]),
         .executableTarget(
             name: "lcp",
             dependencies: [
-                "Charts", "FaultInjection", "Images", "LCPCompression", "LCPDatasets", "LCPEvaluation", "LCPInference",
+                "CVersion", "Charts", "FaultInjection", "Images", "LCPCompression", "LCPDatasets", "LCPEvaluation",
+                "LCPInference",
                 "LCPLab", "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining",
                 "LCPWire", "MQTT", "ONNX", "Platform",
                 "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -34,7 +34,7 @@ run() {
 }
 
 # make_root SUITE FOLDER PACKAGE…
-# A folder that has such a root already is taken as it is.
+# A folder that has such a root already is taken as it is. Packages may be of $architectures, by default this machine's alone.
 make_root() {
     suite=$1
     root=$2
@@ -44,7 +44,7 @@ make_root() {
     rm -rf --one-file-system "$root" "$root.packages"
     echo "making a root of Debian $suite in $root"
     # A mirror that is a frozen snapshot has lists that have expired.
-    run TERM mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages" \
+    run TERM mmdebstrap --quiet --variant=minbase ${architectures:+--architectures="$architectures"} --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages" \
         "$suite" "$root" "$mirror" ||
         fail "the root of Debian $suite could not be made from $mirror: is there a network?"
     echo "$packages" >"$root.packages"
@@ -52,7 +52,7 @@ make_root() {
 
 # in_root ROOT COMMAND…
 # In name spaces of its own: with the last process here all others, and all that is mounted, are gone. What stands in
-# $bound is visible under the same path.
+# $bound, some folders, is visible under the same path, or FOLDER=PATH under another.
 in_root() {
     root=$1
     shift
@@ -64,10 +64,10 @@ in_root() {
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
         mount -t tmpfs tmpfs "$root/tmp"
-        if [ -n "$bound" ]; then
-            mkdir -p "$root$bound"
-            mount --bind "$bound" "$root$bound"
-        fi
+        for place in $bound; do
+            mkdir -p "$root${place#*=}"
+            mount --bind "${place%%=*}" "$root${place#*=}"
+        done
         exec chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
     ' sh "$root" "$@"
 }

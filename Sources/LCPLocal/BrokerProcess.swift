@@ -103,16 +103,18 @@ public final class BrokerProcess: Sendable {
             .map { $0 == "persistence true" ? "persistence false" : $0 }.joined(separator: "\n")
     }
 
-    /// Makes the folder in which the broker of a port keeps what is retained: `$XDG_STATE_HOME/lcp/broker-PORT`, by default below
-    /// `~/.local/state`. Started by root, mosquitto becomes another user, who gets one below /var/lib.
+    /// Makes the folder in which the broker of a port keeps what is retained: `$STATE_DIRECTORY/broker-PORT` under systemd, else
+    /// `$XDG_STATE_HOME/lcp/broker-PORT`, by default below `~/.local/state`. Started by root, mosquitto becomes another user, who gets
+    /// one below /var/lib.
     ///
     /// - Throws: ``PipelineError`` or ``FileError`` where it cannot be made or written.
     public static func makeKeptFolder(port: Int) throws -> String {
         let isRoot = getuid() == 0
         let state =
-            environmentVariable("XDG_STATE_HOME")
-            ?? (isRoot ? "/var/lib" : environmentVariable("HOME").map { "\($0)/.local/state" } ?? "/var/tmp")
-        let folder = "\(state)/lcp/broker-\(port)"
+            environmentVariable("STATE_DIRECTORY") ?? environmentVariable("XDG_STATE_HOME").map { "\($0)/lcp" }
+            ?? (isRoot
+                ? "/var/lib/lcp" : environmentVariable("HOME").map { "\($0)/.local/state/lcp" } ?? "/var/tmp/lcp")
+        let folder = "\(state)/broker-\(port)"
         try FileIO.makeFolder(folder)
         if isRoot, let user = getpwnam("mosquitto") ?? getpwnam("nobody") {
             chown(folder, user.pointee.pw_uid, user.pointee.pw_gid)

@@ -51,6 +51,23 @@ package enum FileIO {
         try sink.commit()
     }
 
+    /// Writes a file that is not there yet, whole or not at all.
+    package static func create(_ bytes: [UInt8], at path: String) throws(FileError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw .failed("create", path, errno) }
+        defer { close(descriptor) }
+        var done = 0
+        while done < bytes.count {
+            let count = bytes[done...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 else {
+                let code = errno
+                unlink(path)
+                throw .failed("write", path, code)
+            }
+            done += count
+        }
+    }
+
     /// Gives a file or folder another name; a file that has it is replaced, and so is an empty folder.
     package static func rename(_ path: String, to other: String) throws(FileError) {
         guard Glibc.rename(path, other) == 0 else { throw .failed("rename \(path) to", other, errno) }

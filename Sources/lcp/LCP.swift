@@ -1,4 +1,5 @@
 import ArgumentParser
+import CVersion
 import LCPPipeline
 import Platform
 
@@ -14,16 +15,21 @@ struct LCP: AsyncParsableCommand {
             See it work on this machine:
               lcp demo
 
+            Set this device up for good:
+              sudo lcp init
+
             Or in four terminals:
               lcp broker
               lcp worker                   (on as many machines as there are)
               lcp aggregator
               lcp sensor --source drawn
             """,
-        version: LCPVersion.current,
+        version: version,
         subcommands: subcommands)
 
     static func main() async {
+        // Before there are threads.
+        _ = ServiceManager.own
         OpenSSL.prepared
         holdStandardDescriptors()
         LogWriter.install()
@@ -35,8 +41,14 @@ struct LCP: AsyncParsableCommand {
         await main(Arguments.joined(words))
     }
 
+    private static var version: String {
+        let commit = String(cString: lcp_commit())
+        return LCPVersion.current + (commit.isEmpty ? "" : " (\(commit))")
+    }
+
     private static let subcommands: [any ParsableCommand.Type] = [
-        DemoCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self, ModelCommand.self,
+        DemoCommand.self, InitCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self,
+        ModelCommand.self,
         TrainCommand.self, QuantizeCommand.self, PruneCommand.self, ExperimentCommand.self, EvaluateCommand.self,
         PredictCommand.self,
         WatchCommand.self,

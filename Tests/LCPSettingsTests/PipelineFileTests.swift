@@ -225,3 +225,30 @@ struct SplitMix: RandomNumberGenerator {
         return value ^ (value >> 31)
     }
 }
+
+@Suite struct PipelineFileTextTests {
+    @Test("What is written into a file is read from it", arguments: 0..<200)
+    func roundTrip(seed: Int) throws {
+        var random = SystemRandomNumberGenerator()
+        let signs = Array("abzAZ019-_./: #\"'\\{}[],&*!|>%@`?=~é")
+        func text() -> String {
+            let text = String((0..<Int.random(in: 1...12)).map { _ in signs.randomElement(using: &random)! })
+            return ["true", "null", "1e3", "-", text, text, text].randomElement(using: &random)!
+        }
+        var settings: [Setting: String] = [.pipeline: "p", .qos: "1", .user: text(), .sensorRate: "2.5"]
+        for setting in [Setting.workerName, .aggregatorName] { settings[setting] = "pi-\(Int.random(in: 0...9))" }
+        settings[.pipeline] = ["true", "007", "kitchen", "a:b", "é"].randomElement(using: &random)!
+        let file = try PipelineFile(
+            Array(try PipelineFile.text(settings, head: "A file.").utf8), path: "/f.yaml", exists: { _ in true })
+        let read = try Settings(file: file)
+        for (setting, value) in settings {
+            #expect(read[setting].value == (try Settings(options: settings))[setting].value, "\(setting): \(value)")
+        }
+    }
+
+    @Test("A value that is none is not written")
+    func mistakes() {
+        #expect(throws: SettingsError.self) { try PipelineFile.text([.qos: "7"], head: "") }
+        #expect(throws: SettingsError.self) { try PipelineFile.text([.passwordFile: "p"], head: "") }
+    }
+}

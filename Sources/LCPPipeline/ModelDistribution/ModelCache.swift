@@ -11,10 +11,11 @@ struct ModelCache: Sendable {
     /// The most models that are kept; the oldest go first.
     static let maximumModels = 8
 
-    /// `$LCP_CACHE`, `$XDG_CACHE_HOME/lcp` or `~/.cache/lcp`.
+    /// `$LCP_CACHE`, systemd's `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/lcp` or `~/.cache/lcp`.
     static var standard: ModelCache {
         let folder =
-            environmentVariable("LCP_CACHE") ?? environmentVariable("XDG_CACHE_HOME").map { "\($0)/lcp" }
+            environmentVariable("LCP_CACHE") ?? environmentVariable("CACHE_DIRECTORY")
+            ?? environmentVariable("XDG_CACHE_HOME").map { "\($0)/lcp" }
             ?? environmentVariable("HOME").map { "\($0)/.cache/lcp" } ?? "/var/tmp/lcp-\(getuid())"
         return ModelCache(path: "\(folder)/models")
     }

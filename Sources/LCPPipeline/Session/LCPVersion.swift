@@ -1,4 +1,4 @@
 /// The version of lcp, as devices tell each other.
 public enum LCPVersion {
-    public static let current = "0.1.0"
+    public static let current = "0.2.0"
 }

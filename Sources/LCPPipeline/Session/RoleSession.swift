@@ -120,12 +120,16 @@ public final class RoleSession: Sendable {
         _ body: () async throws -> Void
     ) async throws {
         let waiting = Task { await sayThatItWaits() }
-        defer { waiting.cancel() }
+        defer {
+            waiting.cancel()
+            ServiceManager.own?.stopping()
+        }
         do { try await client.connect() } catch {
             // Asked to stop while it connected: that is no failure.
             if Task.isCancelled { return }
             throw error
         }
+        feedWatchdog()
         let states = client.connectionStates
         let watcher = Task { await watch(states, reconnected) }
         do {
@@ -250,10 +254,19 @@ public final class RoleSession: Sendable {
     }
 
     private func changed(_ change: (inout RoleStatus) -> Void) -> RoleStatus {
-        current.withLock {
+        let status = current.withLock {
             change(&$0)
             return $0
         }
+        if status.state == .ready { ServiceManager.own?.ready("\(status.work), in \(topics.root)") }
+        return status
+    }
+
+    /// Shows the service manager that the thread lives that everything waits for.
+    private func feedWatchdog() {
+        guard let manager = ServiceManager.own, let patience = manager.patience else { return }
+        manager.isAlive()
+        _ = client.eventLoop.schedule(after: patience / 3) { [weak self] in self?.feedWatchdog() }
     }
 
     /// Tells people, once, that there is no broker yet.
@@ -264,6 +277,7 @@ public final class RoleSession: Sendable {
             case .waiting(let error, _) where !hasWaited:
                 hasWaited = true
                 log.warning("\(error); waiting for it")
+                ServiceManager.own?.ready("waits for the broker: \(error)")
             case .connected:
                 if hasWaited { log("connected") }
                 return
@@ -285,6 +299,7 @@ public final class RoleSession: Sendable {
                 hasLost = true
                 told.insert(error.code)
                 log.warning("\(error); trying again until it is back")
+                ServiceManager.own?.status("waits for the broker: \(error)")
             case .connected where hasLost:
                 hasLost = false
                 told = []

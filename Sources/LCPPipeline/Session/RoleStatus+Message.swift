@@ -9,3 +9,18 @@ extension RoleStatus {
         guard message.topic == topics.status(role, id) else { return nil }
     }
 }
+
+extension RoleStatus {
+    /// What it does, for people.
+    var work: String {
+        let model = model ?? "a model"
+        switch role {
+        case .sensor: return "sends frames"
+        case .aggregator: return "joins \(model)"
+        case .worker:
+            let served = servedBranches.sorted().map(String.init)
+            guard !served.isEmpty else { return "waits for a branch of \(model)" }
+            return "computes branch\(served.count == 1 ? "" : "es") \(served.joined(separator: ", ")) of \(model)"
+        }
+    }
+}

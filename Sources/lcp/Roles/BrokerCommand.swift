@@ -48,6 +48,8 @@ struct BrokerCommand: AsyncParsableCommand {
                 configuration: configuration, host: bind, port: port, isQuiet: quiet)
             defer { broker.process.stop() }
             writeLine("the broker listens on \(broker.url); Ctrl-C stops it")
+            ServiceManager.own?.ready("listens on \(broker.url)")
+            defer { ServiceManager.own?.stopping() }
             if bind != "127.0.0.1", bind != "::1", bind != "localhost" {
                 writeLine(
                     "everybody who reaches this machine may publish and subscribe: Brokers/tls asks for passwords")

@@ -15,12 +15,12 @@ extension Settings {
         var configuration = MQTTConfiguration(addresses: try MQTTAddress.list(text(.broker) ?? ""))
         configuration.user = text(.user)
         if let path = text(.passwordFile) {
-            let bytes: [UInt8]
-            do { bytes = try FileIO.read(path, limit: 65_536) } catch {
+            do { configuration.password = try Self.firstLine(of: path) } catch {
                 throw SettingsError("\(place(.passwordFile))there is no password: \(error)")
             }
-            configuration.password = String(
-                decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
+        } else if configuration.user != nil, let folder = environmentVariable("CREDENTIALS_DIRECTORY") {
+            // What a service was given (systemd.exec(5), LoadCredential).
+            configuration.password = (try? Self.firstLine(of: "\(folder)/password")).flatMap { $0.isEmpty ? nil : $0 }
         }
         let tls: [Setting] = [.certificateAuthorityFile, .certificate, .certificateKey]
         if !configuration.address.isTLS, let given = tls.first(where: { text($0) != nil }) {
@@ -33,6 +33,11 @@ extension Settings {
             keyFile: text(.certificateKey))
         if truth(.usesVersion3) { configuration.protocolVersion = .v311 }
         return configuration
+    }
+
+    private static func firstLine(of path: String) throws(FileError) -> String {
+        let bytes = try FileIO.read(path, limit: 65_536)
+        return String(decoding: bytes.prefix { $0 != 0x0A && $0 != 0x0D && $0 != 0 }, as: UTF8.self)
     }
 
     /// Has this process's roles tell people what they are to, and how.

@@ -1,0 +1,3 @@
+#include "CVersion.h"
+
+const char *lcp_commit(void) { return LCP_COMMIT; }

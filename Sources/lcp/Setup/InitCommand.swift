@@ -1,0 +1,180 @@
+import ArgumentParser
+import Glibc
+import LCPModels
+import LCPPipeline
+import LCPSettings
+import LCPWire
+import Platform
+
+struct InitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "init",
+        abstract: "Set this device up for a pipeline: five questions, a file, and a service that starts.",
+        discussion: """
+            It writes the pipeline's file, below /etc/lcp for root and below ~/.config/lcp for others, and never over one that is \
+            there. For root on a system with systemd, where lcp was installed as a package, it then has the roles start now and \
+            with the machine. Every question has a default, and an option that answers it.
+
+            Examples:
+              sudo lcp init
+              sudo lcp init --yes --pipeline kitchen --broker mqtt://broker.local
+              sudo lcp init --yes --pipeline kitchen --broker here --role aggregator
+              lcp init --folder . --yes --pipeline kitchen
+            """)
+
+    @Option(
+        help: ArgumentHelp("The broker's address, or `here` to run one on this device.", valueName: "url"))
+    var broker: String?
+
+    @Option(help: "The pipeline's name: all roles with the same name work together.")
+    var pipeline: String?
+
+    @Option(help: "What this device does: worker, aggregator or sensor, or several with commas between them.")
+    var role: String?
+
+    @Option(help: "A model bundle, where it is not to be the one that is pushed to the pipeline.")
+    var model: String?
+
+    @Option(help: "This device's name; made from the machine's at the first start by default.")
+    var name: String?
+
+    @Option(help: "The user that the broker asks for.")
+    var user: String?
+
+    @Option(help: "Where a sensor's frames come from: lcp sensor --help.")
+    var source: String?
+
+    @Option(help: ArgumentHelp("Where the file is written.", valueName: "folder"))
+    var folder: String?
+
+    @Flag(help: "Ask nothing: what is not given is the default.")
+    var yes = false
+
+    @Flag(inversion: .prefixedNo, help: "Have the roles start, now and with the machine.")
+    var start = true
+
+    private static let here = "here"
+
+    private static func isRole(_ text: String) throws -> [Role] {
+        let names = text.split(separator: ",").map { $0.filter { $0 != " " } }
+        let roles = names.compactMap(Role.init)
+        guard !roles.isEmpty, roles.count == names.count, Set(roles).count == roles.count else {
+            throw CommandError(
+                "\(text.debugDescription) is no role: write worker, aggregator or sensor, or several with commas between them"
+            )
+        }
+        return roles
+    }
+
+    private static func check(_ setting: Setting, _ text: String) throws { _ = try Settings(options: [setting: text]) }
+
+    /// A bundle that a service finds, too.
+    private static func bundle(_ text: String) throws -> String {
+        let bundle = try ModelBundle.find(text)
+        guard text.contains("/") else { return text }
+        guard let path = realpath(bundle.path, nil) else { return bundle.path }
+        defer { free(path) }
+        return String(cString: path)
+    }
+
+    func run() throws {
+        guard yes || isatty(STDIN_FILENO) == 1 else {
+            throw CommandError(
+                "lcp init asks on a terminal, and there is none here: add --yes, and --broker, --pipeline, --role, --model and "
+                    + "--name where their defaults will not do")
+        }
+        let host = try answer(
+            "Where is the broker? An address, or `here` to run one on this device", broker, "mqtt://localhost"
+        ) {
+            if $0 != Self.here { try Self.check(.broker, $0) }
+            return $0
+        }
+        let pipeline = try answer("Which pipeline?", pipeline, "home") {
+            try Self.check(.pipeline, $0)
+            return $0
+        }
+        let roles = try answer(
+            "What does this device do: worker, aggregator, sensor, or several", role, "worker", Self.isRole)
+        let model = try answer("Which model? Empty for the one that is pushed to the pipeline", model, "") {
+            $0.isEmpty ? "" : try Self.bundle($0)
+        }
+        let name = try answer("This device's name? Empty for one made from the machine's", name, "") {
+            if !$0.isEmpty { try Self.check(.workerName, $0) }
+            return $0
+        }
+
+        let isHere = host == Self.here
+        var settings: [Setting: String] = [.pipeline: pipeline, .broker: isHere ? "mqtt://localhost" : host]
+        if !model.isEmpty { settings[.model] = model }
+        if !name.isEmpty { for role in roles { settings[Setting.name(of: role)] = name } }
+        if let user { settings[.user] = user }
+        if let source { settings[.sensorSource] = source }
+        let isRoot = geteuid() == 0
+        let folder = folder ?? Self.standardFolder
+        let path = "\(folder)/\(pipeline).yaml"
+        // A service is given its password by systemd, which reads a file that it may not read itself.
+        if user != nil, !isRoot { settings[.passwordFile] = "\(pipeline).password" }
+        let text = try PipelineFile.text(
+            settings, head: "Written by lcp init. lcp config show --config \(path) tells every key and what holds.")
+        guard !FileIO.exists(path) else {
+            throw CommandError(
+                "\(path) is there already, and stays as it is: edit it, or give another --pipeline; "
+                    + "sudo systemctl enable --now lcp-worker@\(pipeline) starts a role with it")
+        }
+        try FileIO.makeFolder(folder)
+        try FileIO.create(Array(text.utf8), at: path)
+        writeLine("wrote \(path)")
+
+        let units = (isHere ? ["lcp-broker"] : []) + roles.map { "lcp-\($0.rawValue)@\(pipeline)" }
+        let isService = isRoot && folder == Self.standardFolder && Services.areInstalled
+        if user != nil {
+            writeLine(
+                "write the password of \(user ?? "") into \(folder)/\(pipeline).password, for nobody else to read")
+        }
+        if isService, start, Services.run {
+            try Services.enable(units, replacesMosquitto: isHere)
+            writeLine("started, now and with the machine: \(units.joined(separator: ", "))")
+            writeLine("\nWhat they tell:   journalctl -f -u '\(units.last ?? "")'")
+        } else if isService {
+            writeLine("\nTo start it:      systemctl enable --now \(units.joined(separator: " "))")
+        } else {
+            if isHere { writeLine("\nThe broker:       lcp broker --bind 0.0.0.0") }
+            for role in roles {
+                writeLine("\(isHere ? "" : "\n")To start it:      lcp \(role.rawValue) --config \(path)")
+            }
+        }
+        writeLine("Is the broker well?   lcp doctor --config \(path)")
+        writeLine("Who is there?         lcp status --config \(path)")
+        writeLine("Predictions:          lcp watch --config \(path)")
+    }
+
+    private static var standardFolder: String {
+        if geteuid() == 0 { return "/etc/lcp" }
+        let configuration =
+            environmentVariable("XDG_CONFIG_HOME") ?? environmentVariable("HOME").map { "\($0)/.config" }
+        return configuration.map { "\($0)/lcp" } ?? "."
+    }
+
+    /// What an option says, or else the answer to a question, asked until it is one; the default where nobody is asked.
+    private func answer<Answer>(
+        _ question: String, _ given: String?, _ standard: String, _ read: (String) throws -> Answer
+    ) throws -> Answer {
+        if let given { return try read(given) }
+        if yes { return try read(standard) }
+        while true {
+            writeText("\(question) [\(standard.isEmpty ? "none" : standard)]: ")
+            guard let line = readLine() else { throw CommandError("\nthere was no answer, and nothing was written") }
+            let text = line.trimmed
+            do { return try read(text.isEmpty ? standard : text) } catch { writeErrorLine("  \(error)") }
+        }
+    }
+}
+
+extension String {
+    fileprivate var trimmed: String {
+        var text = Substring(self)
+        while text.first?.isWhitespace == true { text.removeFirst() }
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
+    }
+}

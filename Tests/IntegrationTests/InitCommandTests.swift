@@ -1,0 +1,85 @@
+import Foundation
+import Testing
+
+/// `lcp init`: nothing of the system is touched, because the file goes into a folder of the test's.
+@Suite struct InitCommandTests {
+    private let folder = NSTemporaryDirectory() + "lcp-init-\(UUID().uuidString)"
+
+    private func initialise(_ words: [String], input: [UInt8]? = nil) async throws -> Outcome {
+        try await run(Repository.lcp, ["init", "--folder", folder] + words, input: input)
+    }
+
+    private func text(_ pipeline: String) throws -> String {
+        try String(contentsOfFile: "\(folder)/\(pipeline).yaml", encoding: .utf8)
+    }
+
+    @Test("Options answer the questions, the file holds them, and the commands that it names take it")
+    func options() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let outcome = try await initialise([
+            "--yes", "--pipeline", "kitchen", "--broker", "mqtt://broker.local:1884", "--role", "worker, sensor",
+            "--name",
+            "pi-1", "--model", "lenet-split2", "--source", "dir:/data", "--user", "pi",
+        ])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let path = "\(folder)/kitchen.yaml"
+        #expect(outcome.output.hasPrefix("wrote \(path)\n"))
+        #expect(outcome.output.contains("lcp worker --config \(path)"))
+        let shown = try await run(Repository.lcp, ["config", "show", "--config", path])
+        #expect(shown.status == 0, "\(shown.errors)")
+        for (setting, value) in [
+            ("pipeline", "kitchen"), ("broker.url", "mqtt://broker.local:1884"), ("broker.user", "pi"),
+            ("model", "lenet-split2"), ("worker.name", "pi-1"), ("sensor.name", "pi-1"), ("sensor.source", "dir:/data"),
+        ] {
+            #expect(
+                shown.output.split(separator: "\n").contains { line in
+                    let words = line.split(separator: " ")
+                    return words.first == Substring(setting) && words.dropFirst().first == Substring(value)
+                }, "\(setting): \(shown.output)")
+        }
+    }
+
+    @Test("A file that is there stays as it is")
+    func existing() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(try await initialise(["--yes"]).status == 0)
+        let before = try text("home")
+        let again = try await initialise(["--yes", "--broker", "mqtt://other"])
+        #expect(again.status != 0 && again.errors.contains("home.yaml is there already, and stays as it is"))
+        #expect(try text("home") == before)
+    }
+
+    @Test("Without a terminal nothing is asked, and what is wrong is one sentence, and writes nothing")
+    func mistakes() async throws {
+        for (words, sentence) in [
+            ([], "lcp init asks on a terminal, and there is none here: add --yes"),
+            (["--yes", "--role", "cook"], "is no role: write worker, aggregator or sensor"),
+            (["--yes", "--role", "worker,worker"], "is no role"),
+            (["--yes", "--broker", "http://x"], "--broker"),
+            (["--yes", "--pipeline", "a/b"], "cannot be part of a topic"),
+            (["--yes", "--pipeline", "../up"], "cannot be part of a topic"),
+            (["--yes", "--model", "no-such-model"], "no-such-model"),
+            (["--yes", "--name", "a b"], "cannot be part of a topic"),
+        ] {
+            let outcome = try await initialise(words, input: [])
+            #expect(outcome.status != 0 && outcome.errors.contains(sentence), "\(words): \(outcome.errors)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: folder))
+    }
+
+    @Test("On a terminal five questions are asked, wrong answers once more, and the end of the input writes nothing")
+    func questions() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func answer(_ answers: String) async throws -> Outcome {
+            try await run(
+                "/usr/bin/script", ["-qec", "\(Repository.lcp) init --folder \(folder)", "/dev/null"],
+                input: Array(answers.utf8))
+        }
+        let cut = try await answer("\u{4}")
+        #expect(cut.output.contains("there was no answer, and nothing was written"), "\(cut.output)")
+        #expect(!FileManager.default.fileExists(atPath: folder))
+        let outcome = try await answer("mqtt://b\nno way\ngarden\ncook\naggregator\n\n\n")
+        #expect(outcome.output.contains("wrote \(folder)/garden.yaml"), "\(outcome.output)")
+        #expect(try text("garden").contains("\npipeline: garden\nbroker:\n  url: mqtt://b\n"))
+    }
+}

@@ -10,6 +10,8 @@ PREFIX  ?= /usr/local
 # Overlapping accesses to memory are looked for in the tests' build; here the search takes a fifteenth of a message's instructions.
 RELEASE  = -c release --static-swift-stdlib -Xlinker --no-export-dynamic -Xswiftc -enforce-exclusivity=unchecked
 LCP      = .build/release/lcp
+# What lcp --version tells; a plus sign stands for changes that are not committed.
+COMMIT   = $(shell git describe --always --dirty=+ --abbrev=12 --exclude='*' 2>/dev/null)
 SECONDS  = 600
 
 .PHONY: demo test embedding setup build bench fuzz format lint install packages test-packages clean
@@ -19,7 +21,7 @@ demo: build
 
 build: setup
 	@echo "building lcp; the first time takes a few minutes"
-	@$(SWIFT) build $(RELEASE) --product lcp
+	@LCP_COMMIT=$(COMMIT) $(SWIFT) build $(RELEASE) --product lcp
 
 setup:
 	@Scripts/setup.sh

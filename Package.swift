@@ -15,10 +15,8 @@ func room(_ name: String, _ dependencies: [Target.Dependency], exclude: [String]
     .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
-/// What `lcp --version` tells; a plus sign stands for changes that are not committed.
-let commit =
-    Context.environment["LCP_COMMIT"]
-    ?? Context.gitInformation.map { "\($0.currentCommit.prefix(12))\($0.hasUncommittedChanges ? "+" : "")" } ?? ""
+/// What `lcp --version` tells. Not from `Context.gitInformation`, of which the package manager remembers an old answer.
+let commit = Context.environment["LCP_COMMIT"] ?? ""
 
 let package = Package(
     name: "lcp",

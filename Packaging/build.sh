@@ -46,7 +46,7 @@ run TERM swift package --package-path "$source" resolve >"$work/resolve.log" 2>&
     { cat "$work/resolve.log" >&2; fail "the packages could not be fetched: is there a network?"; }
 
 libraries=$("$tree/Scripts/setup.sh" packages | tr ' ' '\n' | grep -- '-dev$')
-tools="ca-certificates git binutils pkg-config libc6-dev libstdc++-dev debhelper make file man-db"
+tools="ca-certificates git binutils pkg-config libc6-dev debhelper make file man-db"
 flags="-c release --static-swift-stdlib -Xlinker --no-export-dynamic -Xswiftc -enforce-exclusivity=unchecked --product lcp
     --disable-automatic-resolution --disable-sandbox"
 

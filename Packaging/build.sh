@@ -50,17 +50,13 @@ tools="ca-certificates git binutils pkg-config libc6-dev debhelper make file man
 flags="-c release --static-swift-stdlib -Xlinker --no-export-dynamic -Xswiftc -enforce-exclusivity=unchecked --product lcp
     --disable-automatic-resolution --disable-sandbox"
 
-root12=$roots/lcp-packages-12 root13=$roots/lcp-packages-13 root_sid=$roots/lcp-packages-sid
+root12=$roots/lcp-packages-12 root13=$roots/lcp-packages-13 root_sid=$roots/lcp-packages-sid root_arm64=$roots/lcp-packages-arm64
 if wants debian12-amd64; then
     make_root bookworm "$root12" $tools libgcc-12-dev libstdc++-12-dev libncurses6 libxml2 libedit2 libcurl4 libsqlite3-0 $libraries
 fi
-# It has the libraries for arm64, too: the compiler's and those that dependencies are computed from.
-if wants debian13-amd64 || wants debian13-arm64; then
-    architectures=amd64,arm64
-    make_root trixie "$root13" $tools binutils-aarch64-linux-gnu libgcc-14-dev libstdc++-14-dev libncurses6 libxml2 libedit2 \
-        libcurl4t64 libsqlite3-0 libc6-dev:arm64 libgcc-14-dev:arm64 libstdc++-14-dev:arm64 $libraries \
-        $(for library in $libraries; do echo "$library:arm64"; done)
-    architectures=
+# For arm64, too, the program describes itself here.
+if wants debian13-amd64 || [ "$targets" = " debian13-arm64" ]; then
+    make_root trixie "$root13" $tools libgcc-14-dev libstdc++-14-dev libncurses6 libxml2 libedit2 libcurl4t64 libsqlite3-0 $libraries
 fi
 
 # compile ROOT TARGET: this machine's Swift in a root. The path of the sources is the same everywhere, because it is in the program.
@@ -85,6 +81,7 @@ package() {
         "$stage/usr/share/fish/vendor_completions.d"
     cp "$work/lcp-$2" "$stage/usr/bin/lcp"
     cp -R "$source/Models" "$source/Brokers" "$source/Configs" "$stage/usr/share/lcp/"
+    find "$stage" -name .gitignore -delete
     cp "$source"/Packaging/systemd/*.service "$stage/usr/lib/systemd/system/"
     cp "$work"/man/*.1 "$stage/usr/share/man/man1/"
     cp "$work/completions/lcp.bash" "$stage/usr/share/bash-completion/completions/lcp"
@@ -141,7 +138,7 @@ for target in debian12-amd64 debian13-amd64; do
 done
 if wants debian13-arm64; then
     cross_compile debian13-arm64
-    package "$root13" debian13-arm64 arm64 aarch64-linux-gnu-strip
+    package "$root_arm64" debian13-arm64 arm64 aarch64-linux-gnu-strip
 fi
 echo
 (cd "$out" && sha256sum ./*.deb ./*.tar.gz && ls -lh ./*.deb ./*.tar.gz | awk '{ print $5 "  " $9 }')

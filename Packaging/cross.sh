@@ -4,6 +4,10 @@
 # cross_compile TARGET
 cross_compile() {
     make_root sid "$root_sid" ca-certificates git pkg-config swiftlang libswiftlang libc6-dev
+    architectures=amd64,arm64
+    make_root trixie "$root_arm64" debhelper make file man-db binutils binutils-aarch64-linux-gnu libc6-dev:arm64 \
+        libgcc-14-dev:arm64 libstdc++-14-dev:arm64 $(for library in $libraries; do echo "$library:arm64"; done)
+    architectures=
     sdk=$roots/lcp-swift-arm64
     swift_version=$(in_root "$root_sid" dpkg-query -W -f '${Version}' swiftlang)
     if [ ! -f "$sdk.version" ] || [ "$(cat "$sdk.version")" != "$swift_version" ]; then
@@ -37,7 +41,7 @@ END
  "toolsetPaths": ["toolset.json"]}}}
 END
     echo '{"schemaVersion": "1.0", "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld"]}}' >"$bundle/lcp-arm64/toolset.json"
-    bound="$work/$1=/lcp $root13=/sysroot $sdk=/sdk" in_root "$root_sid" env LCP_COMMIT="$commit" \
+    bound="$work/$1=/lcp $root_arm64=/sysroot $sdk=/sdk" in_root "$root_sid" env LCP_COMMIT="$commit" \
         PKG_CONFIG_LIBDIR=/sysroot/usr/lib/aarch64-linux-gnu/pkgconfig:/sysroot/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=/sysroot \
         sh -euc 'cd /lcp && swift build --quiet --swift-sdks-path /lcp/sdks --swift-sdk lcp-arm64 "$@"' sh $flags ||
         fail "lcp could not be compiled for $1"

@@ -1,0 +1,2 @@
+# Runs arm64 programs on amd64; sourced by test.sh.
+check_emulated() { echo "not yet"; }

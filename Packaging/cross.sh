@@ -33,7 +33,7 @@ cross_compile() {
     [ -n "$resources" ] || fail "Swift's package for arm64 has no static library"
     cat >"$bundle/info.json" <<END
 {"schemaVersion": "1.0", "artifacts": {"lcp-arm64": {"type": "swiftSDK", "version": "1",
- "variants": [{"path": "lcp-arm64", "supportedTriples": ["x86_64-unknown-linux-gnu"]}]}}}
+ "variants": [{"path": "lcp-arm64"}]}}}
 END
     cat >"$bundle/lcp-arm64/swift-sdk.json" <<END
 {"schemaVersion": "4.0", "targetTriples": {"aarch64-unknown-linux-gnu": {

@@ -56,7 +56,9 @@ public final class BatchEngine {
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
         preprocessing: ModelManifest.Preprocessing, capacity: Int, pool: ThreadPool?
     ) throws {
-        let kernels = Kernels.best
+        let kernels = try KernelSet.fastest(
+            for: network, branch: branch, parameters: parameters, head: mergeWeights, preprocessing: preprocessing
+        ).kernels
         let graph = try BranchGraph(
             lowering: network.branches[branch], shapes: network.shapes(of: branch), parameters: parameters,
             head: mergeWeights

@@ -12,6 +12,9 @@ public final class BranchEngine {
     /// The numbers in ``output``.
     public let outputCount: Int
 
+    /// Whose kernels compute it; nil in other arithmetics than single precision, where all are ours.
+    public let kernelSet: KernelSet?
+
     private let program: any BranchProgram
     /// Where the features are an image: they are made as HWC, and here they become CHW, as PyTorch flattens them.
     private let imageFeatures: (shape: FeatureMapShape, chw: UnsafeMutablePointer<Float>)?
@@ -20,11 +23,14 @@ public final class BranchEngine {
 
     /// Prepares a branch of a bundle.
     ///
-    /// - Parameter pool: the threads that compute it, asked for where the branch is long enough for several; nil for the
-    ///   caller's alone. The result has the same bits with any.
+    /// - Parameters:
+    ///   - kernels: nil for the fastest on this processor.
+    ///   - pool: the threads that compute it, asked for where the branch is long enough for several; nil for the
+    ///     caller's alone. The result has the same bits with any.
     /// - Throws: ``InferenceError``, or a ``ModelBundleError`` where its weights cannot be read.
     public convenience init(
-        bundle: ModelBundle, branch: Int, pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
+        bundle: ModelBundle, branch: Int, kernels: KernelSet? = nil,
+        pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
     ) throws {
         let network = bundle.network
         if bundle.manifest.arithmetic == .int8 {
@@ -41,12 +47,13 @@ public final class BranchEngine {
         let merge = try network.headWeights(of: branch, merge: bundle.mergeParameters())
         try self.init(
             network: network, branch: branch, parameters: parameters, mergeWeights: merge,
-            preprocessing: bundle.manifest.preprocessing, pool: try pool())
+            preprocessing: bundle.manifest.preprocessing, kernels: kernels, pool: try pool())
     }
 
     /// Prepares a branch.
     ///
     /// - Parameters:
+    ///   - kernels: nil for the fastest on this processor.
     ///   - mergeWeights: the branch's columns of the classification layer's W, [classes, features]: given, the branch applies
     ///     them and its output is its share of the logits; nil, its output is its pre-final activations in CHW order.
     ///   - preprocessing: how pixels become the network's input.
@@ -54,25 +61,30 @@ public final class BranchEngine {
     ///     alone. The result has the same bits with any.
     public convenience init(
         network: BranchedNetwork, branch: Int, parameters: BranchParameters, mergeWeights: [Float]?,
-        preprocessing: ModelManifest.Preprocessing,
+        preprocessing: ModelManifest.Preprocessing, kernels: KernelSet? = nil,
         pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
     ) throws {
+        try Self.check(preprocessing, network)
+        let set =
+            try kernels
+            ?? .fastest(
+                for: network, branch: branch, parameters: parameters, head: mergeWeights, preprocessing: preprocessing)
         try self.init(
             network: network, branch: branch, parameters: parameters, mergeWeights: mergeWeights,
-            preprocessing: preprocessing, kernels: .best, pool: try pool())
+            preprocessing: preprocessing, kernels: set.kernels, pool: try pool())
     }
 
     /// Prepares a branch of a network with all its weights.
     ///
     /// - Throws: ``InferenceError``, or a ``NetworkError``.
     package convenience init(
-        _ network: BranchedNetwork, branch: Int = 0, of parameters: ModelParameters,
+        _ network: BranchedNetwork, branch: Int = 0, of parameters: ModelParameters, kernels: KernelSet? = nil,
         pool: @autoclosure () throws(InferenceError) -> ThreadPool? = nil
     ) throws {
         let merge = try network.headWeights(of: branch, merge: parameters.merge)
         try self.init(
             network: network, branch: branch, parameters: parameters.branches[branch], mergeWeights: merge,
-            preprocessing: .usual(for: network.input), pool: try pool())
+            preprocessing: .usual(for: network.input), kernels: kernels, pool: try pool())
     }
 
     /// Prepares layers that are only a part of a network.
@@ -86,7 +98,7 @@ public final class BranchEngine {
             preprocessing: .init(
                 mean: Array(repeating: 0, count: input.channels),
                 standardDeviation: Array(repeating: 1, count: input.channels)),
-            kernels: .best, flattens: false)
+            kernels: .usual, flattens: false)
     }
 
     /// - Parameters:
@@ -108,7 +120,7 @@ public final class BranchEngine {
             consume graph, pixels: PixelScale(preprocessing), kernels: kernels, pool: pool, sharesAll: sharesAll)
         try self.init(
             network: network, branch: branch, hasHead: mergeWeights != nil, flattens: flattens, program: program,
-            pool: pool)
+            kernelSet: kernels == nil ? .xnnpack : .own, pool: pool)
     }
 
     /// Prepares a branch in numbers of eight bits.
@@ -171,7 +183,7 @@ public final class BranchEngine {
 
     private init(
         network: BranchedNetwork, branch: Int, hasHead: Bool, flattens: Bool, program: any BranchProgram,
-        pool: ThreadPool?
+        kernelSet: KernelSet? = nil, pool: ThreadPool?
     ) throws(NetworkError) {
         let shapes = try network.shapes(of: branch)
         let last = shapes[shapes.count - 1]
@@ -179,6 +191,7 @@ public final class BranchEngine {
         outputKind = hasHead ? .partialLogits : .features
         outputCount = hasHead ? network.classes : last.elementCount
         self.program = program
+        self.kernelSet = kernelSet
         self.pool = pool
         let isImage = flattens && !hasHead && last.height * last.width > 1 && last.channels > 1
         imageFeatures = isImage ? (last, .allocate(capacity: last.elementCount)) : nil

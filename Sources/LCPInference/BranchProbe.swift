@@ -19,7 +19,7 @@ package final class BranchProbe {
         let graph = try BranchGraph(
             lowering: network.branches[branch], shapes: shapes, parameters: parameters, head: nil)
         values = [0] + graph.made
-        program = try FloatProgram(graph, pixels: PixelScale(preprocessing), kernels: .best, keepsAll: true)
+        program = try FloatProgram(graph, pixels: PixelScale(preprocessing), kernels: .usual, keepsAll: true)
     }
 
     /// Runs the branch on raw pixels: UINT8, HWC, as many as the input has numbers.

@@ -1,6 +1,6 @@
 extension BranchGraph {
     /// The same results from fewer and quicker operations.
-    func optimized(for kernels: Kernels? = .best) -> BranchGraph {
+    func optimized(for kernels: Kernels? = .usual) -> BranchGraph {
         let graph = foldingScales().fusingClamps().removingUnread().convolvingByRows(kernels)
         guard let kernels else { return graph }
         return graph.addingInConvolutions(kernels).convolvingByBlocks(kernels)

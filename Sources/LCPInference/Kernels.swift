@@ -10,9 +10,8 @@ struct Kernels {
     var group = 1
     var isInteger = false
 
-    /// The best for this processor, or nil where XNNPACK's kernels are as good: its ones for ARM are, those of 2022 for x86-64
-    /// are made for many channels, which narrow branches do not have.
-    static let best: Kernels? = lcp_lanes() > 4 ? Kernels(lanes: lcp_lanes()) : nil
+    /// What is taken where the time does not count.
+    static var usual: Kernels? { KernelSet.candidates[0].kernels }
 
     /// Whether we run an operation, and not XNNPACK.
     func run(_ node: BranchGraph.Node) -> Bool {

@@ -108,3 +108,29 @@ import Testing
         }
     }
 }
+
+@Suite struct KernelSetTests {
+    @Test("Of several kernels the fastest is chosen by measurement, once for a branch, and says the same as the others")
+    func fastest() throws {
+        var random = SeededGenerator(seed: 24)
+        let network = try Network.lenet.split(into: 4)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        let merge = try network.headWeights(of: 1, merge: parameters.merge)
+        func choose() throws -> KernelSet {
+            try KernelSet.fastest(
+                of: KernelSet.allCases, for: network, branch: 1, parameters: parameters.branches[1], head: merge,
+                preprocessing: .usual(for: network.input))
+        }
+        let choice = try choose()
+        for _ in 0..<20 { #expect(try choose() == choice) }
+        let pixels = (0..<network.input.elementCount).map { _ in UInt8(random.index(256)) }
+        let outputs = try KernelSet.allCases.map { set in
+            let engine = try BranchEngine(network, branch: 1, of: parameters, kernels: set)
+            #expect(engine.kernelSet == set)
+            try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
+            return Array(engine.output)
+        }
+        let scale = outputs[0].map(abs).max() ?? 0
+        for (one, other) in zip(outputs[0], outputs[1]) { #expect(abs(one - other) <= 1e-5 * scale) }
+    }
+}

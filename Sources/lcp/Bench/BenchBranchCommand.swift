@@ -51,6 +51,11 @@ extension BenchCommand {
                 valueName: "share"))
         var pruned: Double?
 
+        @Option(
+            help: ArgumentHelp(
+                "Whose kernels compute it: lcp or xnnpack; what is faster here by default.", valueName: "kernels"))
+        var kernels: String?
+
         @Flag(help: "Measure it in numbers of eight bits, too, in turns with single precision.")
         var int8 = false
 
@@ -70,6 +75,8 @@ extension BenchCommand {
             var model: String
             var branch: Int
             var threads: Int
+            /// `lcp` or `xnnpack`; of eight bits all are lcp's.
+            var kernels: String
             var fastest_us: Double
             var median_us: Double
             /// In numbers of eight bits, and the median as a share of the other.
@@ -87,6 +94,8 @@ extension BenchCommand {
         }
 
         func validate() throws {
+            guard kernels == nil || kernelSet != nil else { throw ValidationError("--kernels is lcp or xnnpack") }
+            guard kernels == nil || batch == nil else { throw ValidationError("--kernels or --batch, not both") }
             guard (2...64).contains(batch ?? 2) else { throw ValidationError("--batch is 2 to 64 frames") }
             guard runs ?? 1 > 0 else { throw ValidationError("--runs is at least 1") }
             guard pruned == nil || network != nil else {
@@ -97,6 +106,8 @@ extension BenchCommand {
                 throw ValidationError("--threads is 1 to \(ThreadPool.maximumThreads)")
             }
         }
+
+        private var kernelSet: KernelSet? { kernels.flatMap(KernelSet.init) }
 
         /// The branch's engines, and what to call its model.
         private struct Prepared {
@@ -114,7 +125,7 @@ extension BenchCommand {
                 guard !int8 || bundle.manifest.arithmetic == nil else {
                     throw CommandError("\(bundle.manifest.name) computes with eight bits already: leave out --int8")
                 }
-                var engines = [try BranchEngine(bundle: bundle, branch: branch, pool: pool)]
+                var engines = [try BranchEngine(bundle: bundle, branch: branch, kernels: kernelSet, pool: pool)]
                 if int8 {
                     engines.append(
                         try quantized(bundle.network, bundle.parameters(), bundle.manifest.preprocessing, pool))
@@ -134,7 +145,9 @@ extension BenchCommand {
             }
             var random = SeededGenerator(seed: 1)
             let parameters = try ModelParameters.random(for: split, using: &random)
-            var engines = [try BranchEngine(split, branch: branch, of: parameters, pool: pool)]
+            var engines = [
+                try BranchEngine(split, branch: branch, of: parameters, kernels: kernelSet, pool: pool)
+            ]
             if int8 { engines.append(try quantized(split, parameters, .usual(for: split.input), pool)) }
             let name = "\(base.name)-split\(branches)" + (pruned.map { ", \(percent($0, digits: 0)) pruned" } ?? "")
             let together = try batch.flatMap {
@@ -170,7 +183,8 @@ extension BenchCommand {
             let times = try measure(prepared)
             func median(_ index: Int) -> Double { times[index][times[index].count / 2] }
             var report = Report(
-                model: prepared.name, branch: branch, threads: threads, fastest_us: times[0][0],
+                model: prepared.name, branch: branch, threads: threads,
+                kernels: prepared.engines[0].kernelSet?.rawValue ?? KernelSet.own.rawValue, fastest_us: times[0][0],
                 median_us: median(0), input: prepared.network.input, layers: prepared.network.branches[branch],
                 classes: prepared.engines[0].outputKind == .partialLogits ? prepared.network.classes : nil)
             if int8 {
@@ -191,6 +205,7 @@ extension BenchCommand {
             }
             var words = "branch \(branch) of \(report.model): \(fixed(report.median_us, digits: 1)) µs (median), "
             words += "\(fixed(report.fastest_us, digits: 1)) µs (fastest)"
+            words += report.kernels == KernelSet.own.rawValue ? "" : " by XNNPACK's kernels"
             if let median = report.int8_median_us, let ratio = report.int8_ratio {
                 words += "; in eight bits \(fixed(median, digits: 1)) µs, \(fixed(ratio, digits: 2)) of that"
             }

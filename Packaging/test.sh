@@ -57,6 +57,13 @@ summary=$(lcp demo --frames 100 --json | tail -n 1)
 echo "$summary" | grep -q '"lost":0[,}]' || die "the demo lost frames: $summary"
 end=$(date +%s)
 say "$(lcp --version): installed in $((installed - begin)) s, lcp init and lcp demo in $((end - installed)) s: $summary"
+# A systemctl that only notes what it is asked for.
+mkdir -p /run/systemd/system
+printf '#!/bin/sh\necho "$*" >>/tmp/asked\n' >/usr/local/bin/systemctl && chmod +x /usr/local/bin/systemctl
+lcp init --yes --pipeline garage --broker here --role aggregator,worker >/tmp/init.log || die "lcp init with services failed"
+[ "$(cat /tmp/asked)" = "disable --now mosquitto.service
+enable --now lcp-broker lcp-aggregator@garage lcp-worker@garage" ] || die "lcp init asked systemctl for: $(cat /tmp/asked)"
+rm -r /run/systemd /usr/local/bin/systemctl /etc/lcp/garage.yaml
 for page in lcp lcp-worker lcp-model-push; do [ -s "/usr/share/man/man1/$page.1.gz" ] || die "there is no page $page(1)"; done
 bash -n /usr/share/bash-completion/completions/lcp || die "bash does not read its completion"
 for unit in lcp-worker@ lcp-aggregator@ lcp-sensor@ lcp-broker; do
@@ -100,7 +107,26 @@ check() {
     echo "$target is well"
 }
 
+# What systemd itself says of the units: that they are right, and how much they may do, 0 to 10.
+check_units() {
+    command -v systemd-analyze >/dev/null 2>&1 || { echo "LEFT OUT: the units are not looked at, because there is no systemd-analyze"; return; }
+    mkdir "$work/units"
+    for unit in "$here"/systemd/*.service; do
+        # The program and its pages are not on this machine.
+        sed 's,/usr/bin/lcp,/bin/true,; /^Documentation/d' "$unit" >"$work/units/$(basename "$unit")"
+    done
+    said=$(systemd-analyze verify "$work"/units/*.service 2>&1) || true
+    [ -z "$said" ] || fail "systemd-analyze verify says: $said"
+    for unit in "$work"/units/*.service; do
+        level=$(systemd-analyze security --offline=yes --threshold=25 "$unit" 2>&1) ||
+            fail "$(basename "$unit") may do more than it should: $(echo "$level" | tail -n 1)"
+        echo "$level" | sed -n 's/.*level for \(.*\): \([0-9.]*\) .*/\1: exposure \2 of 10/p'
+    done
+}
+
 . "$here/emulation.sh"
+
+[ -n "${LCP_EMULATED:-}" ] || check_units
 
 for target in $targets; do
     case "$target" in

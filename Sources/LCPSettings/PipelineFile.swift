@@ -21,7 +21,10 @@ public struct PipelineFile: Sendable {
     /// - Throws: ``SettingsError``, one sentence with the file, the line and the column.
     public init(path: String) throws(SettingsError) {
         let bytes: [UInt8]
-        do { bytes = try FileIO.read(path, limit: YAMLReader.maximumSize) } catch { throw SettingsError("\(error)") }
+        let readable = FileIO.readable(path, credential: "pipeline")
+        do { bytes = try FileIO.read(readable, limit: YAMLReader.maximumSize) } catch {
+            throw SettingsError("\(error)")
+        }
         try self.init(bytes, path: path, exists: FileIO.exists)
     }
 

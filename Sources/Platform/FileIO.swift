@@ -52,8 +52,10 @@ package enum FileIO {
     }
 
     /// Writes a file that is not there yet, whole or not at all.
-    package static func create(_ bytes: [UInt8], at path: String) throws(FileError) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    ///
+    /// - Parameter isSecret: whether only its owner may read it.
+    package static func create(_ bytes: [UInt8], at path: String, isSecret: Bool = false) throws(FileError) {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, isSecret ? 0o600 : 0o644)
         guard descriptor >= 0 else { throw .failed("create", path, errno) }
         defer { close(descriptor) }
         var done = 0
@@ -164,6 +166,18 @@ package enum FileIO {
             guard parts.count > 2, parts.last == "part", Int(parts[parts.count - 2]) != nil else { continue }
             remove("\(folder)/\(name)")
         }
+    }
+
+    /// Where a file can be read that only root may read: a service was given it under a name (systemd.exec(5), LoadCredential), and
+    /// an empty one stands for none.
+    ///
+    /// - Returns: the path itself where it can be read, or nothing was given.
+    package static func readable(_ path: String, credential: String) -> String {
+        guard access(path, R_OK) != 0, errno == EACCES, let folder = environmentVariable("CREDENTIALS_DIRECTORY") else {
+            return path
+        }
+        let given = "\(folder)/\(credential)"
+        return size(given) > 1 ? given : path
     }
 
     /// Whether something is there.

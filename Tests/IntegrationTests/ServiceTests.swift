@@ -93,4 +93,30 @@ import Testing
             environment: ["CREDENTIALS_DIRECTORY": folder])
         #expect((status.status == 0) == (password == "secret"), "\(status.errors)")
     }
+
+    @Test("A file that only root may read is read from what the service was given of it, and is named as it is")
+    func givenFile() async throws {
+        let folder = NSTemporaryDirectory() + "lcp-given-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder)
+        func write(_ text: String, to name: String, _ mode: Int) throws {
+            try text.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: "\(folder)/\(name)")
+        }
+        try write("pipeline: kitchen\nqos: 1\n", to: "secret.yaml", 0)
+        // As root everything can be read: then as somebody else.
+        let other = geteuid() == 0 ? ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : []
+        func show() async throws -> Outcome {
+            let words = other + [Repository.lcp, "config", "show", "--config", "\(folder)/secret.yaml"]
+            return try await run(
+                words[0], Array(words.dropFirst()), environment: ["CREDENTIALS_DIRECTORY": folder])
+        }
+        try write("\n", to: "pipeline", 0o644)
+        let refused = try await show()
+        #expect(refused.status != 0 && refused.errors.contains("secret.yaml: Permission denied"), "\(refused.errors)")
+        try write("pipeline: kitchen\nqos: 1\n", to: "pipeline", 0o644)
+        let shown = try await show()
+        #expect(shown.status == 0 && shown.output.contains("\(folder)/secret.yaml:2"), "\(shown.output)\(shown.errors)")
+    }
 }

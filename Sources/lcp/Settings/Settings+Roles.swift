@@ -15,7 +15,8 @@ extension Settings {
         var configuration = MQTTConfiguration(addresses: try MQTTAddress.list(text(.broker) ?? ""))
         configuration.user = text(.user)
         if let path = text(.passwordFile) {
-            do { configuration.password = try Self.firstLine(of: path) } catch {
+            do { configuration.password = try Self.firstLine(of: FileIO.readable(path, credential: "password")) } catch
+            {
                 throw SettingsError("\(place(.passwordFile))there is no password: \(error)")
             }
         } else if configuration.user != nil, let folder = environmentVariable("CREDENTIALS_DIRECTORY") {
@@ -30,7 +31,7 @@ extension Settings {
         }
         configuration.tls = .init(
             certificateAuthorityFile: text(.certificateAuthorityFile), certificateFile: text(.certificate),
-            keyFile: text(.certificateKey))
+            keyFile: text(.certificateKey).map { FileIO.readable($0, credential: "key") })
         if truth(.usesVersion3) { configuration.protocolVersion = .v311 }
         return configuration
     }

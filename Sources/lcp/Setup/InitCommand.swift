@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import LCPModels
 import LCPPipeline
+import LCPSensor
 import LCPSettings
 import LCPWire
 import Platform
@@ -122,7 +123,9 @@ struct InitCommand: ParsableCommand {
                     + "sudo systemctl enable --now lcp-worker@\(pipeline) starts a role with it")
         }
         try FileIO.makeFolder(folder)
-        try FileIO.create(Array(text.utf8), at: path)
+        // A camera's address may hold a password.
+        let isSecret = source.flatMap { CameraAddress($0) }.map { $0.printable != source } ?? false
+        try FileIO.create(Array(text.utf8), at: path, isSecret: isSecret)
         writeLine("wrote \(path)")
 
         let units = (isHere ? ["lcp-broker"] : []) + roles.map { "lcp-\($0.rawValue)@\(pipeline)" }

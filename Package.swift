@@ -66,7 +66,10 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
         room("YAML", ["CYAML"]),
-        .target(name: "CImageCodecs", dependencies: ["CJPEG", "CPNG", "CWebP"]),
+        // Where it is compiled for another processor, pkg-config is not asked for them.
+        .target(
+            name: "CImageCodecs", dependencies: ["CJPEG", "CPNG", "CWebP"],
+            linkerSettings: ["jpeg", "png", "webp"].map { .linkedLibrary($0) }),
         room("Images", ["CImageCodecs", "CPNG"]),
         room(
             "ONNX", ["Platform", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),

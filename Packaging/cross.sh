@@ -41,7 +41,9 @@ END
  "toolsetPaths": ["toolset.json"]}}}
 END
     echo '{"schemaVersion": "1.0", "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld"]}}' >"$bundle/lcp-arm64/toolset.json"
-    bound="$work/$1=/lcp $root_arm64=/sysroot $sdk=/sdk" in_root "$root_sid" env LCP_COMMIT="$commit" \
+    # The linker's driver looks for Swift's library in the sysroot.
+    bound="$work/$1=/lcp $root_arm64=/sysroot $sdk=/sdk $sdk/${resources%_static}=/sysroot/usr/lib/swift
+        $sdk/$resources=/sysroot/usr/lib/swift_static" in_root "$root_sid" env LCP_COMMIT="$commit" \
         PKG_CONFIG_LIBDIR=/sysroot/usr/lib/aarch64-linux-gnu/pkgconfig:/sysroot/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=/sysroot \
         sh -euc 'cd /lcp && swift build --quiet --swift-sdks-path /lcp/sdks --swift-sdk lcp-arm64 "$@"' sh $flags ||
         fail "lcp could not be compiled for $1"

@@ -46,7 +46,8 @@ struct Coordinator {
 
     /// When ``update(workers:aggregators:dealsInputs:now:time:)`` is to be called again, whatever happens.
     func nextDue(after now: Instant) -> Instant? {
-        (Array(leaving.values) + expectations.values + [exchange?.until].compactMap(\.self)).filter { $0 > now }.min()
+        (Array(leaving.values) + Array(expectations.values) + [exchange?.until].compactMap(\.self)).filter { $0 > now }
+            .min()
     }
 
     /// Thinks everything over.

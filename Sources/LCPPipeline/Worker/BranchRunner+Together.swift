@@ -67,7 +67,11 @@ extension BranchRunner {
     func answerTogether(_ inputs: [MQTTMessage]) {
         let version = versions[0]
         guard let batch = version.batch else { preconditionFailure("the version computes one frame at a time") }
-        let frames = inputs.compactMap { read($0, version) }
+        // No closure: Swift 6.2 would take it for one that runs elsewhere.
+        var frames: [Read] = []
+        for input in inputs {
+            if let frame = read(input, version) { frames.append(frame) }
+        }
         guard !frames.isEmpty else { return }
         let start = ContinuousClock.now
         do throws(InferenceError) {

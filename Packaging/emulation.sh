@@ -62,7 +62,7 @@ for name, size in [("grey", 784), ("colour", 3072)]:
         architectures=${target##*-}
         make_root trixie "$root" ca-certificates
         architectures=
-        changes=$work/compare-$target bound="$shelf=/packages $work=/checks" in_root "$root" sh -euc '
+        copy=$work/compare-$target bound="$shelf=/packages $work=/checks" in_root "$root" sh -euc '
             cp /checks/policy-rc.d /usr/sbin/policy-rc.d
             exec sh /checks/predict.sh "$1"' sh "/packages/$(basename "$(file_of $target)")" >"$work/$target.json" ||
             fail "$target: the models cannot be evaluated"
@@ -88,18 +88,27 @@ END
 mixed_pipeline() {
     port=$((20000 + $$ % 20000))
     words="--broker mqtt://127.0.0.1:$port --pipeline mixed"
-    changes=$work/compare-debian13-arm64 bound=$work=/checks in_root "$roots/lcp-clean-debian13-arm64" sh -euc '
-        for branch in 0 1; do lcp worker --branch $branch --model lenet-split4 "$@" & done
+    copy=$work/compare-debian13-arm64 bound=$work=/checks in_root "$roots/lcp-clean-debian13-arm64" sh -euc '
+        roles=
+        for branch in 0 1; do
+            lcp worker --branch $branch --model lenet-split4 "$@" &
+            roles="$roles $!"
+        done
         while [ ! -e /checks/done ]; do sleep 0.2; done
-        kill $(jobs -p)
+        kill $roles
         wait' sh $words >"$work/arm64.log" 2>&1 &
     emulated=$!
-    changes=$work/compare-debian13-amd64 bound=$work=/checks in_root "$roots/lcp-clean-debian13-amd64" sh -euc '
+    copy=$work/compare-debian13-amd64 bound=$work=/checks in_root "$roots/lcp-clean-debian13-amd64" sh -euc '
         port=$1
         shift
         lcp broker --port "$port" --memory-only --quiet >/dev/null &
-        for branch in 2 3; do lcp worker --branch $branch --model lenet-split4 "$@" & done
+        roles=$!
+        for branch in 2 3; do
+            lcp worker --branch $branch --model lenet-split4 "$@" &
+            roles="$roles $!"
+        done
         lcp aggregator --model lenet-split4 --deadline 5000 "$@" &
+        roles="$roles $!"
         for try in $(seq 300); do
             lcp status --check "$@" >/dev/null 2>&1 && break
             sleep 0.2
@@ -110,7 +119,9 @@ mixed_pipeline() {
         lcp sensor --source drawn --rate 20 --count 40 --qos 1 "$@"
         wait $watch
         touch /checks/done
-        kill $(jobs -p)
+        # The workers of the other architecture take their leave first.
+        sleep 2
+        kill $roles
         wait' sh $port $words >"$work/amd64.log" 2>&1 || { cat "$work/amd64.log" "$work/arm64.log" >&2; fail "the pipeline of both failed"; }
     wait $emulated || true
     grep -c '"missing":\[\]' "$work/predictions" | grep -qx 40 ||

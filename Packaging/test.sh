@@ -102,7 +102,7 @@ check() {
     architectures=${target##*-}
     make_root $suite "$root" ca-certificates
     architectures=
-    changes=$work/changes-$target bound="$shelf=/packages $work=/checks" in_root "$root" \
+    copy=$work/root-$target bound="$shelf=/packages $work=/checks" in_root "$root" \
         sh /checks/inside.sh "/packages/$(basename "$file")" "$other" || fail "$target: see above"
     echo "$target is well"
 }

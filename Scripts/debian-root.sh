@@ -52,23 +52,24 @@ make_root() {
 
 # in_root ROOT COMMAND…
 # In name spaces of its own: with the last process here all others, and all that is mounted, are gone. What stands in
-# $bound, some folders, is visible under the same path, or FOLDER=PATH under another. With $changes, a folder, the root stays as it is,
-# and what is changed in it goes there.
+# $bound, some folders, is visible under the same path, or FOLDER=PATH under another. With $copy, a folder, the root stays as it is, and a
+# copy of it that is made there is used.
 in_root() {
     root=$1
     shift
-    export bound=${bound:-} changes=${changes:-}
+    export bound=${bound:-}
+    if [ -n "${copy:-}" ]; then
+        [ -d "$copy" ] || cp -a --reflink=auto "$root" "$copy"
+        root=$copy
+    fi
     # While unshare waits it takes no other signal; with it go all processes in the root.
     run KILL unshare --mount --pid --fork --kill-child --propagation private sh -euc '
         root=$1
         shift
-        if [ -n "$changes" ]; then
-            mkdir -p "$changes/upper" "$changes/work" "$changes/merged"
-            mount -t overlay overlay -o "lowerdir=$root,upperdir=$changes/upper,workdir=$changes/work" "$changes/merged"
-            root=$changes/merged
-        fi
         mount -t proc proc "$root/proc"
         mount --rbind /dev "$root/dev"
+        # XNNPACK looks there for the processors of an ARM machine.
+        mount --rbind /sys "$root/sys"
         mount -t tmpfs tmpfs "$root/tmp"
         for place in $bound; do
             mkdir -p "$root${place#*=}"

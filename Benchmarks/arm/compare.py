@@ -6,7 +6,8 @@
 The kernels are cross-compiled with the clang of the Swift toolchain and the libraries of Debian's gcc-aarch64-linux-gnu. First
 every integer kernel is compared with the plain ones, as a Cortex-A53 and with all extensions. Then the convolutions and fully
 connected layers of branch 0 of each network in 8 branches are run in single precision, with NEON (what a Cortex-A53 or A72
-has) and with dot product (A76). Single precision is our own portable kernels, which need about as few instructions as XNNPACK's.
+has) and with dot product (A76). Single precision is our own kernels;
+branches.py counts them beside XNNPACK's.
 
 Needs: gcc-aarch64-linux-gnu, qemu-user, a C compiler for this machine, and lcp built (make build).
 """

@@ -23,7 +23,7 @@ public struct PipelineFile: Sendable {
         let bytes: [UInt8]
         let readable = FileIO.readable(path, credential: "pipeline")
         do { bytes = try FileIO.read(readable, limit: YAMLReader.maximumSize) } catch {
-            throw SettingsError("\(error)")
+            throw SettingsError(FileIO.exists(path) ? "\(error)" : "\(error): lcp init writes a pipeline's file")
         }
         try self.init(bytes, path: path, exists: FileIO.exists)
     }

@@ -19,17 +19,24 @@ import Testing
         let outcome = try await initialise([
             "--yes", "--pipeline", "kitchen", "--broker", "mqtt://broker.local:1884", "--role", "worker, sensor",
             "--name",
-            "pi-1", "--model", "lenet-split2", "--source", "dir:/data", "--user", "pi",
+            "pi-1", "--model", "lenet-split2", "--source", "http://joe:secret@cam/mjpeg", "--user", "pi",
         ])
         #expect(outcome.status == 0, "\(outcome.errors)")
         let path = "\(folder)/kitchen.yaml"
         #expect(outcome.output.hasPrefix("wrote \(path)\n"))
         #expect(outcome.output.contains("lcp worker --config \(path)"))
+        #expect(outcome.output.contains("write the password of pi into \(folder)/kitchen.password"))
+        // The camera's address has a password in it.
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        try "secret\n".write(toFile: "\(folder)/kitchen.password", atomically: true, encoding: .utf8)
         let shown = try await run(Repository.lcp, ["config", "show", "--config", path])
+        #expect(shown.output.contains("http://…@cam/mjpeg") || !shown.output.contains("secret@"), "\(shown.output)")
         #expect(shown.status == 0, "\(shown.errors)")
         for (setting, value) in [
             ("pipeline", "kitchen"), ("broker.url", "mqtt://broker.local:1884"), ("broker.user", "pi"),
-            ("model", "lenet-split2"), ("worker.name", "pi-1"), ("sensor.name", "pi-1"), ("sensor.source", "dir:/data"),
+            ("model", "lenet-split2"), ("worker.name", "pi-1"), ("sensor.name", "pi-1"),
+            ("broker.password_file", "\(folder)/kitchen.password"),
         ] {
             #expect(
                 shown.output.split(separator: "\n").contains { line in
@@ -58,6 +65,10 @@ import Testing
             (["--yes", "--broker", "http://x"], "--broker"),
             (["--yes", "--pipeline", "a/b"], "cannot be part of a topic"),
             (["--yes", "--pipeline", "../up"], "cannot be part of a topic"),
+            (["--yes", "--pipeline", "küche"], "cannot be part of a service's name"),
+            (["--yes", "--pipeline", "."], "cannot be part of a service's name"),
+            (["--yes", "--role", "sensor", "--source", "nonsense"], "is not a source"),
+            (["--yes", "--source", "drawn"], "--source is for a sensor"),
             (["--yes", "--model", "no-such-model"], "no-such-model"),
             (["--yes", "--name", "a b"], "cannot be part of a topic"),
         ] {

@@ -52,6 +52,7 @@ import Testing
             environment: ["NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "300000"])
         let waiting = try manager.wait(for: "STATUS=waits for the broker: cannot connect")
         #expect(waiting.last?.hasPrefix("READY=1\n") == true)
+        for _ in 0..<3 { _ = try manager.wait(for: "WATCHDOG=1") }
         let broker = try BrokerProcess.start(
             configuration: BrokerProcess.localConfiguration(), port: port, isQuiet: true)
         defer { broker.process.stop() }

@@ -119,6 +119,7 @@ public final class RoleSession: Sendable {
         isolation: isolated (any Actor)? = #isolation, reconnected: @escaping @Sendable () async -> Void = {},
         _ body: () async throws -> Void
     ) async throws {
+        feedWatchdog()
         let waiting = Task { await sayThatItWaits() }
         defer {
             waiting.cancel()
@@ -129,7 +130,6 @@ public final class RoleSession: Sendable {
             if Task.isCancelled { return }
             throw error
         }
-        feedWatchdog()
         let states = client.connectionStates
         let watcher = Task { await watch(states, reconnected) }
         do {

@@ -56,7 +56,7 @@ struct InitCommand: ParsableCommand {
 
     private static let here = "here"
 
-    private static func isRole(_ text: String) throws -> [Role] {
+    private static func roles(_ text: String) throws -> [Role] {
         let names = text.split(separator: ",").map { $0.filter { $0 != " " } }
         let roles = names.compactMap(Role.init)
         guard !roles.isEmpty, roles.count == names.count, Set(roles).count == roles.count else {
@@ -90,12 +90,24 @@ struct InitCommand: ParsableCommand {
             if $0 != Self.here { try Self.check(.broker, $0) }
             return $0
         }
+        let folder = folder ?? Self.standardFolder
         let pipeline = try answer("Which pipeline?", pipeline, "home") {
             try Self.check(.pipeline, $0)
+            // systemd writes other signs of a unit's instance in its own way.
+            guard $0.utf8.allSatisfy(Self.isPlain), $0.first?.isLetter == true || $0.first?.isNumber == true else {
+                throw CommandError(
+                    "\($0.debugDescription) cannot be part of a service's name: use a to z, A to Z, 0 to 9, - and _")
+            }
+            let path = "\(folder)/\($0).yaml"
+            guard !FileIO.exists(path) else {
+                throw CommandError(
+                    "\(path) is there already, and stays as it is: edit it, or take another name for the pipeline; "
+                        + "systemctl enable --now lcp-ROLE@\($0) starts a role with it")
+            }
             return $0
         }
         let roles = try answer(
-            "What does this device do: worker, aggregator, sensor, or several", role, "worker", Self.isRole)
+            "What does this device do: worker, aggregator, sensor, or several", role, "worker", Self.roles)
         let model = try answer("Which model? Empty for the one that is pushed to the pipeline", model, "") {
             $0.isEmpty ? "" : try Self.bundle($0)
         }
@@ -104,51 +116,74 @@ struct InitCommand: ParsableCommand {
             return $0
         }
 
+        let source = try source(of: roles)
         let isHere = host == Self.here
         var settings: [Setting: String] = [.pipeline: pipeline, .broker: isHere ? "mqtt://localhost" : host]
         if !model.isEmpty { settings[.model] = model }
         if !name.isEmpty { for role in roles { settings[Setting.name(of: role)] = name } }
         if let user { settings[.user] = user }
         if let source { settings[.sensorSource] = source }
-        let isRoot = geteuid() == 0
-        let folder = folder ?? Self.standardFolder
+        if user != nil { settings[.passwordFile] = "\(pipeline).password" }
         let path = "\(folder)/\(pipeline).yaml"
-        // A service is given its password by systemd, which reads a file that it may not read itself.
-        if user != nil, !isRoot { settings[.passwordFile] = "\(pipeline).password" }
         let text = try PipelineFile.text(
             settings, head: "Written by lcp init. lcp config show --config \(path) tells every key and what holds.")
-        guard !FileIO.exists(path) else {
-            throw CommandError(
-                "\(path) is there already, and stays as it is: edit it, or give another --pipeline; "
-                    + "sudo systemctl enable --now lcp-worker@\(pipeline) starts a role with it")
-        }
         try FileIO.makeFolder(folder)
         // A camera's address may hold a password.
         let isSecret = source.flatMap { CameraAddress($0) }.map { $0.printable != source } ?? false
         try FileIO.create(Array(text.utf8), at: path, isSecret: isSecret)
         writeLine("wrote \(path)")
-
-        let units = (isHere ? ["lcp-broker"] : []) + roles.map { "lcp-\($0.rawValue)@\(pipeline)" }
-        let isService = isRoot && folder == Self.standardFolder && Services.areInstalled
-        if user != nil {
+        let password = "\(folder)/\(pipeline).password"
+        let lacksPassword = user != nil && !FileIO.exists(password)
+        if let user, lacksPassword {
+            writeLine("write the password of \(user) into \(password), for nobody else to read, before a role starts")
+        }
+        if let source, CameraAddress(source) != nil, ChildProcess.find("ffmpeg") == nil {
+            writeLine("cameras are read by ffmpeg, which is not there: apt install ffmpeg")
+        }
+        if isHere {
             writeLine(
-                "write the password of \(user ?? "") into \(folder)/\(pipeline).password, for nobody else to read")
+                "lcp-broker takes the place of mosquitto.service on this device, and asks for no password: everybody who reaches "
+                    + "it may publish")
         }
-        if isService, start, Services.run {
-            try Services.enable(units, replacesMosquitto: isHere)
-            writeLine("started, now and with the machine: \(units.joined(separator: ", "))")
-            writeLine("\nWhat they tell:   journalctl -f -u '\(units.last ?? "")'")
-        } else if isService {
-            writeLine("\nTo start it:      systemctl enable --now \(units.joined(separator: " "))")
-        } else {
-            if isHere { writeLine("\nThe broker:       lcp broker --bind 0.0.0.0") }
-            for role in roles {
-                writeLine("\(isHere ? "" : "\n")To start it:      lcp \(role.rawValue) --config \(path)")
+        let units = (isHere ? ["lcp-broker"] : []) + roles.map { "lcp-\($0.rawValue)@\(pipeline)" }
+        var next: [(what: String, command: String)] = []
+        if geteuid() == 0, folder == Self.standardFolder, Services.areInstalled {
+            if start, Services.run, !lacksPassword {
+                try Services.enable(units, replacesMosquitto: isHere)
+                writeLine("started, now and with the machine: \(units.joined(separator: ", "))")
+            } else {
+                if isHere { next.append(("first", "systemctl disable --now mosquitto")) }
+                next.append(("to start it", "systemctl enable --now \(units.joined(separator: " "))"))
             }
+            next.append(("what it tells", "journalctl -f \(units.map { "-u \($0)" }.joined(separator: " "))"))
+        } else {
+            if isHere { next.append(("the broker", "lcp broker --bind 0.0.0.0")) }
+            for role in roles { next.append(("to start it", "lcp \(role.rawValue) --config \(path)")) }
         }
-        writeLine("Is the broker well?   lcp doctor --config \(path)")
-        writeLine("Who is there?         lcp status --config \(path)")
-        writeLine("Predictions:          lcp watch --config \(path)")
+        next.append(("is the broker well?", "lcp doctor --config \(path)"))
+        next.append(("who is there?", "lcp status --config \(path)"))
+        next.append(("predictions", "lcp watch --config \(path)"))
+        writeLine("")
+        for (what, command) in next {
+            writeLine("  " + what.padding(to: 21) + command)
+        }
+    }
+
+    /// Where a sensor's frames come from: asked for only where this device is one.
+    private func source(of roles: [Role]) throws -> String? {
+        guard roles.contains(.sensor) else {
+            guard source == nil else { throw CommandError("--source is for a sensor: add --role sensor") }
+            return nil
+        }
+        return try answer("Where do its frames come from? rtsp://…, v4l2:/dev/video0, …", source, "drawn") {
+            _ = try FrameSource($0, seed: 1)
+            return $0
+        }
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+            || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
     }
 
     private static var standardFolder: String {
@@ -165,8 +200,11 @@ struct InitCommand: ParsableCommand {
         if let given { return try read(given) }
         if yes { return try read(standard) }
         while true {
-            writeText("\(question) [\(standard.isEmpty ? "none" : standard)]: ")
-            guard let line = readLine() else { throw CommandError("\nthere was no answer, and nothing was written") }
+            writeText("\(question)\(standard.isEmpty ? "" : " [\(standard)]"): ")
+            guard let line = readLine() else {
+                writeLine("")
+                throw CommandError("there was no answer, and nothing was written")
+            }
             let text = line.trimmed
             do { return try read(text.isEmpty ? standard : text) } catch { writeErrorLine("  \(error)") }
         }
@@ -174,6 +212,10 @@ struct InitCommand: ParsableCommand {
 }
 
 extension String {
+    fileprivate func padding(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+
     fileprivate var trimmed: String {
         var text = Substring(self)
         while text.first?.isWhitespace == true { text.removeFirst() }

@@ -43,7 +43,7 @@ END
     echo '{"schemaVersion": "1.0", "swiftCompiler": {"extraCLIOptions": ["-use-ld=lld"]}}' >"$bundle/lcp-arm64/toolset.json"
     # The linker's driver looks for Swift's library in the sysroot.
     bound="$work/$1=/lcp $root_arm64=/sysroot $sdk=/sdk $sdk/${resources%_static}=/sysroot/usr/lib/swift
-        $sdk/$resources=/sysroot/usr/lib/swift_static" in_root "$root_sid" env LCP_COMMIT="$commit" \
+        $sdk/$resources=/sysroot/usr/lib/swift_static" in_root "$root_sid" env LCP_COMMIT="$commit" SWIFT_DETERMINISTIC_HASHING=1 \
         PKG_CONFIG_LIBDIR=/sysroot/usr/lib/aarch64-linux-gnu/pkgconfig:/sysroot/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=/sysroot \
         sh -euc 'cd /lcp && swift build --quiet --swift-sdks-path /lcp/sdks --swift-sdk lcp-arm64 "$@"' sh $flags ||
         fail "lcp could not be compiled for $1"

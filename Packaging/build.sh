@@ -102,7 +102,8 @@ package() {
     } >"$folder/debian/changelog"
     bound="$folder=/package" in_root "$1" sh -euc '
         cd /package
-        $2 --strip-unneeded stage/usr/bin/lcp
+        # What the compiler remembers of its own work is not the same twice, and with it the identifier made of all bytes.
+        $2 --strip-unneeded --remove-section=.swift_modhash --remove-section=.note.gnu.build-id stage/usr/bin/lcp
         # What a file is called is no reason for other bytes.
         find . -exec touch -h -d "@$3" {} +
         tar --sort=name --mtime="@$3" --owner=0 --group=0 --numeric-owner --transform "s,^\./,lcp-$4/," -C stage/usr -cf - . |

@@ -96,7 +96,7 @@ extension ModelPush {
         if tried.model != bundle.hash.description {
             // What the broker has not kept whole, somebody may give to those who try it.
             guard let model = try await describe(tried, client, topics),
-                model.input != bundle.network.input || model.branches != bundle.network.branches.count
+                bundle.refusal(beside: model.input, branches: model.branches) != nil
             else { return (nil, tried) }
         }
         try await client.publish([], to: topics.modelCanary, qos: .atLeastOnce, retain: true)

@@ -4,12 +4,14 @@ import LCPPipeline
 import LCPWire
 import Platform
 
-/// A camera, read by the system's ffmpeg: what comes is scaled there to what the model takes. One that goes is tried again, with
+/// A camera, read by the system's ffmpeg, a Raspberry Pi's module by rpicam-vid before it: what comes is scaled there to what the model takes. One that goes is tried again, with
 /// waits that double up to half a minute; where several pictures are there, the newest is taken, and the others never wait.
 final class Camera {
     /// ffmpeg, while it runs.
     private struct Run {
         let process: ChildProcess
+        /// rpicam-vid, which it reads, of a camera module.
+        let module: ChildProcess?
         let output: Int32
         let errors: Int32
         let size: ImageSize
@@ -22,6 +24,7 @@ final class Camera {
 
     let address: CameraAddress
     private let executable: String
+    private let moduleExecutable: String?
     private let rate: Double
     private let region: CameraRegion?
     private let log: Log
@@ -44,10 +47,11 @@ final class Camera {
     private static let pollInterval = Duration.milliseconds(5)
 
     /// - Parameter rate: frames a second at the most.
-    /// - Throws: ``PipelineError`` where there is no ffmpeg.
+    /// - Throws: ``PipelineError`` where there is no ffmpeg, and for a camera module no rpicam-vid.
     init(
         _ address: CameraAddress, rate: Double, region: CameraRegion? = nil, log: Log,
-        executable: String? = ChildProcess.find("ffmpeg")
+        executable: String? = ChildProcess.find("ffmpeg"),
+        moduleExecutable: String? = ChildProcess.find("rpicam-vid")
     ) throws(PipelineError) {
         guard let executable else {
             throw PipelineError(
@@ -55,7 +59,14 @@ final class Camera {
                 "there is no ffmpeg on this machine, which reads cameras and videos: install it with `sudo apt install ffmpeg`"
             )
         }
+        guard address.kind != .module || moduleExecutable != nil else {
+            throw PipelineError(
+                .processFailed,
+                "there is no rpicam-vid on this machine, which reads a Raspberry Pi's camera module: on Raspberry Pi OS, install it with `sudo apt install rpicam-apps-lite`"
+            )
+        }
         self.address = address
+        self.moduleExecutable = address.kind == .module ? moduleExecutable : nil
         self.executable = executable
         self.rate = rate
         self.region = region
@@ -88,7 +99,6 @@ final class Camera {
             var ends: [Int32] = [-1, -1]
             guard Glibc.pipe(&ends) == 0 else { throw PipelineError(.resources, "cannot make a pipe") }
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-            _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
             return (ends[0], ends[1])
         }
         let output = try pipe()
@@ -97,20 +107,35 @@ final class Camera {
             close(output.write)
             close(errors.write)
         }
+        for end in [output.read, errors.read] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        var module: ChildProcess?
+        var pictures: Int32 = -1
+        defer { if pictures >= 0 { close(pictures) } }
+        if let moduleExecutable {
+            let between = try pipe()
+            pictures = between.read
+            defer { close(between.write) }
+            module = try ChildProcess(
+                executable: moduleExecutable, arguments: address.moduleArguments(size, rate: rate),
+                output: .descriptor(between.write), errorOutput: .descriptor(errors.write))
+        }
+        // Where a module is gone, rpicam-vid says why, and ffmpeg only that nothing came.
         let process = try ChildProcess(
             executable: executable,
             arguments: address.arguments(size, rate: rate, region: region, isOnePicture: isOnePicture),
-            output: .descriptor(output.write), errorOutput: .descriptor(errors.write))
+            input: pictures, output: .descriptor(output.write),
+            errorOutput: module == nil ? .descriptor(errors.write) : .discarded)
         run = Run(
-            process: process, output: output.read, errors: errors.read, size: size, lastPicture: .now)
+            process: process, module: module, output: output.read, errors: errors.read, size: size, lastPicture: .now)
     }
 
-    /// Ends ffmpeg.
+    /// Ends ffmpeg, and rpicam-vid after it.
     private func end() {
         guard let run else { return }
         // It may be waiting for a camera that says nothing.
         kill(run.process.processID, SIGKILL)
         run.process.stop()
+        run.module?.stop()
         close(run.output)
         close(run.errors)
         self.run = nil
@@ -188,7 +213,11 @@ final class Camera {
             nextStart = .now
             return
         }
-        gone(status == 0 ? "the stream ended" : reason)
+        if run.module != nil {
+            gone(Self.moduleReason(run.said))
+        } else {
+            gone(status == 0 ? "the stream ended" : reason)
+        }
     }
 
     private func gone(_ reason: String) {
@@ -196,6 +225,13 @@ final class Camera {
         isGone = true
         nextStart = .now + delay
         delay = min(delay * 2, Self.longestDelay)
+    }
+
+    /// The last error that rpicam-vid told among much else.
+    static func moduleReason(_ said: [UInt8]) -> String {
+        let lines = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline)
+        guard let line = lines.last(where: { $0.contains("ERROR") }) else { return "rpicam-vid ended" }
+        return "rpicam-vid says: \(String(line).printable)"
     }
 
     /// What ffmpeg said last, without what it put before, and without passwords.

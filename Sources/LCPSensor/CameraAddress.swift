@@ -38,12 +38,14 @@ public struct CameraAddress: Sendable, Hashable {
         case web
         /// A device of Video4Linux.
         case device
+        /// A Raspberry Pi's camera module, by rpicam-vid.
+        case module
         /// A video's file, once from its beginning to its end.
         case file
     }
 
     public let kind: Kind
-    /// What ffmpeg opens.
+    /// What ffmpeg opens; of a camera module its number.
     let location: String
 
     /// Whether pictures come by themselves: then nobody wants an old one.
@@ -58,6 +60,10 @@ public struct CameraAddress: Sendable, Hashable {
             (kind, location) = (.web, text)
         } else if text.hasPrefix("v4l2:") {
             (kind, location) = (.device, String(text.dropFirst(5)))
+        } else if text == "rpicam" {
+            (kind, location) = (.module, "0")
+        } else if text.hasPrefix("rpicam:"), let number = UInt8(text.dropFirst(7)) {
+            (kind, location) = (.module, "\(number)")
         } else if text.hasPrefix("file:") {
             (kind, location) = (.file, String(text.dropFirst(5)))
         } else {
@@ -69,7 +75,7 @@ public struct CameraAddress: Sendable, Hashable {
     /// For people: of an address in a network the scheme and the host alone, because a password may stand before the host, in the path
     /// and in the query, also where it breaks the rules of addresses.
     public var printable: String {
-        guard let parts else { return location.printable }
+        guard let parts else { return kind == .module ? "rpicam:\(location)" : location.printable }
         let rest = parts.host.endIndex < location.endIndex ? "/…" : ""
         return "\(parts.scheme)\(parts.host)\(rest)".printable
     }
@@ -124,6 +130,8 @@ public struct CameraAddress: Sendable, Hashable {
             case .web:
                 ["-err_detect", "explode", "-fflags", "nobuffer", "-use_wallclock_as_timestamps", "1", "-i", location]
             case .device: ["-fflags", "nobuffer", "-f", "v4l2", "-i", location]
+            case .module:
+                ["-fflags", "nobuffer", "-use_wallclock_as_timestamps", "1", "-f", "mjpeg", "-i", "pipe:0"]
             // A name that looks like an option or another protocol stays a file's name.
             case .file: ["-i", "file:\(location)"]
             }
@@ -137,6 +145,20 @@ public struct CameraAddress: Sendable, Hashable {
             + ["-an", "-sn", "-dn", "-vsync", "passthrough", "-vf", filters.joined(separator: ",")]
             + ["-f", "rawvideo", "pipe:1"]
     }
+
+    /// rpicam-vid's arguments that write JPEGs to standard output: ``moduleWidth`` × ``moduleHeight`` for small models, and for larger
+    /// ones so many times that, so that nothing is made larger.
+    ///
+    /// - Parameter rate: frames a second at the most. A module does not go below one; ffmpeg leaves out what is too much.
+    func moduleArguments(_ size: ImageSize, rate: Double) -> [String] {
+        let times = max(1, (max(size.height, size.width) + Self.moduleHeight - 1) / Self.moduleHeight)
+        return ["--camera", location, "--codec", "mjpeg", "--nopreview", "--timeout", "0", "--verbose", "0"]
+            + ["--width", "\(Self.moduleWidth * times)", "--height", "\(Self.moduleHeight * times)"]
+            + ["--framerate", "\(min(max(rate, 1), 30))", "--output", "-"]
+    }
+
+    static let moduleWidth = 640
+    static let moduleHeight = 480
 
     /// As ``Images/ImageFit`` does it, with the antialiasing of ffmpeg.
     private static func filters(_ size: ImageSize) -> [String] {

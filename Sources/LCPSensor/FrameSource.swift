@@ -16,14 +16,14 @@ public enum FrameSource: Sendable {
     case classes(ClassFolder)
     /// Pictures that are put into a folder from now on, endlessly.
     case watched(folder: String)
-    /// A camera or a video, read by ffmpeg.
+    /// A camera or a video, read by ffmpeg, a Raspberry Pi's camera module by rpicam-vid before it.
     case camera(CameraAddress)
     /// Raw frames of exactly the input's bytes on standard input, or JPEGs (MJPEG), until its end.
     case standardInput
 
     /// What can be written, for help texts.
     public static let forms =
-        "drawn, dir:FOLDER, watch:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
+        "drawn, dir:FOLDER, watch:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, rpicam[:CAMERA], idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
 
     /// The forms of data sets, of which a sensor takes the test images.
     package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]

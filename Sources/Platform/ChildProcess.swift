@@ -15,6 +15,7 @@ package final class ChildProcess: @unchecked Sendable {
         case descriptor(Int32)
     }
 
+    /// The end of its standard input that is here; −1 where that is something else.
     private let inputPipe: Int32
     private var status: Int32?
     private var isAsked = false
@@ -23,23 +24,26 @@ package final class ChildProcess: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - executable: its path.
+    ///   - input: what it reads as its standard input, and closes that with; −1 for a pipe that ends with this process.
     ///   - inherited: a descriptor that the child gets as its number 3, −1 for none.
     ///   - output: where its standard output goes.
     ///   - errorOutput: where its standard error goes.
     ///   - hiding: variables of this process's environment that the child does not get.
     /// - Throws: ``ProcessError``.
     package init(
-        executable: String, arguments: [String], inherited: Int32 = -1, output: Output = .discarded,
+        executable: String, arguments: [String], input: Int32 = -1, inherited: Int32 = -1, output: Output = .discarded,
         errorOutput: Output = .inherited, hiding: [String] = []
     ) throws(ProcessError) {
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw ProcessError("cannot make a pipe: \(String(cString: strerror(errno)))") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        guard input >= 0 || pipe(&ends) == 0 else {
+            throw ProcessError("cannot make a pipe: \(String(cString: strerror(errno)))")
+        }
+        for end in ends where end >= 0 { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
 
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, input < 0 ? ends[0] : input, STDIN_FILENO)
         for (stream, place) in [(STDOUT_FILENO, output), (STDERR_FILENO, errorOutput)] {
             switch place {
             case .inherited: break

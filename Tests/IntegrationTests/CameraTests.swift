@@ -47,10 +47,13 @@ import Testing
                     + ["-listen", "1", "http://127.0.0.1:\(port)/live"])
         }
 
-        func sensor(_ source: String, _ words: [String] = []) throws -> Spawned {
+        func sensor(
+            _ source: String, _ words: [String] = [], environment: [String: String] = [:]
+        ) throws -> Spawned {
             try Spawned(
                 Repository.lcp,
-                ["sensor", "--broker", broker.url, "--name", "cam", "--source", source, "--shape", "28x28x1"] + words)
+                ["sensor", "--broker", broker.url, "--name", "cam", "--source", source, "--shape", "28x28x1"] + words,
+                environment: environment)
         }
 
         /// The pixels of the next frame.
@@ -98,6 +101,53 @@ import Testing
         for _ in 0..<3 { _ = try await studio.pixels(frames) }
         kill(sensor.identifier, SIGTERM)
         #expect(await sensor.wait() == 0)
+    }
+
+    @Test(
+        "A Raspberry Pi's camera module is read by rpicam-vid, which ends with the sensor, and of which errors are told"
+    )
+    func module() async throws {
+        guard let studio = try await Studio() else { return }
+        // In place of rpicam-vid, which is no part of Debian: one picture of the size that is asked for after the other.
+        let program = "\(studio.folder)/rpicam-vid"
+        let script = """
+            #!/bin/sh
+            echo $$ >"$0.id"
+            echo "$*" >"$0.words"
+            [ ! -e "$0.broken" ] || { echo "INFO Camera" >&2; echo "ERROR: *** no cameras available ***" >&2; exit 255; }
+            exec \(studio.ffmpeg) -nostdin -v error -re -f lavfi -i color=0xC8C8C8:size=${11}x${13}:rate=${15} -f mjpeg -
+            """
+        try FileIO.write(Array(script.utf8), to: program)
+        chmod(program, 0o755)
+        let frames = try await studio.client.subscribe(to: studio.topics.input("cam"))
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        let sensor = try studio.sensor(
+            "rpicam:1", ["--rate", "10", "--region", "160,0,480,480"], environment: ["PATH": "\(studio.folder):\(path)"]
+        )
+        defer { kill(sensor.identifier, SIGKILL) }
+        for _ in 0..<5 { #expect(try await studio.pixels(frames).allSatisfy { (190...210).contains($0) }) }
+        let words = try String(decoding: FileIO.read("\(program).words"), as: UTF8.self)
+        #expect(words.hasPrefix("--camera 1 --codec mjpeg ") && words.contains("--framerate 10.0"), "\(words)")
+
+        func identifier() throws -> pid_t {
+            let text = try String(decoding: FileIO.read("\(program).id"), as: UTF8.self)
+            return try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+        }
+        try FileIO.write([], to: "\(program).broken")
+        kill(try identifier(), SIGKILL)
+        try sensor.waitForErrors("the camera rpicam:1 is gone: rpicam-vid ended")
+        try FileManager.default.removeItem(atPath: "\(program).broken")
+        try sensor.waitForErrors("is back")
+        kill(sensor.identifier, SIGTERM)
+        #expect(await sensor.wait() == 0)
+        #expect(kill(try identifier(), 0) == -1 && errno == ESRCH)
+
+        try FileIO.write([], to: "\(program).broken")
+        let broken = try studio.sensor("rpicam", environment: ["PATH": "\(studio.folder):\(path)"])
+        defer { kill(broken.identifier, SIGKILL) }
+        try broken.waitForErrors("the camera rpicam:0 is gone: rpicam-vid says: ERROR: *** no cameras available ***")
+        kill(broken.identifier, SIGTERM)
+        #expect(await broken.wait() == 0)
     }
 
     @Test("A region is a part of the picture, and a picture that stands still is sent once")

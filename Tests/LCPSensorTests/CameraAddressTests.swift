@@ -10,7 +10,8 @@ import Testing
         "What is a camera or a video is told by its beginning",
         arguments: [
             ("rtsp://cam/1", CameraAddress.Kind.stream), ("RTSPS://cam/1", .stream), ("http://cam/x", .web),
-            ("https://cam/x", .web), ("v4l2:/dev/video0", .device), ("file:a b.mp4", .file),
+            ("https://cam/x", .web), ("v4l2:/dev/video0", .device), ("rpicam", .module), ("rpicam:1", .module),
+            ("file:a b.mp4", .file),
         ])
     func kinds(text: String, kind: CameraAddress.Kind) {
         #expect(CameraAddress(text)?.kind == kind)
@@ -19,7 +20,10 @@ import Testing
 
     @Test(
         "Everything else is none",
-        arguments: ["", "rtsp:", "file:", "v4l2:", "stdin", "dir:http://x", "ftp://x/y", "file:\0"])
+        arguments: [
+            "", "rtsp:", "file:", "v4l2:", "stdin", "dir:http://x", "ftp://x/y", "file:\0", "rpicam:", "rpicam:x",
+            "rpicam1",
+        ])
     func others(text: String) { #expect(CameraAddress(text) == nil) }
 
     @Test(
@@ -54,6 +58,32 @@ import Testing
             try Camera(camera, rate: 1, log: Log("sensor cam"), executable: nil)
         }
         #expect(error?.description.contains("sudo apt install ffmpeg") == true)
+    }
+
+    @Test("A camera module's pictures are at least as large as what the model takes")
+    func module() throws {
+        let camera = try #require(CameraAddress("rpicam:1"))
+        #expect(camera.printable == "rpicam:1")
+        func words(_ side: Int, _ rate: Double = 5) -> String {
+            camera.moduleArguments(ImageSize(height: side, width: side, channels: 3), rate: rate).joined(separator: " ")
+        }
+        let all = words(32)
+        #expect(all.hasPrefix("--camera 1 ") && all.contains("--width 640 --height 480 --framerate 5.0"))
+        #expect(words(480).contains("--width 640 ") && words(481).contains("--width 1280 --height 960 "))
+        // A camera has no tenth of a picture, and nobody needs 200.
+        #expect(words(32, 0.1).contains("--framerate 1.0 ") && words(32, 200).contains("--framerate 30.0 "))
+    }
+
+    @Test("Of what rpicam-vid tells, the last error is the reason; without rpicam-vid it is said how to get it")
+    func moduleErrors() throws {
+        let said = "[0:00:01] INFO Camera camera_manager.cpp:327\nERROR: *** no cameras available ***\nbye\n"
+        #expect(Camera.moduleReason(Array(said.utf8)) == "rpicam-vid says: ERROR: *** no cameras available ***")
+        #expect(Camera.moduleReason(Array("INFO\n".utf8)) == "rpicam-vid ended")
+        let camera = try #require(CameraAddress("rpicam"))
+        let error = #expect(throws: PipelineError.self) {
+            try Camera(camera, rate: 1, log: Log("sensor cam"), executable: "/bin/true", moduleExecutable: nil)
+        }
+        #expect(error?.description.contains("sudo apt install rpicam-apps-lite") == true)
     }
 
     @Test("ffmpeg writes frames of the model's size, each once, and takes a name for nothing else")

@@ -175,7 +175,7 @@ struct InitCommand: ParsableCommand {
             guard source == nil else { throw CommandError("--source is for a sensor: add --role sensor") }
             return nil
         }
-        return try answer("Where do its frames come from? rtsp://…, v4l2:/dev/video0, …", source, "drawn") {
+        return try answer("Where do its frames come from? rtsp://…, v4l2:/dev/video0, rpicam, …", source, "drawn") {
             _ = try FrameSource($0, seed: 1)
             return $0
         }

@@ -1,4 +1,5 @@
 import CMosquitto
+import Glibc
 
 /// What people are told when a connection fails: the sentences, made of the configuration and of the broker's codes.
 struct ConnectionErrors {
@@ -126,7 +127,9 @@ struct ConnectionErrors {
 
     /// A connection could not be made.
     func cannotConnect(_ result: Int32, systemError: Int32, detail: String?) -> MQTTError? {
-        MQTTError.of(result, "cannot connect to \(address)", systemError: systemError, detail: detail)
+        let error = MQTTError.of(result, "cannot connect to \(address)", systemError: systemError, detail: detail)
+        guard let error, let advice = address.advice(result, systemError) else { return error }
+        return MQTTError(error.code, "\(error.description): \(advice)", rawCode: result)
     }
 
     /// A call said that the connection is gone.
@@ -155,5 +158,28 @@ struct ConnectionErrors {
         return MQTTError(
             .notAuthorized, "\(address) refused the subscription to \(filter): \(text); check its access list",
             rawCode: code)
+    }
+}
+
+extension MQTTAddress {
+    /// What to do where no connection can be made; nil where the reason says it.
+    fileprivate func advice(_ result: Int32, _ systemError: Int32) -> String? {
+        if result == MOSQ_ERR_EAI.int || result == MOSQ_ERR_LOOKUP.int, host?.lowercased().hasSuffix(".local") == true {
+            return
+                "names in .local need mDNS on this machine (sudo apt install libnss-mdns), or write its address in numbers"
+        }
+        guard result == MOSQ_ERR_ERRNO.int, systemError == ECONNREFUSED else { return nil }
+        let own = ["localhost", "::1", nil]
+        return own.contains(host?.lowercased()) || host?.hasPrefix("127.") == true
+            ? "is a broker running there? `lcp broker` starts one"
+            : "is a broker running there, and for other machines? Without a listener in its file mosquitto hears its own only"
+    }
+
+    /// nil of a Unix socket.
+    private var host: String? {
+        switch self {
+        case .tcp(let host, _), .tls(let host, _): host
+        case .unix: nil
+        }
     }
 }

@@ -10,7 +10,10 @@ import Testing
         let client = try MQTTClient(.init(address: .tcp(host: "127.0.0.1", port: 1)))
         let error = await #expect(throws: MQTTError.self) { try await client.connect() }
         #expect(error?.code == .unreachable)
-        #expect(error?.description == "cannot connect to mqtt://127.0.0.1:1: Connection refused")
+        #expect(
+            error?.description
+                == "cannot connect to mqtt://127.0.0.1:1: Connection refused: is a broker running there? `lcp broker` starts one"
+        )
     }
 
     /// A socket that takes connections and never says a word; one that is full takes none, so that whoever connects waits.

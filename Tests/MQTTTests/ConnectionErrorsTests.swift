@@ -1,10 +1,12 @@
+import Glibc
 import Testing
 
 @testable import MQTT
 
 @Suite("What is said of a connection that fails") struct ConnectionErrorsTests {
-    /// Of libmosquitto (MOSQ_ERR_CONN_LOST, MOSQ_ERR_PROTOCOL).
+    /// Of libmosquitto (MOSQ_ERR_CONN_LOST, MOSQ_ERR_PROTOCOL, MOSQ_ERR_ERRNO, MOSQ_ERR_EAI).
     private static let (connectionLost, protocolError) = (7 as Int32, 2 as Int32)
+    private static let (errno, unknownName) = (14 as Int32, 15 as Int32)
 
     private static func errors(_ address: String, certificate: String? = nil) throws -> ConnectionErrors {
         var configuration = MQTTConfiguration(address: try MQTTAddress(address))
@@ -30,6 +32,25 @@ import Testing
         #expect(errors.endedBeforeAnswer(Self.connectionLost).description.contains("is it a broker's port"))
         let lost = errors.lost(Self.protocolError, wasConnected: false, systemError: 0, detail: nil)
         #expect(!lost.description.contains("certificate"))
+    }
+
+    @Test(
+        "Where nobody listens or no such name is known, it is said what to do",
+        arguments: [
+            ("mqtt://localhost", "`lcp broker` starts one"), ("mqtts://127.0.0.2", "`lcp broker` starts one"),
+            ("mqtt://[::1]:1884", "`lcp broker` starts one"), ("unix:/run/x", "`lcp broker` starts one"),
+            ("mqtt://pi.local", "for other machines?"), ("mqtt://10.0.0.1", "for other machines?"),
+        ])
+    func advice(address: String, words: String) throws {
+        let errors = try Self.errors(address)
+        func said(_ result: Int32, _ systemError: Int32) -> String {
+            errors.cannotConnect(result, systemError: systemError, detail: nil)?.description ?? ""
+        }
+        #expect(
+            said(Self.errno, ECONNREFUSED).contains("Connection refused: is a broker running there")
+                && said(Self.errno, ECONNREFUSED).contains(words))
+        #expect(said(Self.errno, EHOSTUNREACH) == "cannot connect to \(try MQTTAddress(address)): No route to host")
+        #expect(said(Self.unknownName, 0).contains("mDNS") == address.hasSuffix(".local"))
     }
 
     @Test("A broker that takes nobody in at the moment is waited for, one that does not take this client is not")

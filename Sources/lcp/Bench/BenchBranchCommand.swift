@@ -21,13 +21,13 @@ extension BenchCommand {
                   lcp bench branch --network alexnet --branches 8 --threads 2 --batch 8
                 """)
 
-        @Option(help: "A model bundle: a folder, or the name of one that came with lcp.")
+        @Option(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
         var model = "lenet-split4"
 
         @Option(
             help: ArgumentHelp(
                 "A network of the zoo, or a bundle of one branch, split and with random weights, in place of a model.",
-                valueName: "name"))
+                valueName: "name"), completion: .network)
         var network: String?
 
         @Option(help: "The number of branches that --network is split into.")
@@ -53,7 +53,8 @@ extension BenchCommand {
 
         @Option(
             help: ArgumentHelp(
-                "Whose kernels compute it: lcp or xnnpack; what is faster here by default.", valueName: "kernels"))
+                "Whose kernels compute it: lcp or xnnpack; what is faster here by default.", valueName: "kernels"),
+            completion: .list(["lcp", "xnnpack"]))
         var kernels: String?
 
         @Flag(help: "Measure it in numbers of eight bits, too, in turns with single precision.")

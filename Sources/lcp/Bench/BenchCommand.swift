@@ -28,15 +28,18 @@ struct BenchCommand: AsyncParsableCommand {
                   lcp bench mqtt --against ./old-lcp --program ./old-lcp --json
                 """)
 
-        @Option(help: ArgumentHelp("The program bare-mqtt of Benchmarks/.", valueName: "path"))
+        @Option(help: ArgumentHelp("The program bare-mqtt of Benchmarks/.", valueName: "path"), completion: .file())
         var baseline: String?
 
-        @Option(help: ArgumentHelp("Another program lcp, for example an older one.", valueName: "path"))
+        @Option(
+            help: ArgumentHelp("Another program lcp, for example an older one.", valueName: "path"), completion: .file()
+        )
         var against: String?
 
         @Option(
             help: ArgumentHelp(
-                "With --against: the lcp whose roles are compared, in place of this one's.", valueName: "path"))
+                "With --against: the lcp whose roles are compared, in place of this one's.", valueName: "path"),
+            completion: .file())
         var program: String?
 
         @Option(help: "How often each side is measured, in turns; 7 by default, against another lcp 15.")

@@ -70,7 +70,8 @@ extension ChaosCommand {
 
         @Option(
             help: ArgumentHelp(
-                "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"))
+                "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"),
+            completion: .address)
         var broker = "mqtt://localhost"
 
         @Option(
@@ -127,7 +128,9 @@ extension ChaosCommand {
         @Flag(help: "In a partition, reset connections; without this they stay, and bytes wait.")
         var cut = false
 
-        @Option(help: ArgumentHelp("A fault plan as JSON; the other options come on top.", valueName: "file"))
+        @Option(
+            help: ArgumentHelp("A fault plan as JSON; the other options come on top.", valueName: "file"),
+            completion: .file())
         var plan: String?
 
         @Option(help: ArgumentHelp("The same seed and messages give the same faults; 1 by default.", valueName: "n"))

@@ -14,7 +14,7 @@ extension ChaosCommand {
                   lcp chaos disk --folder /mnt/data --leave 1MB --for 30
                 """)
 
-        @Option(help: ArgumentHelp("A folder on the file system to fill.", valueName: "path"))
+        @Option(help: ArgumentHelp("A folder on the file system to fill.", valueName: "path"), completion: .directory)
         var folder: String
 
         @Option(

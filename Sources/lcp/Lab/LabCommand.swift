@@ -44,10 +44,14 @@ extension LabCommand {
                   lcp lab up --profile t2.micro --devices 8 --dilation 8
                 """)
 
-        @Option(help: ArgumentHelp("What the devices are like: see lcp lab profiles.", valueName: "name"))
+        @Option(
+            help: ArgumentHelp("What the devices are like: see lcp lab profiles.", valueName: "name"),
+            completion: .profile)
         var profile: String
 
-        @Option(help: ArgumentHelp("A file of profiles in place of the program's own.", valueName: "file"))
+        @Option(
+            help: ArgumentHelp("A file of profiles in place of the program's own.", valueName: "file"),
+            completion: .file())
         var profiles: String?
 
         @Option(help: ArgumentHelp("How many devices compute.", valueName: "n"))

@@ -25,13 +25,15 @@ struct PlanCommand: AsyncParsableCommand {
               lcp plan alexnet --profile rpi3b+ --devices 8 --mbit 20 --delay 3
             """)
 
-    @Argument(help: "A network of the zoo, or the folder of a bundle of one branch.")
+    @Argument(help: "A network of the zoo, or the folder of a bundle of one branch.", completion: .network)
     var network: String
 
-    @Option(help: ArgumentHelp("What the devices are like: see lcp lab profiles.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("What the devices are like: see lcp lab profiles.", valueName: "name"), completion: .profile)
     var profile: String
 
-    @Option(help: ArgumentHelp("A file of profiles in place of the program's own.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A file of profiles in place of the program's own.", valueName: "file"), completion: .file())
     var profiles: String?
 
     @Option(help: ArgumentHelp("How many devices there are.", valueName: "n"))
@@ -46,7 +48,9 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The links' delay in place of the profile's, one way.", valueName: "ms"))
     var delay: Double?
 
-    @Option(help: ArgumentHelp("A folder of pictures; synthetic photographs by default.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp("A folder of pictures; synthetic photographs by default.", valueName: "folder"),
+        completion: .directory)
     var pictures: String?
 
     @Option(help: ArgumentHelp("How many frames a second there shall be in each pipeline.", valueName: "frames"))
@@ -61,7 +65,7 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("With --rate: the link of a broker's machine, Mbit/s.", valueName: "rate"))
     var brokerMbit = 1000.0
 
-    @Option(help: ArgumentHelp("A file that lcp bench growth --json wrote.", valueName: "file"))
+    @Option(help: ArgumentHelp("A file that lcp bench growth --json wrote.", valueName: "file"), completion: .file())
     var costs: String?
 
     @Flag(help: "Print one JSON object.")

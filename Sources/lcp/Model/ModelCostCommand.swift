@@ -30,7 +30,9 @@ struct ModelCostCommand: ParsableCommand {
     @Flag(help: "Also every layer of every branch, exactly.")
     var layers = false
 
-    @Option(help: ArgumentHelp("Also draw the ways to use several devices as an SVG file.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Also draw the ways to use several devices as an SVG file.", valueName: "file"),
+        completion: .file())
     var svg: String?
 
     @Flag(help: "Print one JSON object.")

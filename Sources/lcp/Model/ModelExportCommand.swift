@@ -21,10 +21,10 @@ struct ModelExportCommand: AsyncParsableCommand {
               lcp model export my-net --normalized --out my-net-onnx
             """)
 
-    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model: String
 
-    @Option(help: ArgumentHelp("The folder of the ONNX files.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the ONNX files.", valueName: "folder"), completion: .directory)
     var out: String
 
     @Flag(help: "Leave the normalisation of pixels to the caller.")

@@ -38,7 +38,7 @@ struct ModelImportCommand: AsyncParsableCommand {
               lcp train my-net --branches 4 --data folder:photos --out my-net4
             """)
 
-    @Argument(help: ArgumentHelp("The ONNX file.", valueName: "net.onnx"))
+    @Argument(help: ArgumentHelp("The ONNX file.", valueName: "net.onnx"), completion: .file())
     var file: String
 
     @Option(
@@ -63,6 +63,7 @@ struct ModelImportCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp("The order of colours that the network takes: rgb (default) or bgr.", valueName: "order"),
+        completion: .list(["rgb", "bgr"]),
         transform: { text in
             guard ["rgb", "bgr"].contains(text) else { throw ValidationError("--channels is rgb or bgr") }
             return text
@@ -89,7 +90,9 @@ struct ModelImportCommand: AsyncParsableCommand {
             valueName: "grey"))
     var background: UInt8?
 
-    @Option(help: ArgumentHelp("A text file with the name of a class in each line.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A text file with the name of a class in each line.", valueName: "file"), completion: .file()
+    )
     var labels: String?
 
     @Option(help: ArgumentHelp("Which output, where the graph has several.", valueName: "name"))
@@ -108,7 +111,7 @@ struct ModelImportCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What the network is called; the file's name by default.", valueName: "name"))
     var name: String?
 
-    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"), completion: .directory)
     var out: String?
 
     @Flag(help: "Replace a bundle that is in the folder.")

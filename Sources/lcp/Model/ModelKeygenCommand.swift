@@ -15,7 +15,9 @@ struct ModelKeygenCommand: ParsableCommand {
               lcp model push lenet-split4 --config kitchen.yaml --sign kitchen.key
             """)
 
-    @Option(help: ArgumentHelp("The file of the private key; the public one gets .pub behind it.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The file of the private key; the public one gets .pub behind it.", valueName: "file"),
+        completion: .file())
     var out: String
 
     func run() throws {

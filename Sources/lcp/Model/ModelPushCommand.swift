@@ -22,7 +22,7 @@ struct ModelPushCommand: AsyncParsableCommand {
                                                it does, then promote or abort
             """)
 
-    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model: String
 
     @OptionGroup var role: RoleOptions

@@ -34,10 +34,10 @@ struct ModelSplitCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "A bundle of one branch with the same layers, that every branch begins as its share of.",
-            valueName: "bundle"))
+            valueName: "bundle"), completion: .bundle)
     var weights: String?
 
-    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"), completion: .directory)
     var out: String?
 
     @Flag(help: "Replace a bundle that is in the folder.")

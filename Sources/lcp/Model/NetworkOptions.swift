@@ -7,7 +7,8 @@ import Platform
 struct NetworkOptions: ParsableArguments {
     @Argument(
         help:
-            "A network of the zoo, or a model bundle: a folder, or the name of one that came with lcp (lcp model list)."
+            "A network of the zoo, or a model bundle: a folder, or the name of one that came with lcp (lcp model list).",
+        completion: .network
     )
     var network: String
 

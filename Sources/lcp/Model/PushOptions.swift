@@ -7,7 +7,7 @@ struct PushOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Sign the model with this private key, as a pipeline with a model_key wants it (lcp model keygen).",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var sign: String?
 
     @Option(

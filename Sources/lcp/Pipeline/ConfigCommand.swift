@@ -23,7 +23,9 @@ struct ConfigCommand: ParsableCommand {
                   LCP_QOS=1 lcp config show --json
                 """)
 
-        @Argument(help: "Leave out what only the other roles read: sensor, worker or aggregator.")
+        @Argument(
+            help: "Leave out what only the other roles read: sensor, worker or aggregator.",
+            completion: .list(["sensor", "worker", "aggregator"]))
         var role: String?
 
         @OptionGroup var common: RoleOptions

@@ -30,10 +30,12 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Branches of the LeNet that comes with lcp, and so worker processes: 1, 2, 4 or 8; 4 by default.")
     var branches: Int?
 
-    @Option(help: "A model bundle in its place: a folder, or the name of one that came with lcp.")
+    @Option(help: "A model bundle in its place: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model: String?
 
-    @Option(help: "Where frames come from: drawn, dir:FOLDER, or any other source of lcp sensor but stdin.")
+    @Option(
+        help: "Where frames come from: drawn, dir:FOLDER, or any other source of lcp sensor but stdin.",
+        completion: .source)
     var source = "drawn"
 
     @Option(help: "The most frames that the sensor sends.")

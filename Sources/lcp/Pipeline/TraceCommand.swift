@@ -34,7 +34,7 @@ struct TraceCommand: AsyncParsableCommand {
     @Option(name: .customLong("for"), help: ArgumentHelp("The longest wait for them.", valueName: "seconds"))
     var seconds = 30.0
 
-    @Option(help: ArgumentHelp("Also write the frame as a chart, an SVG file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Also write the frame as a chart, an SVG file.", valueName: "file"), completion: .file())
     var svg: String?
 
     @Flag(help: "Print all frames as one JSON object.")

@@ -183,7 +183,7 @@ struct SensorCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "A model on this machine that the frames are for, in place of the pipeline's (LCP_MODEL).",
-            valueName: "model"))
+            valueName: "model"), completion: .bundle)
     var model: String?
 
     @Option(help: "Which digits are drawn.")

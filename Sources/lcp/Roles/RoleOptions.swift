@@ -36,10 +36,13 @@ struct RoleOptions: ParsableArguments {
 /// The options of what a role tells people.
 struct LogOptions: ParsableArguments {
     @Option(
-        help: .setting(.logLevel, "What is told on standard error: debug, info, warning or error.", valueName: "level"))
+        help: .setting(.logLevel, "What is told on standard error: debug, info, warning or error.", valueName: "level"),
+        completion: .list(["debug", "info", "warning", "error"]))
     var logLevel: String?
 
-    @Option(help: .setting(.logFormat, "How: text, or json, an object a line.", valueName: "format"))
+    @Option(
+        help: .setting(.logFormat, "How: text, or json, an object a line.", valueName: "format"),
+        completion: .list(["text", "json"]))
     var logFormat: String?
 
     /// What was given, by setting.
@@ -51,13 +54,13 @@ struct ModelOptions: ParsableArguments {
     @Option(
         help: .setting(
             .model, "A model bundle: a folder, or the name of one that came with lcp. What is pushed is not taken then."
-        ))
+        ), completion: .bundle)
     var model: String?
 
     @Option(
         help: .setting(
             .policy, "Where more frames come than can be computed: latest, the newest of each sensor, or all.",
-            valueName: "policy"))
+            valueName: "policy"), completion: .list(["latest", "all"]))
     var policy: String?
 
     @Option(help: .setting(.queue, "The most frames that wait with --policy all.", valueName: "frames"))
@@ -67,7 +70,7 @@ struct ModelOptions: ParsableArguments {
         help: .setting(
             .order,
             "sensor: the predictions of a sensor in the order of its frames, those of which no branch has come aside; none: each as soon as it is there.",
-            valueName: "order"))
+            valueName: "order"), completion: .list(["sensor", "none"]))
     var order: String?
 
     /// What was given, by setting.
@@ -84,7 +87,7 @@ struct BranchOptions: ParsableArguments {
     @Option(
         help: .setting(
             .features, "How the branches' numbers are sent: fp32, fp16 or int8, a half or a quarter of the bytes.",
-            valueName: "type"))
+            valueName: "type"), completion: .features)
     var features: String?
 
     @Option(
@@ -170,7 +173,7 @@ struct EventOptions: ParsableArguments {
 
 /// The options of a sensor.
 struct FrameOptions: ParsableArguments {
-    @Option(help: .setting(.sensorSource, "\(FrameSource.forms).", valueName: "source"))
+    @Option(help: .setting(.sensorSource, "\(FrameSource.forms).", valueName: "source"), completion: .source)
     var source: String?
 
     @Option(help: .setting(.sensorRate, "Frames per second.", valueName: "hz"))
@@ -200,7 +203,8 @@ struct FrameOptions: ParsableArguments {
 
     @Option(
         help: .setting(
-            .sensorEncoding, "How frames are sent: \(FrameEncoding.forms), or auto.", valueName: "encoding"))
+            .sensorEncoding, "How frames are sent: \(FrameEncoding.forms), or auto.", valueName: "encoding"),
+        completion: .encoding)
     var encoding: String?
 
     /// What was given, by setting.

@@ -7,33 +7,35 @@ struct ConnectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A pipeline file, as in Configs/pipelines; the one that LCP_CONFIG names by default. `lcp config show` tells more.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var config: String?
 
     @Option(
         help: .setting(
             .broker,
             "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH; of a cluster, its nodes with commas between them.",
-            valueName: "url"))
+            valueName: "url"), completion: .address)
     var broker: String?
 
     @Option(help: .setting(.user, "The user that the broker asks for.", valueName: "name"))
     var user: String?
 
-    @Option(help: .setting(.passwordFile, "A file whose first line is the password.", valueName: "file"))
+    @Option(
+        help: .setting(.passwordFile, "A file whose first line is the password.", valueName: "file"),
+        completion: .file())
     var passwordFile: String?
 
     @Option(
         name: .customLong("cafile"),
         help: .setting(
             .certificateAuthorityFile, "The certificates to trust with mqtts://, PEM; the system's by default.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var certificateAuthorityFile: String?
 
-    @Option(help: .setting(.certificate, "This client's certificate, PEM.", valueName: "file"))
+    @Option(help: .setting(.certificate, "This client's certificate, PEM.", valueName: "file"), completion: .file())
     var cert: String?
 
-    @Option(help: .setting(.certificateKey, "This client's private key, PEM.", valueName: "file"))
+    @Option(help: .setting(.certificateKey, "This client's private key, PEM.", valueName: "file"), completion: .file())
     var key: String?
 
     @Flag(name: .customLong("mqtt3"), inversion: .prefixedNo, help: "Speak MQTT 3.1.1 in place of 5.")

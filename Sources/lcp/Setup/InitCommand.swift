@@ -24,16 +24,19 @@ struct InitCommand: ParsableCommand {
             """)
 
     @Option(
-        help: ArgumentHelp("The broker's address, or `here` to run one on this device.", valueName: "url"))
+        help: ArgumentHelp("The broker's address, or `here` to run one on this device.", valueName: "url"),
+        completion: .list(["here", "mqtt://localhost", "mqtt://", "mqtts://"]))
     var broker: String?
 
     @Option(help: "The pipeline's name: all roles with the same name work together.")
     var pipeline: String?
 
-    @Option(help: "What this device does: worker, aggregator or sensor, or several with commas between them.")
+    @Option(
+        help: "What this device does: worker, aggregator or sensor, or several with commas between them.",
+        completion: .roles)
     var role: String?
 
-    @Option(help: "A model bundle, where it is not to be the one that is pushed to the pipeline.")
+    @Option(help: "A model bundle, where it is not to be the one that is pushed to the pipeline.", completion: .bundle)
     var model: String?
 
     @Option(help: "This device's name; made from the machine's at the first start by default.")
@@ -42,10 +45,10 @@ struct InitCommand: ParsableCommand {
     @Option(help: "The user that the broker asks for.")
     var user: String?
 
-    @Option(help: "Where a sensor's frames come from: lcp sensor --help.")
+    @Option(help: "Where a sensor's frames come from: lcp sensor --help.", completion: .source)
     var source: String?
 
-    @Option(help: ArgumentHelp("Where the file is written.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Where the file is written.", valueName: "folder"), completion: .directory)
     var folder: String?
 
     @Flag(help: "Ask nothing: what is not given is the default.")

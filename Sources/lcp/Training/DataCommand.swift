@@ -22,10 +22,12 @@ struct DataCommand: AsyncParsableCommand {
                   lcp data fetch cifar10 --to data/cifar10 --from http://files.local/cifar
                 """)
 
-        @Argument(help: "\(DatasetSource.all.map(\.name).joined(separator: ", ")).")
+        @Argument(
+            help: "\(DatasetSource.all.map(\.name).joined(separator: ", ")).",
+            completion: .list(DatasetSource.all.map(\.name)))
         var name: String
 
-        @Option(help: ArgumentHelp("The folder for its files.", valueName: "folder"))
+        @Option(help: ArgumentHelp("The folder for its files.", valueName: "folder"), completion: .directory)
         var to: String
 
         @Option(
@@ -73,7 +75,7 @@ struct DataCommand: AsyncParsableCommand {
                   lcp data show folder:photos --json
                 """)
 
-        @Argument(help: "\(DataSpecification.forms).")
+        @Argument(help: "\(DataSpecification.forms).", completion: .data)
         var data: String
 
         @Flag(help: "Print one JSON object.")

@@ -27,12 +27,12 @@ struct EvaluateCommand: AsyncParsableCommand {
               lcp evaluate my-bundle --data idx:images-idx3-ubyte,labels-idx1-ubyte --json
             """)
 
-    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model = "lenet-split4"
 
     @Option(
         help: ArgumentHelp(
-            "\(DataSpecification.forms); may be given several times.", valueName: "data"))
+            "\(DataSpecification.forms); may be given several times.", valueName: "data"), completion: .data)
     var data: [String] = ["drawn"]
 
     @Option(help: ArgumentHelp("The most branches to leave out; all but one by default.", valueName: "k"))
@@ -47,13 +47,13 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Send the images as a sensor would: \(FrameEncoding.forms). What it costs in accuracy is told.",
-            valueName: "encoding"))
+            valueName: "encoding"), completion: .encoding)
     var encoding = "raw"
 
     @Option(
         help: ArgumentHelp(
             "Send the branches' numbers as workers would: fp32, fp16 or int8. What it costs is told.",
-            valueName: "type"))
+            valueName: "type"), completion: .features)
     var features = "fp32"
 
     @Flag(
@@ -68,7 +68,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Draw accuracy, calibration and, for up to \(EvaluationFigure.maximumClasses) classes, confusions as SVG.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var svg: String?
 
     /// What was found, as `--json` prints it.

@@ -25,14 +25,15 @@ struct ExperimentCommand: AsyncParsableCommand {
               sudo lcp experiment Configs/experiments/speedup.json --out speedup
             """)
 
-    @Argument(help: "The experiment's file.")
+    @Argument(help: "The experiment's file.", completion: .file())
     var file: String
 
     @Option(
-        help: ArgumentHelp("The folder with a folder for each data set: mnist, cifar10, …", valueName: "folder"))
+        help: ArgumentHelp("The folder with a folder for each data set: mnist, cifar10, …", valueName: "folder"),
+        completion: .directory)
     var data: String?
 
-    @Option(help: ArgumentHelp("The folder of the results.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the results.", valueName: "folder"), completion: .directory)
     var out: String
 
     @Option(help: ArgumentHelp("Only this run, and its teacher; may be given several times.", valueName: "run"))
@@ -50,13 +51,13 @@ struct ExperimentCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Of a speedup: a folder of pictures that sensors send; synthetic photographs by default.",
-            valueName: "folder"))
+            valueName: "folder"), completion: .directory)
     var pictures: String?
 
     @Option(
         help: ArgumentHelp(
             "Of a speedup: what Benchmarks/engines/compare.py --json wrote, so that originals get the fastest engine's time.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var engines: String?
 
     func validate() throws {

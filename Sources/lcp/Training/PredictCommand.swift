@@ -23,10 +23,12 @@ struct PredictCommand: AsyncParsableCommand {
               lcp predict lenet-split4 digit.png --missing 1,3 --json
             """)
 
-    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model: String
 
-    @Argument(help: ArgumentHelp("Pictures (JPEG, PNG, WebP, GIF, BMP) or raw pixels.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("Pictures (JPEG, PNG, WebP, GIF, BMP) or raw pixels.", valueName: "file"),
+        completion: .file())
     var files: [String]
 
     @Option(

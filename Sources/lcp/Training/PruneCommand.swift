@@ -23,7 +23,7 @@ struct PruneCommand: AsyncParsableCommand {
               lcp prune lenet-split4 --convolutions 0.3 --data drawn --epochs 0 --out cut
             """)
 
-    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model: String
 
     @Option(
@@ -33,7 +33,8 @@ struct PruneCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What it is trained on: \(DataSpecification.forms); may be given several times.", valueName: "data"))
+            "What it is trained on: \(DataSpecification.forms); may be given several times.", valueName: "data"),
+        completion: .data)
     var data: [String]
 
     @Option(help: "How many training pictures channels are tried on, 10 or more.")
@@ -47,7 +48,7 @@ struct PruneCommand: AsyncParsableCommand {
     @Option(help: "Threads; the processor's cores by default. The result does not depend on it.")
     var threads: Int?
 
-    @Option(help: ArgumentHelp("The folder of the new bundle.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the new bundle.", valueName: "folder"), completion: .directory)
     var out: String
 
     @Flag(help: "Begin anew, over what is in the folder.")

@@ -27,13 +27,13 @@ struct QuantizeCommand: AsyncParsableCommand {
               lcp quantize my-bundle --data cifar10:FOLDER --epochs 10 --out tuned
             """)
 
-    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.")
+    @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
     var model: String
 
     @Option(
         help: ArgumentHelp(
             "Pictures like those that will come: \(DataSpecification.forms); may be given several times.",
-            valueName: "data"))
+            valueName: "data"), completion: .data)
     var data: [String]
 
     @Option(help: "How many of each, the same number of each class.")
@@ -47,7 +47,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(help: "Threads to train with; the processor's cores by default.")
     var threads: Int?
 
-    @Option(help: ArgumentHelp("The folder of the new bundle.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the new bundle.", valueName: "folder"), completion: .directory)
     var out: String
 
     @Flag(help: "Replace a bundle that is in the folder.")

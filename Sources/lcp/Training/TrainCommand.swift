@@ -35,13 +35,14 @@ struct TrainCommand: AsyncParsableCommand {
     @OptionGroup var splitting: SplitOptions
 
     @Option(
-        help: ArgumentHelp("\(DataSpecification.forms); may be given several times.", valueName: "data"))
+        help: ArgumentHelp("\(DataSpecification.forms); may be given several times.", valueName: "data"),
+        completion: .data)
     var data: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "A text file with the name of a class in each line, in the order of the labels; folders are matched by name.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var labels: String?
 
     @OptionGroup var recipeOptions: RecipeOptions
@@ -55,13 +56,13 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it where there is batch normalisation, and they learn its softened answers. Given several times, they learn the mean of them all, which is better still, and begin as shares of the first.",
-            valueName: "bundle"))
+            valueName: "bundle"), completion: .bundle)
     var distill: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "The bundle that a recipe with distillation learns from, or several; unlike --distill it changes no recipe.",
-            valueName: "bundle"))
+            valueName: "bundle"), completion: .bundle)
     var teacher: [String] = []
 
     @Option(help: "Everything random comes from it.")
@@ -70,7 +71,7 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(help: "Threads; the processor's cores by default. The result does not depend on it.")
     var threads: Int?
 
-    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"))
+    @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"), completion: .directory)
     var out: String?
 
     @Flag(help: "Go on with the training that was cut short in the folder.")

@@ -60,12 +60,13 @@ if wants debian13-amd64 || [ "$targets" = " debian13-arm64" ]; then
 fi
 
 # compile ROOT TARGET: this machine's Swift in a root. The path of the sources is the same everywhere, because it is in the program;
-# and no order depends on chance, as that of sets and dictionaries in the compiler's own programs does otherwise.
+# and no order depends on chance, as that of sets in the compiler's own programs does otherwise, and that of what is sorted by its address.
 compile() {
     echo "compiling for $2"
     cp -a "$source" "$work/$2"
     bound="$work/$2=/lcp $toolchain" in_root "$1" env LCP_COMMIT="$commit" SWIFT_DETERMINISTIC_HASHING=1 PATH="$toolchain/bin:/usr/bin:/bin" \
-        sh -euc 'cd /lcp && swift build --quiet "$@"' sh $flags || fail "lcp could not be compiled for $2"
+        setarch -R sh -euc 'cd /lcp && swift build --quiet "$@"' sh $flags >"$work/compile.log" 2>&1 ||
+        { cat "$work/compile.log" >&2; fail "lcp could not be compiled for $2"; }
     cp "$work/$2/.build/release/lcp" "$work/lcp-$2"
 }
 

@@ -45,8 +45,8 @@ END
     bound="$work/$1=/lcp $root_arm64=/sysroot $sdk=/sdk $sdk/${resources%_static}=/sysroot/usr/lib/swift
         $sdk/$resources=/sysroot/usr/lib/swift_static" in_root "$root_sid" env LCP_COMMIT="$commit" SWIFT_DETERMINISTIC_HASHING=1 \
         PKG_CONFIG_LIBDIR=/sysroot/usr/lib/aarch64-linux-gnu/pkgconfig:/sysroot/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=/sysroot \
-        sh -euc 'cd /lcp && swift build --quiet --swift-sdks-path /lcp/sdks --swift-sdk lcp-arm64 "$@"' sh $flags ||
-        fail "lcp could not be compiled for $1"
+        setarch -R sh -euc 'cd /lcp && swift build --quiet --swift-sdks-path /lcp/sdks --swift-sdk lcp-arm64 "$@"' sh $flags \
+        >"$work/compile.log" 2>&1 || { cat "$work/compile.log" >&2; fail "lcp could not be compiled for $1"; }
     cp "$work/$1/.build/release/lcp" "$work/lcp-$1"
     rm -rf "${work:?}/$1"
 }

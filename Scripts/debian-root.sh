@@ -45,8 +45,8 @@ make_root() {
     echo "making a root of Debian $suite in $root"
     # A mirror that is a frozen snapshot has lists that have expired.
     run TERM mmdebstrap --quiet --variant=minbase ${architectures:+--architectures="$architectures"} --aptopt='Acquire::Check-Valid-Until "false"' --include="$packages" \
-        "$suite" "$root" "$mirror" ||
-        fail "the root of Debian $suite could not be made from $mirror: is there a network?"
+        "$suite" "$root" "$mirror" 2>"$work/root.log" ||
+        { cat "$work/root.log" >&2; fail "the root of Debian $suite could not be made from $mirror: is there a network?"; }
     echo "$packages" >"$root.packages"
 }
 
@@ -59,7 +59,13 @@ in_root() {
     shift
     export bound=${bound:-}
     if [ -n "${copy:-}" ]; then
-        [ -d "$copy" ] || cp -a --reflink=auto "$root" "$copy"
+        if [ ! -d "$copy" ]; then
+            # Its devices are those of this machine.
+            mkdir "$copy.part" "$copy.part/dev"
+            find "$root" -mindepth 1 -maxdepth 1 ! -name dev -exec cp -a --reflink=auto -t "$copy.part" {} + ||
+                fail "the root could not be copied to $copy: is the disk full?"
+            mv "$copy.part" "$copy"
+        fi
         root=$copy
     fi
     # While unshare waits it takes no other signal; with it go all processes in the root.

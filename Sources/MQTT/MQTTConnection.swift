@@ -209,13 +209,15 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
             entry.finish(error)
         }
         loseUnwritten()
-        if let bytes = trial.lost(attempts: patience, now: .now) { states.refusedPacket = bytes }
+        trial.lost(attempts: patience, now: .now)
+        states.refusedPacket = trial.refused
     }
 
     private func resume() {
         handle.listenToLog(false)
         if hasConnectedBefore { statistics.withLock { $0.reconnects += 1 } }
         hasConnectedBefore = true
+        trial.connected(now: .now)
         scheduleMaintenance()
         for entry in subscriptions.entries { sendSubscribe(entry) }
         flushWaiting()
@@ -225,6 +227,7 @@ final class MQTTConnection: EventLoopSource, @unchecked Sendable {
         maintenanceTimer = scheduler(.seconds(1)) { [weak self] in
             guard let self, isUp else { return }
             trial.lasts(now: .now)
+            states.refusedPacket = trial.refused
             let result = handle.maintain()
             if result != MOSQ_ERR_SUCCESS.int { lost(result) } else { scheduleMaintenance() }
         }

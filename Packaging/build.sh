@@ -89,6 +89,9 @@ package() {
     cp "$work/completions/lcp.bash" "$stage/usr/share/bash-completion/completions/lcp"
     cp "$work/completions/lcp.zsh" "$stage/usr/share/zsh/vendor-completions/_lcp"
     cp "$work/completions/lcp.fish" "$stage/usr/share/fish/vendor_completions.d/lcp.fish"
+    # As every message comes in two pieces, mosquitto as it is waits 40 ms for each.
+    mkdir -p "$stage/etc/mosquitto/conf.d"
+    echo "set_tcp_nodelay true" >"$stage/etc/mosquitto/conf.d/lcp.conf"
     mkdir -p "$stage/usr/share/doc/lcp"
     cp -R "$source/README.md" "$source/Documentation" "$stage/usr/share/doc/lcp/"
     find "$stage" -type d -exec chmod 755 {} + -o -type f -perm /111 -exec chmod 755 {} + -o -type f -exec chmod 644 {} +

@@ -52,7 +52,18 @@ apt-get install -y --no-install-recommends "$1" >/tmp/install.log 2>&1 || { cat 
 installed=$(date +%s)
 lcp --version | grep -q '^[0-9.]* ([0-9a-f]\{12\})$' || die "lcp --version says $(lcp --version)"
 lcp init --yes --pipeline kitchen >/tmp/init.log || die "lcp init failed"
-grep -q '^wrote /etc/lcp/kitchen.yaml$' /tmp/init.log
+grep -q '^wrote /etc/lcp/kitchen.yaml$' /tmp/init.log || die "lcp init says: $(cat /tmp/init.log)"
+# What a service would not see is refused.
+mkdir -p /root/pictures
+! lcp init --yes --pipeline hall --role sensor --source dir:/root/pictures >/tmp/init.log 2>&1 && grep -q 'sees no home folder' /tmp/init.log ||
+    die "lcp init takes pictures in a home folder: $(cat /tmp/init.log)"
+! lcp init --yes --pipeline hall --role sensor --source stdin >/tmp/init.log 2>&1 && grep -q 'no standard input' /tmp/init.log ||
+    die "lcp init takes standard input for a service: $(cat /tmp/init.log)"
+/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf >/tmp/mosquitto.log 2>&1 &
+broker=$!
+for try in $(seq 100); do lcp doctor >/tmp/doctor.log 2>&1 && break; sleep 0.1; done
+! grep -q nodelay /tmp/doctor.log || die "mosquitto makes every message wait: $(cat /tmp/doctor.log)"
+kill $broker && wait $broker || true
 summary=$(lcp demo --frames 100 --json | tail -n 1)
 echo "$summary" | grep -q '"lost":0[,}]' || die "the demo lost frames: $summary"
 end=$(date +%s)
@@ -79,6 +90,7 @@ ln -sf /usr/lib/systemd/system/lcp-worker@.service /etc/systemd/system/multi-use
 apt-get remove -y lcp >/dev/null 2>&1 || die "the package cannot be removed"
 left=$(files)
 [ "$left" = "/etc/lcp/kitchen.yaml
+/etc/mosquitto/conf.d/lcp.conf
 /etc/systemd/system/multi-user.target.wants/lcp-worker@kitchen.service
 /var/cache/private/lcp/models/b
 /var/lib/private/lcp/names/a" ] || die "after its removal there is: $left"

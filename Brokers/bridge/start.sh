@@ -8,7 +8,8 @@ set -eu
 fail() { echo "start.sh: $*" >&2; exit 1; }
 
 here=$(cd "$(dirname "$0")" && pwd -P)
-data=$here/data
+. "$here/../data-folder.sh"
+data=$(data_folder "$here")
 port=1883
 bind=0.0.0.0
 prefix=lcp

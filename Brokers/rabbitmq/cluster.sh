@@ -12,7 +12,8 @@ fail() { echo "cluster.sh: $*" >&2; exit 1; }
 usage() { sed -n '2,/^set/{s/^# \{0,1\}//;/^set/d;p;}' "$0"; }
 
 here=$(cd "$(dirname "$0")" && pwd -P)
-data=$here/data
+. "$here/../data-folder.sh"
+data=$(data_folder "$here")
 port=1883 bind=0.0.0.0 nodes=3 verb= which=
 while [ $# -gt 0 ]; do
     case "$1" in

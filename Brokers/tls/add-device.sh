@@ -12,7 +12,8 @@ umask 077
 fail() { echo "add-device.sh: $*" >&2; exit 1; }
 
 here=$(cd "$(dirname "$0")" && pwd -P)
-data=$here/data
+. "$here/../data-folder.sh"
+data=$(data_folder "$here")
 name=
 roles=
 remove=

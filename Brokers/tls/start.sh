@@ -10,7 +10,8 @@ umask 077
 fail() { echo "start.sh: $*" >&2; exit 1; }
 
 here=$(cd "$(dirname "$0")" && pwd -P)
-data=$here/data
+. "$here/../data-folder.sh"
+data=$(data_folder "$here")
 port=8883
 hosts=
 while [ $# -gt 0 ]; do

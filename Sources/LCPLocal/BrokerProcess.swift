@@ -181,7 +181,8 @@ public final class BrokerProcess: Sendable {
             case EADDRINUSE:
                 throw PipelineError(
                     .invalidConfiguration,
-                    "port \(port) on \(host) is in use: another broker may be running; choose one with --port")
+                    "port \(port) on \(host) is in use: another broker may be running, mosquitto.service for example: use that one, stop it (sudo systemctl disable --now mosquitto), or choose another port with --port"
+                )
             case EACCES:
                 throw PipelineError(
                     .invalidConfiguration, "port \(port) needs more rights: choose one above 1023 with --port")

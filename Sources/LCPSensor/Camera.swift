@@ -36,6 +36,7 @@ final class Camera {
     private var nextStart = ContinuousClock.now
     /// Whether people were told that it is gone.
     private var isGone = false
+    private var hasBeen = false
     private var isOver = false
     /// Pictures that were left out because they were damaged.
     private(set) var damaged = Drops()
@@ -53,16 +54,16 @@ final class Camera {
         executable: String? = ChildProcess.find("ffmpeg"),
         moduleExecutable: String? = ChildProcess.find("rpicam-vid")
     ) throws(PipelineError) {
+        guard address.kind != .module || moduleExecutable != nil else {
+            throw PipelineError(
+                .processFailed,
+                "there is no rpicam-vid on this machine, which reads a Raspberry Pi's camera module: on Raspberry Pi OS, install it with `sudo apt install rpicam-apps-lite ffmpeg`"
+            )
+        }
         guard let executable else {
             throw PipelineError(
                 .processFailed,
                 "there is no ffmpeg on this machine, which reads cameras and videos: install it with `sudo apt install ffmpeg`"
-            )
-        }
-        guard address.kind != .module || moduleExecutable != nil else {
-            throw PipelineError(
-                .processFailed,
-                "there is no rpicam-vid on this machine, which reads a Raspberry Pi's camera module: on Raspberry Pi OS, install it with `sudo apt install rpicam-apps-lite`"
             )
         }
         self.address = address
@@ -179,7 +180,7 @@ final class Camera {
         self.run = run
         if picture != nil {
             if isGone { log("the camera \(address.printable) is back") }
-            (isGone, delay) = (false, Self.firstDelay)
+            (isGone, hasBeen, delay) = (false, true, Self.firstDelay)
         }
         if isEnded {
             try ended(run)
@@ -221,7 +222,12 @@ final class Camera {
     }
 
     private func gone(_ reason: String) {
-        if !isGone { log("the camera \(address.printable) is gone: \(reason); trying again until it is back") }
+        if !isGone {
+            log.warning(
+                hasBeen
+                    ? "the camera \(address.printable) is gone: \(reason); trying again until it is back"
+                    : "cannot read the camera \(address.printable): \(reason); trying again until it is there")
+        }
         isGone = true
         nextStart = .now + delay
         delay = min(delay * 2, Self.longestDelay)

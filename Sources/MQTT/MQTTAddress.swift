@@ -69,6 +69,11 @@ public enum MQTTAddress: Sendable, Hashable, CustomStringConvertible {
         guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw wrong("the host has characters that no host has")
         }
+        let isNumeric = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+        let numbers = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+        guard !isNumeric || numbers.count == 4 && !numbers.contains(nil) else {
+            throw wrong("an address in numbers has four of them, 0 to 255")
+        }
         self = secure ? .tls(host: String(host), port: port) : .tcp(host: String(host), port: port)
     }
 

@@ -63,6 +63,8 @@ import Testing
             (["--yes", "--role", "cook"], "is no role: write worker, aggregator or sensor"),
             (["--yes", "--role", "worker,worker"], "is no role"),
             (["--yes", "--broker", "http://x"], "--broker"),
+            (["--yes", "--broker", "mqtt://192.168.1.500"], "four of them, 0 to 255"),
+            (["--yes", "--broker", "mqtts://b", "--cafile", "none.crt"], "there is no file none.crt"),
             (["--yes", "--pipeline", "a/b"], "cannot be part of a topic"),
             (["--yes", "--pipeline", "../up"], "cannot be part of a topic"),
             (["--yes", "--pipeline", "küche"], "cannot be part of a service's name"),
@@ -92,5 +94,49 @@ import Testing
         let outcome = try await answer("mqtt://b\nno way\ngarden\ncook\naggregator\n\n\n")
         #expect(outcome.output.contains("wrote \(folder)/garden.yaml"), "\(outcome.output)")
         #expect(try text("garden").contains("\npipeline: garden\nbroker:\n  url: mqtt://b\n"))
+    }
+
+    @Test("Folders, models and certificates are written with their whole paths, because the file lies elsewhere")
+    func wholePaths() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let work = folder + "-work"
+        defer { try? FileManager.default.removeItem(atPath: work) }
+        try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
+        let model = Repository.root.appendingPathComponent("Models/lenet-split2").path
+        try FileManager.default.createSymbolicLink(atPath: "\(work)/mine", withDestinationPath: model)
+        try FileManager.default.createDirectory(atPath: "\(work)/pics", withIntermediateDirectories: true)
+        try "".write(toFile: "\(work)/ca.crt", atomically: true, encoding: .utf8)
+        let words =
+            "--yes --role sensor,worker --model mine --source watch:pics --broker mqtts://b --cafile ca.crt --folder \(folder)"
+        let outcome = try await run(
+            "/bin/sh", ["-c", "cd \(work) && exec \(Repository.lcp) init \(words)"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let whole = try #require(realpath(work, nil).map { String(cString: $0) })
+        let text = try text("home")
+        #expect(text.contains("model: \(model)\n") && text.contains("watch:\(whole)/pics"), "\(text)")
+        #expect(text.contains("\(whole)/ca.crt"), "\(text)")
+        #expect(outcome.output.contains("a pipeline needs an aggregator"), "\(outcome.output)")
+    }
+
+    @Test("It is said that a broker on this device alone is not enough for several, and what one for all means")
+    func brokers() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let alone = try await initialise(["--yes", "--role", "aggregator"])
+        #expect(alone.output.contains("is for this device alone") && !alone.output.contains("needs an aggregator"))
+        let here = try await initialise(["--yes", "--pipeline", "two", "--broker", "HERE"])
+        #expect(here.output.contains("everybody who reaches it may publish"), "\(here.output)")
+        #expect(try text("two").contains("url: mqtt://localhost\n"))
+    }
+
+    @Test("A second pipeline has no name until somebody gives it one")
+    func second() async throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(try await initialise(["--yes"]).status == 0)
+        let outcome = try await run(
+            "/usr/bin/script", ["-qec", "\(Repository.lcp) init --folder \(folder)", "/dev/null"],
+            input: Array("?\nmqtt://b\n\nshed\n\n\n\n".utf8))
+        #expect(outcome.output.contains("the first device's address"), "\(outcome.output)")
+        #expect(outcome.output.contains("write a name, or stop with Ctrl-C"), "\(outcome.output)")
+        #expect(outcome.output.contains("wrote \(folder)/shed.yaml"), "\(outcome.output)")
     }
 }

@@ -44,6 +44,15 @@ import Testing
         #expect(!table.text(columns: 80).contains("queue ms") && table.text(columns: 80).contains("frames/s"))
     }
 
+    @Test("A pipeline that answers nobody says so, and why") func silent() throws {
+        var overview = PipelineOverview()
+        overview.add(try #require(Self.status(.worker, "w", #","serves":[0],"branches":1"#)))
+        let words = "lcp/p answers nothing: no aggregator is ready"
+        #expect(StatusTable(overview, "lcp/p").text(columns: .max).contains(words))
+        let well = try Self.overview()
+        #expect(!StatusTable(well, "lcp/p").text(columns: .max).contains("answers nothing"))
+    }
+
     @Test("Who is known from what the broker keeps only counts until everybody could be heard, and not after that")
     func ghosts() throws {
         var overview = PipelineOverview()

@@ -33,6 +33,7 @@ chmod 711 "$work"
 # A copy of the scripts, with a broker that logs everything.
 mkdir "$tls"
 cp "$original"/*.sh "$original/acl" "$original/mosquitto.conf.in" "$tls"
+cp "$original/../data-folder.sh" "$work"
 echo "log_type all" >>"$tls/mosquitto.conf.in"
 
 # start ARGUMENTS…: starts the broker and waits until it accepts connections.

@@ -70,8 +70,7 @@ extension ChaosCommand {
 
         @Option(
             help: ArgumentHelp(
-                "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"),
-            completion: .address)
+                "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH.", valueName: "url"))
         var broker = "mqtt://localhost"
 
         @Option(

@@ -21,7 +21,9 @@ struct StatusTable {
 
     func text(columns: Int) -> String {
         guard !overview.members.isEmpty else {
-            return "nobody is in \(root): start a worker, an aggregator and a sensor\(RoleSession.dotHint(root))"
+            let files = ((try? FileIO.list("/etc/lcp")) ?? []).filter { $0.hasSuffix(".yaml") }.sorted()
+            let hint = files.isEmpty ? "" : "; this device's pipeline: --config /etc/lcp/\(files[0])"
+            return "nobody is in \(root): start a worker, an aggregator and a sensor\(RoleSession.dotHint(root))\(hint)"
         }
         let head = model.map { "  \(root) runs \($0)\n\n" } ?? ""
         return head + table.text(columns: columns) + notes.map { Self.folded($0, columns) }.joined()
@@ -81,6 +83,7 @@ struct StatusTable {
     /// Sentences below the table.
     private var notes: [String] {
         var notes: [String] = []
+        if case (.silent, let reason) = overview.health { notes.append("\(root) answers nothing: \(reason)") }
         if overview.members.contains(where: { !$0.status.isGone && $0.status.isFallback == true }) {
             notes.append("no model was pushed to \(root): push yours with lcp model push")
         }

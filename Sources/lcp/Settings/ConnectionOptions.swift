@@ -14,7 +14,7 @@ struct ConnectionOptions: ParsableArguments {
         help: .setting(
             .broker,
             "The broker's address: mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:/PATH; of a cluster, its nodes with commas between them.",
-            valueName: "url"), completion: .address)
+            valueName: "url"))
     var broker: String?
 
     @Option(help: .setting(.user, "The user that the broker asks for.", valueName: "name"))

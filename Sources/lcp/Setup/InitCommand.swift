@@ -25,7 +25,7 @@ struct InitCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("The broker's address, or `here` to run one on this device.", valueName: "url"),
-        completion: .list(["here", "mqtt://localhost", "mqtt://", "mqtts://"]))
+        completion: .list(["here"]))
     var broker: String?
 
     @Option(help: "The pipeline's name: all roles with the same name work together.")
@@ -45,6 +45,11 @@ struct InitCommand: ParsableCommand {
     @Option(help: "The user that the broker asks for.")
     var user: String?
 
+    @Option(
+        help: ArgumentHelp("The certificates to trust with mqtts://, PEM; the system's by default.", valueName: "file"),
+        completion: .file())
+    var cafile: String?
+
     @Option(help: "Where a sensor's frames come from: lcp sensor --help.", completion: .source)
     var source: String?
 
@@ -54,7 +59,7 @@ struct InitCommand: ParsableCommand {
     @Flag(help: "Ask nothing: what is not given is the default.")
     var yes = false
 
-    @Flag(inversion: .prefixedNo, help: "Have the roles start, now and with the machine.")
+    @Flag(inversion: .prefixedNo, help: "Have the roles start now and with the machine, or only write the file.")
     var start = true
 
     private static let here = "here"
@@ -75,10 +80,8 @@ struct InitCommand: ParsableCommand {
     /// A bundle that a service finds, too.
     private static func bundle(_ text: String) throws -> String {
         let bundle = try ModelBundle.find(text)
-        guard text.contains("/") else { return text }
-        guard let path = realpath(bundle.path, nil) else { return bundle.path }
-        defer { free(path) }
-        return String(cString: path)
+        return ModelBundle.shippedNames.contains(text) && !FileIO.exists("\(text)/model.json")
+            ? text : InitPaths.whole(bundle.path)
     }
 
     func run() throws {
@@ -90,11 +93,22 @@ struct InitCommand: ParsableCommand {
         let host = try answer(
             "Where is the broker? An address, or `here` to run one on this device", broker, "mqtt://localhost"
         ) {
-            if $0 != Self.here { try Self.check(.broker, $0) }
+            if $0.lowercased() == Self.here { return Self.here }
+            guard !$0.contains("?") else {
+                throw CommandError(
+                    "for example mqtt://192.168.1.10, the first device's address, or `here` on that device itself")
+            }
+            try Self.check(.broker, $0)
             return $0
         }
         let folder = folder ?? Self.standardFolder
-        let pipeline = try answer("Which pipeline?", pipeline, "home") {
+        let isService = geteuid() == 0 && folder == Self.standardFolder && Services.areInstalled
+        let isFirst = !FileIO.exists("\(folder)/home.yaml")
+        let pipeline = try answer(
+            isFirst ? "Which pipeline?" : "Which other pipeline? home is set up already", pipeline,
+            isFirst || yes ? "home" : ""
+        ) {
+            guard !$0.isEmpty else { throw CommandError("write a name, or stop with Ctrl-C") }
             try Self.check(.pipeline, $0)
             // systemd writes other signs of a unit's instance in its own way.
             guard $0.utf8.allSatisfy(Self.isPlain), $0.first?.isLetter == true || $0.first?.isNumber == true else {
@@ -104,22 +118,26 @@ struct InitCommand: ParsableCommand {
             let path = "\(folder)/\($0).yaml"
             guard !FileIO.exists(path) else {
                 throw CommandError(
-                    "\(path) is there already, and stays as it is: edit it, or take another name for the pipeline; "
-                        + "systemctl enable --now lcp-ROLE@\($0) starts a role with it")
+                    "\(path) is there already, and stays as it is: edit it (a sensor has its `source` below `sensor:`), or take another "
+                        + "name for the pipeline; sudo systemctl enable --now lcp-ROLE@\($0) starts one more role with it"
+                )
             }
             return $0
         }
         let roles = try answer(
             "What does this device do: worker, aggregator, sensor, or several", role, "worker", Self.roles)
         let model = try answer("Which model? Empty for the one that is pushed to the pipeline", model, "") {
-            $0.isEmpty ? "" : try Self.bundle($0)
+            guard !$0.isEmpty else { return "" }
+            let bundle = try Self.bundle($0)
+            if isService { try InitPaths.checkService(bundle) }
+            return bundle
         }
         let name = try answer("This device's name? Empty for one made from the machine's", name, "") {
             if !$0.isEmpty { try Self.check(.workerName, $0) }
             return $0
         }
 
-        let source = try source(of: roles)
+        let source = try source(of: roles, isService: isService)
         let isHere = host == Self.here
         var settings: [Setting: String] = [.pipeline: pipeline, .broker: isHere ? "mqtt://localhost" : host]
         if !model.isEmpty { settings[.model] = model }
@@ -127,6 +145,11 @@ struct InitCommand: ParsableCommand {
         if let user { settings[.user] = user }
         if let source { settings[.sensorSource] = source }
         if user != nil { settings[.passwordFile] = "\(pipeline).password" }
+        if let cafile {
+            guard FileIO.exists(cafile) else { throw CommandError("there is no file \(cafile)") }
+            settings[.certificateAuthorityFile] = InitPaths.whole(cafile)
+            if isService { try InitPaths.checkService(InitPaths.whole(cafile)) }
+        }
         let path = "\(folder)/\(pipeline).yaml"
         let text = try PipelineFile.text(
             settings, head: "Written by lcp init. lcp config show --config \(path) tells every key and what holds.")
@@ -140,17 +163,10 @@ struct InitCommand: ParsableCommand {
         if let user, lacksPassword {
             writeLine("write the password of \(user) into \(password), for nobody else to read, before a role starts")
         }
-        if let source, CameraAddress(source) != nil, ChildProcess.find("ffmpeg") == nil {
-            writeLine("cameras are read by ffmpeg, which is not there: apt install ffmpeg")
-        }
-        if isHere {
-            writeLine(
-                "lcp-broker takes the place of mosquitto.service on this device, and asks for no password: everybody who reaches "
-                    + "it may publish")
-        }
+        for note in InitAdvice(host: host, roles: roles, source: source, isService: isService).notes { writeLine(note) }
         let units = (isHere ? ["lcp-broker"] : []) + roles.map { "lcp-\($0.rawValue)@\(pipeline)" }
         var next: [(what: String, command: String)] = []
-        if geteuid() == 0, folder == Self.standardFolder, Services.areInstalled {
+        if isService {
             if start, Services.run, !lacksPassword {
                 try Services.enable(units, replacesMosquitto: isHere)
                 writeLine("started, now and with the machine: \(units.joined(separator: ", "))")
@@ -163,9 +179,11 @@ struct InitCommand: ParsableCommand {
             if isHere { next.append(("the broker", "lcp broker --bind 0.0.0.0")) }
             for role in roles { next.append(("to start it", "lcp \(role.rawValue) --config \(path)")) }
         }
-        next.append(("is the broker well?", "lcp doctor --config \(path)"))
-        next.append(("who is there?", "lcp status --config \(path)"))
-        next.append(("predictions", "lcp watch --config \(path)"))
+        // Only root reads a file with a password.
+        let sudo = geteuid() == 0 && (isSecret || user != nil) ? "sudo " : ""
+        next.append(("is the broker well?", "\(sudo)lcp doctor --config \(path)"))
+        next.append(("who is there?", "\(sudo)lcp status --config \(path)"))
+        next.append(("predictions", "\(sudo)lcp watch --config \(path)"))
         writeLine("")
         for (what, command) in next {
             writeLine("  " + what.padding(to: 21) + command)
@@ -173,14 +191,16 @@ struct InitCommand: ParsableCommand {
     }
 
     /// Where a sensor's frames come from: asked for only where this device is one.
-    private func source(of roles: [Role]) throws -> String? {
+    private func source(of roles: [Role], isService: Bool) throws -> String? {
         guard roles.contains(.sensor) else {
             guard source == nil else { throw CommandError("--source is for a sensor: add --role sensor") }
             return nil
         }
         return try answer("Where do its frames come from? rtsp://…, v4l2:/dev/video0, rpicam, …", source, "drawn") {
-            _ = try FrameSource($0, seed: 1)
-            return $0
+            let source = InitPaths.whole(source: $0)
+            _ = try FrameSource(source, seed: 1)
+            if isService { try InitPaths.checkService(source: source) }
+            return source
         }
     }
 

@@ -13,15 +13,9 @@ extension CompletionKind {
         Network.zoo.map(\.name).filter { $0.hasPrefix(prefix) } + models(prefix)
     }
     static let profile = custom { _, _, _ in (try? DeviceProfile.shipped().map(\.name)) ?? [] }
-    /// How data sets for training begin.
-    static let data = list(["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:", "idx:", "drawn"])
-    /// How a sensor's sources begin.
-    static let source = list([
-        "drawn", "dir:", "watch:", "file:", "rtsp://", "http://", "v4l2:/dev/video0", "rpicam", "stdin", "idx:",
-        "mnist:",
-        "fashion-mnist:", "cifar10:", "cifar100:",
-    ])
-    static let address = list(["mqtt://localhost", "mqtt://", "mqtts://", "unix:/"])
+    // Only words without a colon: bash takes one for a word's end.
+    static let data = list(["drawn"])
+    static let source = list(["drawn", "rpicam", "stdin"])
     static let roles = list(["worker", "aggregator", "sensor", "aggregator,worker"])
     static let encoding = list(["raw", "png", "jpeg"])
     static let features = list(["fp32", "fp16", "int8"])

@@ -91,6 +91,7 @@ let package = Package(
                 "Tensors",
             ]),
         room("LCPCompression", ["LCPInference", "LCPModels"]),
+        room("LCPHardware", ["LCPModels", "Platform"]),
 
         room(
             "LCPPipeline",
@@ -143,6 +144,7 @@ let package = Package(
             name: "lcp",
             dependencies: [
                 "CVersion", "Charts", "FaultInjection", "Images", "LCPCompression", "LCPDatasets", "LCPEvaluation",
+                "LCPHardware",
                 "LCPInference",
                 "LCPLab", "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining",
                 "LCPWire", "MQTT", "ONNX", "Platform",
@@ -165,6 +167,8 @@ let package = Package(
         .testTarget(
             name: "LCPInferenceTests",
             dependencies: ["CBranchKernels", "LCPCompression", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPHardwareTests", dependencies: ["LCPHardware", "LCPInference", "LCPModels", "Platform"]),
         .testTarget(
             name: "LCPCompressionTests",
             dependencies: ["LCPCompression", "LCPInference", "LCPModels", "Platform", "Tensors"]),

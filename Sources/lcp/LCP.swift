@@ -55,6 +55,6 @@ struct LCP: AsyncParsableCommand {
         StatusCommand.self, TraceCommand.self, ForgetCommand.self, BrokerCommand.self, DoctorCommand.self,
         ConfigCommand.self,
         DataCommand.self,
-        BenchCommand.self, LabCommand.self, PlanCommand.self, ChaosCommand.self,
+        BenchCommand.self, LabCommand.self, PlanCommand.self, ChaosCommand.self, HardwareCommand.self,
     ]
 }

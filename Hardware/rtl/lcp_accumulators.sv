@@ -1,0 +1,76 @@
+// Sums for each column: two banks, of which one is added to while the other is read out. A number is added four clocks behind `valid`;
+// the same entry may be added to again with the third clock.
+module lcp_accumulators #(
+    parameter COLUMNS = 64,
+    parameter ENTRIES = 64,
+    parameter SUM = 21,            // bits of a column's sum
+    parameter WIDTH = 32,          // bits of what is added up
+    parameter SHIFT = 8,
+    parameter PART = 32,           // columns that are read out together
+    localparam ENTRY = $clog2(ENTRIES),
+    localparam PARTS = COLUMNS / PART
+) (
+    input  logic                     clock,
+    // Added up: `sums` come a clock behind the rest.
+    input  logic                     valid,
+    input  logic [ENTRY-1:0]         entry,
+    input  logic                     bank,
+    input  logic                     clear,
+    input  logic                     shift,
+    input  logic [COLUMNS*SUM-1:0]   sums,
+    // Read out, a clock behind `read`, and held until the next one.
+    input  logic                     read,
+    input  logic                     read_bank,
+    input  logic [ENTRY-1:0]         read_entry,
+    input  logic [7:0]               read_part,
+    output logic [PART*WIDTH-1:0]    result
+);
+    localparam ALL = COLUMNS * WIDTH;
+
+    logic             adds, storing, adds_bank, store_bank, adds_clear, adds_shift;
+    logic [ENTRY-1:0] adds_entry, store_entry;
+    logic [ALL-1:0]   stored;
+    logic [ALL-1:0]   found [2];
+    logic             out_bank;
+    logic [7:0]       out_part;
+
+    always_ff @(posedge clock) begin
+        adds <= valid;
+        adds_entry <= entry;
+        adds_bank <= bank;
+        adds_clear <= clear;
+        adds_shift <= shift;
+        storing <= adds;
+        store_entry <= adds_entry;
+        store_bank <= adds_bank;
+        if (read) begin
+            out_bank <= read_bank;
+            out_part <= read_part;
+        end
+    end
+
+    generate
+        for (genvar b = 0; b < 2; b++) begin : banks
+            logic [ALL-1:0] memory [ENTRIES];
+            wire reads_out = read && read_bank == b;
+            wire adds_here = valid && bank == b;
+            wire [ENTRY-1:0] place = adds_here ? entry : read_entry;
+            always_ff @(posedge clock) begin
+                if (adds_here || reads_out) found[b] <= memory[place];
+                if (storing && store_bank == b) memory[store_entry] <= stored;
+            end
+        end
+        for (genvar c = 0; c < COLUMNS; c++) begin : column
+            wire signed [WIDTH-1:0] earlier = found[adds_bank][c*WIDTH +: WIDTH];
+            wire signed [WIDTH-1:0] start = adds_clear ? '0 : adds_shift ? earlier <<< SHIFT : earlier;
+            wire signed [SUM-1:0] sum = sums[c*SUM +: SUM];
+            always_ff @(posedge clock) stored[c*WIDTH +: WIDTH] <= start + WIDTH'(sum);
+        end
+    endgenerate
+
+    always_comb begin
+        result = found[out_bank][0 +: PART*WIDTH];
+        for (int p = 1; p < PARTS; p++)
+            if (out_part == p) result = found[out_bank][p*PART*WIDTH +: PART*WIDTH];
+    end
+endmodule

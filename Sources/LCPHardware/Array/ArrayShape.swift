@@ -1,0 +1,80 @@
+/// How large the systolic array is, and what it computes in: the parameters of `Hardware/rtl/lcp_array.sv`.
+public struct ArrayShape: Sendable, Hashable {
+    /// What a number is.
+    public enum Word: String, Sendable, Hashable, CaseIterable {
+        /// Eight bits with a scale and a zero.
+        case int8
+        /// Sixteen bits, 13 of them behind the point.
+        case q3_13 = "q3.13"
+
+        public var bits: Int { self == .int8 ? 8 : 16 }
+    }
+
+    /// Cells that a column adds up, and the words of a line of memory: a power of two.
+    public var rows: Int
+    /// Sums that are made at the same time: a multiple of the rows and of eight.
+    public var columns: Int
+    public var word: Word
+    /// Sums that a column adds up in turns: a power of two.
+    public var entries: Int
+    /// Lines of a feature map that are read together.
+    public var lines: Int
+    /// Columns that get their weights in one clock.
+    public var together: Int
+
+    /// - Throws: ``HardwareError`` for an array that cannot be built.
+    public init(
+        rows: Int = 32, columns: Int = 64, word: Word = .int8, entries: Int = 64, lines: Int = 5, together: Int = 4
+    ) throws(HardwareError) {
+        (self.rows, self.columns, self.word) = (rows, columns, word)
+        (self.entries, self.lines, self.together) = (entries, lines, together)
+        guard (4...128).contains(rows), rows.nonzeroBitCount == 1 else {
+            throw HardwareError("an array has 4, 8, 16, 32, 64 or 128 rows, and not \(rows)")
+        }
+        guard (8...512).contains(columns), columns.isMultiple(of: rows), columns.isMultiple(of: Self.blocks) else {
+            throw HardwareError(
+                "an array of \(rows) rows has a multiple of \(max(rows, 8)) columns up to 512, and not \(columns)")
+        }
+        guard (4...256).contains(entries), entries.nonzeroBitCount == 1 else {
+            throw HardwareError("a column adds up 4, 8, 16 … 256 sums in turns, and not \(entries)")
+        }
+        guard (2...8).contains(lines) else {
+            throw HardwareError("2 to 8 lines of a feature map are read together, and not \(lines)")
+        }
+        guard (columns / Self.blocks).isMultiple(of: together), together > 0,
+            (together * rows * word.bits).isMultiple(of: Self.constantBits)
+        else {
+            throw HardwareError(
+                "\(together) columns cannot get their weights together: a block has \(columns / Self.blocks) columns")
+        }
+    }
+
+    /// Columns that read the same words, at the least.
+    static let blocks = 8
+    /// Of a column's bias, multiplier and shift.
+    static let constantBits = 64
+
+    /// Lines that the columns' results are.
+    var parts: Int { columns / rows }
+    /// Words of a line of weights.
+    var weightWords: Int { together * rows }
+    /// Lines of a command's constants.
+    var constantLines: Int {
+        let columnsInLine = weightWords * word.bits / Self.constantBits
+        return (columns + columnsInLine - 1) / columnsInLine
+    }
+    /// Words that are read together.
+    var region: Int { lines * rows }
+    /// Multiplications in a clock.
+    public var cells: Int { rows * columns }
+    var wordBytes: Int { word.bits / 8 }
+    /// Words of a raw sum.
+    var pieces: Int { word == .int8 ? 4 : 3 }
+}
+
+/// What the array cannot do, or a simulation that failed: one sentence.
+public struct HardwareError: Error, Hashable, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

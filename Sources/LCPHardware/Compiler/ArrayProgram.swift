@@ -1,0 +1,107 @@
+import LCPModels
+
+/// A branch as the array runs it: commands, weights, and where its input and its output lie.
+public struct ArrayProgram: Sendable {
+    /// What a layer takes.
+    public struct Work: Sendable, Hashable {
+        public let name: String
+        /// Multiplications that the network asks for.
+        public let multiplications: Int
+        /// Its commands in ``ArrayProgram/commands``.
+        let commands: Range<Int>
+        /// Whether it is a convolution or a fully connected layer.
+        public let isProduct: Bool
+        /// What it writes.
+        let map: ArrayMap
+    }
+
+    /// How the input's numbers are laid into the lines of its map.
+    enum InputLayout: Sendable, Hashable {
+        /// Pixel by pixel, as they come.
+        case plain
+        /// With the pixels of the window's other rows behind each pixel.
+        case columns
+        /// With all pixels of the window behind each other, for every output.
+        case windows
+    }
+
+    public let shape: ArrayShape
+    public internal(set) var work: [Work] = []
+    var commands: [ArrayCommand] = []
+    /// Lines of weights and constants, words in the processor's order.
+    var weights: [UInt8] = []
+    /// Lines of all feature maps.
+    public internal(set) var mapLines = 0
+    public internal(set) var weightLines = 0
+
+    // The input: what comes, and how it is laid.
+    let input: FeatureMapShape
+    var inputMap: ArrayMap
+    var layout = InputLayout.plain
+    /// Of the first layer, where the layout is made for it.
+    var inputKernel = 1
+    var inputStride = 1
+    var inputPadding = 0
+    var inputPad = 0
+
+    var outputMap: ArrayMap
+    /// Whether the output is sums.
+    var isRaw = false
+
+    public var bytes: Int { mapLines * shape.rows * shape.wordBytes }
+    public var weightBytes: Int { weightLines * shape.weightWords * shape.wordBytes }
+    public var commandCount: Int { commands.count }
+
+    init(_ shape: ArrayShape, input: FeatureMapShape, inputMap: ArrayMap) {
+        (self.shape, self.input, self.inputMap, outputMap) = (shape, input, inputMap, inputMap)
+    }
+
+    /// The words of all commands.
+    ///
+    /// - Throws: ``HardwareError`` where a number does not fit its field.
+    public func commandWords() throws(HardwareError) -> [UInt32] {
+        var words: [UInt32] = []
+        for command in commands { words += try command.words() }
+        return words
+    }
+
+    /// The lines of the input's map.
+    ///
+    /// - Parameter numbers: HWC.
+    func lay(_ numbers: [Int]) -> [Int] {
+        var lines = [Int](repeating: inputPad, count: inputMap.lineCount * shape.rows)
+        let rowWords = inputMap.rowLines * shape.rows
+        func number(_ y: Int, _ x: Int, _ channel: Int) -> Int {
+            guard y >= 0, y < input.height, x >= 0, x < input.width else { return inputPad }
+            return numbers[(y * input.width + x) * input.channels + channel]
+        }
+        for row in 0..<inputMap.height {
+            for column in 0..<inputMap.width {
+                var place = row * rowWords + column * inputMap.pixel
+                switch layout {
+                case .plain:
+                    for channel in 0..<input.channels { lines[place + channel] = number(row, column, channel) }
+                case .columns:
+                    for y in 0..<inputKernel {
+                        for channel in 0..<input.channels {
+                            lines[place] = number(row * inputStride + y - inputPadding, column, channel)
+                            place += 1
+                        }
+                    }
+                case .windows:
+                    for y in 0..<inputKernel {
+                        for x in 0..<inputKernel {
+                            for channel in 0..<input.channels {
+                                lines[place] = number(
+                                    row * inputStride + y - inputPadding, column * inputStride + x - inputPadding,
+                                    channel)
+                                place += 1
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        return lines
+    }
+}

@@ -1,0 +1,81 @@
+public import LCPModels
+
+/// A branch of a bundle for the array: its program, and how inputs and outputs become numbers.
+public struct HardwareBranch: Sendable {
+    public let program: ArrayProgram
+    public let outputCount: Int
+    private let kind: Kind
+
+    private enum Kind: Sendable {
+        case int8(IntegerBranch, scales: [Float], offsets: [Float])
+    }
+
+    /// Compiles a branch of a bundle in eight bits.
+    ///
+    /// - Throws: ``HardwareError``, or what reading the bundle throws.
+    public init(bundle: ModelBundle, branch index: Int, shape: ArrayShape) throws {
+        guard bundle.manifest.arithmetic == .int8, shape.word == .int8 else {
+            throw HardwareError(
+                "\(bundle.manifest.name) is no model in eight bits: lcp quantize makes one of it, or choose --word q3.13"
+            )
+        }
+        let integers = try bundle.integerBranch(index)
+        let layers = bundle.network.branches[index]
+        let shapes = try bundle.network.shapes(of: index)
+        var compiler = ArrayCompiler(shape, layers, shapes, IntegerArithmetic(branch: integers), hasWeights: true)
+        program = try compiler.compile()
+        outputCount = integers.head.map { $0.scale.count } ?? shapes[layers.count].elementCount
+        let preprocessing = bundle.manifest.preprocessing
+        let scale = integers.values[0].scale
+        kind = .int8(
+            integers, scales: preprocessing.standardDeviation.map { 1 / (255 * $0) / scale },
+            offsets: zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 / scale })
+    }
+
+    /// Pixels, HWC, as the branch's numbers.
+    public func numbers(pixels: [UInt8]) -> [Int] {
+        switch kind {
+        case .int8(let branch, let scales, let offsets):
+            let zero = Int(branch.values[0].zero)
+            // Product and sum are rounded one after the other.
+            let tables = zip(scales, offsets).map { scale, offset in
+                (0...255).map { pixel in
+                    let product = Float(pixel) * scale
+                    let nearest = max(-1024, min(1024, (product + offset).rounded(.toNearestOrEven)))
+                    return max(-128, min(127, Int(nearest) + zero))
+                }
+            }
+            return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
+        }
+    }
+
+    /// What the array wrote, in the order in which the branch sends it.
+    ///
+    /// - Parameter lines: the words of the output's map.
+    func output(_ lines: [Int]) -> [Float] {
+        let map = program.outputMap
+        switch kind {
+        case .int8(let branch, _, _):
+            if program.isRaw {
+                // A part's columns lie in as many lines as a sum has words.
+                let (rows, pieces) = (program.shape.rows, program.shape.pieces)
+                return map.places.map { place in
+                    let first = place / rows * pieces * rows + place % rows
+                    let sum = (0..<pieces).reduce(0) { $0 | (lines[first + $1 * rows] & 0xFF) << (8 * $1) }
+                    let head = branch.head
+                    let scale = branch.values[branch.values.count - 1].scale * (head?.scale[place] ?? 1)
+                    return Float(Int32(truncatingIfNeeded: sum)) * scale
+                }
+            }
+            let values = branch.values[branch.values.count - 1]
+            return map.places.flatMap { place in
+                (0..<map.height).flatMap { row in
+                    (0..<map.width).map { column in
+                        values.real(
+                            of: Int8(lines[row * map.rowLines * program.shape.rows + column * map.pixel + place]))
+                    }
+                }
+            }
+        }
+    }
+}

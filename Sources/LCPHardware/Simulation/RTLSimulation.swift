@@ -1,0 +1,168 @@
+import Glibc
+import Platform
+
+/// The array as Verilator simulates its register-transfer code: a process of `Hardware/build`.
+public final class RTLSimulation {
+    /// What a run was like.
+    public struct Run: Sendable, Hashable {
+        public let output: [Float]
+        public let clocks: Int
+        /// Numbers that were beyond what a word holds.
+        public let clipped: Int
+    }
+
+    public let shape: ArrayShape
+    private let process: ChildProcess
+    private let input: Int32
+    private let output: Int32
+    private var branch: HardwareBranch?
+
+    /// Starts the program.
+    ///
+    /// - Throws: ``HardwareError`` where it is missing or is something else.
+    public init(program: String) throws {
+        guard access(program, X_OK) == 0 else {
+            throw HardwareError("there is no simulation of the array at \(program): make -C Hardware simulation")
+        }
+        func pipe() throws(HardwareError) -> (read: Int32, write: Int32) {
+            var ends: [Int32] = [-1, -1]
+            guard Glibc.pipe(&ends) == 0 else { throw HardwareError("cannot make a pipe") }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            return (ends[0], ends[1])
+        }
+        let (inputs, outputs) = (try pipe(), try pipe())
+        defer {
+            close(inputs.read)
+            close(outputs.write)
+        }
+        (input, output) = (inputs.write, outputs.read)
+        process = try ChildProcess(
+            executable: program, arguments: [], input: inputs.read, output: .descriptor(outputs.write))
+        let hello = try Self.read(output, 32)
+        let numbers = (1..<8).map { Self.number(hello, $0) }
+        guard hello.prefix(4).elementsEqual("LCPH".utf8), numbers[0] == 1 else {
+            throw HardwareError("\(program) is no simulation of the array of this version")
+        }
+        shape = try ArrayShape(
+            rows: numbers[1], columns: numbers[2], word: numbers[3] == 8 ? .int8 : .q3_13, entries: numbers[4],
+            lines: numbers[5], together: numbers[6])
+    }
+
+    deinit {
+        close(input)
+        close(output)
+        process.stop()
+    }
+
+    /// Gives the array a branch.
+    public func load(_ branch: HardwareBranch) throws {
+        let program = branch.program
+        guard program.shape == shape else { throw HardwareError("the branch was compiled for another array") }
+        try write([1, program.mapLines])
+        try write([3, 0, program.weightLines], program.weights)
+        let words = try program.commandWords()
+        try write(
+            [4, words.count], words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } })
+        self.branch = branch
+    }
+
+    /// Computes the branch's output.
+    ///
+    /// - Parameters:
+    ///   - numbers: of the input, HWC.
+    ///   - seed: makes the memories slow at random where it is not 0.
+    public func run(_ numbers: [Int], seed: UInt32 = 0) throws -> Run {
+        guard let branch else { throw HardwareError("the array has no branch to run") }
+        let program = branch.program
+        let lines = program.lay(numbers)
+        try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
+        try write([5, Int(seed)])
+        let answer = try Self.read(output, 16)
+        guard Self.number(answer, 3) == 1 else { throw HardwareError("the simulated array stands still") }
+        let map = program.outputMap
+        try write([6, map.line, map.lineCount])
+        let words = self.words(try Self.read(output, map.lineCount * shape.rows * shape.wordBytes))
+        return Run(
+            output: branch.output(words), clocks: Self.number(answer, 0) | Self.number(answer, 1) << 32,
+            clipped: Self.number(answer, 2))
+    }
+
+    /// The first number in which the simulated array and the plain machine differ, layer by layer; nil where none does.
+    public func firstDifference(_ numbers: [Int], seed: UInt32 = 0) throws -> String? {
+        guard let branch else { throw HardwareError("the array has no branch to run") }
+        let program = branch.program
+        var machine = ArrayMachine(program)
+        let lines = program.lay(numbers)
+        let start = program.inputMap.line * shape.rows
+        machine.maps.replaceSubrange(start..<start + lines.count, with: lines)
+        defer { try? load(branch) }
+        for work in program.work {
+            for command in program.commands[work.commands] { machine.run(command) }
+            var words: [UInt32] = []
+            for command in program.commands[..<work.commands.upperBound] { words += try command.words() }
+            try write([1, program.mapLines])
+            try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
+            try write(
+                [4, words.count], words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } })
+            try write([5, Int(seed)])
+            guard Self.number(try Self.read(output, 16), 3) == 1 else { return "\(work.name): the array stands still" }
+            let map = work.map
+            try write([6, map.line, map.lineCount])
+            let found = self.words(try Self.read(output, map.lineCount * shape.rows * shape.wordBytes))
+            let expected = machine.words(map)
+            for row in 0..<map.height {
+                for column in 0..<map.width {
+                    for (channel, place) in map.places.enumerated() {
+                        let word = row * map.rowLines * shape.rows + column * map.pixel + place
+                        if found[word] != expected[word] {
+                            return
+                                "\(work.name): row \(row), column \(column), channel \(channel) is \(found[word]), not \(expected[word])"
+                        }
+                    }
+                }
+            }
+        }
+        return nil
+    }
+
+    private func bytes(_ words: [Int]) -> [UInt8] {
+        if shape.word == .int8 { return words.map { UInt8(truncatingIfNeeded: $0) } }
+        return words.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] }
+    }
+
+    private func words(_ bytes: [UInt8]) -> [Int] {
+        if shape.word == .int8 { return bytes.map { Int(Int8(bitPattern: $0)) } }
+        return stride(from: 0, to: bytes.count, by: 2).map {
+            Int(Int16(bitPattern: UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8))
+        }
+    }
+
+    private static func number(_ bytes: [UInt8], _ index: Int) -> Int {
+        (0..<4).reduce(0) { $0 | Int(bytes[4 * index + $1]) << (8 * $1) }
+    }
+
+    private func write(_ numbers: [Int], _ bytes: [UInt8] = []) throws(HardwareError) {
+        let head = numbers.flatMap { number in (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
+        for part in [head, bytes] {
+            var done = 0
+            while done < part.count {
+                let count = part.withUnsafeBytes { Glibc.write(input, $0.baseAddress! + done, part.count - done) }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw HardwareError("the simulation of the array ended") }
+                done += count
+            }
+        }
+    }
+
+    private static func read(_ descriptor: Int32, _ count: Int) throws(HardwareError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let got = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + done, count - done) }
+            if got < 0, errno == EINTR { continue }
+            guard got > 0 else { throw HardwareError("the simulation of the array ended") }
+            done += got
+        }
+        return bytes
+    }
+}

@@ -198,8 +198,8 @@ struct InitCommand: ParsableCommand {
         }
         return try answer("Where do its frames come from? rtsp://…, v4l2:/dev/video0, rpicam, …", source, "drawn") {
             let source = InitPaths.whole(source: $0)
-            _ = try FrameSource(source, seed: 1)
             if isService { try InitPaths.checkService(source: source) }
+            _ = try FrameSource(source, seed: 1)
             return source
         }
     }

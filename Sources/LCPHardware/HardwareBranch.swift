@@ -8,6 +8,8 @@ public struct HardwareBranch: Sendable {
 
     private enum Kind: Sendable {
         case int8(IntegerBranch, scales: [Float], offsets: [Float])
+        /// What each pixel value is, for each channel, and what a number of the output is multiplied by.
+        case fixed(pixels: [[Int]], output: Double)
     }
 
     /// Compiles a branch of a bundle in eight bits.
@@ -22,7 +24,7 @@ public struct HardwareBranch: Sendable {
         let integers = try bundle.integerBranch(index)
         let layers = bundle.network.branches[index]
         let shapes = try bundle.network.shapes(of: index)
-        var compiler = ArrayCompiler(shape, layers, shapes, IntegerArithmetic(branch: integers), hasWeights: true)
+        var compiler = ArrayCompiler(shape, layers, shapes, IntegerArithmetic(branch: integers))
         program = try compiler.compile()
         outputCount = integers.head.map { $0.scale.count } ?? shapes[layers.count].elementCount
         let preprocessing = bundle.manifest.preprocessing
@@ -30,6 +32,31 @@ public struct HardwareBranch: Sendable {
         kind = .int8(
             integers, scales: preprocessing.standardDeviation.map { 1 / (255 * $0) / scale },
             offsets: zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 / scale })
+    }
+
+    /// Compiles a branch in fixed point.
+    ///
+    /// - Parameter network: the one that the branch's weights are for, without batch normalisations.
+    /// - Throws: ``HardwareError``, or a ``NetworkError``.
+    public init(
+        network: BranchedNetwork, branch index: Int, fixedPoint: FixedPointBranch,
+        preprocessing: ModelManifest.Preprocessing, shape: ArrayShape
+    ) throws {
+        guard shape.word == .q3_13 else {
+            throw HardwareError("the array's numbers have eight bits: choose --word q3.13")
+        }
+        let layers = network.branches[index]
+        let shapes = try network.shapes(of: index)
+        var compiler = ArrayCompiler(shape, layers, shapes, FixedPointArithmetic(branch: fixedPoint))
+        program = try compiler.compile()
+        outputCount = fixedPoint.head.map { $0.bias.count } ?? shapes[layers.count].elementCount
+        let pixels = zip(preprocessing.mean, preprocessing.standardDeviation).map { mean, deviation in
+            (0...255).map {
+                Int(FixedPoint.number(of: (Double($0) / 255 - Double(mean)) / Double(deviation) / fixedPoint.scales[0]))
+            }
+        }
+        kind = .fixed(
+            pixels: pixels, output: fixedPoint.head == nil ? fixedPoint.scales[layers.count] : fixedPoint.headScale)
     }
 
     /// Pixels, HWC, as the branch's numbers.
@@ -46,6 +73,7 @@ public struct HardwareBranch: Sendable {
                 }
             }
             return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
+        case .fixed(let tables, _): return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
         }
     }
 
@@ -68,13 +96,17 @@ public struct HardwareBranch: Sendable {
                 }
             }
             let values = branch.values[branch.values.count - 1]
-            return map.places.flatMap { place in
-                (0..<map.height).flatMap { row in
-                    (0..<map.width).map { column in
-                        values.real(
-                            of: Int8(lines[row * map.rowLines * program.shape.rows + column * map.pixel + place]))
-                    }
-                }
+            return planes(lines).map { values.real(of: Int8($0)) }
+        case .fixed(_, let scale): return planes(lines).map { Float(Double($0) / 8192 * scale) }
+        }
+    }
+
+    /// The output's numbers, CHW.
+    private func planes(_ lines: [Int]) -> [Int] {
+        let map = program.outputMap
+        return map.places.flatMap { place in
+            (0..<map.height).flatMap { row in
+                (0..<map.width).map { lines[row * map.rowLines * program.shape.rows + $0 * map.pixel + place] }
             }
         }
     }

@@ -25,6 +25,14 @@ struct ArrayBuilder {
         return ArrayMap(line: line, height: height, width: width, pixel: pixel, rowLines: rowLines, places: places)
     }
 
+    /// Words of a pixel of so many channels, as the array writes it.
+    func pixelWords(_ channels: Int) -> Int {
+        let narrow = [8, 4, 2].map { shape.columns / $0 }.first {
+            $0 >= channels && $0 < shape.rows && shape.rows.isMultiple(of: $0)
+        }
+        return narrow ?? (channels + shape.rows - 1) / shape.rows * shape.rows
+    }
+
     mutating func free(_ map: ArrayMap) { memory.free(map.line) }
 
     mutating func setInput(
@@ -194,8 +202,9 @@ struct ArrayBuilder {
 
         let isWideDiagonal = pass.structure == .diagonal && pixel >= shape.rows
         command.inputX = -pass.padding * pixel + (isWideDiagonal ? tile.place : 0)
-        command.inputY = -pass.padding
-        command.inputLine = from.line - pass.padding * from.rowLines
+        let down = pass.down
+        command.inputY = -down.padding
+        command.inputLine = from.line - down.padding * from.rowLines
         command.inputRows = from.height
         command.inputWords = from.words
         if pass.planes > 1 || second != nil {
@@ -215,13 +224,13 @@ struct ArrayBuilder {
         command.windowWidth = pass.poolSize
         command.windowHeight = pass.poolSize
         command.windowStep = pass.stride * pixel
-        command.windowRow = pass.stride
-        command.windowLine = pass.stride * from.rowLines
+        command.windowRow = down.stride
+        command.windowLine = down.stride * from.rowLines
         command.stepsX = (pass.pooledWidth + tile.groups - 1) / tile.groups
         command.stepX = tile.groups * pass.poolStride * pass.stride * pixel
         command.stepsY = pass.pooledHeight
-        command.stepRow = pass.poolStride * pass.stride
-        command.stepLine = pass.poolStride * pass.stride * from.rowLines
+        command.stepRow = pass.poolStride * down.stride
+        command.stepLine = pass.poolStride * down.stride * from.rowLines
         command.groupStep = pass.poolStride * pass.stride * pixel
         let window = max(1, command.window)
         command.block = max(1, min(shape.entries / window * window, command.steps))

@@ -6,7 +6,6 @@ struct ArrayCompiler {
     /// Of the input, and of what each layer makes.
     private let shapes: [FeatureMapShape]
     private let arithmetic: any BranchArithmetic
-    private let hasWeights: Bool
     private var builder: ArrayBuilder
     /// Where what a layer makes lies, by the layer; that of the input is −1.
     private var maps: [Int: ArrayMap] = [:]
@@ -14,10 +13,9 @@ struct ArrayCompiler {
     private var lastReader: [Int: Int] = [:]
 
     init(
-        _ shape: ArrayShape, _ layers: [Layer], _ shapes: [FeatureMapShape], _ arithmetic: any BranchArithmetic,
-        hasWeights: Bool
+        _ shape: ArrayShape, _ layers: [Layer], _ shapes: [FeatureMapShape], _ arithmetic: any BranchArithmetic
     ) {
-        (self.layers, self.shapes, self.arithmetic, self.hasWeights) = (layers, shapes, arithmetic, hasWeights)
+        (self.layers, self.shapes, self.arithmetic) = (layers, shapes, arithmetic)
         builder = ArrayBuilder(shape, input: shapes[0])
     }
 
@@ -29,7 +27,7 @@ struct ArrayCompiler {
         for (index, layer) in layers.enumerated() {
             source[index] = made
             switch layer {
-            case .dropout: break
+            case _ where handsOn(layer): break
             case .output(let of): made = handsOn(of)
             default: made = index
             }
@@ -54,9 +52,18 @@ struct ArrayCompiler {
         var pass = product("the classification layer", shapes[layers.count], outputs: arithmetic.classes ?? 0)
         pass.multiplications = (arithmetic.classes ?? 0) * shapes[layers.count].elementCount
         try arithmetic.head(&pass, reading: made, shape: shapes[layers.count])
-        if !hasWeights { pass.weight = nil }
         let output = try builder.add(pass, from: last)
         return builder.finish(output, isRaw: pass.isRaw)
+    }
+
+    /// Whether a layer leaves its numbers as they are: a dropout, and where only the time counts what is in the weights before it, or is
+    /// not done by the array.
+    private func handsOn(_ layer: Layer) -> Bool {
+        switch layer {
+        case .dropout: true
+        case .batchNormalization, .localResponseNormalization, .softmax: !arithmetic.hasWeights
+        default: false
+        }
     }
 
     /// The layer that made what a layer hands on.
@@ -64,7 +71,7 @@ struct ArrayCompiler {
         var layer = layer
         while layer >= 0 {
             switch layers[layer] {
-            case .dropout: layer -= 1
+            case let other where handsOn(other): layer -= 1
             case .output(let of): layer = of
             default: return layer
             }
@@ -136,12 +143,12 @@ struct ArrayCompiler {
             pass.structure = .diagonal
             second = handsOn(other)
             try arithmetic.sum(&pass, layer: index, reading: [from, handsOn(other)])
-        case .dropout, .output: return index + 1
-        case .batchNormalization, .localResponseNormalization, .softmax, .concatenate:
+        case _ where handsOn(layer): return index + 1
+        case .output: return index + 1
+        case .dropout, .batchNormalization, .localResponseNormalization, .softmax, .concatenate:
             throw HardwareError("the array has no \(layer) (layer \(index))")
         }
         let (last, next) = absorb(&pass, behind: index)
-        if !hasWeights { pass.weight = nil }
         let map = try from == -1 ? readInput(&pass) : self.map(of: from)
         maps[last] = try builder.add(
             pass, from: map, second: second.map { (other) throws(HardwareError) in try self.map(of: other) })
@@ -164,7 +171,7 @@ struct ArrayCompiler {
     private func absorb(_ pass: inout ArrayPass, behind index: Int) -> (last: Int, next: Int) {
         var (last, next) = (index, index + 1)
         while next < layers.count {
-            if case .dropout = layers[next] {
+            if handsOn(layers[next]) {
                 next += 1
                 continue
             }
@@ -184,11 +191,80 @@ struct ArrayCompiler {
 
     /// Lays the input so that the first pass takes the fewest clocks.
     private mutating func readInput(_ pass: inout ArrayPass) throws(HardwareError) -> ArrayMap {
-        let input = shapes[0]
-        let map = builder.map(
-            height: input.height, width: input.width, pixel: input.channels, places: Array(0..<input.channels))
-        builder.setInput(map, .plain, kernel: 1, stride: 1, padding: 0, pad: pass.pad)
+        var best: (pass: ArrayPass, layout: ArrayProgram.InputLayout, clocks: Int)?
+        var failure: HardwareError?
+        for layout in ArrayProgram.InputLayout.allCases {
+            guard let candidate = laid(pass, layout) else { continue }
+            do throws(HardwareError) {
+                let clocks = try builder.plan(candidate, inputMap(candidate, layout, line: 0)).clocks
+                if best.map({ clocks < $0.clocks }) ?? true { best = (candidate, layout, clocks) }
+            } catch { failure = failure ?? error }
+        }
+        guard let best else { throw failure ?? HardwareError("the input of \(pass.name) cannot be laid") }
+        let form = inputMap(best.pass, best.layout, line: 0)
+        let map = builder.map(height: form.height, width: form.width, pixel: form.pixel, places: form.places)
+        builder.setInput(
+            map, best.layout, kernel: pass.kernelHeight, stride: pass.stride, padding: pass.padding, pad: pass.pad)
+        pass = best.pass
         maps[-1] = map
         return map
+    }
+
+    /// The pass over an input that is laid so; nil where that is for nothing.
+    private func laid(_ pass: ArrayPass, _ layout: ArrayProgram.InputLayout) -> ArrayPass? {
+        var pass = pass
+        let (kernel, channels, weight) = (pass.kernelWidth, shapes[0].channels, pass.weight)
+        switch layout {
+        case .plain: return pass
+        case .columns, .windows:
+            guard pass.structure == .dense, pass.kernelHeight == kernel, kernel > 1, pass.height > 1 else { return nil }
+        }
+        (pass.kernelHeight, pass.strideDown, pass.paddingDown) = (1, 1, 0)
+        if layout == .columns {
+            pass.weight = Self.relaid(weight) { word, x in (word / channels, x, word % channels) }
+        } else {
+            (pass.kernelWidth, pass.stride, pass.padding) = (1, 1, 0)
+            pass.weight = Self.relaid(weight) { word, _ in
+                (word / (channels * kernel), word / channels % kernel, word % channels)
+            }
+        }
+        return pass
+    }
+
+    /// Weights of words that stand for other places of the window.
+    private static func relaid(
+        _ weight: ArrayPass.Weight?, _ place: @escaping @Sendable (Int, Int) -> (y: Int, x: Int, channel: Int)
+    ) -> ArrayPass.Weight? {
+        guard let weight else { return nil }
+        return { (plane: Int, operand: Int, output: Int, _: Int, x: Int, word: Int) -> Int in
+            let (y, x, channel) = place(word, x)
+            return weight(plane, operand, output, y, x, channel)
+        }
+    }
+
+    /// The input's map for a pass over it.
+    private func inputMap(_ pass: ArrayPass, _ layout: ArrayProgram.InputLayout, line: Int) -> ArrayMap {
+        let (shape, rows) = (shapes[0], builder.shape.rows)
+        var map = ArrayMap(
+            line: line, height: shape.height, width: shape.width, pixel: shape.channels, rowLines: 1, places: [])
+        switch layout {
+        case .plain:
+            // What is done channel by channel needs pixels as the array writes them.
+            if pass.structure == .diagonal { map.pixel = builder.pixelWords(shape.channels) }
+        case .columns:
+            map.height = pass.height
+            map.pixel = shape.channels * inputKernel
+        case .windows:
+            (map.height, map.width) = (pass.height, pass.width)
+            map.pixel = shape.channels * inputKernel * inputKernel
+        }
+        map.rowLines = (map.words + rows - 1) / rows
+        map.places = Array(0..<(layout == .plain ? shape.channels : map.pixel))
+        return map
+    }
+
+    /// Of the first layer.
+    private var inputKernel: Int {
+        if case .convolution(_, let kernel, _, _, _, _) = layers[0] { kernel } else { 1 }
     }
 }

@@ -23,6 +23,9 @@ struct ArrayPass: Sendable {
     var kernelWidth = 1
     var stride = 1
     var padding = 0
+    /// Down, where that is another than to the right: of an input that is laid for its first layer.
+    var strideDown: Int?
+    var paddingDown: Int?
     /// Outputs before pooling.
     var height: Int
     var width: Int
@@ -42,12 +45,14 @@ struct ArrayPass: Sendable {
     var zero = 0
     /// For each output.
     var constants: [Constants] = []
-    /// The weight of an input for an output: plane, operand, output, row and column of the window, channel. Nil where only the time
-    /// counts.
-    var weight: (@Sendable (_ plane: Int, _ operand: Int, _ output: Int, _ y: Int, _ x: Int, _ channel: Int) -> Int)?
+    /// The weight of an input for an output: plane, operand, output, row and column of the window, channel.
+    typealias Weight = @Sendable (Int, Int, Int, Int, Int, Int) -> Int
+    /// Nil where only the time counts.
+    var weight: Weight?
     /// Multiplications that the network asks for.
     var multiplications = 0
 
+    var down: (stride: Int, padding: Int) { (strideDown ?? stride, paddingDown ?? padding) }
     var pooledHeight: Int { (height - poolSize) / poolStride + 1 }
     var pooledWidth: Int { (width - poolSize) / poolStride + 1 }
 }

@@ -1,4 +1,4 @@
-import LCPModels
+public import LCPModels
 
 /// A branch as the array runs it: commands, weights, and where its input and its output lie.
 public struct ArrayProgram: Sendable {
@@ -16,7 +16,7 @@ public struct ArrayProgram: Sendable {
     }
 
     /// How the input's numbers are laid into the lines of its map.
-    enum InputLayout: Sendable, Hashable {
+    enum InputLayout: Sendable, Hashable, CaseIterable {
         /// Pixel by pixel, as they come.
         case plain
         /// With the pixels of the window's other rows behind each pixel.
@@ -52,8 +52,37 @@ public struct ArrayProgram: Sendable {
     public var weightBytes: Int { weightLines * shape.weightWords * shape.wordBytes }
     public var commandCount: Int { commands.count }
 
+    /// Compiles a branch of a network of which only the time counts. Response normalisations and softmax are left out, batch
+    /// normalisations are in the weights before them.
+    ///
+    /// - Throws: ``HardwareError`` for a layer that the array cannot do, or a ``NetworkError``.
+    public init(timing network: BranchedNetwork, branch index: Int, shape: ArrayShape) throws {
+        let classes = try network.output(of: index) == .partialLogits ? network.classes : nil
+        var compiler = ArrayCompiler(
+            shape, network.branches[index], try network.shapes(of: index),
+            TimingArithmetic(word: shape.word, classes: classes))
+        self = try compiler.compile()
+    }
+
     init(_ shape: ArrayShape, input: FeatureMapShape, inputMap: ArrayMap) {
         (self.shape, self.input, self.inputMap, outputMap) = (shape, input, inputMap, inputMap)
+    }
+
+    /// The clocks that it takes, where a memory answers some clocks after it was asked.
+    public func clocks(latency: Int = 3) -> Int { time(latency: latency).clocks }
+
+    /// The clocks that it takes, and of them those of each layer: from the last sum of the layer before to its own last one.
+    public func time(latency: Int = 3) -> (clocks: Int, work: [Int]) {
+        var model = CycleModel(shape)
+        model.latency = latency
+        let result = model.run(commands)
+        var before = 0
+        let layers = work.map { work in
+            let end = result.ends[work.commands.upperBound - 1]
+            defer { before = end }
+            return end - before
+        }
+        return (result.clocks, layers)
     }
 
     /// The words of all commands.

@@ -24,6 +24,8 @@ protocol BranchArithmetic: Sendable {
     /// The same of the branch's columns of the classification layer; nil where it sends features.
     func head(_ pass: inout ArrayPass, reading input: Int, shape: FeatureMapShape) throws(HardwareError)
     var classes: Int? { get }
+    /// Whether there are weights, or only the time counts.
+    var hasWeights: Bool { get }
 }
 
 /// A branch in eight bits, see `Documentation/integer-arithmetic.md`.
@@ -32,6 +34,7 @@ struct IntegerArithmetic: BranchArithmetic {
 
     var least: Int { -128 }
     var most: Int { 127 }
+    var hasWeights: Bool { true }
     var classes: Int? { branch.head.map { $0.scale.count } }
 
     private func values(_ layer: Int) -> Quantization { branch.values[layer + 1] }

@@ -8,7 +8,7 @@ struct HardwareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hardware",
         abstract: "The systolic array of Hardware/: compile a branch for it, and compare it with this processor.",
-        subcommands: [HardwareCheckCommand.self])
+        subcommands: [HardwareCompileCommand.self, HardwareCheckCommand.self])
 }
 
 struct HardwareCheckCommand: AsyncParsableCommand {
@@ -75,10 +75,16 @@ struct HardwareCheckCommand: AsyncParsableCommand {
                         "branch \(index) differs on the array: \(reason ?? "its commands do not compute what it is")")
                 }
             }
+            let modelled = branch.program.clocks()
+            if !slow, clocks != [modelled] {
+                throw CommandError(
+                    "branch \(index) takes \(clocks.sorted().map(String.init).joined(separator: ", ")) clocks, and \(modelled) by the model"
+                )
+            }
             let least = clocks.min() ?? 0
             let most = clocks.max() ?? 0
             writeLine(
-                "branch \(index): \(pictures) pictures, the same bits; "
+                "branch \(index): \(pictures) picture\(pictures == 1 ? "" : "s"), the same bits; "
                     + (least == most ? "\(least) clocks" : "\(least) to \(most) clocks"))
         }
     }

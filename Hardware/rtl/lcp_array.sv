@@ -52,8 +52,6 @@ module lcp_array #(
     localparam SUM = 2 * WORD + $clog2(ROWS);
     // Clocks from a step that is taken to its sum in the accumulators.
     localparam DELAY = 5;
-    // Clocks between two sums for the same entry.
-    localparam AGAIN = 3;
 
     // MARK: Commands
 
@@ -129,21 +127,26 @@ module lcp_array #(
     // MARK: Steps that are taken
 
     logic       weights_full, swap;
-    logic [1:0] used, freed, age;
+    logic [1:0] used, freed;
+    // Clocks since a step was taken, and its entry, both up to 2. An entry may be added to again with the third clock: a chunk of one
+    // step is followed by the next one three clocks later, a chunk of two steps two clocks behind its second one.
+    logic [1:0] since, latest;
 
-    assign take = queued && map_answer_valid && (!first || weights_full && age == 2'(AGAIN - 1))
+    assign take = queued && map_answer_valid && (!first || weights_full && 3'(since) + 3'(latest) >= 3'd2)
         && (!opening || !used[bank]);
     assign map_answer_ready = take;
     assign swap = take && first;
 
     always_ff @(posedge clock) begin
-        if (swap) age <= '0;
-        else if (age != 2'(AGAIN - 1)) age <= age + 1'b1;
+        if (take) begin
+            since <= '0;
+            latest <= entry < 2 ? 2'(entry) : 2'd2;
+        end else if (since != 2'd2) since <= since + 1'b1;
         used <= used & ~freed;
         if (take && opening) used[bank] <= 1'b1;
         if (reset) begin
             used <= '0;
-            age <= 2'(AGAIN - 1);
+            since <= 2'd2;
         end
     end
 

@@ -21,13 +21,24 @@ public struct HardwareBranch: Sendable {
                 "\(bundle.manifest.name) is no model in eight bits: lcp quantize makes one of it, or choose --word q3.13"
             )
         }
-        let integers = try bundle.integerBranch(index)
-        let layers = bundle.network.branches[index]
-        let shapes = try bundle.network.shapes(of: index)
+        try self.init(
+            network: bundle.network, branch: index, integers: bundle.integerBranch(index),
+            preprocessing: bundle.manifest.preprocessing, shape: shape)
+    }
+
+    /// Compiles a branch in eight bits.
+    ///
+    /// - Throws: ``HardwareError``, or a ``NetworkError``.
+    public init(
+        network: BranchedNetwork, branch index: Int, integers: IntegerBranch,
+        preprocessing: ModelManifest.Preprocessing,
+        shape: ArrayShape
+    ) throws {
+        let layers = network.branches[index]
+        let shapes = try network.shapes(of: index)
         var compiler = ArrayCompiler(shape, layers, shapes, IntegerArithmetic(branch: integers))
         program = try compiler.compile()
         outputCount = integers.head.map { $0.scale.count } ?? shapes[layers.count].elementCount
-        let preprocessing = bundle.manifest.preprocessing
         let scale = integers.values[0].scale
         kind = .int8(
             integers, scales: preprocessing.standardDeviation.map { 1 / (255 * $0) / scale },

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct HardwareBranchTests {
     static let sizes: [(Int, Int, Int, Int, Int)] = [
-        (8, 8, 8, 3, 1), (8, 16, 16, 5, 2), (16, 16, 8, 5, 2), (32, 64, 64, 5, 4), (16, 64, 16, 4, 8),
+        (8, 8, 16, 3, 1), (8, 16, 16, 5, 2), (16, 16, 32, 5, 2), (32, 64, 64, 5, 4), (16, 64, 16, 4, 8),
     ]
 
     @Test("The array's commands give the bits of this processor, whatever the array's size", arguments: sizes)
@@ -23,6 +23,25 @@ import Testing
             let output = branch.output(of: branch.numbers(pixels: pixels))
             #expect(output.map(\.bitPattern) == engine.output.map(\.bitPattern))
         }
+    }
+
+    @Test("So do branches of random layers of odd sizes", arguments: 0..<60)
+    func randomLayers(seed: Int) throws {
+        var random = SeededGenerator(seed: UInt64(seed))
+        let branch = try RandomBranch(using: &random)
+        let (rows, columns, entries, lines, together) = Self.sizes[seed % Self.sizes.count]
+        let shape = try ArrayShape(rows: rows, columns: columns, entries: entries, lines: lines, together: together)
+        let hardware = try HardwareBranch(
+            network: branch.network, branch: 0, integers: branch.integers, preprocessing: branch.preprocessing,
+            shape: shape)
+        let engine = try BranchEngine(
+            network: branch.network, branch: 0, integers: branch.integers, preprocessing: branch.preprocessing)
+        let pixels = (0..<branch.network.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random) }
+        try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
+        let output = hardware.output(of: hardware.numbers(pixels: pixels))
+        #expect(output.map(\.bitPattern) == engine.output.map(\.bitPattern), "\(branch.network.branches[0])")
+        // Numbers that all are the same would agree by chance.
+        #expect(Set(output).count > 1 || output.count < 8)
     }
 
     @Test("Arrays that cannot be built are refused in a sentence")

@@ -12,6 +12,13 @@ struct ArrayMap: Sendable, Hashable {
     /// The word of each channel in its pixel. Words of no channel have no meaning.
     var places: [Int]
 
+    /// Whether the same words of both stand for the same.
+    func hasForm(of other: ArrayMap) -> Bool {
+        var other = other
+        other.line = line
+        return self == other
+    }
+
     var lineCount: Int { height * rowLines }
     var words: Int { width * pixel }
 

@@ -72,6 +72,14 @@ struct ArrayBuilder {
         return best
     }
 
+    /// The same, of a pass whose narrow pixels become wide ones where they lie too far apart.
+    func planned(_ pass: ArrayPass, _ from: ArrayMap) throws(HardwareError) -> (pass: ArrayPass, plan: ColumnPlan) {
+        do throws(HardwareError) { return (pass, try plan(pass, from)) } catch {
+            guard pass.structure == .diagonal else { throw error }
+            return (pass.dense, try plan(pass.dense, from))
+        }
+    }
+
     private func candidates(_ pass: ArrayPass, _ from: ArrayMap) -> [ColumnPlan] {
         let (rows, columns, parts) = (shape.rows, shape.columns, shape.parts)
         var plans: [ColumnPlan] = []
@@ -79,6 +87,7 @@ struct ArrayBuilder {
         let narrow = [8, 4, 2].filter { groups in
             let words = columns / groups
             return words < rows && rows.isMultiple(of: words) && columns.isMultiple(of: groups) && !pass.isRaw
+                && !pass.isWide
         }
         for groups in narrow {
             let words = columns / groups
@@ -94,7 +103,7 @@ struct ArrayBuilder {
         let pixel = pass.structure == .dense ? (pass.outputs + rows - 1) / rows * rows : from.pixel
         guard pixel.isMultiple(of: rows) else { return plans }
         let lines = pixel / rows * (pass.isRaw ? shape.pieces : 1)
-        for sharesColumns in [true, false] {
+        for sharesColumns in pass.isWide ? [false] : [true, false] {
             var tiles: [ColumnPlan.Tile] = []
             var place = 0
             while place < pixel {
@@ -154,8 +163,8 @@ struct ArrayBuilder {
     /// - Parameters:
     ///   - second: another map of the same form, whose words are added up, too.
     ///   - to: where the outputs go; a new map by default.
-    mutating func add(_ pass: ArrayPass, from: ArrayMap, second: ArrayMap? = nil) throws(HardwareError) -> ArrayMap {
-        let plan = try plan(pass, from)
+    mutating func add(_ asked: ArrayPass, from: ArrayMap, second: ArrayMap? = nil) throws(HardwareError) -> ArrayMap {
+        let (pass, plan) = try planned(asked, from)
         guard pass.poolSize * pass.poolSize <= min(shape.entries, 256) else {
             throw HardwareError("\(pass.name) has windows of more than the \(shape.entries) sums that a column holds")
         }
@@ -184,7 +193,7 @@ struct ArrayBuilder {
         program.work.append(
             .init(
                 name: pass.name, multiplications: pass.multiplications, commands: first..<program.commands.count,
-                isProduct: pass.structure == .dense, map: to))
+                isProduct: asked.structure == .dense, map: to))
         return to
     }
 

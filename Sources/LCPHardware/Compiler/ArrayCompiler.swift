@@ -149,10 +149,50 @@ struct ArrayCompiler {
             throw HardwareError("the array has no \(layer) (layer \(index))")
         }
         let (last, next) = absorb(&pass, behind: index)
-        let map = try from == -1 ? readInput(&pass) : self.map(of: from)
-        maps[last] = try builder.add(
-            pass, from: map, second: second.map { (other) throws(HardwareError) in try self.map(of: other) })
+        if let second {
+            maps[last] = try add(pass, from, second)
+        } else {
+            let map = try from == -1 ? readInput(&pass) : self.map(of: from)
+            maps[last] = try builder.add(pass, from: map)
+        }
         return next
+    }
+
+    /// The sum of what two layers made, both of the same form.
+    private mutating func add(_ pass: ArrayPass, _ one: Int, _ other: Int) throws(HardwareError) -> ArrayMap {
+        var operands: [ArrayMap] = []
+        for layer in [one, other] {
+            if layer == -1, maps[-1] == nil {
+                var identity = self.identity(layer)
+                operands.append(try readInput(&identity))
+            } else {
+                operands.append(try map(of: layer))
+            }
+        }
+        var made: [ArrayMap] = []
+        if !operands[0].hasForm(of: operands[1]) {
+            for (index, layer) in [one, other].enumerated() {
+                var pass = identity(layer).dense
+                pass.name = "another layout"
+                pass.isWide = true
+                operands[index] = try builder.add(pass, from: operands[index])
+                made.append(operands[index])
+            }
+        }
+        let sum = try builder.add(pass, from: operands[0], second: operands[1])
+        for map in made { builder.free(map) }
+        return sum
+    }
+
+    /// What a layer makes, as it is.
+    private func identity(_ layer: Int) -> ArrayPass {
+        let shape = shapes[layer + 1]
+        var pass = ArrayPass(
+            name: "input", structure: .diagonal, height: shape.height, width: shape.width, outputs: shape.channels)
+        (pass.least, pass.most) = (arithmetic.least, arithmetic.most)
+        pass.pad = arithmetic.zero(behind: layer)
+        arithmetic.identity(&pass, reading: layer)
+        return pass
     }
 
     private func map(of layer: Int) throws(HardwareError) -> ArrayMap {
@@ -196,7 +236,7 @@ struct ArrayCompiler {
         for layout in ArrayProgram.InputLayout.allCases {
             guard let candidate = laid(pass, layout) else { continue }
             do throws(HardwareError) {
-                let clocks = try builder.plan(candidate, inputMap(candidate, layout, line: 0)).clocks
+                let clocks = try builder.planned(candidate, inputMap(candidate, layout, line: 0)).plan.clocks
                 if best.map({ clocks < $0.clocks }) ?? true { best = (candidate, layout, clocks) }
             } catch { failure = failure ?? error }
         }

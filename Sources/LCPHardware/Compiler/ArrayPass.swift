@@ -33,6 +33,8 @@ struct ArrayPass: Sendable {
     /// The largest of each window is written.
     var poolSize = 1
     var poolStride = 1
+    /// Whether a pixel takes whole lines, also where several pixels would lie in one.
+    var isWide = false
     /// Times that the inputs are read, with other weights; what was added up before counts 2^word times.
     var planes = 1
 
@@ -51,6 +53,18 @@ struct ArrayPass: Sendable {
     var weight: Weight?
     /// Multiplications that the network asks for.
     var multiplications = 0
+
+    /// The same with weights for all channels, of which all but one are 0.
+    var dense: ArrayPass {
+        var pass = self
+        pass.structure = .dense
+        if let weight {
+            pass.weight = { (plane: Int, operand: Int, output: Int, y: Int, x: Int, channel: Int) -> Int in
+                channel == output ? weight(plane, operand, output, y, x, channel) : 0
+            }
+        }
+        return pass
+    }
 
     var down: (stride: Int, padding: Int) { (strideDown ?? stride, paddingDown ?? padding) }
     var pooledHeight: Int { (height - poolSize) / poolStride + 1 }

@@ -63,14 +63,26 @@ struct IntegerArithmetic: BranchArithmetic {
 
     func mean(_ pass: inout ArrayPass, layer: Int, reading input: Int, count: Int) throws(HardwareError) {
         guard let (weight, rescaling) = Rescaling.mean(over: count, from: values(input), to: values(layer)),
-            weight < 128
+            weight < (count == 1 ? 1 << 15 : 128)
         else { throw HardwareError("\(pass.name) has scales that do not fit each other") }
         pass.zero = zero(behind: layer)
         pass.constants = Array(
             repeating: .init(
                 bias: -zero(behind: input) * weight * count, multiplier: Int(rescaling.multiplier),
                 shift: Int(rescaling.shift)), count: pass.outputs)
-        pass.weight = { _, _, _, _, _, _ in weight }
+        guard weight > 127 else {
+            pass.weight = { _, _, _, _, _, _ in weight }
+            return
+        }
+        pass.planes = 2
+        let (high, low) = Self.planes(of: weight)
+        pass.weight = { plane, _, _, _, _, _ in plane == 0 ? high : low }
+    }
+
+    /// A factor as 256 times one of eight bits and another one.
+    private static func planes(of factor: Int) -> (high: Int, low: Int) {
+        let low = Int(Int8(truncatingIfNeeded: factor))
+        return ((factor - low) >> 8, low)
     }
 
     func sum(_ pass: inout ArrayPass, layer: Int, reading inputs: [Int]) throws(HardwareError) {
@@ -79,13 +91,14 @@ struct IntegerArithmetic: BranchArithmetic {
         }
         pass.isDirect = true
         pass.zero = zero(behind: layer)
-        // Factors have 15 bits: 256 times one of eight bits and another one.
+        // Factors have 15 bits.
         pass.planes = 2
-        let low = weights.factors.map { Int(Int8(truncatingIfNeeded: $0)) }
-        let high = zip(weights.factors, low).map { ($0 - $1) >> 8 }
+        let factors = weights.factors.map { Self.planes(of: $0) }
         let bias = zip(inputs, weights.factors).reduce(0) { $0 - zero(behind: $1.0) * $1.1 }
         pass.constants = Array(repeating: .init(bias: bias, shift: weights.shift), count: pass.outputs)
-        pass.weight = { plane, operand, _, _, _, _ in plane == 0 ? high[operand] : low[operand] }
+        pass.weight = { plane, operand, _, _, _, _ in
+            plane == 0 ? factors[operand].high : factors[operand].low
+        }
     }
 
     func identity(_ pass: inout ArrayPass, reading input: Int) {

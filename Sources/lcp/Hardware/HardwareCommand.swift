@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPCompression
 import LCPHardware
 import LCPInference
 import LCPModels
@@ -19,13 +20,21 @@ struct HardwareCheckCommand: AsyncParsableCommand {
             The pictures are random. Where a number differs, the first layer in which one does is named.
 
             Examples:
-              make -C Hardware simulation
+              make -C Hardware simulation WORD=16
+              lcp hardware check lenet-split4 \\
+                  --simulation Hardware/build/16-32x64/lcp-rtl
               lcp hardware check lenet-split4-int8 \\
                   --simulation Hardware/build/8-32x64/lcp-rtl
             """)
 
     @Argument(help: "A model bundle: a folder, or the name of one that came with lcp.", completion: .bundle)
-    var model: String
+    var model: String?
+
+    @Option(
+        name: .customLong("random"),
+        help: ArgumentHelp(
+            "In place of a model: branches of random layers of odd sizes, in eight bits.", valueName: "n"))
+    var randomCount: Int?
 
     @Option(
         help: ArgumentHelp("The program that make -C Hardware simulation makes.", valueName: "path"),
@@ -42,6 +51,9 @@ struct HardwareCheckCommand: AsyncParsableCommand {
     var slow = false
 
     func validate() throws {
+        guard (model == nil) != (randomCount == nil), randomCount ?? 1 > 0 else {
+            throw ValidationError("give a model, or --random and how many branches")
+        }
         guard pictures > 0 else { throw ValidationError("--pictures is at least 1, not \(pictures)") }
         guard seed > 0 else { throw ValidationError("--seed is at least 1") }
     }
@@ -52,40 +64,87 @@ struct HardwareCheckCommand: AsyncParsableCommand {
     }
 
     private func check() throws {
-        let bundle = try ModelBundle.find(model)
         let array = try RTLSimulation(program: simulation)
-        let seed = slow ? seed : 0
-        var random = SeededGenerator(seed: UInt64(self.seed))
-        for index in bundle.network.branches.indices {
-            let branch = try HardwareBranch(bundle: bundle, branch: index, shape: array.shape)
-            let engine = try BranchEngine(bundle: bundle, branch: index)
-            try array.load(branch)
-            var clocks: Set<Int> = []
-            for _ in 0..<pictures {
-                let pixels = (0..<bundle.network.input.elementCount).map { _ in
-                    UInt8.random(in: 0...255, using: &random)
-                }
-                try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
-                let numbers = branch.numbers(pixels: pixels)
-                let run = try array.run(numbers, seed: seed)
-                clocks.insert(run.clocks)
-                guard zip(engine.output, run.output).allSatisfy({ $0.bitPattern == $1.bitPattern }) else {
-                    let reason = try array.firstDifference(numbers, seed: seed)
-                    throw CommandError(
-                        "branch \(index) differs on the array: \(reason ?? "its commands do not compute what it is")")
-                }
-            }
-            let modelled = branch.program.clocks()
-            if !slow, clocks != [modelled] {
-                throw CommandError(
-                    "branch \(index) takes \(clocks.sorted().map(String.init).joined(separator: ", ")) clocks, and \(modelled) by the model"
-                )
-            }
-            let least = clocks.min() ?? 0
-            let most = clocks.max() ?? 0
-            writeLine(
-                "branch \(index): \(pictures) picture\(pictures == 1 ? "" : "s"), the same bits; "
-                    + (least == most ? "\(least) clocks" : "\(least) to \(most) clocks"))
+        var random = SeededGenerator(seed: UInt64(seed))
+        for index in 0..<(randomCount ?? 0) {
+            let branch = try RandomBranch(using: &random)
+            let preprocessing = branch.preprocessing
+            let hardware = try HardwareBranch(
+                network: branch.network, branch: 0, integers: branch.integers, preprocessing: preprocessing,
+                shape: array.shape)
+            let engine = try BranchEngine(
+                network: branch.network, branch: 0, integers: branch.integers, preprocessing: preprocessing)
+            try compare("branch \(index)", hardware, engine, on: array, &random)
         }
+        guard let model else { return }
+        let bundle = try ModelBundle.find(model)
+        let converter = try array.shape.word == .int8 ? nil : self.converter(bundle)
+        let examples = (0..<20 * bundle.network.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random)
+        }
+        for index in bundle.network.branches.indices {
+            let (branch, engine) = try both(bundle, index, array.shape, converter, examples)
+            try compare("branch \(index)", branch, engine, on: array, &random)
+        }
+    }
+
+    private func compare(
+        _ name: String, _ branch: HardwareBranch, _ engine: BranchEngine, on array: RTLSimulation,
+        _ random: inout SeededGenerator
+    ) throws {
+        let seed = slow ? seed : 0
+        try array.load(branch)
+        var clocks: Set<Int> = []
+        for _ in 0..<pictures {
+            let pixels = (0..<engine.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random) }
+            try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
+            let numbers = branch.numbers(pixels: pixels)
+            let run = try array.run(numbers, seed: seed)
+            clocks.insert(run.clocks)
+            guard zip(engine.output, run.output).allSatisfy({ $0.bitPattern == $1.bitPattern }) else {
+                let reason = try array.firstDifference(numbers, seed: seed)
+                throw CommandError(
+                    "\(name) differs on the array: \(reason ?? "its commands do not compute what it is")")
+            }
+        }
+        let modelled = branch.program.clocks()
+        if !slow, clocks != [modelled] {
+            let told = clocks.sorted().map(String.init).joined(separator: ", ")
+            throw CommandError("\(name) takes \(told) clocks, and \(modelled) by the model")
+        }
+        let (least, most) = (clocks.min() ?? 0, clocks.max() ?? 0)
+        writeLine(
+            "\(name): \(pictures) picture\(pictures == 1 ? "" : "s"), the same bits; "
+                + (least == most ? "\(least) clocks" : "\(least) to \(most) clocks"))
+    }
+
+    private func converter(_ bundle: ModelBundle) throws -> FixedPointConverter {
+        guard bundle.manifest.arithmetic != .int8 else {
+            throw CommandError(
+                "\(bundle.manifest.name) is in eight bits, and this array in fixed point: name the model it was made of"
+            )
+        }
+        return try FixedPointConverter(
+            network: bundle.network, parameters: bundle.parameters(), preprocessing: bundle.manifest.preprocessing)
+    }
+
+    /// A branch for the array and for this processor, in the array's arithmetic.
+    private func both(
+        _ bundle: ModelBundle, _ index: Int, _ shape: ArrayShape, _ converter: FixedPointConverter?, _ examples: [UInt8]
+    ) throws -> (HardwareBranch, BranchEngine) {
+        guard let converter else {
+            return (
+                try HardwareBranch(bundle: bundle, branch: index, shape: shape),
+                try BranchEngine(bundle: bundle, branch: index)
+            )
+        }
+        let preprocessing = bundle.manifest.preprocessing
+        let fixed = try converter.branch(index, pixels: examples)
+        return (
+            try HardwareBranch(
+                network: converter.network, branch: index, fixedPoint: fixed, preprocessing: preprocessing, shape: shape
+            ),
+            try BranchEngine(
+                network: converter.network, branch: index, fixedPoint: fixed, preprocessing: preprocessing)
+        )
     }
 }

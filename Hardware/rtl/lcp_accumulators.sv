@@ -51,14 +51,11 @@ module lcp_accumulators #(
 
     generate
         for (genvar b = 0; b < 2; b++) begin : banks
-            logic [ALL-1:0] memory [ENTRIES];
             wire reads_out = read && read_bank == b;
             wire adds_here = valid && bank == b;
-            wire [ENTRY-1:0] place = adds_here ? entry : read_entry;
-            always_ff @(posedge clock) begin
-                if (adds_here || reads_out) found[b] <= memory[place];
-                if (storing && store_bank == b) memory[store_entry] <= stored;
-            end
+            lcp_memory #(.WIDTH(ALL), .DEPTH(ENTRIES)) bank_memory (
+                .clock(clock), .read(adds_here || reads_out), .read_place(adds_here ? entry : read_entry),
+                .found(found[b]), .write(storing && store_bank == b), .write_place(store_entry), .word(stored));
         end
         for (genvar c = 0; c < COLUMNS; c++) begin : column
             wire signed [WIDTH-1:0] earlier = found[adds_bank][c*WIDTH +: WIDTH];

@@ -68,6 +68,13 @@ public struct ArrayProgram: Sendable {
         (self.shape, self.input, self.inputMap, outputMap) = (shape, input, inputMap, inputMap)
     }
 
+    /// The clocks that the port for weights needs at the least, if each came once.
+    public var leastWeightClocks: Int {
+        var lines = 0
+        for command in commands { lines += command.chunks * command.chunkLines }
+        return lines
+    }
+
     /// The clocks that it takes, where a memory answers some clocks after it was asked.
     public func clocks(latency: Int = 3) -> Int { time(latency: latency).clocks }
 

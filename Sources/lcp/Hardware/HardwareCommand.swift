@@ -9,7 +9,7 @@ struct HardwareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hardware",
         abstract: "The systolic array of Hardware/: compile a branch for it, and compare it with this processor.",
-        subcommands: [HardwareCompileCommand.self, HardwareCheckCommand.self])
+        subcommands: [HardwareCompileCommand.self, HardwareTableCommand.self, HardwareCheckCommand.self])
 }
 
 struct HardwareCheckCommand: AsyncParsableCommand {

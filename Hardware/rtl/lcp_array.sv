@@ -241,7 +241,7 @@ module lcp_array #(
     end
     generate
         for (genvar r = 0; r < ROWS; r++) begin : lane
-            lcp_lane #(.WORD(WORD), .WIDTH(WIDTH), .GATES(GATES)) finish (
+            lcp_lane #(.WORD(WORD), .WIDTH(WIDTH)) finish (
                 .clock(clock), .move(move), .sum(result[r*WIDTH +: WIDTH]), .bias(chosen[r*CONSTANT +: 32]),
                 .multiplier(chosen[r*CONSTANT+32 +: 15]), .right(chosen[r*CONSTANT+48 +: 5]), .direct(direct),
                 .raw(raw), .piece(piece), .zero(zero), .least(least), .most(most),

@@ -3,8 +3,7 @@
 module lcp_lane #(
     parameter WORD = 8,
     parameter WIDTH = 32,
-    parameter FRACTION = 13,       // bits behind the point; only fixed point has any
-    parameter GATES = 0
+    parameter FRACTION = 13        // bits behind the point; only fixed point has any
 ) (
     input  logic                    clock,
     input  logic                    move,

@@ -3,7 +3,6 @@ public import LCPModels
 /// A branch of a bundle for the array: its program, and how inputs and outputs become numbers.
 public struct HardwareBranch: Sendable {
     public let program: ArrayProgram
-    public let outputCount: Int
     private let kind: Kind
 
     private enum Kind: Sendable {
@@ -38,7 +37,6 @@ public struct HardwareBranch: Sendable {
         let shapes = try network.shapes(of: index)
         var compiler = ArrayCompiler(shape, layers, shapes, IntegerArithmetic(branch: integers))
         program = try compiler.compile()
-        outputCount = integers.head.map { $0.scale.count } ?? shapes[layers.count].elementCount
         let scale = integers.values[0].scale
         kind = .int8(
             integers, scales: preprocessing.standardDeviation.map { 1 / (255 * $0) / scale },
@@ -60,7 +58,6 @@ public struct HardwareBranch: Sendable {
         let shapes = try network.shapes(of: index)
         var compiler = ArrayCompiler(shape, layers, shapes, FixedPointArithmetic(branch: fixedPoint))
         program = try compiler.compile()
-        outputCount = fixedPoint.head.map { $0.bias.count } ?? shapes[layers.count].elementCount
         let pixels = zip(preprocessing.mean, preprocessing.standardDeviation).map { mean, deviation in
             (0...255).map {
                 Int(FixedPoint.number(of: (Double($0) / 255 - Double(mean)) / Double(deviation) / fixedPoint.scales[0]))

@@ -5,7 +5,6 @@ struct ArrayBuilder {
     let shape: ArrayShape
     private(set) var program: ArrayProgram
     private var memory = MapMemory()
-    private var nextWaits = false
 
     init(_ shape: ArrayShape, input: FeatureMapShape) {
         self.shape = shape
@@ -163,8 +162,8 @@ struct ArrayBuilder {
     /// - Parameters:
     ///   - second: another map of the same form, whose words are added up, too.
     ///   - to: where the outputs go; a new map by default.
-    mutating func add(_ asked: ArrayPass, from: ArrayMap, second: ArrayMap? = nil) throws(HardwareError) -> ArrayMap {
-        let (pass, plan) = try planned(asked, from)
+    mutating func add(_ pass: ArrayPass, from: ArrayMap, second: ArrayMap? = nil) throws(HardwareError) -> ArrayMap {
+        let (pass, plan) = try planned(pass, from)
         guard pass.poolSize * pass.poolSize <= min(shape.entries, 256) else {
             throw HardwareError("\(pass.name) has windows of more than the \(shape.entries) sums that a column holds")
         }
@@ -193,7 +192,7 @@ struct ArrayBuilder {
         program.work.append(
             .init(
                 name: pass.name, multiplications: pass.multiplications, commands: first..<program.commands.count,
-                isProduct: asked.structure == .dense, map: to))
+                map: to))
         return to
     }
 

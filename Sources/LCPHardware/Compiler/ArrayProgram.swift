@@ -9,8 +9,6 @@ public struct ArrayProgram: Sendable {
         public let multiplications: Int
         /// Its commands in ``ArrayProgram/commands``.
         let commands: Range<Int>
-        /// Whether it is a convolution or a fully connected layer.
-        public let isProduct: Bool
         /// What it writes.
         let map: ArrayMap
     }
@@ -90,15 +88,6 @@ public struct ArrayProgram: Sendable {
             return end - before
         }
         return (result.clocks, layers)
-    }
-
-    /// The words of all commands.
-    ///
-    /// - Throws: ``HardwareError`` where a number does not fit its field.
-    public func commandWords() throws(HardwareError) -> [UInt32] {
-        var words: [UInt32] = []
-        for command in commands { words += try command.words() }
-        return words
     }
 
     /// The lines of the input's map.

@@ -2,7 +2,7 @@
 struct ArrayMachine {
     let program: ArrayProgram
     /// Words of all lines of maps.
-    var maps: [Int]
+    private var maps: [Int]
     /// Numbers that were beyond what a word holds.
     private(set) var clipped = 0
 
@@ -13,11 +13,15 @@ struct ArrayMachine {
 
     /// The words of the output's map.
     mutating func run(_ numbers: [Int]) -> [Int] {
-        let input = program.lay(numbers)
-        let rows = program.shape.rows
-        maps.replaceSubrange(program.inputMap.line * rows..<program.inputMap.line * rows + input.count, with: input)
+        put(program.lay(numbers))
         for command in program.commands { run(command) }
         return words(program.outputMap)
+    }
+
+    /// Lays down the input's lines.
+    mutating func put(_ lines: [Int]) {
+        let start = program.inputMap.line * program.shape.rows
+        maps.replaceSubrange(start..<start + lines.count, with: lines)
     }
 
     /// The words of a map.

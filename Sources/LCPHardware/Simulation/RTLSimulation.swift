@@ -60,9 +60,7 @@ public final class RTLSimulation {
         guard program.shape == shape else { throw HardwareError("the branch was compiled for another array") }
         try write([1, program.mapLines])
         try write([3, 0, program.weightLines], program.weights)
-        let words = try program.commandWords()
-        try write(
-            [4, words.count], words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } })
+        try give(program.commands[...])
         self.branch = branch
     }
 
@@ -74,16 +72,10 @@ public final class RTLSimulation {
     public func run(_ numbers: [Int], seed: UInt32 = 0) throws -> Run {
         guard let branch else { throw HardwareError("the array has no branch to run") }
         let program = branch.program
-        let lines = program.lay(numbers)
-        try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
-        try write([5, Int(seed)])
-        let answer = try Self.read(output, 16)
-        guard Self.number(answer, 3) == 1 else { throw HardwareError("the simulated array stands still") }
-        let map = program.outputMap
-        try write([6, map.line, map.lineCount])
-        let words = self.words(try Self.read(output, map.lineCount * shape.rows * shape.wordBytes))
+        let answer = try start(program, program.lay(numbers), seed)
         return Run(
-            output: branch.output(words), clocks: Self.number(answer, 0) | Self.number(answer, 1) << 32,
+            output: branch.output(try words(of: program.outputMap)),
+            clocks: Self.number(answer, 0) | Self.number(answer, 1) << 32,
             clipped: Self.number(answer, 2))
     }
 
@@ -93,23 +85,15 @@ public final class RTLSimulation {
         let program = branch.program
         var machine = ArrayMachine(program)
         let lines = program.lay(numbers)
-        let start = program.inputMap.line * shape.rows
-        machine.maps.replaceSubrange(start..<start + lines.count, with: lines)
+        machine.put(lines)
         defer { try? load(branch) }
         for work in program.work {
             for command in program.commands[work.commands] { machine.run(command) }
-            var words: [UInt32] = []
-            for command in program.commands[..<work.commands.upperBound] { words += try command.words() }
             try write([1, program.mapLines])
-            try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
-            try write(
-                [4, words.count], words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } })
-            try write([5, Int(seed)])
-            guard Self.number(try Self.read(output, 16), 3) == 1 else { return "\(work.name): the array stands still" }
+            try give(program.commands[..<work.commands.upperBound])
+            _ = try start(program, lines, seed)
             let map = work.map
-            try write([6, map.line, map.lineCount])
-            let found = self.words(try Self.read(output, map.lineCount * shape.rows * shape.wordBytes))
-            let expected = machine.words(map)
+            let (found, expected) = (try words(of: map), machine.words(map))
             for row in 0..<map.height {
                 for column in 0..<map.width {
                     for (channel, place) in map.places.enumerated() {
@@ -123,6 +107,28 @@ public final class RTLSimulation {
             }
         }
         return nil
+    }
+
+    private func give(_ commands: ArraySlice<ArrayCommand>) throws(HardwareError) {
+        var words: [Int] = []
+        for command in commands { words += try command.words().map(Int.init) }
+        try write([4, words.count] + words)
+    }
+
+    /// Runs the commands on an input's lines.
+    ///
+    /// - Returns: what the program tells of the run.
+    private func start(_ program: ArrayProgram, _ lines: [Int], _ seed: UInt32) throws(HardwareError) -> [UInt8] {
+        try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
+        try write([5, Int(seed)])
+        let answer = try Self.read(output, 16)
+        guard Self.number(answer, 3) == 1 else { throw HardwareError("the simulated array stands still") }
+        return answer
+    }
+
+    private func words(of map: ArrayMap) throws(HardwareError) -> [Int] {
+        try write([6, map.line, map.lineCount])
+        return words(try Self.read(output, map.lineCount * shape.rows * shape.wordBytes))
     }
 
     private func bytes(_ words: [Int]) -> [UInt8] {

@@ -91,7 +91,7 @@ let package = Package(
                 "Tensors",
             ]),
         room("LCPCompression", ["LCPInference", "LCPModels"]),
-        room("LCPHardware", ["LCPModels", "Platform"]),
+        room("LCPHardware", ["LCPInference", "LCPModels", "Platform"]),
 
         room(
             "LCPPipeline",

@@ -7,8 +7,8 @@ public struct HardwareBranch: Sendable {
 
     private enum Kind: Sendable {
         case int8(IntegerBranch, scales: [Float], offsets: [Float])
-        /// What each pixel value is, for each channel, and what a number of the output is multiplied by.
-        case fixed(pixels: [[Int]], output: Double)
+        /// What each pixel value is, for each channel, what the input is divided by and what a number of the output is multiplied by.
+        case fixed(pixels: [[Int]], input: Double, output: Double)
     }
 
     /// Compiles a branch of a bundle in eight bits.
@@ -64,7 +64,8 @@ public struct HardwareBranch: Sendable {
             }
         }
         kind = .fixed(
-            pixels: pixels, output: fixedPoint.head == nil ? fixedPoint.scales[layers.count] : fixedPoint.headScale)
+            pixels: pixels, input: fixedPoint.scales[0],
+            output: fixedPoint.head == nil ? fixedPoint.scales[layers.count] : fixedPoint.headScale)
     }
 
     /// Pixels, HWC, as the branch's numbers.
@@ -76,13 +77,30 @@ public struct HardwareBranch: Sendable {
             let tables = zip(scales, offsets).map { scale, offset in
                 (0...255).map { pixel in
                     let product = Float(pixel) * scale
-                    let nearest = max(-1024, min(1024, (product + offset).rounded(.toNearestOrEven)))
-                    return max(-128, min(127, Int(nearest) + zero))
+                    return Self.number(product + offset, zero)
                 }
             }
             return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
-        case .fixed(let tables, _): return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
+        case .fixed(let tables, _, _): return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
         }
+    }
+
+    /// Normalised numbers, HWC, as the branch's numbers: what is no number is 0.
+    public func numbers(normalized reals: [Float]) -> [Int] {
+        switch kind {
+        case .int8(let branch, _, _):
+            let (factor, zero) = (1 / branch.values[0].scale, Int(branch.values[0].zero))
+            return reals.map { real in
+                let value = real * factor
+                return Self.number(value.isNaN ? 0 : value, zero)
+            }
+        case .fixed(_, let scale, _): return reals.map { Int(FixedPoint.number(of: Double($0) / scale)) }
+        }
+    }
+
+    /// To the nearest, ties to even; what is far outside is outside afterwards, too.
+    private static func number(_ value: Float, _ zero: Int) -> Int {
+        max(-128, min(127, Int(max(-1024, min(1024, value)).rounded(.toNearestOrEven)) + zero))
     }
 
     /// What the array wrote, in the order in which the branch sends it.
@@ -105,7 +123,7 @@ public struct HardwareBranch: Sendable {
             }
             let values = branch.values[branch.values.count - 1]
             return planes(lines).map { values.real(of: Int8($0)) }
-        case .fixed(_, let scale): return planes(lines).map { Float(Double($0) / 8192 * scale) }
+        case .fixed(_, _, let scale): return planes(lines).map { Float(Double($0) / 8192 * scale) }
         }
     }
 

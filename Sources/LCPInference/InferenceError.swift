@@ -6,7 +6,7 @@ public struct InferenceError: Error, Hashable, CustomStringConvertible {
 
     package init(_ description: String) { self.description = description }
 
-    static func inputSize(_ found: Int, expected: Int) -> InferenceError {
+    package static func inputSize(_ found: Int, expected: Int) -> InferenceError {
         InferenceError("the input has \(found) bytes, the network takes \(expected)")
     }
 

@@ -1,5 +1,6 @@
-import LCPWire
+import LCPInference
 import LCPModels
+import LCPWire
 import MQTT
 import Platform
 import Testing
@@ -110,6 +111,45 @@ import Testing
             runner.session, bundle: bundle, branch: 1, options: options,
             shared: WorkerResources(features: FeatureFormat(.fp32), threads: 2))
         #expect(single.together == nil)
+    }
+
+    @Test("A device that is attached computes every frame, alone, and a version that it cannot run is refused")
+    func device() async throws {
+        final class Attached: BranchComputer {
+            let engine: BranchEngine
+            var runs = 0
+            init(_ engine: BranchEngine) { self.engine = engine }
+            var input: FeatureMapShape { engine.input }
+            var outputKind: BranchOutput { engine.outputKind }
+            var outputCount: Int { engine.outputCount }
+            var output: UnsafeBufferPointer<Float> { engine.output }
+            var note: String? { "is attached" }
+            func run(pixels: UnsafeRawBufferPointer) throws(InferenceError) {
+                runs += 1
+                try engine.run(pixels: pixels)
+            }
+            func run(normalized: UnsafeRawBufferPointer) throws(InferenceError) {
+                try engine.run(normalized: normalized)
+            }
+            func measure() throws(InferenceError) -> Duration { .seconds(1) }
+        }
+        struct Refusal: Error {}
+        nonisolated(unsafe) var attached: [Attached] = []
+        var options = BranchWorker.Options()
+        options.batch = 4
+        let device = BranchWorker.Device(name: "test") { bundle, branch in
+            guard bundle.manifest.arithmetic != .int8 else { throw Refusal() }
+            attached.append(Attached(try BranchEngine(bundle: bundle, branch: branch)))
+            return attached[attached.count - 1]
+        }
+        let runner = try BranchRunner(
+            runner.session, bundle: bundle, branch: 1, options: options,
+            shared: WorkerResources(features: FeatureFormat(.fp32), threads: 2, device: device))
+        #expect(runner.together == nil && runner.measured == .seconds(1))
+        for _ in 0..<3 { await Self.handle([UInt8](repeating: 7, count: 784), false, runner) }
+        #expect(attached.map(\.runs) == [3])
+        #expect(await runner.statistics().frames == 3)
+        await #expect(throws: Refusal.self) { try await runner.add(ModelBundle.find("lenet-split4-int8")) }
     }
 
     @Test("Where another version came that computes one frame at a time, no frames are computed together")

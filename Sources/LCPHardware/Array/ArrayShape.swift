@@ -22,10 +22,12 @@ public struct ArrayShape: Sendable, Hashable {
     /// Columns that get their weights in one clock.
     public var together: Int
 
+    /// - Parameter together: nil for 4, or fewer where a block has fewer columns.
     /// - Throws: ``HardwareError`` for an array that cannot be built.
     public init(
-        rows: Int = 32, columns: Int = 64, word: Word = .int8, entries: Int = 64, lines: Int = 5, together: Int = 4
+        rows: Int = 32, columns: Int = 64, word: Word = .int8, entries: Int = 64, lines: Int = 5, together: Int? = nil
     ) throws(HardwareError) {
+        let together = together ?? max(1, min(4, columns / Self.blocks))
         (self.rows, self.columns, self.word) = (rows, columns, word)
         (self.entries, self.lines, self.together) = (entries, lines, together)
         guard (4...128).contains(rows), rows.nonzeroBitCount == 1 else {
@@ -67,9 +69,19 @@ public struct ArrayShape: Sendable, Hashable {
     var region: Int { lines * rows }
     /// Multiplications in a clock.
     public var cells: Int { rows * columns }
+    /// For people.
+    public var size: String { "\(rows) × \(columns)" }
     var wordBytes: Int { word.bits / 8 }
     /// Words of a raw sum.
     var pieces: Int { word == .int8 ? 4 : 3 }
+}
+
+extension Duration {
+    /// Milliseconds with three digits behind the point, for people.
+    var text: String { "\((milliseconds * 1000).rounded() / 1000)" }
+
+    /// So many clocks.
+    init(clocks: Int, megahertz: Double) { self = .nanoseconds(Int64((Double(clocks) * 1000 / megahertz).rounded())) }
 }
 
 /// What the array cannot do, or a simulation that failed: one sentence.

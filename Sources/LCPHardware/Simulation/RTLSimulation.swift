@@ -13,9 +13,9 @@ public final class RTLSimulation {
 
     public let shape: ArrayShape
     private let process: ChildProcess
-    private let input: Int32
-    private let output: Int32
+    private let connection: Connection
     private var branch: HardwareBranch?
+    var processID: Int32 { process.processID }
 
     /// Starts the program.
     ///
@@ -24,21 +24,26 @@ public final class RTLSimulation {
         guard access(program, X_OK) == 0 else {
             throw HardwareError("there is no simulation of the array at \(program): make -C Hardware simulation")
         }
-        func pipe() throws(HardwareError) -> (read: Int32, write: Int32) {
-            var ends: [Int32] = [-1, -1]
-            guard Glibc.pipe(&ends) == 0 else { throw HardwareError("cannot make a pipe") }
-            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-            return (ends[0], ends[1])
+        // No pipe: writing to one whose reader is gone ends a process.
+        var ends: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else {
+            throw HardwareError("cannot make a socket for \(program): \(String(cString: strerror(errno)))")
         }
-        let (inputs, outputs) = (try pipe(), try pipe())
-        defer {
-            close(inputs.read)
-            close(outputs.write)
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        connection = Connection(descriptor: ends[0])
+        do {
+            // Only the child holds its end: what it writes ends with it.
+            defer { close(ends[1]) }
+            process = try ChildProcess(
+                executable: program, arguments: [], input: ends[1], output: .descriptor(ends[1]))
         }
-        (input, output) = (inputs.write, outputs.read)
-        process = try ChildProcess(
-            executable: program, arguments: [], input: inputs.read, output: .descriptor(outputs.write))
-        let hello = try Self.read(output, 32)
+        var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
+        setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        guard let hello = try? Self.read(ends[0], 32) else {
+            throw HardwareError("\(program) is no simulation of the array: make -C Hardware simulation makes one")
+        }
+        patience.tv_sec = 0
+        setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         let numbers = (1..<8).map { Self.number(hello, $0) }
         guard hello.prefix(4).elementsEqual("LCPH".utf8), numbers[0] == 1 else {
             throw HardwareError("\(program) is no simulation of the array of this version")
@@ -48,11 +53,16 @@ public final class RTLSimulation {
             lines: numbers[5], together: numbers[6])
     }
 
-    deinit {
-        close(input)
-        close(output)
-        process.stop()
+    /// Seconds until a program that says nothing is none.
+    private static let patience = 5
+
+    /// What closes itself, also where the program is none.
+    private struct Connection: ~Copyable {
+        let descriptor: Int32
+        deinit { close(descriptor) }
     }
+
+    deinit { process.stop() }
 
     /// Gives the array a branch.
     public func load(_ branch: HardwareBranch) throws {
@@ -121,14 +131,14 @@ public final class RTLSimulation {
     private func start(_ program: ArrayProgram, _ lines: [Int], _ seed: UInt32) throws(HardwareError) -> [UInt8] {
         try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
         try write([5, Int(seed)])
-        let answer = try Self.read(output, 16)
+        let answer = try Self.read(connection.descriptor, 16)
         guard Self.number(answer, 3) == 1 else { throw HardwareError("the simulated array stands still") }
         return answer
     }
 
     private func words(of map: ArrayMap) throws(HardwareError) -> [Int] {
         try write([6, map.line, map.lineCount])
-        return words(try Self.read(output, map.lineCount * shape.rows * shape.wordBytes))
+        return words(try Self.read(connection.descriptor, map.lineCount * shape.rows * shape.wordBytes))
     }
 
     private func bytes(_ words: [Int]) -> [UInt8] {
@@ -152,7 +162,9 @@ public final class RTLSimulation {
         for part in [head, bytes] {
             var done = 0
             while done < part.count {
-                let count = part.withUnsafeBytes { Glibc.write(input, $0.baseAddress! + done, part.count - done) }
+                let count = part.withUnsafeBytes {
+                    send(connection.descriptor, $0.baseAddress! + done, part.count - done, Int32(MSG_NOSIGNAL))
+                }
                 if count < 0, errno == EINTR { continue }
                 guard count > 0 else { throw HardwareError("the simulation of the array ended") }
                 done += count

@@ -7,7 +7,7 @@ import Tensors
 extension BranchRunner {
     /// The branch in one version of the model.
     final class Version {
-        let engine: BranchEngine
+        let engine: any BranchComputer
         /// For frames that are computed together, where that is wanted and there is something to gain.
         let batch: BatchEngine?
         let decoder: InputDecoder
@@ -19,9 +19,9 @@ extension BranchRunner {
 
         /// - Parameter frames: how many may be computed together.
         init(_ bundle: ModelBundle, branch: Int, _ shared: WorkerResources, together frames: Int = 1) throws {
-            engine = try BranchEngine(bundle: bundle, branch: branch, pool: try shared.pool())
+            engine = try shared.computer(bundle, branch: branch)
             batch =
-                frames > 1
+                frames > 1 && shared.device == nil
                 ? try BatchEngine(bundle: bundle, branch: branch, capacity: frames, pool: shared.pool()) : nil
             guard let shape = Shape([engine.outputCount]) else {
                 throw PipelineError(.modelMismatch, "the branch's output is too large to send")

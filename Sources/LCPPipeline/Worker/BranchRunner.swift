@@ -63,6 +63,7 @@ actor BranchRunner {
     ) throws {
         let version = try Version(bundle, branch: branch, shared)
         let measured = try version.engine.measure()
+        if let note = version.engine.note { session.log("branch \(branch) \(note)") }
         pace = DevicePace(options.emulated)
         isEmulated = options.emulated != nil
         let isLong =
@@ -71,6 +72,7 @@ actor BranchRunner {
         let executor = isLong ? try EventLoop(name: "branch") : session.client.eventLoop
         let (batched, together) =
             isLong && options.serviceTime == .zero && options.emulated == nil && options.computes
+                && shared.device == nil
             ? try Self.together(
                 bundle, branch: branch, shared, wanted: options.batch, deadline: session.deadline, measured: measured)
             : (nil, nil)

@@ -1,4 +1,4 @@
-import LCPInference
+public import LCPInference
 public import LCPModels
 public import LCPWire
 import MQTT
@@ -35,8 +35,22 @@ public actor BranchWorker {
         public var serviceTime = Duration.zero
         /// A slower device that it stands for; nil for this machine.
         public var emulated: EmulatedDevice?
+        /// What computes the branches; nil for this processor.
+        public var device: Device?
 
         public init() {}
+    }
+
+    /// A device that computes in this processor's place.
+    public struct Device: Sendable {
+        /// What the worker's status says.
+        public let name: String
+        /// Prepares a branch of a bundle.
+        let attach: @Sendable (ModelBundle, Int) throws -> any BranchComputer
+
+        public init(name: String, attach: @escaping @Sendable (ModelBundle, Int) throws -> any BranchComputer) {
+            (self.name, self.attach) = (name, attach)
+        }
     }
 
     public nonisolated let session: RoleSession
@@ -98,10 +112,10 @@ public actor BranchWorker {
         self.options = options
         shared = WorkerResources(
             features: FeatureFormat(options.features),
-            threads: min(options.threads ?? Processors.available, ThreadPool.maximumThreads))
+            threads: min(options.threads ?? Processors.available, ThreadPool.maximumThreads), device: options.device)
         var status = RoleSession.status(.worker, id: options.id)
         status.pinned = options.branches != nil
-        status.engine = "xnnpack"
+        status.engine = options.device?.name ?? "xnnpack"
         status.answersProbes = true
         status.takesTasks = true
         if bundle != nil { status.isModelGiven = true }

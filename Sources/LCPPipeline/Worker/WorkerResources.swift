@@ -1,5 +1,6 @@
 import Glibc
 import LCPInference
+import LCPModels
 import LCPWire
 import MQTT
 import Platform
@@ -33,9 +34,19 @@ final class WorkerResources: Sendable {
     private let decoders = Mutex<[Bool: PictureDecoder]>([:])
     private let threads: Int
     private let startedPool = Mutex<ThreadPool?>(nil)
+    /// What computes the branches; nil for this processor.
+    let device: BranchWorker.Device?
 
     /// - Parameter threads: how many compute a branch.
-    init(features: FeatureFormat, threads: Int) { (self.features, self.threads) = (features, threads) }
+    init(features: FeatureFormat, threads: Int, device: BranchWorker.Device? = nil) {
+        (self.features, self.threads, self.device) = (features, threads, device)
+    }
+
+    /// Prepares a branch.
+    func computer(_ bundle: ModelBundle, branch: Int) throws -> any BranchComputer {
+        if let device { return try device.attach(bundle, branch) }
+        return try BranchEngine(bundle: bundle, branch: branch, pool: try pool())
+    }
 
     /// The threads that compute the branches; nil where there is one for each. They are started when the first branch is made
     /// that is long enough for several.

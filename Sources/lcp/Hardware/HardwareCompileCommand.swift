@@ -30,8 +30,10 @@ struct ArrayOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Lines of a feature map that are read together.", valueName: "n"))
     var lines = 5
 
-    @Option(help: ArgumentHelp("Columns that get their weights in one clock.", valueName: "n"))
-    var together = 4
+    @Option(
+        help: ArgumentHelp(
+            "Columns that get their weights in one clock (default: 4, or as many as a block has).", valueName: "n"))
+    var together: Int?
 
     func shape() throws -> ArrayShape {
         try ArrayShape(

@@ -17,6 +17,7 @@ struct WorkerCommand: AsyncParsableCommand {
               lcp worker --branch 0           this branch, whatever the others do
               lcp worker --model lenet-split8  a model that is on this machine
               lcp worker --config Configs/pipelines/kitchen.yaml
+              lcp worker --engine array --model lenet-split4-int8
             """)
 
     @OptionGroup var role: RoleOptions
@@ -26,6 +27,8 @@ struct WorkerCommand: AsyncParsableCommand {
     @OptionGroup var branch: BranchOptions
 
     @OptionGroup var model: ModelOptions
+
+    @OptionGroup var engine: EngineOptions
 
     @Option(
         help: ArgumentHelp(
@@ -67,6 +70,11 @@ struct WorkerCommand: AsyncParsableCommand {
         guard (0...60_000).contains(serviceTime) else {
             throw ValidationError("--service-time is 0 to 60,000 ms")
         }
+        guard engine.engine == .processor || serviceTime == 0 && slowness == nil && !sendsZeros else {
+            throw ValidationError(
+                "--engine \(engine.engine.rawValue) has a time of its own: leave out --service-time, --slowness and --no-compute"
+            )
+        }
         guard (1...10_000).contains(slowness ?? 1) else { throw ValidationError("--slowness is 1 to 10,000") }
         guard networkTime == nil || slowness != nil else { throw ValidationError("--network-time needs --slowness") }
         guard decodeTime == nil || slowness != nil else { throw ValidationError("--decode-time needs --slowness") }
@@ -94,6 +102,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 slowness: slowness, networkTime: networkTime.map { .microseconds(Int64($0 * 1000)) },
                 decodeTime: decodeTime.map { .nanoseconds(Int64($0 * 1000)) })
         }
+        options.device = try engine.device()
         let worker = try BranchWorker(
             try settings.configuration(), bundle: try settings.givenBundle(),
             fallback: try settings.bundle(), options: options)

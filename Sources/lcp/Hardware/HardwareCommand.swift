@@ -1,5 +1,6 @@
 import ArgumentParser
 import LCPCompression
+import LCPDatasets
 import LCPHardware
 import LCPInference
 import LCPModels
@@ -17,7 +18,7 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         commandName: "check",
         abstract: "Run a model's branches on the simulated array and here: every bit has to be the same.",
         discussion: """
-            The pictures are random. Where a number differs, the first layer in which one does is named.
+            The pictures are random, or the first of --data's test set. Where a number differs, the first layer in which one does is named.
 
             Examples:
               make -C Hardware simulation WORD=16
@@ -47,6 +48,11 @@ struct HardwareCheckCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Of the pictures, and of how slow the memories are.", valueName: "seed"))
     var seed: UInt32 = 1
 
+    @Option(
+        help: ArgumentHelp("Take pictures of a test set: \(DataSpecification.forms).", valueName: "data"),
+        completion: .data)
+    var data: String?
+
     @Flag(help: "Make the memories slow at random.")
     var slow = false
 
@@ -54,6 +60,7 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         guard (model == nil) != (randomCount == nil), randomCount ?? 1 > 0 else {
             throw ValidationError("give a model, or --random and how many branches")
         }
+        guard data == nil || model != nil else { throw ValidationError("--data is for a model's pictures: name one") }
         guard pictures > 0 else { throw ValidationError("--pictures is at least 1, not \(pictures)") }
         guard seed > 0 else { throw ValidationError("--seed is at least 1") }
     }
@@ -74,32 +81,50 @@ struct HardwareCheckCommand: AsyncParsableCommand {
                 shape: array.shape)
             let engine = try BranchEngine(
                 network: branch.network, branch: 0, integers: branch.integers, preprocessing: preprocessing)
-            try compare("branch \(index)", hardware, engine, on: array, &random)
+            try compare("branch \(index)", hardware, engine, on: array, nil, &random)
         }
         guard let model else { return }
         let bundle = try ModelBundle.find(model)
         let converter = try array.shape.word == .int8 ? nil : self.converter(bundle)
         let examples = (0..<20 * bundle.network.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random)
         }
+        let set = try data.map { try testSet($0, bundle.manifest) }
         for index in bundle.network.branches.indices {
             let (branch, engine) = try both(bundle, index, array.shape, converter, examples)
-            try compare("branch \(index)", branch, engine, on: array, &random)
+            try compare("branch \(index)", branch, engine, on: array, set, &random)
         }
+    }
+
+    /// The pictures of a test set.
+    private func testSet(_ data: String, _ manifest: ModelManifest) throws -> LabeledImages {
+        let specification = try DataSpecification(data, defaultDrawnCount: pictures)
+        let set = try specification.evaluationSet(
+            seed: UInt64(seed), size: manifest.network.input.imageSize(manifest.preprocessing))
+        guard set.count >= pictures else {
+            throw CommandError("\(specification.name) has \(set.count) pictures, and --pictures asks for \(pictures)")
+        }
+        return set
     }
 
     private func compare(
         _ name: String, _ branch: HardwareBranch, _ engine: BranchEngine, on array: RTLSimulation,
-        _ random: inout SeededGenerator
+        _ set: LabeledImages?, _ random: inout SeededGenerator
     ) throws {
         let seed = slow ? seed : 0
         try array.load(branch)
         var clocks: Set<Int> = []
-        for _ in 0..<pictures {
-            let pixels = (0..<engine.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random) }
+        var clipped = 0
+        for picture in 0..<pictures {
+            if Task.isCancelled { throw CancellationError() }
+            let count = engine.input.elementCount
+            let pixels =
+                set.map { Array($0.pixels[picture * count..<(picture + 1) * count]) }
+                ?? (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
             try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
             let numbers = branch.numbers(pixels: pixels)
             let run = try array.run(numbers, seed: seed)
             clocks.insert(run.clocks)
+            clipped += run.clipped
             guard zip(engine.output, run.output).allSatisfy({ $0.bitPattern == $1.bitPattern }) else {
                 let reason = try array.firstDifference(numbers, seed: seed)
                 throw CommandError(
@@ -113,8 +138,9 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         }
         let (least, most) = (clocks.min() ?? 0, clocks.max() ?? 0)
         writeLine(
-            "\(name): \(pictures) picture\(pictures == 1 ? "" : "s"), the same bits; "
-                + (least == most ? "\(least) clocks" : "\(least) to \(most) clocks"))
+            "\(name): \(pictures) \(set == nil ? "random " : "")picture\(pictures == 1 ? "" : "s"), the same bits; "
+                + (least == most ? "\(exact(least)) clocks" : "\(exact(least)) to \(exact(most)) clocks")
+                + (clipped == 0 ? "" : "; \(exact(clipped)) number\(clipped == 1 ? "" : "s") beyond a word"))
     }
 
     private func converter(_ bundle: ModelBundle) throws -> FixedPointConverter {

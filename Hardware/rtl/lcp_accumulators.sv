@@ -7,6 +7,7 @@ module lcp_accumulators #(
     parameter WIDTH = 32,          // bits of what is added up
     parameter SHIFT = 8,
     parameter PART = 32,           // columns that are read out together
+    parameter GATES = 0,
     localparam ENTRY = $clog2(ENTRIES),
     localparam PARTS = COLUMNS / PART
 ) (
@@ -30,7 +31,7 @@ module lcp_accumulators #(
     logic             adds, storing, adds_bank, store_bank, adds_clear, adds_shift;
     logic [ENTRY-1:0] adds_entry, store_entry;
     logic [ALL-1:0]   stored;
-    logic [ALL-1:0]   found [2];
+    logic [2*ALL-1:0] found;        // of both banks: no array, whose words Yosys takes for a memory that nobody writes
     logic             out_bank;
     logic [7:0]       out_part;
 
@@ -55,19 +56,22 @@ module lcp_accumulators #(
             wire adds_here = valid && bank == b;
             lcp_memory #(.WIDTH(ALL), .DEPTH(ENTRIES)) bank_memory (
                 .clock(clock), .read(adds_here || reads_out), .read_place(adds_here ? entry : read_entry),
-                .found(found[b]), .write(storing && store_bank == b), .write_place(store_entry), .word(stored));
+                .found(found[b*ALL +: ALL]), .write(storing && store_bank == b), .write_place(store_entry), .word(stored));
         end
         for (genvar c = 0; c < COLUMNS; c++) begin : column
-            wire signed [WIDTH-1:0] earlier = found[adds_bank][c*WIDTH +: WIDTH];
+            wire signed [WIDTH-1:0] earlier = adds_bank ? found[ALL+c*WIDTH +: WIDTH] : found[c*WIDTH +: WIDTH];
             wire signed [WIDTH-1:0] start = adds_clear ? '0 : adds_shift ? earlier <<< SHIFT : earlier;
             wire signed [SUM-1:0] sum = sums[c*SUM +: SUM];
-            always_ff @(posedge clock) stored[c*WIDTH +: WIDTH] <= start + WIDTH'(sum);
+            wire signed [WIDTH-1:0] added = start + sum;
+            lcp_register #(.WIDTH(WIDTH), .GATES(GATES)) next (
+                .clock(clock), .load(adds), .in(added), .out(stored[c*WIDTH +: WIDTH]));
         end
     endgenerate
 
+    wire [ALL-1:0] out = out_bank ? found[2*ALL-1:ALL] : found[ALL-1:0];
     always_comb begin
-        result = found[out_bank][0 +: PART*WIDTH];
+        result = out[0 +: PART*WIDTH];
         for (int p = 1; p < PARTS; p++)
-            if (out_part == p) result = found[out_bank][p*PART*WIDTH +: PART*WIDTH];
+            if (out_part == p) result = out[p*PART*WIDTH +: PART*WIDTH];
     end
 endmodule

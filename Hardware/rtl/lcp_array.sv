@@ -23,7 +23,7 @@ module lcp_array #(
     input  logic                     command_valid,
     output logic                     command_ready,
     input  logic [31:0]              command_word,
-    output logic                     interrupt,
+    output logic                     done,
     output logic                     idle,
     output logic [31:0]              clips,
     // Feature maps: LINES lines from any line on, in the order in which they were asked for.
@@ -163,10 +163,12 @@ module lcp_array #(
     lcp_taps #(.ROWS(ROWS), .WORD(WORD), .LINES(LINES), .BLOCKS(BLOCKS)) taps (
         .lines(map_answer), .low(low), .high(high), .offset(offset), .offsets(offsets),
         .pad(WORD'(`LCP_PAD(current))), .passing(tapped));
-    always_ff @(posedge clock) if (take) passing <= tapped;
+    lcp_register #(.WIDTH(BLOCKS * LINE), .GATES(GATES)) passing_now (
+        .clock(clock), .load(take), .in(tapped), .out(passing));
 
     // MARK: Cells
 
+    logic [DELAY-1:0]          taken;      // how many clocks ago steps were
     logic [COLUMNS-1:0]        load;
     logic [COLUMNS*SUM-1:0]    sums;
     logic [CONSTANT_LINES-1:0] constants_load;
@@ -181,14 +183,14 @@ module lcp_array #(
     generate
         for (genvar c = 0; c < COLUMNS; c++) begin : column
             lcp_column #(.ROWS(ROWS), .WORD(WORD), .GATES(GATES)) cells (
-                .clock(clock), .load(load[c]), .swap(swap), .coming(weight_answer[c%TOGETHER*LINE +: LINE]),
+                .clock(clock), .load(load[c]), .swap(swap), .work(taken[0]), .add(taken[1]), .coming(weight_answer[c%TOGETHER*LINE +: LINE]),
                 .passing(passing[c/WIDE*LINE +: LINE]), .sum(sums[c*SUM +: SUM]));
         end
     endgenerate
 
     // MARK: Sums
 
-    logic [DELAY-1:0]       taken, banks, closings, lasts;
+    logic [DELAY-1:0]       banks, closings, lasts;
     logic [1:0]             clears, shifts;
     logic [ENTRY*DELAY-1:0] entries;
     always_ff @(posedge clock) begin
@@ -211,7 +213,8 @@ module lcp_array #(
     logic [7:0]            read_part;
     logic [ROWS*WIDTH-1:0] result;
     lcp_accumulators #(
-        .COLUMNS(COLUMNS), .ENTRIES(ENTRIES), .SUM(SUM), .WIDTH(WIDTH), .SHIFT(WORD), .PART(ROWS)
+        .COLUMNS(COLUMNS), .ENTRIES(ENTRIES), .SUM(SUM), .WIDTH(WIDTH), .SHIFT(WORD), .PART(ROWS),
+        .GATES(GATES)
     ) accumulators (
         .clock(clock), .valid(taken[1]), .entry(entries[ENTRY +: ENTRY]), .bank(banks[1]), .clear(clears[1]),
         .shift(shifts[1]), .sums(sums), .read(read), .read_bank(read_bank), .read_entry(read_entry),
@@ -222,9 +225,9 @@ module lcp_array #(
     logic [COLUMNS*CONSTANT-1:0] constants;
     generate
         for (genvar c = 0; c < COLUMNS; c++) begin : constant
-            always_ff @(posedge clock)
-                if (constants_load[c/CONSTANTS])
-                    constants[c*CONSTANT +: CONSTANT] <= weight_answer[c%CONSTANTS*CONSTANT +: CONSTANT];
+            lcp_register #(.WIDTH(CONSTANT), .GATES(GATES)) column_constant (
+                .clock(clock), .load(constants_load[c/CONSTANTS]),
+                .in(weight_answer[c%CONSTANTS*CONSTANT +: CONSTANT]), .out(constants[c*CONSTANT +: CONSTANT]));
         end
     endgenerate
 
@@ -252,7 +255,7 @@ module lcp_array #(
     lcp_drain #(.ROWS(ROWS), .PARTS(PARTS), .WORD(WORD), .WIDTH(WIDTH), .ENTRIES(ENTRIES)) drain (
         .clock(clock), .reset(reset), .finished(finished), .finished_bank(finished_bank),
         .finished_count(finished_count), .finished_last(finished_last), .command(current), .freed(freed),
-        .idle(drain_idle), .interrupt(interrupt), .constants_full(constants_full), .constants_used(constants_used),
+        .idle(drain_idle), .done(done), .constants_full(constants_full), .constants_used(constants_used),
         .constants_part(part), .read(read), .read_bank(read_bank), .read_entry(read_entry), .read_part(read_part),
         .move(move), .direct(direct), .raw(raw), .piece(piece), .zero(zero), .least(least), .most(most),
         .numbers(numbers), .clipped(clipped), .write_valid(write_valid), .write_ready(write_ready),

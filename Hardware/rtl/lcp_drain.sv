@@ -20,7 +20,7 @@ module lcp_drain #(
     input  logic [32*`LCP_WORDS-1:0] command,
     output logic [1:0]               freed,          // banks of which the last sum was taken
     output logic                     idle,           // everything is written
-    output logic                     interrupt,      // a command that asks for it was written
+    output logic                     done,      // a command that asks for it was written
     // Its constants.
     input  logic                     constants_full,
     output logic                     constants_used,
@@ -219,7 +219,7 @@ module lcp_drain #(
             interrupt_next <= 1'b0;
         end
     end
-    assign interrupt = interrupt_next && write_valid && write_ready;
+    assign done = interrupt_next && write_valid && write_ready;
     // The lanes have taken the last sum's constants.
     assign constants_used = move && going[DEPTH-1] && ends[DEPTH-1];
     assign idle = busy == '0 && going == '0 && !write_valid;

@@ -11,7 +11,8 @@ module lcp_memory #(
     input  logic [$clog2(DEPTH)-1:0] write_place,
     input  logic [WIDTH-1:0]         word
 );
-    logic [WIDTH-1:0] words [DEPTH];
+    // On an FPGA a block of memory, and not lookup tables.
+    (* ram_style = "block" *) logic [WIDTH-1:0] words [DEPTH];
 
     always_ff @(posedge clock) begin
         if (read) found <= words[read_place];

@@ -114,11 +114,29 @@ int main(int argc, char** argv) {
     for (uint32_t number : {1, LCP_ROWS, LCP_COLUMNS, LCP_WORD, LCP_ENTRIES, LCP_LINES, LCP_TOGETHER}) writeNumber(number);
     fflush(answers);
 
+    // LCP_RECORD names a file that gets the ports' values at the end of every clock, for the netlist's simulation (synthesis/power).
+    const char* recordPath = getenv("LCP_RECORD");
+    FILE* record = recordPath ? fopen(recordPath, "wb") : nullptr;
+    if (recordPath && !record) refuse("LCP_RECORD names no file that can be written");
+    if (record) {
+#define PORT(name) fprintf(record, #name " %zu\n", sizeof top->name);
+#include "ports.inc"
+#undef PORT
+        fputc('\n', record);
+    }
+    auto recordPorts = [&] {
+        top->eval();
+#define PORT(name) fwrite(&top->name, 1, sizeof top->name, record);
+#include "ports.inc"
+#undef PORT
+    };
+
     auto run = [&](uint32_t seed) {
         Chance chance{seed};
         uint64_t now = 0, quiet = 0;
         size_t next = 0;
         auto tick = [&] {
+            if (record) recordPorts();
             top->clock = 1, top->eval();
             top->clock = 0;
             ++now;
@@ -163,6 +181,7 @@ int main(int argc, char** argv) {
                 writeNumber(top->clips);
                 writeNumber(isEnd ? 1 : 0);
                 fflush(answers);
+                if (record && fflush(record)) refuse("LCP_RECORD's file cannot be written");
                 return;
             }
             tick();

@@ -9,7 +9,7 @@ module test_drain;
     logic [2:0] finished_count = 0;
     logic [32*`LCP_WORDS-1:0] command = '0;
     logic [1:0] freed;
-    logic idle, interrupt, constants_full = 0, constants_used;
+    logic idle, done, constants_full = 0, constants_used;
     logic [7:0] constants_part;
     logic read, read_bank;
     logic [2:0] read_entry;
@@ -60,7 +60,7 @@ module test_drain;
             expected.delete(0);
             lines++;
         end
-        if (interrupt) interrupts++;
+        if (done) interrupts++;
         if (constants_used) begin
             used++;
             constants_full <= 0;

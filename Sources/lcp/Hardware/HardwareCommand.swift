@@ -42,6 +42,9 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         completion: .file())
     var simulation: String
 
+    @Option(help: ArgumentHelp("This branch of the model alone.", valueName: "k"))
+    var branch: Int?
+
     @Option(help: ArgumentHelp("Pictures for each branch.", valueName: "n"))
     var pictures = 3
 
@@ -61,6 +64,7 @@ struct HardwareCheckCommand: AsyncParsableCommand {
             throw ValidationError("give a model, or --random and how many branches")
         }
         guard data == nil || model != nil else { throw ValidationError("--data is for a model's pictures: name one") }
+        guard branch == nil || model != nil else { throw ValidationError("--branch is one of a model: name one") }
         guard pictures > 0 else { throw ValidationError("--pictures is at least 1, not \(pictures)") }
         guard seed > 0 else { throw ValidationError("--seed is at least 1") }
     }
@@ -89,7 +93,10 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         let examples = (0..<20 * bundle.network.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random)
         }
         let set = try data.map { try testSet($0, bundle.manifest) }
-        for index in bundle.network.branches.indices {
+        if let branch, !bundle.network.branches.indices.contains(branch) {
+            throw CommandError("there are branches 0 to \(bundle.network.branches.count - 1), and no branch \(branch)")
+        }
+        for index in bundle.network.branches.indices where index == branch ?? index {
             let (branch, engine) = try both(bundle, index, array.shape, converter, examples)
             try compare("branch \(index)", branch, engine, on: array, set, &random)
         }

@@ -9,7 +9,7 @@ set -eu
 packages="mosquitto mosquitto-clients libmosquitto-dev libxnnpack-dev libpthreadpool-dev libjpeg-dev
 libpng-dev libwebp-dev libxxhash-dev libyaml-dev libssl-dev zlib1g-dev pkg-config ca-certificates curl"
 [ "${1:-}" = tests ] && packages="$packages openssl python3 python3-paho-mqtt ffmpeg"
-[ "${1:-}" = hardware ] && packages="verilator g++ make yosys python3"
+[ "${1:-}" = hardware ] && packages="verilator g++ make yosys opensta python3"
 [ "${1:-}" = packages ] && echo $packages && exit
 
 fail() { echo "setup: $*" >&2; exit 1; }

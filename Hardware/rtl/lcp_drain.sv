@@ -223,4 +223,8 @@ module lcp_drain #(
     // The lanes have taken the last sum's constants.
     assign constants_used = move && going[DEPTH-1] && ends[DEPTH-1];
     assign idle = busy == '0 && going == '0 && !write_valid;
+
+`ifdef FORMAL
+`include "drain.svh"
+`endif
 endmodule

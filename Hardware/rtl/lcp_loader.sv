@@ -140,4 +140,8 @@ module lcp_loader #(
             assign constants_load[l] = comes && come_constants && come_round == l;
         end
     endgenerate
+
+`ifdef FORMAL
+`include "loader.svh"
+`endif
 endmodule

@@ -31,4 +31,8 @@ module lcp_queue #(
             tail <= '0;
         end
     end
+
+`ifdef FORMAL
+`include "queue.svh"
+`endif
 endmodule

@@ -204,4 +204,8 @@ module lcp_walker #(
         end
         if (reset) valid <= 1'b0;
     end
+
+`ifdef FORMAL
+`include "walker.svh"
+`endif
 endmodule

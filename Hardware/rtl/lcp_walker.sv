@@ -60,11 +60,6 @@ module lcp_walker #(
 
     wire advance = running && !hold && (!valid || ready);
 
-    // Yosys 0.23 takes a cast of a signed number for an unsigned one, so these have names.
-    wire signed [15:0] window_row = $signed(`LCP_WINDOW_ROW(command));
-    wire signed [15:0] step_row = $signed(`LCP_STEP_ROW(command));
-    wire signed [15:0] outer_row = $signed(`LCP_OUTER_ROW(command));
-
     // The step after this one.
     logic [3:0]         next_window_x, next_window_y;
     logic [9:0]         next_step_x, next_step_y;
@@ -86,7 +81,7 @@ module lcp_walker #(
             next_window_x = '0;
             next_x = base_x;
             next_window_y = window_y + 1'b1;
-            next_y = y + window_row;
+            next_y = y + 16'($signed(`LCP_WINDOW_ROW(command)));
             next_row_line = row_line + `LCP_WINDOW_LINE(command);
             if (window_y_ends) begin
                 next_window_y = '0;
@@ -98,7 +93,7 @@ module lcp_walker #(
                     next_step_x = '0;
                     next_base_x = $signed(`LCP_IN_X(command));
                     next_step_y = step_y + 1'b1;
-                    next_base_y = base_y + step_row;
+                    next_base_y = base_y + 16'($signed(`LCP_STEP_ROW(command)));
                     next_base_line = base_line + `LCP_STEP_LINE(command);
                 end
                 next_x = next_base_x;
@@ -144,7 +139,7 @@ module lcp_walker #(
                 inner_line <= inner_ends ? '0 : inner_line + `LCP_INNER_LINE(command);
                 if (inner_ends) begin
                     outer <= outer_ends ? '0 : outer + 1'b1;
-                    chunk_y <= outer_ends ? '0 : chunk_y + outer_row;
+                    chunk_y <= outer_ends ? '0 : chunk_y + 16'($signed(`LCP_OUTER_ROW(command)));
                     outer_line <= outer_ends ? '0 : outer_line + `LCP_OUTER_LINE(command);
                 end
                 if (chunks_end) begin
@@ -182,14 +177,13 @@ module lcp_walker #(
     // The first word of the lines that are read, as a place in the row.
     wire signed [17:0] line_x = {word_x[17:OFFSET], {OFFSET{1'b0}}};
     wire signed [18:0] words_left = $signed({1'b0, `LCP_IN_WORDS(command)}) - line_x;
-    wire signed [23:0] first_line = $signed(word_x[17:OFFSET]);
     wire signed [18:0] words_before = -line_x;
     wire is_row = word_y >= 0 && word_y < $signed({1'b0, `LCP_IN_ROWS(command)});
 
     always_ff @(posedge clock) begin
         if (!valid || ready) begin
             valid <= running && !hold && !start;
-            line <= row_line + inner_line + outer_line + first_line;
+            line <= row_line + inner_line + outer_line + 24'($signed(word_x[17:OFFSET]));
             offset <= word_x[OFFSET-1:0];
             low <= line_x < 0 ? (words_before > REGION ? PLACE'(REGION) : words_before[PLACE-1:0]) : '0;
             high <= !is_row || words_left < 0 ? '0 : words_left > REGION ? PLACE'(REGION) : words_left[PLACE-1:0];

@@ -6,10 +6,8 @@ module lcp_accumulators #(
     parameter SUM = 21,            // bits of a column's sum
     parameter WIDTH = 32,          // bits of what is added up
     parameter SHIFT = 8,
-    parameter PART = 32,           // columns that are read out together
     parameter GATES = 0,
-    localparam ENTRY = $clog2(ENTRIES),
-    localparam PARTS = COLUMNS / PART
+    localparam ENTRY = $clog2(ENTRIES)
 ) (
     input  logic                     clock,
     // Added up: `sums` come a clock behind the rest.
@@ -23,8 +21,7 @@ module lcp_accumulators #(
     input  logic                     read,
     input  logic                     read_bank,
     input  logic [ENTRY-1:0]         read_entry,
-    input  logic [7:0]               read_part,
-    output logic [PART*WIDTH-1:0]    result
+    output logic [COLUMNS*WIDTH-1:0] result
 );
     localparam ALL = COLUMNS * WIDTH;
 
@@ -33,7 +30,6 @@ module lcp_accumulators #(
     logic [ALL-1:0]   stored;
     logic [2*ALL-1:0] found;        // of both banks: no array, whose words Yosys takes for a memory that nobody writes
     logic             out_bank;
-    logic [7:0]       out_part;
 
     always_ff @(posedge clock) begin
         adds <= valid;
@@ -44,10 +40,7 @@ module lcp_accumulators #(
         storing <= adds;
         store_entry <= adds_entry;
         store_bank <= adds_bank;
-        if (read) begin
-            out_bank <= read_bank;
-            out_part <= read_part;
-        end
+        if (read) out_bank <= read_bank;
     end
 
     generate
@@ -68,10 +61,5 @@ module lcp_accumulators #(
         end
     endgenerate
 
-    wire [ALL-1:0] out = out_bank ? found[2*ALL-1:ALL] : found[ALL-1:0];
-    always_comb begin
-        result = out[0 +: PART*WIDTH];
-        for (int p = 1; p < PARTS; p++)
-            if (out_part == p) result = out[p*PART*WIDTH +: PART*WIDTH];
-    end
+    assign result = out_bank ? found[2*ALL-1:ALL] : found[ALL-1:0];
 endmodule

@@ -40,11 +40,12 @@ module lcp_array #(
     input  logic                     weight_answer_valid,
     output logic                     weight_answer_ready,
     input  logic [TOGETHER*LINE-1:0] weight_answer,
-    // Results: a line.
+    // Results: a number of every column, as lines, each with its place; those that are in `write_mask` are written.
     output logic                     write_valid,
     input  logic                     write_ready,
-    output logic [23:0]              write_line,
-    output logic [LINE-1:0]          write_words
+    output logic [PARTS-1:0]         write_mask,
+    output logic [PARTS*24-1:0]      write_line,
+    output logic [PARTS*LINE-1:0]    write_words
 );
     localparam OFFSET = $clog2(ROWS);
     localparam PLACE = $clog2(LINES * ROWS + 1);
@@ -210,15 +211,13 @@ module lcp_array #(
 
     logic                  read, read_bank;
     logic [ENTRY-1:0]      read_entry;
-    logic [7:0]            read_part;
-    logic [ROWS*WIDTH-1:0] result;
+    logic [COLUMNS*WIDTH-1:0] result;
     lcp_accumulators #(
-        .COLUMNS(COLUMNS), .ENTRIES(ENTRIES), .SUM(SUM), .WIDTH(WIDTH), .SHIFT(WORD), .PART(ROWS),
-        .GATES(GATES)
+        .COLUMNS(COLUMNS), .ENTRIES(ENTRIES), .SUM(SUM), .WIDTH(WIDTH), .SHIFT(WORD), .GATES(GATES)
     ) accumulators (
         .clock(clock), .valid(taken[1]), .entry(entries[ENTRY +: ENTRY]), .bank(banks[1]), .clear(clears[1]),
         .shift(shifts[1]), .sums(sums), .read(read), .read_bank(read_bank), .read_entry(read_entry),
-        .read_part(read_part), .result(result));
+        .result(result));
 
     // MARK: Results
 
@@ -231,24 +230,18 @@ module lcp_array #(
         end
     endgenerate
 
-    logic                     move, direct, raw;
-    logic [7:0]               piece, part;
-    logic [WORD-1:0]          zero, least, most;
-    logic [LINE-1:0]          numbers;
-    logic [ROWS-1:0]          clipped;
-    logic [ROWS*CONSTANT-1:0] chosen;
-    always_comb begin
-        chosen = constants[0 +: ROWS*CONSTANT];
-        for (int p = 1; p < PARTS; p++)
-            if (part == p) chosen = constants[p*ROWS*CONSTANT +: ROWS*CONSTANT];
-    end
+    logic                    move, direct, raw;
+    logic [7:0]              piece;
+    logic [WORD-1:0]         zero, least, most;
+    logic [COLUMNS*WORD-1:0] numbers;
+    logic [COLUMNS-1:0]      clipped;
     generate
-        for (genvar r = 0; r < ROWS; r++) begin : lane
+        for (genvar c = 0; c < COLUMNS; c++) begin : lane
             lcp_lane #(.WORD(WORD), .WIDTH(WIDTH)) finish (
-                .clock(clock), .move(move), .sum(result[r*WIDTH +: WIDTH]), .bias(chosen[r*CONSTANT +: 32]),
-                .multiplier(chosen[r*CONSTANT+32 +: 15]), .right(chosen[r*CONSTANT+48 +: 5]), .direct(direct),
+                .clock(clock), .move(move), .sum(result[c*WIDTH +: WIDTH]), .bias(constants[c*CONSTANT +: 32]),
+                .multiplier(constants[c*CONSTANT+32 +: 15]), .right(constants[c*CONSTANT+48 +: 5]), .direct(direct),
                 .raw(raw), .piece(piece), .zero(zero), .least(least), .most(most),
-                .number(numbers[r*WORD +: WORD]), .clipped(clipped[r]));
+                .number(numbers[c*WORD +: WORD]), .clipped(clipped[c]));
         end
     endgenerate
 
@@ -256,8 +249,7 @@ module lcp_array #(
         .clock(clock), .reset(reset), .finished(finished), .finished_bank(finished_bank),
         .finished_count(finished_count), .finished_last(finished_last), .command(current), .freed(freed),
         .idle(drain_idle), .done(done), .constants_full(constants_full), .constants_used(constants_used),
-        .constants_part(part), .read(read), .read_bank(read_bank), .read_entry(read_entry), .read_part(read_part),
-        .move(move), .direct(direct), .raw(raw), .piece(piece), .zero(zero), .least(least), .most(most),
+        .read(read), .read_bank(read_bank), .read_entry(read_entry), .move(move), .direct(direct), .raw(raw), .piece(piece), .zero(zero), .least(least), .most(most),
         .numbers(numbers), .clipped(clipped), .write_valid(write_valid), .write_ready(write_ready),
-        .write_line(write_line), .write_words(write_words), .clips(clips));
+        .write_mask(write_mask), .write_line(write_line), .write_words(write_words), .clips(clips));
 endmodule

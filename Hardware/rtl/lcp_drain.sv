@@ -1,5 +1,5 @@
 `include "lcp_command.svh"
-// Reads finished blocks out, part by part, sends the sums through the lanes, keeps the largest of each window, and writes lines.
+// Reads finished blocks out, sends the sums through the lanes, keeps the largest of each window, and writes them as lines.
 module lcp_drain #(
     parameter ROWS = 32,
     parameter PARTS = 2,
@@ -8,7 +8,8 @@ module lcp_drain #(
     parameter ENTRIES = 64,
     localparam ENTRY = $clog2(ENTRIES),
     localparam PIECES = WIDTH / WORD,
-    localparam CLIPS = $clog2(ROWS + 1)
+    localparam COLUMNS = ROWS * PARTS,
+    localparam CLIPS = $clog2(COLUMNS + 1)
 ) (
     input  logic                     clock,
     input  logic                     reset,
@@ -24,12 +25,10 @@ module lcp_drain #(
     // Its constants.
     input  logic                     constants_full,
     output logic                     constants_used,
-    output logic [7:0]               constants_part, // of the sum that comes from the accumulators
     // The accumulators.
     output logic                     read,
     output logic                     read_bank,
     output logic [ENTRY-1:0]         read_entry,
-    output logic [7:0]               read_part,
     // The lanes, four clocks behind the accumulators.
     output logic                     move,
     output logic                     direct,
@@ -38,13 +37,14 @@ module lcp_drain #(
     output logic [WORD-1:0]          zero,
     output logic [WORD-1:0]          least,
     output logic [WORD-1:0]          most,
-    input  logic [ROWS*WORD-1:0]     numbers,
-    input  logic [ROWS-1:0]          clipped,
+    input  logic [COLUMNS*WORD-1:0]  numbers,
+    input  logic [COLUMNS-1:0]       clipped,
     // The memory.
     output logic                     write_valid,
     input  logic                     write_ready,
-    output logic [23:0]              write_line,
-    output logic [ROWS*WORD-1:0]     write_words,
+    output logic [PARTS-1:0]         write_mask,
+    output logic [PARTS*24-1:0]      write_line,
+    output logic [COLUMNS*WORD-1:0]  write_words,
     output logic [31:0]              clips           // numbers that were clipped
 );
     // What a command says, for each bank.
@@ -63,30 +63,30 @@ module lcp_drain #(
     logic             ending;       // its last sum was read, and is not written
     logic [1:0]       busy;
     logic [ENTRY-1:0] entry;
-    logic [7:0]       part, window;
+    logic [7:0]       window;
     logic [7:0]       slice;
     logic [9:0]       step_x;
-    logic [23:0]      row_line, step_line, part_line;
+    logic [23:0]      row_line, step_line;
 
     // Behind the accumulators: the read, then four clocks of the lanes.
     localparam DEPTH = 5;
     logic [DEPTH-1:0] going, opens, closes, ends, calls;
     logic             frees, frees_bank;
     logic [24*DEPTH-1:0] lines;
-    logic [8*DEPTH-1:0]  places, slices;
+    logic [8*DEPTH-1:0]  slices;
+    logic [PARTS-1:0]    mask;
+    logic [15:0]         apart;     // lines from a part to the next
 
     assign move = !write_valid || write_ready;
     wire [7:0] slice_last = raws[bank] ? 8'(PIECES - 1) : '0;
-    wire part_ends = part == parts[bank];
     wire slice_ends = slice == slice_last;
     wire window_ends = window == windows[bank];
     wire entry_ends = entry == counts[bank];
-    wire block_ends = part_ends && slice_ends && entry_ends;
+    wire block_ends = slice_ends && entry_ends;
 
     assign read = busy[bank] && constants_full && begun && !ending && move;
     assign read_bank = bank;
     assign read_entry = entry;
-    assign read_part = part;
 
     always_ff @(posedge clock) begin
         if (finished) begin
@@ -111,26 +111,20 @@ module lcp_drain #(
             // A command begins.
             begun <= 1'b1;
             entry <= '0;
-            part <= '0;
             slice <= '0;
             window <= '0;
             step_x <= '0;
             row_line <= out_line[bank];
             step_line <= out_line[bank];
-            part_line <= '0;
         end else if (read) begin
             slice <= slice_ends ? '0 : slice + 1'b1;
             if (slice_ends) begin
-                part <= part_ends ? '0 : part + 1'b1;
-                part_line <= part_ends ? '0 : part_line + 24'(out_part[bank]);
-                if (part_ends) begin
-                    entry <= entry_ends ? '0 : entry + 1'b1;
-                    window <= window_ends ? '0 : window + 1'b1;
-                    if (window_ends) begin
-                        step_x <= step_x == steps_x[bank] ? '0 : step_x + 1'b1;
-                        step_line <= step_x == steps_x[bank] ? row_line + out_row[bank] : step_line + 24'(out_step[bank]);
-                        if (step_x == steps_x[bank]) row_line <= row_line + out_row[bank];
-                    end
+                entry <= entry_ends ? '0 : entry + 1'b1;
+                window <= window_ends ? '0 : window + 1'b1;
+                if (window_ends) begin
+                    step_x <= step_x == steps_x[bank] ? '0 : step_x + 1'b1;
+                    step_line <= step_x == steps_x[bank] ? row_line + out_row[bank] : step_line + 24'(out_step[bank]);
+                    if (step_x == steps_x[bank]) row_line <= row_line + out_row[bank];
                 end
             end
             if (block_ends) begin
@@ -160,8 +154,7 @@ module lcp_drain #(
             closes <= {closes[DEPTH-2:0], window_ends};
             ends <= {ends[DEPTH-2:0], block_ends && lasts[bank]};
             calls <= {calls[DEPTH-2:0], interrupts[bank]};
-            lines <= {lines[24*(DEPTH-1)-1:0], step_line + part_line + 24'(slice)};
-            places <= {places[8*(DEPTH-1)-1:0], part};
+            lines <= {lines[24*(DEPTH-1)-1:0], step_line + 24'(slice)};
             slices <= {slices[8*(DEPTH-1)-1:0], slice};
             if (read) begin
                 // The same for all that is under way: another command's first number comes when the one earlier is written.
@@ -170,6 +163,8 @@ module lcp_drain #(
                 zero <= zeros[bank];
                 least <= leasts[bank];
                 most <= mosts[bank];
+                apart <= out_part[bank];
+                for (int p = 0; p < PARTS; p++) mask[p] <= p <= parts[bank];
             end
         end
         if (reset) begin
@@ -180,36 +175,43 @@ module lcp_drain #(
     // A sum that waits stands in the accumulators.
     assign freed = {frees && move && frees_bank, frees && move && !frees_bank};
     assign piece = slices[7:0];
-    assign constants_part = places[7:0];
 
-    // The largest of a window, for each part.
-    logic [ROWS*WORD-1:0] largest [PARTS];
-    wire [7:0] place = places[8*(DEPTH-1) +: 8];
-    logic [ROWS*WORD-1:0] earlier, chosen;
+    // The largest of a window.
+    logic [COLUMNS*WORD-1:0] largest, chosen;
     always_comb begin
-        earlier = largest[0];
-        for (int p = 1; p < PARTS; p++)
-            if (place == p) earlier = largest[p];
-        for (int r = 0; r < ROWS; r++)
-            chosen[r*WORD +: WORD] =
-                !opens[DEPTH-1] && $signed(earlier[r*WORD +: WORD]) > $signed(numbers[r*WORD +: WORD])
-                    ? earlier[r*WORD +: WORD] : numbers[r*WORD +: WORD];
+        for (int c = 0; c < COLUMNS; c++)
+            chosen[c*WORD +: WORD] =
+                !opens[DEPTH-1] && $signed(largest[c*WORD +: WORD]) > $signed(numbers[c*WORD +: WORD])
+                    ? largest[c*WORD +: WORD] : numbers[c*WORD +: WORD];
     end
 
     logic [CLIPS-1:0] clipped_now;
     always_comb begin
         clipped_now = '0;
-        for (int r = 0; r < ROWS; r++) clipped_now += CLIPS'(clipped[r]);
+        for (int c = 0; c < COLUMNS; c++) clipped_now += CLIPS'(clipped[c] && mask[c/ROWS]);
     end
 
-    logic interrupt_next, used_next;
+    wire [PARTS*24-1:0] part_lines;
+    generate
+        for (genvar p = 0; p < PARTS; p++) begin : part_line
+            wire [23:0] line;
+            if (p == 0) begin : first
+                assign line = lines[24*(DEPTH-1) +: 24];
+            end else begin : further
+                assign line = part_line[p-1].line + 24'(apart);
+            end
+            assign part_lines[p*24 +: 24] = line;
+        end
+    endgenerate
+
+    logic interrupt_next;
     always_ff @(posedge clock) begin
         if (move) begin
             write_valid <= going[DEPTH-1] && closes[DEPTH-1];
-            write_line <= lines[24*(DEPTH-1) +: 24];
+            write_mask <= mask;
+            write_line <= part_lines;
             write_words <= chosen;
-            for (int p = 0; p < PARTS; p++)
-                if (going[DEPTH-1] && place == p) largest[p] <= chosen;
+            if (going[DEPTH-1]) largest <= chosen;
             if (going[DEPTH-1]) clips <= clips + 32'(clipped_now);
             interrupt_next <= going[DEPTH-1] && ends[DEPTH-1] && calls[DEPTH-1];
         end

@@ -170,9 +170,17 @@ int main(int argc, char** argv) {
             if (takesMap) maps.answered();
             if (takesWeight) weights.answered();
             if (writes) {
-                const size_t start = size_t(top->write_line) * lineBytes;
-                if (start + lineBytes > maps.bytes.size()) refuse("the array writes behind the end of the maps");
-                memcpy(&maps.bytes[start], &top->write_words, lineBytes);
+                // Ports of any width lie in memory as little-endian bytes.
+                const auto* mask = reinterpret_cast<const uint8_t*>(&top->write_mask);
+                const auto* lines = reinterpret_cast<const uint8_t*>(&top->write_line);
+                const auto* words = reinterpret_cast<const uint8_t*>(&top->write_words);
+                for (size_t part = 0; part < LCP_COLUMNS / LCP_ROWS; ++part) {
+                    if (!(mask[part / 8] >> part % 8 & 1)) continue;
+                    const size_t line = lines[3 * part] | lines[3 * part + 1] << 8 | lines[3 * part + 2] << 16;
+                    const size_t start = line * lineBytes;
+                    if (start + lineBytes > maps.bytes.size()) refuse("the array writes behind the end of the maps");
+                    memcpy(&maps.bytes[start], words + part * lineBytes, lineBytes);
+                }
             }
             if (takesCommand) ++next;
             quiet = takesCommand || asksMap || asksWeight || takesMap || takesWeight || writes ? 0 : quiet + 1;

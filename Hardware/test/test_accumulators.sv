@@ -1,15 +1,14 @@
 // Sums are added up entry by entry, and read out of one bank while the other is added to.
 module test_accumulators;
-    localparam COLUMNS = 8, ENTRIES = 16, SUM = 12, WIDTH = 20, PART = 4;
+    localparam COLUMNS = 8, ENTRIES = 16, SUM = 12, WIDTH = 20;
     logic clock = 0;
     always #5 clock = !clock;
     logic valid = 0, bank = 0, clear = 0, shift = 0, read = 0, read_bank = 0;
     logic [3:0] entry = 0, read_entry = 0;
-    logic [7:0] read_part = 0;
     logic [COLUMNS*SUM-1:0] sums = 0;
-    logic [PART*WIDTH-1:0] result;
+    logic [COLUMNS*WIDTH-1:0] result;
     lcp_accumulators #(
-        .COLUMNS(COLUMNS), .ENTRIES(ENTRIES), .SUM(SUM), .WIDTH(WIDTH), .SHIFT(4), .PART(PART)
+        .COLUMNS(COLUMNS), .ENTRIES(ENTRIES), .SUM(SUM), .WIDTH(WIDTH), .SHIFT(4)
     ) accumulators (.*);
 
     logic signed [WIDTH-1:0] expected [2][ENTRIES][COLUMNS];
@@ -29,7 +28,6 @@ module test_accumulators;
                 read = checks;
                 read_bank = !b;
                 read_entry = 4'((round * ENTRIES + e) / 2 % ENTRIES);
-                read_part = 8'((round * ENTRIES + e) % 2);
                 @(negedge clock);
                 // The sums come a clock later than the rest.
                 for (int c = 0; c < COLUMNS; c++) begin
@@ -38,8 +36,8 @@ module test_accumulators;
                     expected[b][e][c] = (round == 0 ? '0 : shift ? expected[b][e][c] <<< 4 : expected[b][e][c]) + WIDTH'(number);
                 end
                 if (checks) begin
-                    for (int c = 0; c < PART; c++)
-                        if (result[c*WIDTH +: WIDTH] != expected[!b][read_entry][int'(read_part)*PART+c]) wrong++;
+                    for (int c = 0; c < COLUMNS; c++)
+                        if (result[c*WIDTH +: WIDTH] != expected[!b][read_entry][c]) wrong++;
                     checked++;
                 end
             end

@@ -10,24 +10,23 @@ module test_drain;
     logic [32*`LCP_WORDS-1:0] command = '0;
     logic [1:0] freed;
     logic idle, done, constants_full = 0, constants_used;
-    logic [7:0] constants_part;
     logic read, read_bank;
     logic [2:0] read_entry;
-    logic [7:0] read_part;
     logic move, direct, raw;
     logic [7:0] piece;
     logic [WORD-1:0] zero, least, most;
-    logic [ROWS*WORD-1:0] numbers;
-    logic [ROWS-1:0] clipped;
+    logic [PARTS*ROWS*WORD-1:0] numbers;
+    logic [PARTS*ROWS-1:0] clipped;
     logic write_valid, write_ready = 0;
-    logic [23:0] write_line;
-    logic [ROWS*WORD-1:0] write_words;
+    logic [PARTS-1:0] write_mask;
+    logic [PARTS*24-1:0] write_line;
+    logic [PARTS*ROWS*WORD-1:0] write_words;
     logic [31:0] clips;
     lcp_drain #(.ROWS(ROWS), .PARTS(PARTS), .WORD(WORD), .WIDTH(WIDTH), .ENTRIES(ENTRIES)) drain (.*);
 
-    // Accumulators and lanes in short: a number of each bank, entry and part, five clocks behind the read.
+    // Accumulators and lanes in short: a number of each bank, entry and column, five clocks behind the read.
     logic signed [WORD-1:0] sums [2][ENTRIES][PARTS][ROWS];
-    logic [ROWS*WORD-1:0] lanes [5];
+    logic [PARTS*ROWS*WORD-1:0] lanes [5];
     always_ff @(posedge clock) begin
         if (move) begin
             lanes[4] <= lanes[3];
@@ -36,13 +35,15 @@ module test_drain;
             lanes[1] <= lanes[0];
         end
         if (read)
-            for (int r = 0; r < ROWS; r++)
-                lanes[0][r*WORD +: WORD] <= sums[read_bank][read_entry][read_part[0]][r];
+            for (int p = 0; p < PARTS; p++)
+                for (int r = 0; r < ROWS; r++)
+                    lanes[0][(p*ROWS+r)*WORD +: WORD] <= sums[read_bank][read_entry][p][r];
     end
     assign numbers = lanes[4];
     assign clipped = '0;
 
     typedef struct packed {
+        logic is_last;   // of those that are written together
         logic [23:0] line;
         logic [ROWS*WORD-1:0] words;
     } line_t;
@@ -54,11 +55,18 @@ module test_drain;
     always @(posedge clock) if (!reset) begin
         if (write_valid && !write_ready) held++;
         if (write_valid && write_ready) begin
-            if (expected.size() == 0) $fatal(1, "a line is written that nobody asked for");
-            if (write_line != expected[0].line || write_words != expected[0].words)
-                $fatal(1, "line %0d is %x, not line %0d with %x", write_line, write_words, expected[0].line, expected[0].words);
-            expected.delete(0);
-            lines++;
+            automatic logic ends = 0;
+            for (int p = 0; p < PARTS; p++) if (write_mask[p]) begin
+                automatic logic [23:0] line = write_line[p*24 +: 24];
+                automatic logic [ROWS*WORD-1:0] words = write_words[p*ROWS*WORD +: ROWS*WORD];
+                if (expected.size() == 0 || ends) $fatal(1, "a line is written that nobody asked for");
+                if (line != expected[0].line || words != expected[0].words)
+                    $fatal(1, "line %0d is %x, not line %0d with %x", line, words, expected[0].line, expected[0].words);
+                ends = expected[0].is_last;
+                expected.delete(0);
+                lines++;
+            end
+            if (!ends) $fatal(1, "a line is left out");
         end
         if (done) interrupts++;
         if (constants_used) begin
@@ -98,6 +106,7 @@ module test_drain;
                             if (n % window == 0 || sums[bank][e][p][r] > largest[p][r]) largest[p][r] = sums[bank][e][p][r];
                             l.words[r*WORD +: WORD] = largest[p][r];
                         end
+                        l.is_last = p == parts - 1;
                         l.line = 24'(first + n / window / steps_x * row + n / window % steps_x * step + p * part_step);
                         if (n % window == window - 1) expected.push_back(l);
                     end

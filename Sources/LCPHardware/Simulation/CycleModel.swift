@@ -122,8 +122,8 @@ struct CycleModel {
         isWriting = last?.writes ?? false
         advanceReading(reads, constantsUsed)
         if let finished {
-            let parts = finished.count * current.parts * (current.isRaw ? shape.pieces : 1)
-            blocks[finished.bank] = Block(reads: parts, last: finished.last)
+            let reads = finished.count * (current.isRaw ? shape.pieces : 1)
+            blocks[finished.bank] = Block(reads: reads, last: finished.last)
         }
         // Sums.
         taken.removeLast()

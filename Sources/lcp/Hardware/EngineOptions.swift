@@ -15,7 +15,7 @@ struct EngineOptions: ParsableArguments {
             valueName: "engine"))
     var engine = Engine.processor
 
-    @Option(help: ArgumentHelp("With --engine array: its size (default: 32x64).", valueName: "rows x columns"))
+    @Option(help: ArgumentHelp("With --engine array: its size (default: 32x64).", valueName: "size"))
     var array: String?
 
     @Option(help: ArgumentHelp("With --engine array: its clock (default: 100).", valueName: "MHz"))

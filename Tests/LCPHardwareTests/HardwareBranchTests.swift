@@ -57,6 +57,16 @@ import Testing
         }
     }
 
+    @Test("The slowest branch is the one that takes longest, and narrow branches take less than the whole network")
+    func slowest() throws {
+        let shape = try ArrayShape()
+        let network = try Network.named("alexnet")
+        let split = try network.split(into: 8)
+        let each = try split.branches.indices.map { try ArrayProgram(timing: split, branch: $0, shape: shape).clocks() }
+        #expect(try split.slowestClocks(on: shape) == each.max())
+        #expect(try 20 * split.slowestClocks(on: shape) < network.split(into: 1).slowestClocks(on: shape))
+    }
+
     @Test("A model that is not in the array's arithmetic is refused, and a number that no command holds")
     func refusals() throws {
         let shape = try ArrayShape()

@@ -16,7 +16,7 @@ import Testing
         return try SpeedupExperiment(path: file)
     }
 
-    @Test("The experiments that come with lcp can be read", arguments: ["speedup", "speedup-quick"])
+    @Test("The experiments that come with lcp can be read", arguments: ["speedup", "speedup-quick", "speedup-array"])
     func shipped(name: String) throws {
         let path = try #require(ShippedFiles.path("Configs/experiments/\(name).json"))
         #expect(SpeedupExperiment.isOne(path))
@@ -40,6 +40,16 @@ import Testing
             ("\"frames\": 40", "\"framez\": 3, \"frames\": 40", "\"framez\" means nothing"),
             ("\"way\": \"lcp\"", "\"way\": \"lcp\", \"wat\": 1", "\"wat\" means nothing"),
             ("\"name\": \"wired\"", "\"name\": \"wired\", \"rate\": 1", "\"rate\" means nothing"),
+            (
+                "\"name\": \"wired\"",
+                "\"name\": \"wired\", \"array\": {\"rows\": 32, \"columns\": 64, \"mhz\": 100}",
+                "whole networks and branches only"
+            ),
+            (
+                "\"name\": \"wired\"",
+                "\"name\": \"wired\", \"only\": [\"alexnet\"], \"array\": {\"rows\": 32, \"columns\": 64, \"mhz\": 0}",
+                "from 1 to 10,000 MHz"
+            ),
         ])
     func mistakes(old: String, new: String, word: String) {
         let error = #expect(throws: PipelineError.self) {

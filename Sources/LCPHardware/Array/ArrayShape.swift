@@ -81,7 +81,9 @@ extension Duration {
     var text: String { "\((milliseconds * 1000).rounded() / 1000)" }
 
     /// So many clocks.
-    init(clocks: Int, megahertz: Double) { self = .nanoseconds(Int64((Double(clocks) * 1000 / megahertz).rounded())) }
+    public init(clocks: Int, megahertz: Double) {
+        self = .nanoseconds(Int64((Double(clocks) * 1000 / megahertz).rounded()))
+    }
 }
 
 /// What the array cannot do, or a simulation that failed: one sentence.

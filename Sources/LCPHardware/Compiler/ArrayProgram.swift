@@ -130,3 +130,18 @@ public struct ArrayProgram: Sendable {
         return lines
     }
 }
+
+extension BranchedNetwork {
+    /// The clocks of the branch that takes longest, of which only the time counts.
+    ///
+    /// - Throws: ``HardwareError`` for a layer that the array cannot do, or a ``NetworkError``.
+    public func slowestClocks(on shape: ArrayShape) throws -> Int {
+        // Branches that have the same layers take the same time.
+        var seen: Set<[Layer]> = []
+        var slowest = 0
+        for (index, layers) in branches.enumerated() where seen.insert(layers).inserted {
+            slowest = max(slowest, try ArrayProgram(timing: self, branch: index, shape: shape).clocks())
+        }
+        return slowest
+    }
+}

@@ -48,10 +48,12 @@ public final class LabPipeline {
     /// - Parameters:
     ///   - pace: of the devices, as it was measured last.
     ///   - model: a bundle's folder.
+    ///   - computes: whether workers run the network; otherwise they only take its time, and send zeros.
     ///   - lcp: the path of this program.
     /// - Throws: ``PipelineError``, `ProcessError`. Nothing is left then.
     public init(
-        _ lab: Lab, _ pace: LabPace, model: String, workers: [Worker], features: FeatureEncoding = .fp16, lcp: String
+        _ lab: Lab, _ pace: LabPace, model: String, workers: [Worker], features: FeatureEncoding = .fp16,
+        computes: Bool = true, lcp: String
     ) throws {
         self.lab = lab
         self.lcp = lcp
@@ -63,11 +65,13 @@ public final class LabPipeline {
             try startRole(.aggregator, on: .aggregator, "aggregator", ["--model", model, "--deadline", "60000"])
             for worker in workers {
                 let slowness = pace.slowness * pace.dilation
-                let arguments = [
-                    "--model", model, "--branch", "\(worker.branch)", "--threads", "1", "--features", features.rawValue,
-                    "--slowness", "\(slowness)", "--network-time", "\(worker.networkTime.milliseconds)",
-                    "--decode-time", "\(worker.decodeTime.milliseconds * 1000)",
-                ]
+                let arguments =
+                    [
+                        "--model", model, "--branch", "\(worker.branch)", "--threads", "1", "--features",
+                        features.rawValue,
+                        "--slowness", "\(slowness)", "--network-time", "\(worker.networkTime.milliseconds)",
+                        "--decode-time", "\(worker.decodeTime.milliseconds * 1000)",
+                    ] + (computes ? [] : ["--no-compute"])
                 self.workers.append(
                     try startRole(.worker, on: .device(worker.device), "device-\(worker.device)", arguments))
             }

@@ -23,12 +23,28 @@ public struct SpeedupExperiment: Sendable, Codable {
         public var dilation: Double?
         /// The runs that are measured; all where nil.
         public var only: [String]?
+        /// What computes the network on every device; nil for its processor.
+        public var array: SystolicArray?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case name, about, profile, shared, dilation, only
+            case name, about, profile, shared, dilation, only, array
             case delayMilliseconds = "delay_ms"
             case memoryMiB = "memory_mib"
         }
+    }
+
+    /// The array of `Hardware/`, in eight bits: a frame takes the time of its clocks, and numbers that are 0 are sent.
+    public struct SystolicArray: Sendable, Codable, Hashable {
+        public var rows: Int
+        public var columns: Int
+        public var megahertz: Double
+
+        enum CodingKeys: String, CodingKey, CaseIterable {
+            case rows, columns
+            case megahertz = "mhz"
+        }
+
+        var name: String { "array \(rows)x\(columns), \(megahertz) MHz" }
     }
 
     public enum Way: String, Sendable, Codable, Hashable {
@@ -141,6 +157,15 @@ public struct SpeedupExperiment: Sendable, Codable {
             guard (1...1000).contains(setting.dilation ?? 1), (0...10_000).contains(setting.delayMilliseconds ?? 0)
             else {
                 throw fail("the setting \(setting.name) has a dilation below 1 or an impossible delay")
+            }
+        }
+        for setting in settings where setting.array != nil {
+            let ways = runs(of: setting).map(\.way)
+            guard ways.allSatisfy({ $0 == .original || $0 == .lcp }) else {
+                throw fail("the setting \(setting.name) has arrays, which run whole networks and branches only")
+            }
+            guard let clock = setting.array?.megahertz, (1...10_000).contains(clock) else {
+                throw fail("the setting \(setting.name) has arrays with a clock that is not from 1 to 10,000 MHz")
             }
         }
         for run in runs { try check(run, fail) }

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Images
 import LCPLocal
-import LCPModels
+public import LCPModels
 import LCPWire
 import Platform
 
@@ -28,6 +28,9 @@ public struct SpeedupRunner: Sendable {
     private let lcp: String
     private let pictures: String?
     private let engines: EngineTimes
+    /// What the slowest branch of a network takes on an array.
+    private let arrayTime: ArrayTime
+    public typealias ArrayTime = @Sendable (BranchedNetwork, SpeedupExperiment.SystolicArray) throws -> Duration
     /// How often a run is tried in which something was late.
     private static let attempts = 5
     private static let lab = "speedup"
@@ -37,15 +40,17 @@ public struct SpeedupRunner: Sendable {
     ///   - lcp: the path of this program.
     ///   - pictures: a folder; nil for synthetic photographs.
     ///   - engines: what other engines take for the originals.
+    ///   - arrayTime: for settings with arrays.
     public init(
         _ experiment: SpeedupExperiment, folder: String, lcp: String, pictures: String? = nil,
-        engines: EngineTimes = EngineTimes()
+        engines: EngineTimes = EngineTimes(), arrayTime: @escaping ArrayTime
     ) {
         self.experiment = experiment
         self.folder = folder
         self.lcp = lcp
         self.pictures = pictures
         self.engines = engines
+        self.arrayTime = arrayTime
     }
 
     private func file(_ setting: SpeedupExperiment.Setting, _ run: SpeedupExperiment.Run) -> String {
@@ -71,6 +76,7 @@ public struct SpeedupRunner: Sendable {
             : "plain processes"
         return "\(profile.name) with \(profile.benchmark.network) in \(profile.benchmark.milliseconds) ms, \(links), "
             + "dilation \(setting.dilation ?? 1), \(pictures ?? "synthetic photographs"), "
+            + (setting.array.map { "\($0.name), " } ?? "")
             + (engines.isEmpty ? "originals in lcp" : "originals in the fastest engine")
     }
 
@@ -205,7 +211,10 @@ public struct SpeedupRunner: Sendable {
         let branches = run.way == .lcp ? run.devices : 1
         let network = try base.split(into: branches, fattening: .init(integerLiteral: run.fatten ?? 0))
         let (pace, own) = try measurePace(lab, network)
-        let (time, engine) = run.way == .lcp ? (own, "lcp") : engines.fastest(run.network, lcp: own)
+        // An array has its own time, whatever the processor beside it takes.
+        let (time, engine) =
+            try setting.array.map { (try arrayTime(network, $0) / pace.slowness, $0.name) }
+            ?? (run.way == .lcp ? (own, "lcp") : engines.fastest(run.network, lcp: own))
         let model = "\(models)/\(run.network)-\(branches)-\(run.fatten ?? 0)"
         try Self.makeModel(network, at: model)
         defer { ModelBundle.remove(at: model) }
@@ -216,7 +225,8 @@ public struct SpeedupRunner: Sendable {
                 device: $0, branch: run.way == .lcp ? $0 - 1 : 0, networkTime: time,
                 decodeTime: .nanoseconds(Int64(decodeByte * 1e9)))
         }
-        let pipeline = try LabPipeline(lab, pace, model: model, workers: workers, lcp: lcp)
+        let pipeline = try LabPipeline(
+            lab, pace, model: model, workers: workers, computes: setting.array == nil, lcp: lcp)
         defer { pipeline.stop() }
         let frames = run.frames ?? experiment.frames
         let single = try pipeline.measure(input: network.input, frames: frames, pictures: pictures)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Glibc
+import LCPHardware
 import LCPLab
 import LCPLocal
 import LCPModels
@@ -21,6 +22,10 @@ struct SpeedupCommand {
         try ExperimentCommand.check(only, among: experiment.runs.map(\.name))
         try FileIO.makeFolder(out)
         let runner = SpeedupRunner(experiment, folder: out, lcp: try ownProgram(), pictures: pictures, engines: engines)
+        {
+            let shape = try ArrayShape(rows: $1.rows, columns: $1.columns)
+            return Duration(clocks: try $0.slowestClocks(on: shape), megahertz: $1.megahertz)
+        }
         if Lab.obstacle != nil {
             writeErrorLine("without root the devices are plain processes, without links and memory of their own")
         }

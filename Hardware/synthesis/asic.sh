@@ -81,7 +81,8 @@ END
 sta -no_splash -exit "$folder/timing.tcl" >"$folder/timing" 2>&1 || { cat "$folder/timing" >&2; fail "OpenSTA failed"; }
 slack=$(sed -n 's/^ *\(-\{0,1\}[0-9.]*\) *slack.*/\1/p' "$folder/timing")
 [ -n "$slack" ] || { cat "$folder/timing" >&2; fail "OpenSTA found no path"; }
-echo "longest path: $(awk "BEGIN { printf \"%.0f\", $period - $slack }") of $period ps ($megahertz MHz); see $folder/timing"
+path=$(awk "BEGIN { printf \"%.0f\", $period - $slack }")
+echo "longest path: $path ps, or $((1000000 / path)) MHz; asked for were $period ps; see $folder/timing"
 
 [ -n "$record" ] || exit 0
 python3 "$here/netlist.py" "$liberty" "$folder/array.json" "$folder/netlist"

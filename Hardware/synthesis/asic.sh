@@ -11,7 +11,6 @@ set -eu
 fail() { echo "asic.sh: $*" >&2; exit 1; }
 [ $# -ge 3 ] || fail "usage: asic.sh LIBERTY FOLDER RECORD [NAME=VALUE...]"
 liberty=$1 folder=$2 record=$3
-[ -n "$liberty" ] || fail "name the library: make asic LIBERTY=FILE"
 shift 3
 here=$(cd "$(dirname "$0")" && pwd)
 for tool in yosys sta python3 g++; do

@@ -62,7 +62,7 @@ class Cell:
     def __init__(self, contents):
         attributes, groups = contents
         self.area = float(attributes.get("area", 0))
-        # {input: fF}, {output: function}, {output: fJ for a change}, {output: that it changes with}
+        # {input: fF}, {output: function}, {output: fJ for a change}
         self.capacitance, self.functions, self.energy = {}, {}, {}
         self.clock, self.clock_energy, self.leakage = None, 0.0, 0.0
         self.is_gate = "clock_gating_integrated_cell" in attributes

@@ -15,8 +15,10 @@ from liberty import library, table
 VOLTAGE = 0.7
 # Where a gate's energy is told, by words in its path; the first that fits.
 PARTS = [
-    ("multipliers", ".multiplier/"), ("adder trees", "/tree/"), ("cells' numbers", "cells/now/"), ("cells' next numbers", "cells/next/"), ("products", "cells/made/"), ("sums of columns", "column["),
-    ("taps", "taps/"), ("accumulators", "accumulators/"), ("lanes", "lane["), ("drain", "drain/"), ("control and constants", ""),
+    ("multipliers", ".multiplier/"), ("adder trees", "/tree/"), ("cells' numbers", "cells/now/"),
+    ("cells' next numbers", "cells/next/"), ("products", "cells/made/"), ("accumulators", "accumulators/"),
+    ("sums of columns", "column["), ("taps", "taps/"), ("lanes", "lane["), ("drain", "drain/"),
+    ("control and constants", ""),
 ]
 
 
@@ -24,8 +26,8 @@ class Flat:
     def __init__(self, cells, modules, top):
         self.cells, self.modules = cells, modules
         self.nets = 2  # 0 and 1 are themselves
-        self.gates = []  # (part, kind, output net, input nets, table, energy)
-        self.registers = []  # (part, data net, output net, clock net, is inverted)
+        self.gates = []  # (part, kind, output pin, output net, input nets, table)
+        self.registers = []  # (part, kind, data net, output net, clock net, is inverted)
         self.memories = []
         self.clock_gates = []  # (part, clock net out, enable net, energy in every clock, energy where it is handed on)
         self.load = {}

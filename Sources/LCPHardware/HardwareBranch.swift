@@ -4,11 +4,13 @@ public import LCPModels
 public struct HardwareBranch: Sendable {
     public let program: ArrayProgram
     private let kind: Kind
+    /// What each value of a pixel is, for each channel.
+    private let pixels: [[Int]]
 
     private enum Kind: Sendable {
-        case int8(IntegerBranch, scales: [Float], offsets: [Float])
-        /// What each pixel value is, for each channel, what the input is divided by and what a number of the output is multiplied by.
-        case fixed(pixels: [[Int]], input: Double, output: Double)
+        case int8(IntegerBranch)
+        /// What the input is divided by, and what a number of the output is multiplied by.
+        case fixed(input: Double, output: Double)
     }
 
     /// Compiles a branch of a bundle in eight bits.
@@ -37,10 +39,16 @@ public struct HardwareBranch: Sendable {
         let shapes = try network.shapes(of: index)
         var compiler = ArrayCompiler(shape, layers, shapes, IntegerArithmetic(branch: integers))
         program = try compiler.compile()
-        let scale = integers.values[0].scale
-        kind = .int8(
-            integers, scales: preprocessing.standardDeviation.map { 1 / (255 * $0) / scale },
-            offsets: zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 / scale })
+        let input = integers.values[0]
+        pixels = zip(preprocessing.mean, preprocessing.standardDeviation).map { mean, deviation in
+            let (scale, offset) = (1 / (255 * deviation) / input.scale, -mean / deviation / input.scale)
+            return (0...255).map { pixel in
+                // Product and sum are rounded one after the other.
+                let product = Float(pixel) * scale
+                return Self.number(product + offset, Int(input.zero))
+            }
+        }
+        kind = .int8(integers)
     }
 
     /// Compiles a branch in fixed point.
@@ -58,43 +66,31 @@ public struct HardwareBranch: Sendable {
         let shapes = try network.shapes(of: index)
         var compiler = ArrayCompiler(shape, layers, shapes, FixedPointArithmetic(branch: fixedPoint))
         program = try compiler.compile()
-        let pixels = zip(preprocessing.mean, preprocessing.standardDeviation).map { mean, deviation in
+        pixels = zip(preprocessing.mean, preprocessing.standardDeviation).map { mean, deviation in
             (0...255).map {
                 Int(FixedPoint.number(of: (Double($0) / 255 - Double(mean)) / Double(deviation) / fixedPoint.scales[0]))
             }
         }
         kind = .fixed(
-            pixels: pixels, input: fixedPoint.scales[0],
+            input: fixedPoint.scales[0],
             output: fixedPoint.head == nil ? fixedPoint.scales[layers.count] : fixedPoint.headScale)
     }
 
     /// Pixels, HWC, as the branch's numbers.
-    public func numbers(pixels: [UInt8]) -> [Int] {
-        switch kind {
-        case .int8(let branch, let scales, let offsets):
-            let zero = Int(branch.values[0].zero)
-            // Product and sum are rounded one after the other.
-            let tables = zip(scales, offsets).map { scale, offset in
-                (0...255).map { pixel in
-                    let product = Float(pixel) * scale
-                    return Self.number(product + offset, zero)
-                }
-            }
-            return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
-        case .fixed(let tables, _, _): return pixels.indices.map { tables[$0 % tables.count][Int(pixels[$0])] }
-        }
+    public func numbers(pixels values: [UInt8]) -> [Int] {
+        values.indices.map { pixels[$0 % pixels.count][Int(values[$0])] }
     }
 
     /// Normalised numbers, HWC, as the branch's numbers: what is no number is 0.
     public func numbers(normalized reals: [Float]) -> [Int] {
         switch kind {
-        case .int8(let branch, _, _):
+        case .int8(let branch):
             let (factor, zero) = (1 / branch.values[0].scale, Int(branch.values[0].zero))
             return reals.map { real in
                 let value = real * factor
                 return Self.number(value.isNaN ? 0 : value, zero)
             }
-        case .fixed(_, let scale, _): return reals.map { Int(FixedPoint.number(of: Double($0) / scale)) }
+        case .fixed(let scale, _): return reals.map { Int(FixedPoint.number(of: Double($0) / scale)) }
         }
     }
 
@@ -109,7 +105,7 @@ public struct HardwareBranch: Sendable {
     func output(_ lines: [Int]) -> [Float] {
         let map = program.outputMap
         switch kind {
-        case .int8(let branch, _, _):
+        case .int8(let branch):
             if program.isRaw {
                 // A part's columns lie in as many lines as a sum has words.
                 let (rows, pieces) = (program.shape.rows, program.shape.pieces)
@@ -123,7 +119,7 @@ public struct HardwareBranch: Sendable {
             }
             let values = branch.values[branch.values.count - 1]
             return planes(lines).map { values.real(of: Int8($0)) }
-        case .fixed(_, _, let scale): return planes(lines).map { Float(Double($0) / 8192 * scale) }
+        case .fixed(_, let scale): return planes(lines).map { Float(Double($0) / 8192 * scale) }
         }
     }
 

@@ -74,8 +74,10 @@ public struct RoleStatus: Sendable, Hashable, Codable {
     public var refuses: String?
     /// While the model changes to one with another number of branches.
     public var next: Next?
-    /// What runs the branches.
+    /// What runs the branches: ``processor``, or a device that is attached.
     public var engine: String?
+    /// How a worker is called whose own processor runs them.
+    public static let processor = "xnnpack"
     /// Of lcp.
     public var version: String?
     public var cores: Int?

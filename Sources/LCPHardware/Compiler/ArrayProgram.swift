@@ -132,16 +132,19 @@ public struct ArrayProgram: Sendable {
 }
 
 extension BranchedNetwork {
-    /// The clocks of the branch that takes longest, of which only the time counts.
+    /// The branch that takes longest, of which only the time counts, and its clocks.
     ///
     /// - Throws: ``HardwareError`` for a layer that the array cannot do, or a ``NetworkError``.
-    public func slowestClocks(on shape: ArrayShape) throws -> Int {
+    public func slowestProgram(on shape: ArrayShape) throws -> (program: ArrayProgram, clocks: Int) {
         // Branches that have the same layers take the same time.
         var seen: Set<[Layer]> = []
-        var slowest = 0
+        var slowest: (program: ArrayProgram, clocks: Int)?
         for (index, layers) in branches.enumerated() where seen.insert(layers).inserted {
-            slowest = max(slowest, try ArrayProgram(timing: self, branch: index, shape: shape).clocks())
+            let program = try ArrayProgram(timing: self, branch: index, shape: shape)
+            let clocks = program.clocks()
+            if slowest.map({ clocks > $0.clocks }) ?? true { slowest = (program, clocks) }
         }
+        guard let slowest else { throw HardwareError("the network has no branch") }
         return slowest
     }
 }

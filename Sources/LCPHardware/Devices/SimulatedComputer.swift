@@ -28,8 +28,7 @@ public final class SimulatedComputer: BranchComputer {
         self.program = program
         input = bundle.network.input
         outputKind = try bundle.network.output(of: index)
-        let shapes = try bundle.network.shapes(of: index)
-        outputCount = outputKind == .partialLogits ? bundle.network.classes : shapes[shapes.count - 1].elementCount
+        outputCount = try bundle.network.outputCount(of: index)
         numbers = .allocate(capacity: outputCount)
         numbers.initialize(repeating: 0)
     }

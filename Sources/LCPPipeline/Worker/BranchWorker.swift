@@ -115,7 +115,7 @@ public actor BranchWorker {
             threads: min(options.threads ?? Processors.available, ThreadPool.maximumThreads), device: options.device)
         var status = RoleSession.status(.worker, id: options.id)
         status.pinned = options.branches != nil
-        status.engine = options.device?.name ?? "xnnpack"
+        status.engine = options.device?.name ?? RoleStatus.processor
         status.answersProbes = true
         status.takesTasks = true
         if bundle != nil { status.isModelGiven = true }

@@ -93,9 +93,7 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         let examples = (0..<20 * bundle.network.input.elementCount).map { _ in UInt8.random(in: 0...255, using: &random)
         }
         let set = try data.map { try testSet($0, bundle.manifest) }
-        if let branch, !bundle.network.branches.indices.contains(branch) {
-            throw CommandError("there are branches 0 to \(bundle.network.branches.count - 1), and no branch \(branch)")
-        }
+        if let branch { try bundle.network.check(branch: branch) }
         for index in bundle.network.branches.indices where index == branch ?? index {
             let (branch, engine) = try both(bundle, index, array.shape, converter, examples)
             try compare("branch \(index)", branch, engine, on: array, set, &random)

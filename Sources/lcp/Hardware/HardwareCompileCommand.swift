@@ -142,7 +142,7 @@ struct HardwareCompileCommand: AsyncParsableCommand {
 
     private func program(_ shape: ArrayShape) throws -> (String, ArrayProgram) {
         if case .bundle(let bundle) = try options.chosen(), !splitOptions.isGiven {
-            try checkBranch(bundle.network)
+            try bundle.network.check(branch: branch)
             if bundle.manifest.arithmetic == .int8, shape.word == .int8 {
                 return (bundle.manifest.name, try HardwareBranch(bundle: bundle, branch: branch, shape: shape).program)
             }
@@ -152,13 +152,16 @@ struct HardwareCompileCommand: AsyncParsableCommand {
         }
         let (network, _) = try options.whole()
         let split = try splitOptions.split(network)
-        try checkBranch(split)
+        try split.check(branch: branch)
         return (splitOptions.name(network.name), try ArrayProgram(timing: split, branch: branch, shape: shape))
     }
+}
 
-    private func checkBranch(_ network: BranchedNetwork) throws {
-        guard network.branches.indices.contains(branch) else {
-            throw CommandError("there are branches 0 to \(network.branches.count - 1), and no branch \(branch)")
+extension BranchedNetwork {
+    /// - Throws: ``CommandError`` where there is no such branch.
+    func check(branch: Int) throws {
+        guard branches.indices.contains(branch) else {
+            throw CommandError("there are branches 0 to \(branches.count - 1), and no branch \(branch)")
         }
     }
 }

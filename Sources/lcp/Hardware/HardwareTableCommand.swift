@@ -96,21 +96,13 @@ struct HardwareTableCommand: AsyncParsableCommand {
     private func report(
         _ network: BranchedNetwork, _ name: String, _ devices: Int, _ percent: Int, _ shape: ArrayShape, printed: Double
     ) throws -> Report {
-        // Branches that have the same layers take the same time.
-        var slowest: (clocks: Int, bound: Int, multiplications: Int) = (0, 0, 0)
-        var seen: Set<[Layer]> = []
-        for (index, layers) in network.branches.enumerated() where seen.insert(layers).inserted {
-            let program = try ArrayProgram(timing: network, branch: index, shape: shape)
-            let clocks = program.clocks()
-            let multiplications = program.work.reduce(0) { $0 + $1.multiplications }
-            let bound = max(
-                (multiplications + shape.cells - 1) / shape.cells, program.leastWeightClocks)
-            if clocks > slowest.clocks { slowest = (clocks, bound, multiplications) }
-        }
+        let (program, clocks) = try network.slowestProgram(on: shape)
+        let multiplications = program.work.reduce(0) { $0 + $1.multiplications }
+        let bound = max((multiplications + shape.cells - 1) / shape.cells, program.leastWeightClocks)
         return Report(
-            network: name, devices: devices, fattening_percent: percent, clocks: slowest.clocks,
-            time_ms: Double(slowest.clocks) / clock / 1000, bound_ms: Double(slowest.bound) / clock / 1000,
-            paper_ms: printed, multiplications: slowest.multiplications,
-            of_peak: Double(slowest.multiplications) / Double(slowest.clocks * shape.cells))
+            network: name, devices: devices, fattening_percent: percent, clocks: clocks,
+            time_ms: Double(clocks) / clock / 1000, bound_ms: Double(bound) / clock / 1000,
+            paper_ms: printed, multiplications: multiplications,
+            of_peak: Double(multiplications) / Double(clocks * shape.cells))
     }
 }

@@ -24,7 +24,7 @@ struct SpeedupCommand {
         let runner = SpeedupRunner(experiment, folder: out, lcp: try ownProgram(), pictures: pictures, engines: engines)
         {
             let shape = try ArrayShape(rows: $1.rows, columns: $1.columns)
-            return Duration(clocks: try $0.slowestClocks(on: shape), megahertz: $1.megahertz)
+            return Duration(clocks: try $0.slowestProgram(on: shape).clocks, megahertz: $1.megahertz)
         }
         if Lab.obstacle != nil {
             writeErrorLine("without root the devices are plain processes, without links and memory of their own")

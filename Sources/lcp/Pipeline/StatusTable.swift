@@ -92,7 +92,7 @@ struct StatusTable {
         }
         for member in overview.members {
             let who = "\(member.status.role.rawValue) \(Self.name(member.status.id))"
-            if let engine = member.status.engine, engine != "xnnpack", !member.status.isGone {
+            if let engine = member.status.engine, engine != RoleStatus.processor, !member.status.isGone {
                 notes.append("\(who) computes on another device: \(Log.printable(String(engine.prefix(64))))")
             }
             if let reasons = member.statistics?.lost.reasons, !reasons.isEmpty {

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,9 @@
 
 // Hidden behind _GNU_SOURCE in <pthread.h>.
 extern int pthread_setname_np(pthread_t thread, const char *name);
+
+// Hidden behind _GNU_SOURCE in <spawn.h>: the child closes every descriptor from this one on.
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 
 /// A descriptor of a new file that is only in memory, closed when another program is executed; −1 and errno on failure.
 static inline int linux_memory_file(const char *name) {

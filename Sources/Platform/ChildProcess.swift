@@ -52,6 +52,8 @@ package final class ChildProcess: @unchecked Sendable {
             }
         }
         if inherited >= 0 { posix_spawn_file_actions_adddup2(&actions, inherited, 3) }
+        // A socket that another thread has just opened may not be marked to be closed yet.
+        posix_spawn_file_actions_addclosefrom_np(&actions, inherited >= 0 ? 4 : 3)
 
         // A process group of its own: Ctrl-C reaches the parent only, which then stops the children in order.
         var attributes = posix_spawnattr_t()

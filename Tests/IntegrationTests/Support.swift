@@ -131,6 +131,7 @@ final class Spawned: Sendable {
         posix_spawn_file_actions_adddup2(&actions, standardInput.read, STDIN_FILENO)
         posix_spawn_file_actions_adddup2(&actions, standardOutput.write, STDOUT_FILENO)
         posix_spawn_file_actions_adddup2(&actions, standardError.write, STDERR_FILENO)
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
         // The threads that start programs here block most signals, and a program would inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

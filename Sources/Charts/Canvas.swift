@@ -86,8 +86,8 @@ struct Canvas {
         if isBold { body += " font-weight=\"600\"" }
         if angle != 0 { body += " transform=\"rotate(\(Self.number(angle)) \(left) \(top))\"" }
         body += ">"
-        if let tooltip { body += "<title>\(Self.escape(tooltip))</title>" }
-        body += "\(Self.escape(text))</text>\n"
+        if let tooltip { body += "<title>\(Markup.escaped(tooltip))</title>" }
+        body += "\(Markup.escaped(text))</text>\n"
     }
 
     /// The whole file: a card that is readable on light and dark pages, a title and a description for screen readers.
@@ -96,15 +96,15 @@ struct Canvas {
         var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         text += "<svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" role=\"img\" width=\"\(width)\""
         text += " height=\"\(height)\" viewBox=\"0 0 \(width) \(height)\" font-family=\"system-ui, sans-serif\">\n"
-        text += "<title>\(Self.escape(title))</title>\n"
-        text += "<desc>\(Self.escape(summary))</desc>\n"
+        text += "<title>\(Markup.escaped(title))</title>\n"
+        text += "<desc>\(Markup.escaped(summary))</desc>\n"
         text += "<rect width=\"\(width)\" height=\"\(height)\" rx=\"8\" fill=\"\(Palette.background)\"/>\n"
         return text + body + "</svg>\n"
     }
 
     private mutating func add(_ element: String, _ name: String, _ tooltip: String?) {
         body += element
-        body += tooltip.map { "><title>\(Self.escape($0))</title></\(name)>\n" } ?? "/>\n"
+        body += tooltip.map { "><title>\(Markup.escaped($0))</title></\(name)>\n" } ?? "/>\n"
     }
 
     private static func list(_ points: [(x: Double, y: Double)]) -> String {
@@ -119,22 +119,5 @@ struct Canvas {
         let sign = hundredths < 0 ? "-" : ""
         if rest == 0 { return "\(sign)\(whole)" }
         return "\(sign)\(whole)." + (rest % 10 == 0 ? "\(rest / 10)" : rest < 10 ? "0\(rest)" : "\(rest)")
-    }
-
-    /// Text as XML wants it: marks escaped, and what no XML file may hold replaced.
-    static func escape(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case ">": result += "&gt;"
-            case "\"": result += "&quot;"
-            case "\t", "\n", "\r": result += " "
-            case "\u{0}"..<"\u{20}", "\u{7F}"..<"\u{A0}", "\u{FFFE}", "\u{FFFF}": result += "\u{FFFD}"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
     }
 }

@@ -60,7 +60,7 @@ public final class BundleEvaluator {
     }
 
     private func mask(_ missing: Set<Int>) -> UInt64 {
-        missing.filter { (0..<join.branches).contains($0) }.reduce(UInt64(0)) { $0 | UInt64(1) << UInt64($1) }
+        missing.filter { (0..<join.branches.count).contains($0) }.reduce(UInt64(0)) { $0 | UInt64(1) << UInt64($1) }
     }
 
     /// Evaluates with the usual options.
@@ -108,7 +108,7 @@ public final class BundleEvaluator {
     }
 
     private func subsets(_ options: EvaluationOptions) throws -> [BranchSubsets] {
-        let branches = join.branches
+        let branches = join.branches.answeringCount
         let most = options.maximumMissing ?? branches - 1
         guard (0..<branches).contains(most) else {
             throw InferenceError(

@@ -51,6 +51,26 @@ public struct Evaluation: Sendable, Hashable, Codable {
     public var reliability: [ConfidenceBin]
     /// From no branch missing to as many as were asked for.
     public var byMissing: [Missing]
+    /// With all branches, the mistakes that it was surest of first; at most ``maximumMistakes``. Not in JSON.
+    public var mistakes: [Mistake] = []
+
+    /// An image that is taken for another class.
+    public struct Mistake: Sendable, Hashable {
+        /// Its place among the images.
+        public var image: Int
+        public var truth: Int
+        public var prediction: Int
+        /// The probability of the prediction, 0 to 1.
+        public var confidence: Float
+
+        /// Whether it comes before another one.
+        func precedes(_ other: Mistake) -> Bool {
+            confidence != other.confidence ? confidence > other.confidence : image < other.image
+        }
+    }
+
+    /// The most mistakes that are kept.
+    public static let maximumMistakes = 120
 
     enum CodingKeys: String, CodingKey {
         case images, accuracy, top1, top5, nll, confusion, reliability

@@ -12,8 +12,8 @@ final class EvaluationLane: @unchecked Sendable {
 
     init(join: BranchJoin, engine: (Int) throws -> BranchEngine) throws {
         self.join = join
-        engines = try (0..<join.branches).map(engine)
-        shares = .allocate(capacity: join.branches * join.classes)
+        engines = try (0..<join.branches.count).map(engine)
+        shares = .allocate(capacity: join.branches.count * join.classes)
         shares.initialize(repeating: 0)
         logits = .allocate(capacity: join.classes)
         logits.initialize(repeating: 0)
@@ -80,8 +80,9 @@ final class EvaluationLane: @unchecked Sendable {
 
     /// The logits of the image that was run last. Valid until the next call.
     func logits(missing: UInt64) -> UnsafeBufferPointer<Float> {
-        BranchJoin.sum(UnsafeBufferPointer(shares), received: ~missing, into: logits)
-        join.finish(logits, missing: missing.nonzeroBitCount)
+        let received = join.branches.all & ~missing
+        BranchJoin.sum(UnsafeBufferPointer(shares), received: join.branches.counted(received), into: logits)
+        join.finish(logits, received: received)
         return UnsafeBufferPointer(logits)
     }
 
@@ -116,7 +117,7 @@ final class EvaluationLane: @unchecked Sendable {
                 )
             }
             if index == 0 {
-                tally.add(answer, truth: truth, logits: logits, block: block)
+                tally.add(answer, image: image, truth: truth, logits: logits, block: block)
             } else {
                 tally.add(answer, truth: truth, subset: index)
             }

@@ -8,6 +8,7 @@ struct EvaluationTally: Sendable {
     /// The sum of the losses of one block of images, by the block's number: only this way is the whole sum always rounded alike.
     private var losses: [Int: Double] = [:]
     private let classes: Int
+    private var mistakes: [Evaluation.Mistake] = []
 
     init(classes: Int, subsets: Int) {
         self.classes = classes
@@ -16,11 +17,19 @@ struct EvaluationTally: Sendable {
     }
 
     /// Counts an image with all branches.
-    mutating func add(_ answer: Answer, truth: Int, logits: UnsafeBufferPointer<Float>, block: Int) {
+    mutating func add(_ answer: Answer, image: Int, truth: Int, logits: UnsafeBufferPointer<Float>, block: Int) {
         bins[0].add(confidence: answer.confidence, isRight: answer.prediction == truth)
         if Answer.rank(of: truth, logits) < 5 { top5 += 1 }
         if !confusion.isEmpty { confusion[truth * classes + answer.prediction] += 1 }
         losses[block, default: 0] += answer.loss(truth, logits)
+        guard answer.prediction != truth else { return }
+        mistakes.append(
+            .init(image: image, truth: truth, prediction: answer.prediction, confidence: answer.confidence))
+        if mistakes.count >= 8 * Evaluation.maximumMistakes { mistakes = worst }
+    }
+
+    private var worst: [Evaluation.Mistake] {
+        Array(mistakes.sorted { $0.precedes($1) }.prefix(Evaluation.maximumMistakes))
     }
 
     /// Counts an image with some branches missing.
@@ -32,6 +41,7 @@ struct EvaluationTally: Sendable {
         for index in left.bins.indices { left.bins[index] += right.bins[index] }
         left.top5 += right.top5
         for index in left.confusion.indices { left.confusion[index] += right.confusion[index] }
+        left.mistakes += right.mistakes
         left.losses.merge(right.losses, uniquingKeysWith: +)
     }
 
@@ -52,7 +62,7 @@ struct EvaluationTally: Sendable {
             images: bins[0].totalImages, accuracy: bins[0].accuracy, top1: bins[0].accuracy,
             top5: Double(top5) / Double(images), calibrationError: bins[0].error, nll: loss / Double(images),
             confusion: (0..<rows).map { Array(confusion[$0 * classes..<($0 + 1) * classes]) },
-            reliability: bins[0].bins, byMissing: byMissing)
+            reliability: bins[0].bins, byMissing: byMissing, mistakes: worst)
     }
 
     /// - Parameters:

@@ -12,7 +12,7 @@ extension BundleEvaluator {
     ///   - labels: the true class of each image.
     /// - Throws: ``InferenceError`` for images that do not fit the model.
     public func missingScale(pixels: [UInt8], labels: [some BinaryInteger]) throws -> [Float] {
-        let branches = join.branches
+        let branches = join.branches.answeringCount
         guard branches > 1 else { return [1] }
         let truths = try truths(labels, pixels: pixels.count)
         let size = bundle.network.input.elementCount
@@ -66,7 +66,7 @@ extension BranchJoin {
     fileprivate func sum(_ shares: [Float], missing: UInt64) -> [Float] {
         var sum = [Float](repeating: 0, count: classes)
         shares.withUnsafeBufferPointer { shares in
-            sum.withUnsafeMutableBufferPointer { Self.sum(shares, received: ~missing, into: $0) }
+            sum.withUnsafeMutableBufferPointer { Self.sum(shares, received: branches.answering & ~missing, into: $0) }
         }
         return sum
     }

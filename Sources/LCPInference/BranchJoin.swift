@@ -3,7 +3,7 @@ package import LCPModels
 /// The arithmetic of the join, the same for the aggregator and for evaluation: what each branch adds to the logits, their sum, the
 /// factor for missing branches, and the bias.
 package struct BranchJoin: Sendable {
-    package let branches: Int
+    package let branches: JoinedBranches
     package let classes: Int
     private let bias: [Float]
     /// What the sum of the shares is multiplied by, by the number of missing branches.
@@ -16,10 +16,10 @@ package struct BranchJoin: Sendable {
     /// - Parameter missingScale: the manifest's; nil for 1 throughout.
     /// - Throws: ``NetworkError`` where the classification layer does not fit the network.
     package init(network: BranchedNetwork, merge: LayerParameters, missingScale: [Float]? = nil) throws {
-        branches = network.branches.count
+        branches = JoinedBranches(network)
         classes = network.classes
         bias = merge.bias
-        self.missingScale = missingScale ?? Array(repeating: 1, count: network.branches.count)
+        self.missingScale = missingScale ?? Array(repeating: 1, count: branches.answeringCount)
         weights = try network.branches.indices.map { branch in
             guard try network.output(of: branch) == .features else { return [] }
             return Self.packed(try network.mergeWeights(of: branch, merge: merge), rows: network.classes)
@@ -79,8 +79,9 @@ package struct BranchJoin: Sendable {
 
     /// Makes logits of a sum, in place: times the model's factor for so many missing branches, plus the bias.
     ///
-    /// - Parameter missing: how many branches the sum lacks.
-    package func finish(_ sum: UnsafeMutableBufferPointer<Float>, missing: Int) {
+    /// - Parameter received: the branches whose shares were received.
+    package func finish(_ sum: UnsafeMutableBufferPointer<Float>, received: UInt64) {
+        let missing = branches.lacking(received)
         // Where no share was received there is nothing to scale.
         finish(sum, factor: missing < missingScale.count ? missingScale[missing] : 1)
     }

@@ -22,8 +22,9 @@ public struct ONNXExport {
 
     private var network: BranchedNetwork { bundle.network }
 
-    /// - Throws: ``ModelBundleError`` where weights cannot be read.
+    /// - Throws: ``ModelBundleError`` where weights cannot be read, `NetworkError` for a model with a parity branch.
     public init(_ bundle: ModelBundle, input: Input) throws {
+        try bundle.network.refuseParity("a file for other programs")
         self.bundle = bundle
         self.input = input
         parameters = try bundle.parameters()

@@ -9,17 +9,19 @@ import Tensors
 /// training gives the same weights, bit for bit, also where it was cut short and goes on from a checkpoint.
 public final class Trainer {
     let network: BranchedNetwork
-    private let preprocessing: ModelManifest.Preprocessing
+    let preprocessing: ModelManifest.Preprocessing
     let recipe: TrainingRecipe
     let seed: UInt64
-    private let team: Team
+    let team: Team
     let graph: TrainingGraph
-    private let teacher: TrainingGraph?
+    let teacher: TrainingGraph?
+    /// To train a parity branch: the branches that it stands in for, which the teacher is then made of.
+    let others: BranchShares?
     /// What is learned from, in words: a checkpoint of anything else is refused.
     public var sources: [String] = []
     /// The images themselves; nil where nobody told them.
     var dataDigest: DataDigest?
-    private let teacherPreprocessing: ModelManifest.Preprocessing
+    let teacherPreprocessing: ModelManifest.Preprocessing
     let optimizer: Optimizer
     var history: [ModelManifest.EpochRecord] = []
     /// The weights with the best validation accuracy so far.
@@ -32,6 +34,8 @@ public final class Trainer {
     ///   - initial: the weights to begin with, in place of the recipe's; nil for those.
     ///   - teachers: networks and their weights, where the recipe distils: the mean of their answers is learned, and where the
     ///     recipe begins with a teacher's weights, they are the first one's.
+    ///   - others: to train a parity branch, as a network of one branch: the finished model that it belongs to, which is also
+    ///     its teacher. Its classification layer is the model's where branches are added up.
     ///   - teacherPreprocessing: how pixels become the teachers' input; nil where that is as for the network.
     ///   - rounding: trains for eight bits: for each branch, by layer, the numbers that come out.
     ///   - threads: the processor's cores where nil.
@@ -40,6 +44,7 @@ public final class Trainer {
         network: BranchedNetwork, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, seed: UInt64,
         initial given: ModelParameters? = nil,
         teachers: [(network: BranchedNetwork, parameters: ModelParameters)] = [],
+        standingInFor others: (network: BranchedNetwork, parameters: ModelParameters)? = nil,
         teacherPreprocessing: ModelManifest.Preprocessing? = nil, rounding: [[Int: Quantization]]? = nil,
         threads: Int? = nil
     ) throws {
@@ -54,7 +59,8 @@ public final class Trainer {
         self.recipe = recipe
         self.seed = seed
         team = try Team(threads: min(wanted, blocks))
-        let teacher = recipe.distils && !teachers.isEmpty ? try Ensemble(teachers) : nil
+        let teachers = others.map { [$0] } ?? teachers
+        let teacher = (recipe.distils || others != nil) && !teachers.isEmpty ? try Ensemble(teachers) : nil
         try TrainingMemory.check(network, recipe, teacher: teacher?.network)
         var extras = TrainingGraph.Extras()
         extras.hasAuxiliaryHeads = recipe.auxiliaryWeight > 0
@@ -73,12 +79,13 @@ public final class Trainer {
             }
             try initial.inherit(from: first.network, first.parameters, for: network)
         }
+        if let others, network.merge == .sum { initial.merge.weight = others.parameters.merge.weight }
         graph.modelParameters = initial
         for (weight, inputs) in graph.auxiliaryWeights {
             let limit = (6 / Float(inputs + network.classes)).squareRoot()
             for index in weight { graph.parameters.pointer[index] = random.uniform(-limit, limit) }
         }
-        if recipe.distils {
+        if recipe.distils || others != nil {
             guard let teacher else { throw TrainingError("the recipe distils and needs a teacher: name one") }
             guard teacher.network.input == network.input, teacher.network.classes == network.classes else {
                 throw TrainingError(
@@ -101,7 +108,11 @@ public final class Trainer {
         } else {
             self.teacher = nil
         }
-        optimizer = Optimizer(recipe, graph)
+        self.others = try others.map { try BranchShares($0.network, $0.parameters.merge) }
+        let layer = graph.classification
+        // The bias is in the others' answer already.
+        let frozen = others == nil ? [] : network.merge == .sum ? [layer.weight, layer.bias] : [layer.bias]
+        optimizer = Optimizer(recipe, graph, frozen: frozen)
     }
 
     /// The weights that training gives: those of the best epoch where there was a validation set, otherwise the last ones.
@@ -228,6 +239,8 @@ public final class Trainer {
         if recipe.mutual > 0 { headTargets.teacher = (graph.logits.values, recipe.mutual, recipe.temperature) }
         if !graph.masks.isEmpty { drawMasks(step: number) }
         let teacherLoader = teacher.map { _ in loader.normalizing(teacherPreprocessing) }
+        var random = SeededGenerator(seed: mixed(UInt64(number), 6))
+        let missing = others.map { others in images.map { _ in random.index(others.count) } } ?? []
         optimizer.begin()
         var losses = [BlockLoss](repeating: BlockLoss(), count: graph.blocks)
         losses.withUnsafeMutableBufferPointer { losses in
@@ -238,6 +251,7 @@ public final class Trainer {
                 graph.forward(pass, thread: thread)
                 if let teacher { teacher.forward(still, thread: thread) }
                 for block in graph.blocks(of: thread) {
+                    if let teacher { others?.add(teacher, to: graph.logits.values, block: block, missing: missing) }
                     var loss = targets.loss(of: graph.logits, block: block, pass: pass)
                     for head in graph.auxiliaryLogits {
                         loss.loss += headTargets.loss(of: head, block: block, pass: pass, weight: auxiliary).loss
@@ -270,7 +284,7 @@ public final class Trainer {
     }
 
     /// Loads a thread's blocks of the batch, for the teacher, too.
-    private func load(
+    func load(
         _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, _ teacherLoader: ImageLoader?, _ blocks: Range<Int>,
         epoch: Int, first: Int
     ) {
@@ -332,34 +346,5 @@ public final class Trainer {
 
     private static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-    }
-
-    // MARK: Validation
-
-    /// Loss and accuracy of the present weights on images as they are, with all branches.
-    func evaluate(_ set: TrainingSet) throws -> (loss: Double, accuracy: Double) {
-        let loader = ImageLoader(
-            shape: network.input, preprocessing: preprocessing, recipe: recipe, augments: false)
-        let count = set.labels.count
-        guard count > 0 else { throw TrainingError("there are no images to validate with") }
-        for mask in graph.masks { mask.factors.pointer.update(repeating: 1, count: mask.factors.count) }
-        var total = BlockLoss()
-        for start in stride(from: 0, to: count, by: recipe.batchSize) {
-            let images = Array(start..<min(count, start + recipe.batchSize))
-            let pass = Pass(isTraining: false, images: images.count)
-            let targets = Targets(labels: images.map { set.labels[$0] }, smoothing: 0, teacher: nil)
-            team.run { [graph] thread in
-                let mine = graph.blocks(of: thread).clamped(to: 0..<(images.count + Volume.lanes - 1) / Volume.lanes)
-                load(set, images, loader, nil, mine, epoch: 0, first: start)
-                graph.forward(pass, thread: thread)
-            }
-            for block in 0..<(images.count + Volume.lanes - 1) / Volume.lanes {
-                let loss = targets.loss(
-                    of: Value(values: graph.logits.values, gradient: nil), block: block, pass: pass)
-                total.loss += loss.loss
-                total.correct += loss.correct
-            }
-        }
-        return (total.loss / Double(count), Double(total.correct) / Double(count))
     }
 }

@@ -12,7 +12,7 @@ extension TrainingRun {
     ///
     /// - Parameter images: so many of those that are trained on.
     func checkTeachers(_ labels: [String], images: (Int) throws -> TrainingSet) throws {
-        guard recipe.distils, let first = teachers.first else { return }
+        guard recipe.distils || choice != nil, let first = teachers.first else { return }
         for teacher in teachers {
             guard teacher.manifest.preprocessing == first.manifest.preprocessing else {
                 throw TrainingError(
@@ -45,7 +45,7 @@ extension TrainingRun {
         }
     }
 
-    private func checkClasses(of teacher: ModelBundle, _ labels: [String]) throws(TrainingError) {
+    func checkClasses(of teacher: ModelBundle, _ labels: [String]) throws(TrainingError) {
         let (names, numbers) = (teacher.manifest.labels, labels.indices.map(String.init))
         // Numbers are what a model has that was told no names.
         guard names.count == labels.count, names != numbers, labels != numbers else { return }

@@ -17,6 +17,11 @@ public struct TrainingRun: Sendable {
     public var seed: UInt64 = 1
     /// Bundles to distil the mean of their answers from; weights that are inherited are the first one's.
     public var teachers: [ModelBundle] = []
+    /// The model that the network, of one branch, becomes the parity branch of; nil for a network of its own.
+    public var parityOf: ModelBundle?
+    /// The model whose weights training goes on from; nil to begin as the recipe says. Where it knows other classes, the
+    /// classification layer begins anew.
+    public var start: ModelBundle?
     /// The weights to begin with, in place of the recipe's; nil for those.
     public var initial: ModelParameters?
     /// To train for eight bits: for each branch, by layer, the numbers that come out.
@@ -30,6 +35,10 @@ public struct TrainingRun: Sendable {
     public var threads: Int?
     /// The folder of the bundle.
     public var folder: String
+    /// How the recipe is chosen by short trials; nil for the recipe as it is.
+    public var choice: RecipeChoice?
+    /// What the trials came to.
+    var choiceRecord: ModelManifest.ChoiceRecord?
     /// The command that does the same, for the bundle's record.
     public var command = ""
 
@@ -51,6 +60,8 @@ public struct TrainingRun: Sendable {
         case resume
         /// Begin anew, over what is there.
         case replace
+
+        var isResume: Bool { if case .resume = self { true } else { false } }
     }
 
     /// How far it is.
@@ -61,6 +72,12 @@ public struct TrainingRun: Sendable {
         /// What is odd about pictures that are trained on, a sentence for each kind.
         case noted(data: String, notes: [String])
         case progress(TrainingProgress)
+        /// A short trial of a recipe begins, from 1.
+        case trial(Int, of: Int, changes: String)
+        /// A trial has ended.
+        case tried(ModelManifest.ChoiceRecord.Trial)
+        /// What is trained after the trials.
+        case chosen(ModelManifest.ChoiceRecord)
         /// The test set of one of the data, touched once, at the end.
         case tested(data: String, Evaluation)
     }
@@ -76,7 +93,10 @@ public struct TrainingRun: Sendable {
     /// - Throws: ``TrainingError``, ``ModelBundleError``, ``DatasetError`` or `NetworkError`.
     public func run(existing: Existing = .keep, report: (Event) -> Bool) throws -> ModelBundle {
         guard !data.isEmpty else { throw TrainingError("there is no data to train on") }
-        guard teachers.isEmpty || recipe.hasTeacher else {
+        try checkParity()
+        try checkStart()
+        try checkChoice()
+        guard teachers.isEmpty || recipe.hasTeacher || choice != nil else {
             throw TrainingError(
                 "\(name) has a teacher and the recipe \(recipe.name) learns nothing from one: give it distillation, 0.5 for "
                     + "example, or leave the teacher out")
@@ -86,7 +106,8 @@ public struct TrainingRun: Sendable {
         }
         if case .keep = existing {
             // Nothing that took hours is overwritten by a word too few.
-            for file in ["model.json", "checkpoint.safetensors"] where FileIO.exists("\(folder)/\(file)") {
+            for file in ["model.json", "checkpoint.safetensors", "trials.json"] where FileIO.exists("\(folder)/\(file)")
+            {
                 throw TrainingError(
                     "\(folder) has \(file == "model.json" ? "a bundle" : "an unfinished training") already: "
                         + "\(file == "model.json" ? "" : "go on with --resume, ")overwrite it with --force, or name another folder"
@@ -98,11 +119,14 @@ public struct TrainingRun: Sendable {
                 "\(folder) has a finished bundle and no training to go on with: train anew with --force, or name another folder"
             )
         }
-        if let teacher = teachers.first(where: { FileIO.isSame($0.path, folder) }) {
+        if let teacher = (teachers + [parityOf, start].compactMap { $0 }).first(where: {
+            FileIO.isSame($0.path, folder)
+        }) {
             throw TrainingError("\(teacher.path) is learned from, and would be written over: name another folder")
         }
         // A folder that cannot be written is told now and not after an hour.
-        guard let lock = try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors"]) else {
+        guard let lock = try ModelBundle.prepareFolder(folder, besides: ["checkpoint.safetensors", "trials.json"])
+        else {
             throw TrainingError("another process trains in \(folder): wait for it, or name another folder")
         }
         defer { withExtendedLifetime(lock) {} }
@@ -127,49 +151,86 @@ public struct TrainingRun: Sendable {
             guard report(.leftOut(data: name, files: files)) else { throw CancellationError() }
         }
         try checkTeachers(labels) { try sample(fixed, count: $0) }
+        if let parityOf { try checkClasses(of: parityOf, labels) }
+        let prepared = Prepared(labels: labels, fixed: fixed, validation: validationSet, tests: tests)
+        guard choice != nil else { return try train(prepared, existing, report) }
+        return try chosen(prepared, isResumed: existing.isResume, report).train(prepared, existing, report)
+    }
+
+    /// What is read before training begins.
+    struct Prepared {
+        var labels: [String]
+        /// By data; nil for digits that are drawn anew for every epoch.
+        var fixed: [LabeledImages?]
+        var validation: TrainingSet?
+        var tests: [(data: DataSpecification, images: LabeledImages)]
+    }
+
+    /// How pixels become the network's input.
+    func preprocessing(_ prepared: Prepared) throws -> ModelManifest.Preprocessing {
         // Weights that come from a teacher expect what it saw.
-        let taught = teachers.first?.manifest.preprocessing
-        let inherited = recipe.initialization == .teacher || initial != nil ? taught : nil
-        var preprocessing = try inherited ?? normalization(fixed)
+        let isInherited = recipe.initialization == .teacher || initial != nil || parityOf != nil
+        let inherited = start?.manifest.preprocessing ?? (isInherited ? taughtPreprocessing : nil)
+        var preprocessing = try inherited ?? normalization(prepared.fixed)
         (preprocessing.resize, preprocessing.background) = (pictures?.resize, pictures?.background)
-        let trainer = try Trainer(
+        return preprocessing
+    }
+
+    private var taughtPreprocessing: ModelManifest.Preprocessing? {
+        (parityOf ?? teachers.first)?.manifest.preprocessing
+    }
+
+    func trainer(_ preprocessing: ModelManifest.Preprocessing, _ labels: [String]) throws -> Trainer {
+        try Trainer(
             network: network, preprocessing: preprocessing, recipe: recipe, seed: seed,
-            initial: initial, teachers: try teachers.map { ($0.network, try $0.parameters()) },
-            teacherPreprocessing: taught, rounding: rounding, threads: threads)
+            initial: try initial ?? start.map { try weights(of: $0, labels) },
+            teachers: try teachers.map { ($0.network, try $0.parameters()) },
+            standingInFor: try parityOf.map { ($0.network, try $0.parameters()) },
+            teacherPreprocessing: taughtPreprocessing, rounding: rounding, threads: threads)
+    }
+
+    private func train(_ prepared: Prepared, _ existing: Existing, _ report: (Event) -> Bool) throws -> ModelBundle {
+        let (labels, preprocessing) = (prepared.labels, try preprocessing(prepared))
+        let trainer = try trainer(preprocessing, labels)
         trainer.sources =
             data.map(\.form) + ["validation \(validation)"] + teacherHashes + (rounding == nil ? [] : ["eight bits"])
-        trainer.dataDigest = DataDigest(sets: fixed, validation: validationSet, classes: labels)
+            + (parityOf == nil ? [] : ["parity branch"]) + (start.map { ["begun as \($0.hash)"] } ?? [])
+        trainer.dataDigest = DataDigest(sets: prepared.fixed, validation: prepared.validation, classes: labels)
         if case .resume = existing, FileIO.exists(checkpoint) {
             try trainer.resume(from: checkpoint)
             _ = report(.resumed(epoch: trainer.epochRecords.count))
         }
         try trainer.run(
-            data: { epoch in try trainingSet(fixed, epoch: epoch) }, validation: validationSet, checkpoint: checkpoint,
+            data: { epoch in try trainingSet(prepared.fixed, epoch: epoch) }, validation: prepared.validation,
+            checkpoint: checkpoint,
             progress: { report(.progress($0)) })
 
         var record = ModelManifest.TrainingRecord(
             command: command, data: dataForms, epochs: trainer.epochRecords.count,
             seed: seed, accuracy: [:])
         record.recipe = recipe
-        record.teachers = teachers.isEmpty ? nil : teacherHashes
+        record.choice = choiceRecord
+        record.teachers = teacherHashes.isEmpty ? nil : teacherHashes
         record.bestEpoch = trainer.bestEpoch
         record.history = trainer.epochRecords
+        let (network, parameters) = try finished(trainer.parameters)
         func write(missingScale: [Float]?) throws -> ModelBundle {
             try ModelBundle.write(
-                name: name, network: network, parameters: trainer.parameters, preprocessing: preprocessing,
+                name: name, network: network, parameters: parameters, preprocessing: preprocessing,
                 labels: labels, training: record, missingScale: missingScale, to: folder)
         }
-        var missingScale: [Float]?
-        if network.branches.count > 1 {
+        var missingScale = parityOf?.manifest.missingScale
+        if network.branches.count > 1, parityOf == nil {
             // From images set aside or, where there are none, from those that were trained on; never from a test set.
-            let images = try validationSet ?? trainingSet(fixed, epoch: 0)
+            let images = try prepared.validation ?? trainingSet(prepared.fixed, epoch: 0)
             missingScale = try BundleEvaluator(bundle: try write(missingScale: nil))
                 .missingScale(pixels: images.pixels, labels: images.labels)
         }
         let evaluator = try BundleEvaluator(bundle: try write(missingScale: missingScale))
-        for (specification, set) in tests {
+        for (specification, set) in prepared.tests {
             let result = try evaluator.evaluate(
-                pixels: set.pixels, labels: set.labels, maximumMissing: min(1, network.branches.count - 1)
+                pixels: set.pixels, labels: set.labels,
+                maximumMissing: min(1, (network.parity ?? network.branches.count) - 1)
             ) { _ in true }
             record.accuracy[specification.name] = result.accuracy
             // What a sensor has to know before it sends JPEG.
@@ -185,6 +246,7 @@ public struct TrainingRun: Sendable {
         }
         let bundle = try write(missingScale: missingScale)
         FileIO.remove(checkpoint)
+        FileIO.remove(trialsFile)
         return bundle
     }
 
@@ -197,7 +259,7 @@ public struct TrainingRun: Sendable {
         let bundle = try ModelBundle(path: folder)
         let record = bundle.manifest.training
         let differences = [
-            ("network", bundle.network == network), ("recipe", record?.recipe == recipe),
+            ("network", bundle.network == finishedNetwork), ("recipe", record?.recipe == recipe),
             ("seed", record?.seed == seed),
             ("data", record?.data == dataForms),
             ("validation", (record?.history?.first?.validationAccuracy != nil) == (validation > 0)),
@@ -213,7 +275,7 @@ public struct TrainingRun: Sendable {
 
     private var dataForms: String { data.map(\.form).joined(separator: ", ") }
 
-    private var teacherHashes: [String] { teachers.map(\.hash.description) }
+    private var teacherHashes: [String] { (teachers + (parityOf.map { [$0] } ?? [])).map(\.hash.description) }
 
     /// Whether images have the size that the network takes, as far as that is known before they are read.
     func checkSizes() throws(TrainingError) {
@@ -236,7 +298,7 @@ public struct TrainingRun: Sendable {
         }
     }
 
-    private func fixedSets(_ labels: [String]) throws -> (training: [LabeledImages?], validation: TrainingSet?) {
+    func fixedSets(_ labels: [String]) throws -> (training: [LabeledImages?], validation: TrainingSet?) {
         var held = TrainingSet(pixels: [], labels: [])
         var sets: [LabeledImages?] = []
         try checkSizes()
@@ -272,7 +334,7 @@ public struct TrainingRun: Sendable {
         return (sets, held.labels.isEmpty ? nil : held)
     }
 
-    private func trainingSet(_ fixed: [LabeledImages?], epoch: Int) throws -> TrainingSet {
+    func trainingSet(_ fixed: [LabeledImages?], epoch: Int) throws -> TrainingSet {
         var set = TrainingSet(pixels: [], labels: [])
         for (specification, images) in zip(data, fixed) {
             let images = try images ?? specification.trainingSet(seed: seed, epoch: epoch, size: size)

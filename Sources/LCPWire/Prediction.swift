@@ -22,6 +22,8 @@ public struct Prediction: Sendable, Hashable, Codable {
     /// The branches that answered in time.
     public var branches: [Int]
     public var missing: [Int]
+    /// Whether the parity branch stands in for one that is missing.
+    public var parity: Bool?
     /// Of the slowest branch.
     public var computeMilliseconds: Double
     /// From the first branch's features to the prediction, on the aggregator's clock; nil from aggregators that do not tell.
@@ -38,7 +40,7 @@ public struct Prediction: Sendable, Hashable, Codable {
     public var time: String?
 
     enum CodingKeys: String, CodingKey {
-        case sensor, frame, label, probabilities, top, branches, missing, truth, model, time, fallback
+        case sensor, frame, label, probabilities, top, branches, missing, parity, truth, model, time, fallback
         case `class` = "class"
         case computeMilliseconds = "compute_ms"
         case joinMilliseconds = "join_ms"

@@ -8,14 +8,23 @@ package struct AnsweredFrame: Sendable, Hashable {
     package var label: Int32
     /// The branches whose features were received, bit by bit.
     package var branches: UInt64
+    /// The branches that were needed and are not there, bit by bit.
+    package var missing: UInt64
+    /// Whether the parity branch stands in for one of them.
+    package var hasStandIn: Bool
     /// The slowest branch's, microseconds.
     package var computeTime: UInt32
 
-    package init(sensor: String, number: UInt64, label: Int32, branches: UInt64, computeTime: UInt32) {
+    package init(
+        sensor: String, number: UInt64, label: Int32, branches: UInt64, missing: UInt64, hasStandIn: Bool = false,
+        computeTime: UInt32
+    ) {
         self.sensor = sensor
         self.number = number
         self.label = label
         self.branches = branches
+        self.missing = missing
+        self.hasStandIn = hasStandIn
         self.computeTime = computeTime
     }
 }
@@ -54,7 +63,7 @@ package struct PredictionWriter {
     ///   - latency: nanoseconds, or nil where it is left out.
     ///   - time: nanoseconds since 1970 UTC.
     package mutating func write(
-        _ frame: AnsweredFrame, probabilities: UnsafeBufferPointer<Float>, branchCount: Int, joinTime: Duration,
+        _ frame: AnsweredFrame, probabilities: UnsafeBufferPointer<Float>, joinTime: Duration,
         latency: Int64?, time: Int64
     ) {
         bytes.removeAll(keepingCapacity: true)
@@ -91,10 +100,10 @@ package struct PredictionWriter {
             }
         }
         literal("],\"branches\":[")
-        list(frame.branches, branchCount)
+        list(frame.branches)
         literal("],\"missing\":[")
-        list(~frame.branches, branchCount)
-        literal("],\"compute_ms\":")
+        list(frame.missing)
+        literal(frame.hasStandIn ? "],\"parity\":true,\"compute_ms\":" : "],\"compute_ms\":")
         fixed(Double(frame.computeTime) / 1000, digits: 3)
         literal(",\"join_ms\":")
         fixed(joinTime.milliseconds, digits: 3)
@@ -113,9 +122,9 @@ package struct PredictionWriter {
         literal(isFallback ? "\",\"fallback\":true}" : "\"}")
     }
 
-    private mutating func list(_ mask: UInt64, _ count: Int) {
+    private mutating func list(_ mask: UInt64) {
         var isFirst = true
-        for index in 0..<count where mask & UInt64(1) << UInt64(index) != 0 {
+        for index in 0..<64 where mask & UInt64(1) << UInt64(index) != 0 {
             if !isFirst { byte(",") }
             isFirst = false
             number(UInt64(index))

@@ -97,7 +97,7 @@ import Testing
         for (image, (weights, truth)) in answers.enumerated() {
             logits(weights).withUnsafeBufferPointer {
                 let answer = Answer($0)
-                tally.add(answer, truth: truth, logits: $0, block: image / 2)
+                tally.add(answer, image: image, truth: truth, logits: $0, block: image / 2)
                 tally.add(answer, truth: truth, subset: 1)
                 tally.add(answer, truth: answer.prediction, subset: 2)
             }
@@ -152,7 +152,7 @@ import Testing
             for image in 0..<20 {
                 let weights = [1, Float(1 + part), Float(1 + image) * 0.37]
                 Self.logits(weights).withUnsafeBufferPointer {
-                    tally.add(Answer($0), truth: image % 3, logits: $0, block: part)
+                    tally.add(Answer($0), image: image, truth: image % 3, logits: $0, block: part)
                 }
             }
             parts.append(tally)

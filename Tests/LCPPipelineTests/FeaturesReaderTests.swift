@@ -191,7 +191,7 @@ enum TestModel {
             let merge = try bundle.mergeParameters()
             let features: [[Float]] = [[1, -2, 3], [0.5, 4, -1]]
             var joiner = FrameJoiner(order: .none, deadline: .seconds(1), now: JoinerBench.start)
-            _ = joiner.add(model.model, branches: 2, classes: 8, now: JoinerBench.start)
+            _ = joiner.add(model.model, branches: .init(count: 2), classes: 8, now: JoinerBench.start)
             var actions: [FrameJoiner.Action] = []
             for branch in received {
                 actions += joiner.receive(

@@ -18,7 +18,7 @@ import Testing
     func answerDetails() throws {
         var joiner = FrameJoiner(order: .sensor, deadline: .milliseconds(100), now: JoinerBench.start)
         let model = JoinerBench.hash(0)
-        _ = joiner.add(model, branches: 2, classes: 1, now: JoinerBench.start)
+        _ = joiner.add(model, branches: .init(count: 2), classes: 1, now: JoinerBench.start)
         let key = FrameKey(sensor: "cam", session: 5, frame: 1)
         var actions: [FrameJoiner.Action] = []
         for (branch, time) in [(0, UInt32(9)), (1, 4)] {

@@ -134,7 +134,7 @@ extension ExpectedLateShares {
 /// What is open.
 @Suite struct JoinTableTests {
     private static func table(maximumOpen: Int = 4) -> JoinTable {
-        JoinTable(branchCount: 2, width: 1, deadline: .seconds(60), maximumOpen: maximumOpen)
+        JoinTable(branches: .init(count: 2), width: 1, deadline: .seconds(60), maximumOpen: maximumOpen)
     }
 
     private static func frame(_ number: UInt64, sensor: String = "cam") -> JoinTable.Frame {

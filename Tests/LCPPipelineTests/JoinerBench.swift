@@ -1,3 +1,4 @@
+import LCPInference
 import Tensors
 import Testing
 
@@ -32,11 +33,14 @@ struct JoinerBench {
 
     static func hash(_ model: Int) -> ModelHash { ModelHash([UInt8(model)] + [UInt8](repeating: 7, count: 15))! }
 
-    mutating func add(branches: Int, maximumOpen: Int = 4) -> [Outcome] {
+    mutating func add(branches: Int, parity: Int? = nil, maximumOpen: Int = 4) -> [Outcome] {
         let hash = Self.hash(hashes.count)
         hashes.append(hash)
         joiner.prefer(hash)
-        return told(joiner.add(hash, branches: branches, classes: 2, maximumOpen: maximumOpen, now: now))
+        return told(
+            joiner.add(
+                hash, branches: JoinedBranches(count: branches, parity: parity), classes: 2, maximumOpen: maximumOpen,
+                now: now))
     }
 
     /// A branch's share of a frame is received.

@@ -106,7 +106,7 @@ import Testing
     func addedTwice() {
         var bench = JoinerBench(branches: [2])
         _ = bench.receive(0)
-        _ = bench.joiner.add(JoinerBench.hash(0), branches: 2, classes: 2, now: bench.now)
+        _ = bench.joiner.add(JoinerBench.hash(0), branches: .init(count: 2), classes: 2, now: bench.now)
         #expect(bench.joiner.models == [JoinerBench.hash(0)])
         #expect(bench.receive(1) == [.answered(1, branches: 0b11)])
     }

@@ -95,7 +95,7 @@ import Testing
             case .progress(let progress): if progress.record != nil { events.append("epoch") }
             case .tested(_, let result): events.append("tested \(result.images)")
             case .noted(_, let notes): events += notes.map { $0.replacing("\(photos)/train/", with: "") }
-            case .resumed: break
+            case .resumed, .trial, .tried, .chosen: break
             }
             return true
         }

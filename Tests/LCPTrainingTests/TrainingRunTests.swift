@@ -20,6 +20,19 @@ import Testing
         return run
     }
 
+    /// Drawn digits as files: unlike `drawn`, no test set of ten thousand follows a training on them.
+    static func digits(_ count: Int, in folder: String) throws -> DataSpecification {
+        let images = DrawnDigits(trainingSeed: 3, epoch: 0).images(count)
+        func bytes(_ number: Int) -> [UInt8] {
+            (0..<4).reversed().map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+        }
+        let header: [UInt8] = [0, 0, 8, 3] + bytes(count) + bytes(28) + bytes(28)
+        try FileIO.write(header + images.pixels, to: "\(folder)/digits-\(count)-images")
+        let labels = images.labels.map { UInt8($0) }
+        try FileIO.write([0, 0, 8, 1] + bytes(count) + labels, to: "\(folder)/digits-\(count)-labels")
+        return .idx(try IDX.Files("\(folder)/digits-\(count)-images,\(folder)/digits-\(count)-labels"))
+    }
+
     @Test func aBundleRemembersHowItWasMade() throws {
         let folder = try TemporaryFolder()
         let path = "\(folder.path)/bundle"

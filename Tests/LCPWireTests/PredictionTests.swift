@@ -5,10 +5,13 @@ import Testing
 @testable import LCPWire
 
 @Suite struct PredictionTests {
-    static func frame(sensor: String = "cam", number: UInt64 = 3, branches: UInt64 = 0b1011, label: Int32 = -1)
-        -> AnsweredFrame
-    {
-        AnsweredFrame(sensor: sensor, number: number, label: label, branches: branches, computeTime: 1234)
+    static func frame(
+        sensor: String = "cam", number: UInt64 = 3, branches: UInt64 = 0b1011, missing: UInt64 = 0b0100,
+        hasStandIn: Bool = false, label: Int32 = -1
+    ) -> AnsweredFrame {
+        AnsweredFrame(
+            sensor: sensor, number: number, label: label, branches: branches, missing: missing, hasStandIn: hasStandIn,
+            computeTime: 1234)
     }
 
     static func write(
@@ -19,7 +22,7 @@ import Testing
         var writer = PredictionWriter(labels: labels, model: "m \"1\"")
         probabilities.withUnsafeBufferPointer {
             writer.write(
-                frame, probabilities: $0, branchCount: 4, joinTime: .microseconds(700), latency: latency, time: time)
+                frame, probabilities: $0, joinTime: .microseconds(700), latency: latency, time: time)
         }
         return writer.bytes
     }
@@ -48,6 +51,13 @@ import Testing
             let date = Date(timeIntervalSince1970: Double(milliseconds) / 1000 + 0.0001)
             #expect(try #require(Prediction(json)).time == date.formatted(style))
         }
+    }
+
+    @Test("Where the parity branch stands in for another, the prediction says so")
+    func standsIn() throws {
+        let json = Self.write(Self.frame(hasStandIn: true), [1], labels: ["a"])
+        #expect(String(decoding: json, as: UTF8.self).contains(#""missing":[2],"parity":true,"compute_ms""#))
+        #expect(try #require(Prediction(json)).parity == true)
     }
 
     @Test func unknownsAreLeftOut() throws {

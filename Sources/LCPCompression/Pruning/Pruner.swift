@@ -30,6 +30,7 @@ public struct Pruner {
         network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
         pixels: [UInt8], labels: [Int]
     ) throws {
+        try network.refuseParity("pruning")
         self.network = network
         self.parameters = parameters
         self.preprocessing = preprocessing

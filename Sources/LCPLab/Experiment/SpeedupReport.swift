@@ -15,15 +15,15 @@ public struct SpeedupReport {
         var parts = [
             "<!doctype html>", "<html lang=\"en\"><head><meta charset=\"utf-8\">",
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
-            "<title>\(escaped(experiment.title))</title>", "<style>\(Self.style)</style></head><body>",
-            "<h1>\(escaped(experiment.title))</h1>", "<p>\(escaped(experiment.about))</p>",
+            "<title>\(Markup.escaped(experiment.title))</title>", "<style>\(Self.style)</style></head><body>",
+            "<h1>\(Markup.escaped(experiment.title))</h1>", "<p>\(Markup.escaped(experiment.about))</p>",
         ]
         for setting in experiment.settings {
             let rows = results.rows(of: setting.name)
             guard !rows.isEmpty else { continue }
             parts.append(
-                "<h2>\(escaped(setting.name))</h2><p>\(escaped(setting.about)). \(escaped(rows[0].record.label)). "
-                    + "\(escaped(rows[0].record.conditions)).</p>")
+                "<h2>\(Markup.escaped(setting.name))</h2><p>\(Markup.escaped(setting.about)). \(Markup.escaped(rows[0].record.label)). "
+                    + "\(Markup.escaped(rows[0].record.conditions)).</p>")
             for devices in Set(rows.map(\.record.run.devices)).sorted() {
                 guard let mean = results.meanSpeedup(setting.name, devices: devices), devices > 1 else { continue }
                 let paper = mean.paper.map { "; the paper’s is \(rounded($0))" } ?? ""
@@ -81,7 +81,7 @@ public struct SpeedupReport {
         for row in rows {
             let (record, run) = (row.record, row.record.run)
             let cells = [
-                escaped(run.network), Self.title(run), text(record.latency.mean), text(record.latency.p50),
+                Markup.escaped(run.network), Self.title(run), text(record.latency.mean), text(record.latency.p50),
                 text(record.latency.p95), text(record.latency.p99), text(row.speedup), text(run.paperMilliseconds),
                 text(row.paperSpeedup), text(record.plannedMilliseconds), text(record.boundMilliseconds),
                 text(record.overBoundP50), text(record.overBoundP99), text(record.framesPerSecond),
@@ -137,10 +137,6 @@ public struct SpeedupReport {
     }
 
     private func text(_ value: Double?) -> String { value.map { "\(rounded($0))" } ?? "" }
-
-    private func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-    }
 
     private static let style = """
         body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1c1c1a; }

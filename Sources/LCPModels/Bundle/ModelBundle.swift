@@ -192,8 +192,9 @@ public struct ModelBundle: Sendable {
         labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
         let manifest = ModelManifest(
-            format: ModelManifest.formatVersion(for: preprocessing, arithmetic: nil), name: name, network: network,
-            outputs: [], preprocessing: preprocessing, labels: labels, training: training, missingScale: missingScale,
+            format: ModelManifest.formatVersion(for: preprocessing, arithmetic: nil, network: network), name: name,
+            network: network, outputs: [], preprocessing: preprocessing, labels: labels, training: training,
+            missingScale: missingScale,
             files: [])
         return try write(manifest, merge: weights.merge, to: path) { branch in
             try network.entries(of: branch, weights.branches[branch])
@@ -210,8 +211,9 @@ public struct ModelBundle: Sendable {
         missingScale: [Float]? = nil, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
         let manifest = ModelManifest(
-            format: ModelManifest.formatVersion(for: preprocessing, arithmetic: .int8), name: name, network: network,
-            outputs: [], preprocessing: preprocessing, labels: labels, training: training, arithmetic: .int8,
+            format: ModelManifest.formatVersion(for: preprocessing, arithmetic: .int8, network: network), name: name,
+            network: network, outputs: [], preprocessing: preprocessing, labels: labels, training: training,
+            arithmetic: .int8,
             missingScale: missingScale, files: [])
         return try write(manifest, merge: LayerWeights(merge), to: path) { branch in
             try network.entries(of: branch, integers[branch])
@@ -274,6 +276,9 @@ public struct ModelBundle: Sendable {
     private static func check(_ manifest: ModelManifest) throws(NetworkError) {
         let network = manifest.network
         try network.validate()
+        guard network.parity == nil || manifest.format >= 4 else {
+            throw NetworkError("it has a parity branch and the format \(manifest.format), which has none")
+        }
         guard manifest.arithmetic == nil || manifest.format >= 3 else {
             throw NetworkError("it has weights in eight bits and the format \(manifest.format), which has none")
         }
@@ -294,10 +299,10 @@ public struct ModelBundle: Sendable {
             throw NetworkError("it has \(manifest.labels.count) labels for \(network.classes) classes")
         }
         if let scale = manifest.missingScale {
-            guard scale.count == network.branches.count, scale.allSatisfy({ $0.isFinite && $0 > 0 }), scale[0] == 1
-            else {
+            let answering = network.parity ?? network.branches.count
+            guard scale.count == answering, scale.allSatisfy({ $0.isFinite && $0 > 0 }), scale[0] == 1 else {
                 throw NetworkError(
-                    "its missing_scale needs a number above 0 for 0 to \(network.branches.count - 1) missing branches, the first 1"
+                    "its missing_scale needs a number above 0 for 0 to \(answering - 1) missing branches, the first 1"
                 )
             }
         }

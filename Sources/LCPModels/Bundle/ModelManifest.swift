@@ -1,11 +1,14 @@
 /// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
 public struct ModelManifest: Sendable, Hashable, Codable {
     /// The versions of the bundle's format that this program reads.
-    public static let formatVersions = 1...3
+    public static let formatVersions = 1...4
 
-    /// The version that a bundle needs: 3 for weights in eight bits, 2 where it says how pictures are resized, so that a program
-    /// which would do it otherwise refuses it; 1 in all other cases.
-    static func formatVersion(for preprocessing: Preprocessing, arithmetic: Arithmetic?) -> Int {
+    /// The version that a bundle needs, so that a program which would compute something else refuses it: 4 with a parity branch, 3
+    /// for weights in eight bits, 2 where it says how pictures are resized; 1 in all other cases.
+    static func formatVersion(
+        for preprocessing: Preprocessing, arithmetic: Arithmetic?, network: BranchedNetwork
+    ) -> Int {
+        if network.parity != nil { return 4 }
         if arithmetic != nil { return 3 }
         return preprocessing.resize == nil && preprocessing.background == nil ? 1 : 2
     }
@@ -57,6 +60,8 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         public var importedFrom: String?
         /// How it was trained; nil in bundles older than recipes.
         public var recipe: TrainingRecipe?
+        /// How the recipe was chosen; nil where nobody chose.
+        public var choice: ChoiceRecord?
         /// The hashes of the bundles that it learned from.
         public var teachers: [String]?
         /// The epoch whose weights these are, from 1.
@@ -80,10 +85,41 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         }
 
         enum CodingKeys: String, CodingKey {
-            case command, data, epochs, seed, accuracy, recipe, teachers, history
+            case command, data, epochs, seed, accuracy, recipe, choice, teachers, history
             case encodedAccuracy = "encoded_accuracy"
             case bestEpoch = "best_epoch"
             case importedFrom = "imported_from"
+        }
+    }
+
+    /// The short trials that a recipe was chosen by, on images set aside.
+    public struct ChoiceRecord: Sendable, Hashable, Codable {
+        public struct Trial: Sendable, Hashable, Codable {
+            /// What was different from the recipe that the choice began with: `branch_dropout=0.1 merge=concat`.
+            public var changes: String
+            /// Top-1 with all branches, and the mean with one missing, 0 to 1; nil for a network in one piece.
+            public var accuracy: Double
+            public var oneMissing: Double?
+
+            public init(changes: String, accuracy: Double, oneMissing: Double?) {
+                (self.changes, self.accuracy, self.oneMissing) = (changes, accuracy, oneMissing)
+            }
+
+            enum CodingKeys: String, CodingKey {
+                case changes, accuracy
+                case oneMissing = "one_missing"
+            }
+        }
+        /// The changes that were chosen; empty for the recipe as it was.
+        public var changes: String
+        /// Of each trial.
+        public var epochs: Int
+        /// Those that were set aside.
+        public var images: Int
+        public var trials: [Trial]
+
+        public init(changes: String, epochs: Int, images: Int, trials: [Trial]) {
+            (self.changes, self.epochs, self.images, self.trials) = (changes, epochs, images, trials)
         }
     }
 

@@ -13,6 +13,9 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
     public var classes: Int
     /// How the branches are joined.
     public var merge: Merge
+    /// The branch that stands in for any one that is missing, always the last; nil for none. Its share of the logits takes the
+    /// missing one's place, and is left out where all others answer.
+    public var parity: Int?
 
     public init(base: String, input: FeatureMapShape, branches: [[Layer]], classes: Int, merge: Merge) {
         self.base = base
@@ -20,6 +23,13 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
         self.branches = branches
         self.classes = classes
         self.merge = merge
+    }
+
+    /// The same branches for other classes.
+    public func with(classes: Int?) -> BranchedNetwork {
+        var result = self
+        result.classes = classes ?? result.classes
+        return result
     }
 
     /// The input of every layer of a branch, and behind them the branch's output.
@@ -118,12 +128,26 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
             ? Network(name: base, input: input, layers: branches[0], classes: classes, merge: merge) : nil
     }
 
+    /// Refuses what adds up all branches' shares, where one of them only stands in for another.
+    ///
+    /// - Parameter work: what is refused, as the beginning of a sentence.
+    package func refuseParity(_ work: String) throws(NetworkError) {
+        guard let parity else { return }
+        throw NetworkError(
+            "\(work) takes all branches together, and branch \(parity) only stands in for one that is missing: give the model "
+                + "that it was added to")
+    }
+
     /// Checks that every layer fits, which a model read from a file has to show first.
     public func validate() throws(NetworkError) {
         guard (1...Self.maximumBranches).contains(branches.count) else {
             throw NetworkError("a model has 1 to \(Self.maximumBranches) branches, not \(branches.count)")
         }
         try Self.validate(input: input, classes: classes)
+        guard parity == nil || branches.count > 2 && parity == branches.count - 1 else {
+            throw NetworkError(
+                "a parity branch is the last of three or more, and not branch \(parity ?? 0) of \(branches.count)")
+        }
         for branch in branches.indices {
             guard (1...4096).contains(branches[branch].count) else {
                 throw NetworkError("branch \(branch) has \(branches[branch].count) layers")

@@ -9,6 +9,7 @@ public struct Ensemble: Sendable {
     /// - Throws: ``NetworkError`` where the members take other images or know other classes, or have too many branches together.
     public init(_ members: [(network: BranchedNetwork, parameters: ModelParameters)]) throws(NetworkError) {
         guard let first = members.first else { throw NetworkError("an ensemble has at least one member") }
+        for (member, _) in members { try member.refuseParity("learning from a model") }
         (network, parameters) = first
         guard members.count > 1 else { return }
         for (member, _) in members where member.input != network.input || member.classes != network.classes {

@@ -72,7 +72,7 @@ extension Aggregator {
     /// Takes what a model has made of a frame.
     func compare(_ answer: FrameJoiner.Answer, _ model: JoinedModel, _ latency: Int64?, isTried: Bool) {
         guard canary != nil else { return }
-        let isWhole = answer.frame.branches.nonzeroBitCount == model.branchCount
+        let isWhole = model.join.branches.isWhole(answer.frame.branches)
         canary?.heard(
             answer.frame.key,
             .init(class: model.best.class, confidence: model.best.confidence, latency: latency, isWhole: isWhole),

@@ -30,7 +30,7 @@ extension Aggregator {
     func join(_ model: JoinedModel) {
         models.append(model)
         perform(
-            joiner.add(model.model, branches: model.branchCount, classes: model.join.classes, now: .now))
+            joiner.add(model.model, branches: model.join.branches, classes: model.join.classes, now: .now))
         sortModels()
     }
 

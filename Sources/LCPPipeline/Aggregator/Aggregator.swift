@@ -222,7 +222,7 @@ public actor Aggregator {
     private func publish(_ answer: FrameJoiner.Answer) {
         guard let model = models.first(where: { $0.model == answer.model }) else { return }
         let frame = answer.frame
-        let missing = UInt64(allBranches: model.branchCount) & ~frame.branches
+        let missing = model.join.branches.missing(frame.branches)
         guard mayAnswer(frame, missing: missing) else { return joiner.forget(frame.key) }
         let time = wallClockNanoseconds()
         let latency = FrameLatency.since(frame.captureTime, now: time)

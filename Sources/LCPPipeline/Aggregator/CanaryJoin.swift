@@ -51,7 +51,7 @@ final class CanaryJoin {
     init(_ offer: CanaryOffer, _ model: JoinedModel, deadline: Duration, now: ContinuousClock.Instant) {
         (self.offer, self.model) = (offer, model)
         joiner = FrameJoiner(order: .none, deadline: deadline, now: now)
-        _ = joiner.add(model.model, branches: model.branchCount, classes: model.join.classes, now: now)
+        _ = joiner.add(model.model, branches: model.join.branches, classes: model.join.classes, now: now)
     }
 
     /// One of the two has answered a frame; those that are not of the share are left out.

@@ -1,3 +1,4 @@
+import LCPInference
 import Tensors
 
 /// Joins what the branches made of every frame, in all models that a pipeline runs at the moment: a pure state machine. Events and
@@ -115,10 +116,11 @@ struct FrameJoiner {
     ///
     /// - Parameter maximumOpen: the most frames that wait for branches.
     mutating func add(
-        _ model: ModelHash, branches: Int, classes: Int, maximumOpen: Int = 1024, now: ContinuousClock.Instant
+        _ model: ModelHash, branches: JoinedBranches, classes: Int, maximumOpen: Int = 1024,
+        now: ContinuousClock.Instant
     ) -> [Action] {
         guard !models.contains(model) else { return [] }
-        var table = JoinTable(branchCount: branches, width: classes, deadline: deadline, maximumOpen: maximumOpen)
+        var table = JoinTable(branches: branches, width: classes, deadline: deadline, maximumOpen: maximumOpen)
         // What is answered already is not opened again by shares of the new model.
         if let last = versions.last { table.inheritAnswers(of: last.table) }
         versions.append(Version(model: model, table: table))
@@ -219,7 +221,10 @@ struct FrameJoiner {
         switch versions[index].table.place(of: share.key, branch: share.branch) {
         case .duplicate: return [.drop(.duplicate)]
         // While one model takes another's place, every frame comes in both and is answered in one.
-        case .answered: return versions.count > 1 ? [] : [.drop(.late)]
+        // Nobody waits for a parity branch where all others have answered.
+        case .answered:
+            let isExpected = versions.count > 1 || share.branch == versions[index].table.branches.parity
+            return isExpected ? [] : [.drop(.late)]
         case .open(let open): slot = open
         case .new:
             if versions[index].table.isFull { evicted = evict(index, now, &actions) }
@@ -228,7 +233,7 @@ struct FrameJoiner {
                     key: share.key, captureTime: share.captureTime, label: share.label, opened: now))
         }
         // While one model takes another's place, a frame is answered in the one that has all of its branches.
-        let all = versions[index].table.allBranches
+        let all = versions[index].table.branches.all
         let isComplete = versions[index].table.put(
             share.branch, computeTime: share.computeTime, in: slot,
             awaited: versions.count == 1 ? served ?? all : all, write: write)
@@ -342,9 +347,9 @@ struct FrameJoiner {
     /// Whether another model has a larger part of a frame's branches.
     private func hasFuller(_ frame: JoinTable.Frame, than index: Int) -> Bool {
         let received = frame.branches.nonzeroBitCount
-        let count = versions[index].table.branchCount
+        let count = versions[index].table.branches.count
         return versions.contains {
-            ($0.table.branchesReceived(of: frame.key) ?? 0) * count > received * $0.table.branchCount
+            ($0.table.branchesReceived(of: frame.key) ?? 0) * count > received * $0.table.branches.count
         }
     }
 

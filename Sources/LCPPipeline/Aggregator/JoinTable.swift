@@ -31,9 +31,7 @@ struct JoinTable {
         case answered
     }
 
-    let branchCount: Int
-    /// A bit for each branch.
-    let allBranches: UInt64
+    let branches: JoinedBranches
     /// The numbers in a share: one for each class.
     let width: Int
     let deadline: Duration
@@ -73,13 +71,14 @@ struct JoinTable {
     /// Whether somebody asks for ``late(openedBefore:)``.
     var checksLateness = false { didSet { if !checksLateness { unchecked.removeAll() } } }
 
-    init(branchCount: Int, width: Int, deadline: Duration, maximumOpen: Int = 1024, maximumClosed: Int = 8192) {
-        precondition((1...64).contains(branchCount) && width > 0 && maximumOpen > 0 && maximumClosed > 0)
-        self.branchCount = branchCount
+    init(
+        branches: JoinedBranches, width: Int, deadline: Duration, maximumOpen: Int = 1024, maximumClosed: Int = 8192
+    ) {
+        precondition(width > 0 && maximumOpen > 0 && maximumClosed > 0)
+        self.branches = branches
         self.width = width
         self.deadline = deadline
         self.maximumOpen = maximumOpen
-        allBranches = UInt64(allBranches: branchCount)
         answered = AnsweredFrames(capacity: maximumClosed)
         lateShares = ExpectedLateShares(capacity: maximumOpen)
     }
@@ -122,7 +121,7 @@ struct JoinTable {
             generations.append(generation)
             isHeld.append(false)
             wasLate.append(false)
-            shares.append(contentsOf: repeatElement(0, count: branchCount * width))
+            shares.append(contentsOf: repeatElement(0, count: branches.count * width))
         }
         if open[frame.key] == nil { open[frame.key] = slot } else { more[frame.key, default: []].append(slot) }
         if let stream = frame.key.stream {
@@ -148,18 +147,19 @@ struct JoinTable {
     /// - Parameters:
     ///   - awaited: the branches that the frame waits for, bit by bit.
     ///   - write: puts the share's `width` numbers where they are kept.
-    /// - Returns: whether the frame has all branches that it waits for.
+    /// - Returns: whether the frame has all branches that it waits for, or its whole answer.
     mutating func put(
         _ branch: Int, computeTime: UInt32, in slot: Int, awaited: UInt64,
         write: (UnsafeMutableBufferPointer<Float>) -> Void
     ) -> Bool {
-        let places = (slot * branchCount + branch) * width..<(slot * branchCount + branch + 1) * width
+        let places = (slot * branches.count + branch) * width..<(slot * branches.count + branch + 1) * width
         shares.withUnsafeMutableBufferPointer {
             write(UnsafeMutableBufferPointer(rebasing: $0[places]))
         }
         frames[slot].branches |= UInt64(1) << UInt64(branch)
         frames[slot].computeTime = max(frames[slot].computeTime, computeTime)
-        return frames[slot].branches & awaited == awaited
+        let received = frames[slot].branches
+        return received & awaited == awaited || branches.isWhole(received)
     }
 
     // MARK: Open frames
@@ -197,7 +197,7 @@ struct JoinTable {
     mutating func late(openedBefore time: ContinuousClock.Instant) -> (key: FrameKey, missing: UInt64)? {
         while let opened = nextUnchecked(), opened <= time {
             let slot = unchecked.removeFirst().slot
-            let missing = allBranches & ~frames[slot].branches
+            let missing = branches.all & ~frames[slot].branches
             wasLate[slot] = missing != 0
             if missing != 0 { return (frames[slot].key, missing) }
         }
@@ -235,16 +235,17 @@ struct JoinTable {
     mutating func take(_ slot: Int) -> (frame: Frame, sum: [Float]) {
         let frame = frames[slot]
         let sum = [Float](unsafeUninitializedCapacity: width) { sum, count in
-            let start = slot * branchCount * width
+            let start = slot * branches.count * width
             shares.withUnsafeBufferPointer {
                 BranchJoin.sum(
-                    UnsafeBufferPointer(rebasing: $0[start..<start + branchCount * width]), received: frame.branches,
+                    UnsafeBufferPointer(rebasing: $0[start..<start + branches.count * width]),
+                    received: branches.counted(frame.branches),
                     into: UnsafeMutableBufferPointer(rebasing: sum[..<width]))
             }
             count = width
         }
         lateShares.expect(
-            allBranches & ~frame.branches, of: frame.key, until: frame.opened + deadline + Self.longestDelay)
+            branches.all & ~frame.branches, of: frame.key, until: frame.opened + deadline + Self.longestDelay)
         close(slot)
         return (frame, sum)
     }
@@ -269,7 +270,7 @@ struct JoinTable {
     /// Closes a frame that is answered in another model; shares of it that are received later are late.
     mutating func supersede(_ key: FrameKey, now: ContinuousClock.Instant) {
         let slot = open[key]
-        let missing = allBranches & ~(slot.map { frames[$0].branches } ?? 0)
+        let missing = branches.all & ~(slot.map { frames[$0].branches } ?? 0)
         if let slot { close(slot) } else { answered.insert(key) }
         // A model that no worker runs is expected to send no more than what may just be computed in it.
         let isRun = lastOpened.map { now - $0 < Self.longestPause } ?? false

@@ -64,14 +64,16 @@ final class JoinedModel {
         let frame = answer.frame
         withUnsafeTemporaryAllocation(of: Float.self, capacity: join.classes) { probabilities in
             _ = probabilities.initialize(fromContentsOf: answer.sum)
-            join.finish(probabilities, missing: branchCount - frame.branches.nonzeroBitCount)
+            join.finish(probabilities, received: frame.branches)
             Softmax.apply(to: probabilities)
             writer.write(
                 AnsweredFrame(
                     sensor: frame.key.sensor, number: frame.key.frame, label: frame.label, branches: frame.branches,
+                    missing: join.branches.missing(frame.branches),
+                    hasStandIn: join.branches.usesParity(frame.branches),
                     computeTime: frame.computeTime),
-                probabilities: UnsafeBufferPointer(probabilities), branchCount: branchCount,
-                joinTime: now - frame.opened, latency: latency, time: time)
+                probabilities: UnsafeBufferPointer(probabilities), joinTime: now - frame.opened, latency: latency,
+                time: time)
         }
         return try writer.bytes.withUnsafeBytes(body)
     }

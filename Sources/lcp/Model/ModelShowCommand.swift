@@ -158,7 +158,9 @@ private struct BundleReport: Encodable {
     var text: String {
         let shape = input.map(String.init).joined(separator: "×")
         var lines = [
-            "\(name): \(network) in \(branchCount(branches.count)), joined by \(merge.rawValue); \(exact(parameters)) parameters, "
+            "\(name): \(network) in \(branchCount(branched.parity ?? branches.count))"
+                + (branched.parity.map { " and a parity branch, \($0), that stands in for any one of them" } ?? "")
+                + ", joined by \(merge.rawValue); \(exact(parameters)) parameters, "
                 + "\(exact(macs)) MACs; \(shape) in, \(classes) classes out", "",
         ]
         var table = Table(["", "widths", "parameters", "MACs", "sends", "SHA-256"], rightAligned: [2, 3])

@@ -63,6 +63,12 @@ struct NetworkOptions: ParsableArguments {
         return .bundle(try ModelBundle.find(network))
     }
 
+    /// A bundle that is in several branches; nil for everything else.
+    func branched() throws -> ModelBundle? {
+        guard case .bundle(let bundle) = try Self.find(network), bundle.network.branches.count > 1 else { return nil }
+        return bundle
+    }
+
     /// A network that is in one piece, so that it can be split.
     func whole() throws -> (network: Network, bundle: ModelBundle?) {
         let (network, bundle) = try Self.whole(network)

@@ -22,6 +22,7 @@ struct EvaluateCommand: AsyncParsableCommand {
               lcp evaluate lenet-split4
               lcp evaluate lenet-split4 --data mnist:FOLDER --data drawn
               lcp evaluate lenet-split8 --data mnist:FOLDER --missing 3 --svg lenet.svg
+              lcp evaluate my-bundle --data cifar10:FOLDER --html mistakes.html
               lcp evaluate my-bundle --data cifar10:FOLDER --encoding jpeg:80
               lcp evaluate my-bundle --data cifar10:FOLDER --fixed-point --missing 0
               lcp evaluate my-bundle --data idx:images-idx3-ubyte,labels-idx1-ubyte --json
@@ -71,6 +72,12 @@ struct EvaluateCommand: AsyncParsableCommand {
             valueName: "file"), completion: .file())
     var svg: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Write a page with the pictures that it is wrong on, those that it was surest of first.", valueName: "file"),
+        completion: .file())
+    var html: String?
+
     /// What was found, as `--json` prints it.
     struct Report: Encodable {
         struct Result: Encodable {
@@ -119,17 +126,21 @@ struct EvaluateCommand: AsyncParsableCommand {
     private func evaluate() throws {
         let bundle = try ModelBundle.find(model)
         let name = bundle.manifest.name
-        let branches = bundle.network.branches.count
+        let branches = bundle.network.parity ?? bundle.network.branches.count
         if let missing, missing >= branches {
             throw CommandError(
                 branches == 1
                     ? "--missing \(missing): \(name) has one branch, so none can be missing"
-                    : "--missing \(missing): \(name) has \(branches) branches, so at most \(branches - 1) can be missing"
+                    : "--missing \(missing): \(name) has \(branches) branches"
+                        + (bundle.network.parity == nil ? "" : " and one that stands in")
+                        + ", so at most \(branches - 1) can be missing"
             )
         }
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: 10_000) }
         // A file that cannot be written is told now and not after the work.
-        if let svg { try Self.checkWritable(svg) }
+        if let svg { try Self.checkWritable(svg, "--svg") }
+        if let html { try Self.checkWritable(html, "--html") }
+        var gallery = try html.map { _ in try MistakeGallery(bundle) }
         let plainEvaluator = try BundleEvaluator(bundle: bundle)
         let evaluator = fixedPoint ? try fixedPointEvaluator(bundle, specifications[0]) : plainEvaluator
         var options = EvaluationOptions()
@@ -165,6 +176,7 @@ struct EvaluateCommand: AsyncParsableCommand {
                     return !Task.isCancelled
                 }
             report.results.append(.init(data: specification.name, evaluation: result, plain: compared))
+            try gallery?.add(result, data: specification.name, pixels: images.pixels)
         }
         if json {
             writeLine(try jsonLine(report))
@@ -175,6 +187,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             let figure = EvaluationFigure.figure(report, labels: bundle.manifest.labels)
             try FileIO.write(Array(figure.svg().utf8), to: svg)
         }
+        if let html, let gallery { try FileIO.write(Array(gallery.html.utf8), to: html) }
     }
 
     /// The same model, its branches in fixed point.
@@ -200,10 +213,10 @@ struct EvaluateCommand: AsyncParsableCommand {
         }
     }
 
-    private static func checkWritable(_ path: String) throws {
+    private static func checkWritable(_ path: String, _ option: String) throws {
         let probe = "\(path).writable"
         do { try FileIO.write([], to: probe) } catch {
-            throw CommandError("--svg \(path) cannot be written: name a file in a folder that exists and is yours")
+            throw CommandError("\(option) \(path) cannot be written: name a file in a folder that exists and is yours")
         }
         FileIO.remove(probe)
     }

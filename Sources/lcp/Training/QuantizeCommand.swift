@@ -103,6 +103,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         defer { withExtendedLifetime(lock) {} }
         defer { FileIO.removeEmptyFolder(out) }
         let specifications = try data.map { try DataSpecification($0, defaultDrawnCount: images) }
+        if trains { try bundle.network.refuseParity("training with the rounding in the loop") }
         let pixels = try specifications.flatMap { try $0.calibrationPictures(images, seed: seed, for: manifest) }
         guard !pixels.isEmpty else { throw CommandError("there is not one picture in \(data.joined(separator: ", "))") }
         // Read first, so that a wrong path is told at once.

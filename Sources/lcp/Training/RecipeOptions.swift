@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import LCPModels
+import LCPTraining
 import LCPWire
 import Platform
 
@@ -62,6 +63,20 @@ struct RecipeOptions: ParsableArguments {
         return recipe
     }
 
+    /// The recipe for a parity branch, which learns the whole answer of the model that it belongs to.
+    func parity(_ network: BranchedNetwork) throws -> TrainingRecipe {
+        var options = self
+        options.entries = ["initialization=he", "distillation=0.9"] + entries
+        return try options.chosen(for: network)
+    }
+
+    /// The recipe for a network that goes on from its weights.
+    func goingOn(_ network: BranchedNetwork, isTaught: Bool) throws -> TrainingRecipe {
+        var recipe = try chosen(for: network, isTaught: isTaught)
+        if learningRate == nil { recipe.learningRate /= 4 }
+        return recipe
+    }
+
     private func base(for network: BranchedNetwork, isTaught: Bool) throws -> TrainingRecipe {
         let recipe = recipe ?? (isTaught ? TrainingRecipe.taught : .usual(for: network)).name
         guard !TrainingRecipe.presets.contains(where: { $0.name == recipe }), FileIO.exists(recipe) else {
@@ -107,6 +122,13 @@ struct RecipeOptions: ParsableArguments {
 
             \(table.text)
             """
+    }
+
+    /// An entry that was given and that ``RecipeChoice`` would choose; nil for none.
+    var chosenEntry: String? {
+        if learningRate != nil { return "the learning rate" }
+        let names = entries.compactMap { $0.split(separator: "=").first.map(String.init) }
+        return names.first(where: TrainingRecipe.chosenEntries.contains)
     }
 
     /// Whether there is any but the epochs.

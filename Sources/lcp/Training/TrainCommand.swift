@@ -21,14 +21,18 @@ struct TrainCommand: AsyncParsableCommand {
               lcp train cifarnet --branches 8 --data cifar10:FOLDER --recipe pictures \\
                   --epochs 60 --out my-cifarnet
               lcp train cifarnet-bn --data cifar10:FOLDER --out whole
+              lcp train lenet --branches 8 --data mnist:FOLDER --auto --out chosen
               lcp train cifarnet-bn --branches 8 --data cifar10:FOLDER --distill whole \\
                   --out taught
               lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 \\
                   --set distillation=0.5 --out taught
+              lcp train taught --parity --data cifar10:FOLDER --out guarded
+              lcp train taught --classes 3 --data folder:FOLDER --out pets
               lcp train my-net --data folder:FOLDER --teacher my-net \\
                   --set initialization=teacher --learning-rate 0.001 --out tuned
 
-            The last one goes on with the weights that my-net has, for example one that lcp model import wrote.
+            A bundle in branches goes on from its weights, with a new last layer for other classes. --parity trains one branch more \
+            for it, which stands in for any one that is missing. The last one goes on with the weights that my-net has, for example one that lcp model import wrote.
             """)
 
     @OptionGroup var options: NetworkOptions
@@ -65,6 +69,24 @@ struct TrainCommand: AsyncParsableCommand {
             valueName: "bundle"), completion: .bundle)
     var teacher: [String] = []
 
+    @Flag(
+        help:
+            "Train one branch more for this bundle in branches, which stands in for any one that is missing; the others stay as they are."
+    )
+    var parity = false
+
+    @Flag(
+        help:
+            "Choose the recipe by short trials on a tenth of the images: how much to learn from a teacher, at what rate, with how much branch dropout, and how branches are joined. --distill without a recipe does so, too."
+    )
+    var auto = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The images that all trials together may see, as a multiple of those that the training does; 1 by default, 0 for no trials.",
+            valueName: "times"))
+    var budget: Double?
+
     @Option(help: "Everything random comes from it.")
     var seed: UInt64 = 1
 
@@ -92,7 +114,32 @@ struct TrainCommand: AsyncParsableCommand {
         guard out != nil else { throw ValidationError("--out is missing: name a folder for the bundle") }
         if resume, force { throw ValidationError("--resume goes on and --force begins anew: give one") }
         if !distill.isEmpty, !teacher.isEmpty { throw ValidationError("give --distill or --teacher, not both") }
+        if let budget, !(0...1000).contains(budget) {
+            throw ValidationError("--budget is 0 to 1000 times the training, not \(budget)")
+        }
+        if auto, budget == 0 {
+            throw ValidationError("--auto chooses by trials, and --budget 0 allows none: leave one out")
+        }
+        if auto, parity { throw ValidationError("--parity trains a branch by a recipe of its own: leave out --auto") }
+        if auto, !teacher.isEmpty {
+            throw ValidationError("--teacher is for a recipe of your own: with --auto give --distill")
+        }
+        if auto, let entry = recipeOptions.chosenEntry {
+            throw ValidationError("--auto chooses \(entry): leave out one of the two")
+        }
+        if budget != nil, !chooses {
+            throw ValidationError("--budget is for trials: give --auto, or --distill without a recipe")
+        }
+        guard parity else { return }
+        guard !splitting.isGiven, options.changes.isEmpty, distill.isEmpty, teacher.isEmpty else {
+            throw ValidationError(
+                "--parity adds a branch to a bundle as it is, and learns from that: leave out --branches, --shares, --fatten, "
+                    + "--classes, --input, --merge, --distill and --teacher")
+        }
     }
+
+    /// Whether the recipe is chosen by trials.
+    private var chooses: Bool { auto || !distill.isEmpty && !recipeOptions.isGiven && budget != 0 }
 
     func run() async throws {
         if helpRecipe { return print(try RecipeOptions.help()) }
@@ -106,26 +153,28 @@ struct TrainCommand: AsyncParsableCommand {
     }
 
     private func train() throws {
-        let (base, origin) = try options.whole()
-        let network = try splitting.split(base)
-        // The bundle is called like its folder.
-        let folder = out ?? splitting.name(base.name)
-        let name = folder.split(separator: "/").last.map(String.init) ?? splitting.name(base.name)
-        var run = TrainingRun(
-            network: network, name: name, recipe: try recipe(for: network),
-            data: try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }, folder: folder)
+        var run = try training()
         run.validation = validation
         run.seed = seed
-        run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
-        run.pictures = (origin ?? run.teachers.first)?.manifest.preprocessing
-        run.classNames = try labels.map { try ClassNames.read($0, classes: network.classes) }
+        run.classNames = try labels.map { try ClassNames.read($0, classes: run.network.classes) }
         run.isStrict = strict
         run.threads = threads
-        run.command = words(name, run.data)
+        if chooses, run.start == nil, run.parityOf == nil {
+            var choice = RecipeChoice()
+            if let budget { choice.budget = budget }
+            if options.merge == nil { choice.merges = Merge.allCases }
+            run.choice = choice
+        }
+        run.command = words(run.name, run.data)
+        let (network, folder) = (run.network, run.folder)
         let count = network.branches.count
+        let what =
+            parity
+            ? "a parity branch for \(options.network)"
+            : "\(network.base) in \(count) branch\(count == 1 ? "" : "es")"
         writeLine(
-            "\(base.name) in \(count) branch\(count == 1 ? "" : "es"): \(try network.parameterCount()) parameters, "
-                + "recipe \(run.recipe.name), \(run.recipe.epochs) epoch\(run.recipe.epochs == 1 ? "" : "s")")
+            "\(what): \(try network.parameterCount()) parameters, recipe \(run.recipe.name), "
+                + "\(run.recipe.epochs) epoch\(run.recipe.epochs == 1 ? "" : "s")")
         if resume, !FileIO.exists("\(folder)/checkpoint.safetensors"), !FileIO.exists("\(folder)/model.json") {
             writeErrorLine("note: \(folder) has no training to go on with: begins anew")
         }
@@ -137,6 +186,49 @@ struct TrainCommand: AsyncParsableCommand {
         let figure = "\(run.folder)/training.svg"
         try TrainingFigure.write(bundle, to: figure)
         writeLine("wrote \(run.folder), model \(bundle.hash); the curves are in \(figure)")
+    }
+
+    /// What is trained, on what, and where it goes.
+    private func training() throws -> TrainingRun {
+        let data = try data.map { try DataSpecification($0, defaultDrawnCount: 60_000) }
+        // The bundle is called like its folder.
+        let folder = out ?? ""
+        let name = folder.split(separator: "/").last.map(String.init) ?? options.network
+        if parity {
+            let bundle = try ModelBundle.find(options.network)
+            var network = bundle.network
+            network.branches = [network.branches[0]]
+            return try TrainingRun(
+                parityOf: bundle, name: name, recipe: try recipeOptions.parity(network), data: data, folder: folder)
+        }
+        if let start = try options.branched() {
+            guard !auto else {
+                throw CommandError(
+                    "--auto chooses a recipe for a training that begins anew, and \(start.manifest.name) goes on from its weights: "
+                        + "leave out --auto, or name \(start.network.base)")
+            }
+            guard !splitting.isGiven, options.input == nil, options.merge == nil else {
+                throw CommandError(
+                    "\(start.manifest.name) is in \(start.network.branches.count) branches already, and training goes on with "
+                        + "them: leave out --branches, --shares, --fatten, --input and --merge, or name \(start.network.base)"
+                )
+            }
+            let network = start.network.with(classes: options.classes)
+            var run = TrainingRun(
+                network: network, name: name, recipe: try recipeOptions.goingOn(network, isTaught: !distill.isEmpty),
+                data: data,
+                folder: folder)
+            (run.start, run.pictures) = (start, start.manifest.preprocessing)
+            run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
+            return run
+        }
+        let (base, origin) = try options.whole()
+        let network = try splitting.split(base)
+        let recipe = chooses ? try recipeOptions.chosen(for: network) : try recipe(for: network)
+        var run = TrainingRun(network: network, name: name, recipe: recipe, data: data, folder: folder)
+        run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
+        run.pictures = (origin ?? run.teachers.first)?.manifest.preprocessing
+        return run
     }
 
     private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
@@ -159,6 +251,9 @@ struct TrainCommand: AsyncParsableCommand {
             words.append("--branches \(splitting.branches ?? 1)")
         }
         words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        if auto { words.append("--auto") }
+        if parity { words.append("--parity") }
+        if let budget { words.append("--budget \(budget)") }
         if let labels { words.append("--labels \(labels.split(separator: "/").last ?? "FILE")") }
         if validation > 0 { words.append("--validation \(validation)") }
         for (option, bundles) in [("--distill", distill), ("--teacher", teacher)] {
@@ -176,6 +271,8 @@ final class TrainingReporter {
     private let isQuiet: Bool
     /// Whether it tells what the test sets say.
     private let tellsTests: Bool
+    /// The short trial that goes on.
+    private var trial = ""
 
     init(prefix: String = "", isQuiet: Bool = false, tellsTests: Bool = true) {
         (self.prefix, self.isQuiet, self.tellsTests) = (prefix, isQuiet, tellsTests)
@@ -188,15 +285,26 @@ final class TrainingReporter {
 
     func show(_ event: TrainingRun.Event) {
         switch event {
+        case .trial(let number, let count, let changes):
+            trial = "trial \(number)/\(count)\(changes.isEmpty ? "" : ", \(changes)")"
+        case .tried(let result):
+            write(
+                "\(prefix)\(trial): \(percent(result.accuracy)) right"
+                    + (result.oneMissing.map { ", \(percent($0)) with one branch missing" } ?? ""))
+            trial = ""
+        case .chosen(let choice):
+            write(
+                "\(prefix)chosen by \(choice.trials.count) trials of \(choice.epochs) epochs, on \(choice.images) images set aside: "
+                    + (choice.changes.isEmpty ? "the recipe as it is" : choice.changes))
         case .resumed(let epoch): write("\(prefix)going on after epoch \(epoch)")
         case .leftOut(let data, let files): LeftOut.tell(files, of: data)
         case .noted(let data, let notes): LeftOut.tell(notes: notes, of: data)
         case .progress(let progress):
-            let epoch = "\(prefix)epoch \(progress.epoch)/\(progress.epochs)"
+            let epoch = "\(prefix)\(trial.isEmpty ? "" : "\(trial), ")epoch \(progress.epoch)/\(progress.epochs)"
             let loss = "loss \(fixed(progress.loss, digits: 4))"
             let accuracy = "accuracy \(percent(progress.accuracy))"
             let speed = "\(fixed(progress.imagesPerSecond, digits: 0)) images/s"
-            if let record = progress.record {
+            if let record = progress.record, trial.isEmpty {
                 let validation = record.validationAccuracy.map { ["validation \(percent($0))"] } ?? []
                 write(([epoch, loss, accuracy] + validation + [speed]).joined(separator: "  "))
             }

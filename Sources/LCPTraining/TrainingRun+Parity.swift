@@ -1,0 +1,67 @@
+public import LCPDatasets
+public import LCPModels
+
+extension TrainingRun {
+    /// Trains one more branch for a finished model, which stands in for any one that is missing: as wide as the first one, taught by
+    /// the model's whole answer. The model's own branches stay as they are, so that its whole answer does, too.
+    ///
+    /// - Throws: ``TrainingError`` where the model cannot have a parity branch.
+    public init(
+        parityOf bundle: ModelBundle, name: String, recipe: TrainingRecipe, data: [DataSpecification], folder: String
+    ) throws {
+        var network = bundle.network
+        network.branches = [network.branches[0]]
+        self.init(network: network, name: name, recipe: recipe, data: data, folder: folder)
+        pictures = bundle.manifest.preprocessing
+        parityOf = bundle
+        try checkParity()
+    }
+
+    /// Whether the model may have a parity branch.
+    func checkParity() throws(TrainingError) {
+        guard let parityOf else { return }
+        let (name, network) = (parityOf.manifest.name, parityOf.network)
+        let count = network.branches.count
+        guard network.parity == nil else {
+            throw TrainingError(
+                "\(name) has a parity branch already, its last one: add one to the model that it was made of")
+        }
+        guard (2..<BranchedNetwork.maximumBranches).contains(count) else {
+            throw TrainingError(
+                "a parity branch stands in for one of several, and \(name) has \(count) branch\(count == 1 ? "" : "es"): "
+                    + "name a model of 2 to \(BranchedNetwork.maximumBranches - 1)")
+        }
+        guard parityOf.manifest.arithmetic == nil else {
+            throw TrainingError(
+                "\(name) is in eight bits: add the parity branch to the model in single precision that it was made of, and "
+                    + "quantise that")
+        }
+        guard recipe.initialization != .teacher else {
+            throw TrainingError("a parity branch begins with random weights: give --set initialization=he")
+        }
+    }
+
+    /// The network of the bundle that is written.
+    var finishedNetwork: BranchedNetwork {
+        guard var result = parityOf?.network else { return network }
+        result.branches += network.branches
+        result.parity = result.branches.count - 1
+        return result
+    }
+
+    /// The network and the weights of the bundle that is written.
+    func finished(_ trained: ModelParameters) throws -> (BranchedNetwork, ModelParameters) {
+        guard let parityOf else { return (network, trained) }
+        var parameters = try parityOf.parameters()
+        parameters.branches += trained.branches
+        guard network.merge == .concat else { return (finishedNetwork, parameters) }
+        let (columns, more) = (try parityOf.network.mergedFeatureCount(), try network.mergedFeatureCount())
+        var weight: [Float] = []
+        for row in 0..<network.classes {
+            weight += parameters.merge.weight[row * columns..<(row + 1) * columns]
+            weight += trained.merge.weight[row * more..<(row + 1) * more]
+        }
+        parameters.merge.weight = weight
+        return (finishedNetwork, parameters)
+    }
+}

@@ -90,6 +90,7 @@ let package = Package(
                 "CTrainingKernels", "Images", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPPictures", "Platform",
                 "Tensors",
             ]),
+        room("LCPSearch", ["LCPInference", "LCPModels", "LCPTraining", "Platform"]),
         room("LCPCompression", ["LCPInference", "LCPModels"]),
         room("LCPHardware", ["LCPInference", "LCPModels", "Platform"]),
 
@@ -146,8 +147,8 @@ let package = Package(
                 "CVersion", "Charts", "FaultInjection", "Images", "LCPCompression", "LCPDatasets", "LCPEvaluation",
                 "LCPHardware",
                 "LCPInference",
-                "LCPLab", "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSensor", "LCPSettings", "LCPTraining",
-                "LCPWire", "MQTT", "ONNX", "Platform",
+                "LCPLab", "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSearch", "LCPSensor", "LCPSettings",
+                "LCPTraining", "LCPWire", "MQTT", "ONNX", "Platform",
                 "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -181,6 +182,9 @@ let package = Package(
                 "CTrainingKernels", "LCPCompression", "LCPDatasets", "LCPEvaluation", "LCPInference", "LCPModels",
                 "LCPTraining", "Platform", "Tensors",
             ]),
+        .testTarget(
+            name: "LCPSearchTests",
+            dependencies: ["LCPDatasets", "LCPModels", "LCPSearch", "LCPTraining", "Platform"]),
         .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images", "Platform"]),
         .testTarget(name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Tensors"]),
         .testTarget(name: "LCPWireTests", dependencies: ["HostileInputs", "LCPWire", "Platform", "Tensors"]),
@@ -215,7 +219,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "CLinux", "FaultInjection", "Images", "LCPDatasets", "LCPLab", "LCPLocal", "LCPModels", "LCPPipeline",
+                "CLinux", "FaultInjection", "Images", "LCPDatasets", "LCPEvaluation", "LCPLab", "LCPLocal", "LCPModels",
+                "LCPPipeline",
                 "LCPSensor",
                 "LCPSettings", "LCPWire",
                 "MQTT", "Platform", "ResilienceTrials", "Tensors", "lcp",

@@ -13,7 +13,7 @@ final class EvaluationLane: @unchecked Sendable {
     init(join: BranchJoin, engine: (Int) throws -> BranchEngine) throws {
         self.join = join
         engines = try (0..<join.branches.count).map(engine)
-        shares = .allocate(capacity: join.branches.count * join.classes)
+        shares = .allocate(capacity: join.branches.rowCount * join.classes)
         shares.initialize(repeating: 0)
         logits = .allocate(capacity: join.classes)
         logits.initialize(repeating: 0)
@@ -49,8 +49,9 @@ final class EvaluationLane: @unchecked Sendable {
     ) throws {
         for (branch, engine) in engines.enumerated() where missing & UInt64(1) << UInt64(branch) == 0 {
             try compute(engine)
-            let start = branch * join.classes
-            let share = UnsafeMutableBufferPointer(rebasing: shares[start..<start + join.classes])
+            let rows = join.branches.rows(of: branch)
+            let share = UnsafeMutableBufferPointer(
+                rebasing: shares[rows.lowerBound * join.classes..<rows.upperBound * join.classes])
             guard features != .fp32 else {
                 join.share(of: branch, UnsafeRawBufferPointer(engine.output), into: share)
                 continue
@@ -81,7 +82,7 @@ final class EvaluationLane: @unchecked Sendable {
     /// The logits of the image that was run last. Valid until the next call.
     func logits(missing: UInt64) -> UnsafeBufferPointer<Float> {
         let received = join.branches.all & ~missing
-        BranchJoin.sum(UnsafeBufferPointer(shares), received: join.branches.counted(received), into: logits)
+        BranchJoin.sum(UnsafeBufferPointer(shares), of: join.branches, received: received, into: logits)
         join.finish(logits, received: received)
         return UnsafeBufferPointer(logits)
     }

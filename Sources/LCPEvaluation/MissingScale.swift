@@ -66,7 +66,9 @@ extension BranchJoin {
     fileprivate func sum(_ shares: [Float], missing: UInt64) -> [Float] {
         var sum = [Float](repeating: 0, count: classes)
         shares.withUnsafeBufferPointer { shares in
-            sum.withUnsafeMutableBufferPointer { Self.sum(shares, received: branches.answering & ~missing, into: $0) }
+            sum.withUnsafeMutableBufferPointer {
+                Self.sum(shares, of: branches, received: branches.answering(without: missing), into: $0)
+            }
         }
         return sum
     }

@@ -9,7 +9,7 @@ package struct BranchJoin: Sendable {
     /// What the sum of the shares is multiplied by, by the number of missing branches.
     private let missingScale: [Float]
     /// For each branch that sends features its columns of W, as many rows at a time as a vector has, and of these column after
-    /// column: [rows ÷ 16, features]; empty for one that sends partial logits.
+    /// column: [rows ÷ 16, features]; empty for one that sends partial logits, and for a parity branch.
     private let weights: [[Vector]]
     private typealias Vector = SIMD16<Float>
 
@@ -21,7 +21,7 @@ package struct BranchJoin: Sendable {
         bias = merge.bias
         self.missingScale = missingScale ?? Array(repeating: 1, count: branches.answeringCount)
         weights = try network.branches.indices.map { branch in
-            guard try network.output(of: branch) == .features else { return [] }
+            guard try network.output(of: branch) == .features, branch != network.parity else { return [] }
             return Self.packed(try network.mergeWeights(of: branch, merge: merge), rows: network.classes)
         }
     }
@@ -37,7 +37,7 @@ package struct BranchJoin: Sendable {
         }
     }
 
-    /// Writes a branch's share of the logits, [classes], from what the branch sends.
+    /// Writes a branch's share of the logits, [classes], from what the branch sends; of a parity branch as many as it stands in for.
     ///
     /// - Parameter output: FP32 in native byte order, at any address: [classes] of partial logits, or [features].
     package func share(of branch: Int, _ output: UnsafeRawBufferPointer, into share: UnsafeMutableBufferPointer<Float>)
@@ -63,16 +63,18 @@ package struct BranchJoin: Sendable {
     /// Adds up shares in the order of the branches, so that the same shares give the same bits in whatever order they came.
     ///
     /// - Parameters:
-    ///   - shares: [branches, classes].
-    ///   - received: a bit for each branch whose share counts.
+    ///   - shares: [rows, classes], see ``JoinedBranches/rowCount``.
+    ///   - received: the branches whose shares were received.
     ///   - sum: [classes].
     package static func sum(
-        _ shares: UnsafeBufferPointer<Float>, received: UInt64, into sum: UnsafeMutableBufferPointer<Float>
+        _ shares: UnsafeBufferPointer<Float>, of branches: JoinedBranches, received: UInt64,
+        into sum: UnsafeMutableBufferPointer<Float>
     ) {
         sum.update(repeating: 0)
         let classes = sum.count
-        for branch in 0..<shares.count / classes where received & UInt64(1) << UInt64(branch) != 0 {
-            let start = branch * classes
+        for branch in 0..<branches.answeringCount {
+            guard let row = branches.row(of: branch, received) else { continue }
+            let start = row * classes
             for index in 0..<classes { sum[index] += shares[start + index] }
         }
     }

@@ -1,6 +1,6 @@
 package import LCPModels
 
-/// Which branches of a model make its whole answer, and which one stands in where one of them is missing. Sets of branches are bits,
+/// Which branches of a model make its whole answer, and which one stands in for those that are missing. Sets of branches are bits,
 /// branch 0 the lowest.
 package struct JoinedBranches: Sendable, Hashable {
     /// All of them, the parity branch too.
@@ -18,23 +18,43 @@ package struct JoinedBranches: Sendable, Hashable {
 
     package var all: UInt64 { .max >> UInt64(64 - count) }
 
-    /// The branches whose shares are the whole answer.
-    package var answering: UInt64 { parity.map { all & ~(1 << UInt64($0)) } ?? all }
-
-    /// How many these are.
+    /// How many branches make the whole answer.
     package var answeringCount: Int { parity ?? count }
+
+    private var answering: UInt64 { .max >> UInt64(64 - answeringCount) }
+
+    /// All of them, but for some.
+    package func answering(without missing: UInt64) -> UInt64 { answering & ~missing }
 
     package func isWhole(_ received: UInt64) -> Bool { received & answering == answering }
 
-    /// The branches whose shares are added up: the parity branch's only where another is missing.
-    package func counted(_ received: UInt64) -> UInt64 { isWhole(received) ? answering : received & all }
+    /// Whether what the parity branch says is in the sum.
+    package func usesParity(_ received: UInt64) -> Bool {
+        parity.map { received & 1 << UInt64($0) != 0 } == true && !isWhole(received)
+    }
 
-    /// Whether the parity branch's share is in the sum.
-    package func usesParity(_ received: UInt64) -> Bool { counted(received) & ~answering != 0 }
-
-    /// How many shares the sum lacks: one fewer than branches are missing where the parity branch stands in.
-    package func lacking(_ received: UInt64) -> Int { max(0, answeringCount - counted(received).nonzeroBitCount) }
+    /// How many shares the sum lacks: none where the parity branch stands in.
+    package func lacking(_ received: UInt64) -> Int {
+        usesParity(received) ? 0 : answeringCount - (received & answering).nonzeroBitCount
+    }
 
     /// The branches that a prediction tells as missing: a parity branch that nobody needed is none.
     package func missing(_ received: UInt64) -> UInt64 { isWhole(received) ? 0 : all & ~received }
+
+    // MARK: Shares
+
+    /// The rows of a frame's shares, each with a number for every class: one for each branch, and behind them what the parity branch
+    /// says in place of each.
+    package var rowCount: Int { 2 * answeringCount - (parity == nil ? answeringCount : 0) }
+
+    /// The rows that a branch's share takes.
+    package func rows(of branch: Int) -> Range<Int> {
+        branch == parity ? branch..<2 * branch : branch..<branch + 1
+    }
+
+    /// The row of a branch's share, or of what stands in for it; nil where there is neither.
+    func row(of branch: Int, _ received: UInt64) -> Int? {
+        if received & 1 << UInt64(branch) != 0 { return branch }
+        return usesParity(received) ? answeringCount + branch : nil
+    }
 }

@@ -19,8 +19,7 @@ final class Optimizer {
 
     private static let epsilon: Float = 1e-8
 
-    /// - Parameter frozen: parameters that stay as they are; none of them mixes channels within a branch.
-    init(_ recipe: TrainingRecipe, _ graph: TrainingGraph, frozen: [Range<Int>] = []) {
+    init(_ recipe: TrainingRecipe, _ graph: TrainingGraph) {
         self.recipe = recipe
         self.graph = graph
         kernels = lcp_kernels_best()!
@@ -37,16 +36,7 @@ final class Optimizer {
             if start < range.lowerBound { others.append((start..<range.lowerBound, recipe.weightDecay)) }
             start = range.upperBound
         }
-        others.append((graph.decayingCount..<graph.parameters.count, 0))
-        for gap in frozen {
-            others = others.flatMap { range, decay in
-                [
-                    range.clamped(to: range.lowerBound..<max(range.lowerBound, gap.lowerBound)),
-                    range.clamped(to: min(range.upperBound, gap.upperBound)..<range.upperBound),
-                ].map { ($0, decay) }
-            }
-        }
-        elementwise = others
+        elementwise = others + [(graph.decayingCount..<graph.parameters.count, 0)]
     }
 
     /// Counts a step; one thread does it, before any updates.

@@ -8,9 +8,9 @@ extension Trainer {
         try forEachBatch(set) { images in
             let pass = Pass(isTraining: false, images: images.count)
             let targets = Targets(labels: images.map { set.labels[$0] }, smoothing: 0, teacher: nil)
+            let missing = others.map { others in images.map { UInt64(1) << UInt64($0 % others.count) } } ?? []
             for block in 0..<(images.count + Volume.lanes - 1) / Volume.lanes {
-                let loss = targets.loss(
-                    of: Value(values: graph.logits.values, gradient: nil), block: block, pass: pass)
+                let loss = loss(targets, block, pass, missing: missing)
                 total.loss += loss.loss
                 total.correct += loss.correct
             }
@@ -64,19 +64,16 @@ extension Trainer {
         let count = set.labels.count
         guard count > 0 else { throw TrainingError("there are no images to validate with") }
         for mask in graph.masks { mask.factors.pointer.update(repeating: 1, count: mask.factors.count) }
-        let (teacher, others) = others == nil ? (nil, nil) : (self.teacher, self.others)
+        let teacher = others == nil ? nil : teacher
         let teacherLoader = teacher.map { _ in loader.normalizing(teacherPreprocessing) }
         for start in stride(from: 0, to: count, by: recipe.batchSize) {
             let images = Array(start..<min(count, start + recipe.batchSize))
             let pass = Pass(isTraining: false, images: images.count)
-            let missing = others.map { others in images.map { $0 % others.count } } ?? []
             team.run { [graph] thread in
                 let mine = graph.blocks(of: thread).clamped(to: 0..<(images.count + Volume.lanes - 1) / Volume.lanes)
                 load(set, images, loader, teacherLoader, mine, epoch: 0, first: start)
                 graph.forward(pass, thread: thread)
-                guard let teacher else { return }
-                teacher.forward(pass, thread: thread)
-                for block in mine { others?.add(teacher, to: graph.logits.values, block: block, missing: missing) }
+                teacher?.forward(pass, thread: thread)
             }
             body(images)
         }

@@ -17,6 +17,8 @@ public final class Trainer {
     let teacher: TrainingGraph?
     /// To train a parity branch: the branches that it stands in for, which the teacher is then made of.
     let others: BranchShares?
+    /// To train a parity branch: what all branches and it say together, [batch, classes].
+    let joined: Value?
     /// What is learned from, in words: a checkpoint of anything else is refused.
     public var sources: [String] = []
     /// The images themselves; nil where nobody told them.
@@ -35,7 +37,7 @@ public final class Trainer {
     ///   - teachers: networks and their weights, where the recipe distils: the mean of their answers is learned, and where the
     ///     recipe begins with a teacher's weights, they are the first one's.
     ///   - others: to train a parity branch, as a network of one branch: the finished model that it belongs to, which is also
-    ///     its teacher. Its classification layer is the model's where branches are added up.
+    ///     its teacher. The weights that come out have a classification layer for each of the model's branches.
     ///   - teacherPreprocessing: how pixels become the teachers' input; nil where that is as for the network.
     ///   - rounding: trains for eight bits: for each branch, by layer, the numbers that come out.
     ///   - threads: the processor's cores where nil.
@@ -67,10 +69,15 @@ public final class Trainer {
         extras.hasViews = recipe.views && network.branches.count > 1
         extras.rounding = rounding
         extras.hasMasks = recipe.branchDropout > 0 && network.branches.count > 1
-        graph = try TrainingGraph(network, batch: recipe.batchSize, team: team, extras: extras)
+        let trained = network.with(classes: others.map { $0.network.branches.count * network.classes })
+        graph = try TrainingGraph(trained, batch: recipe.batchSize, team: team, extras: extras)
+        joined = others.map { _ in
+            let shape = FeatureMapShape(features: network.classes)
+            return Value(values: Volume(shape, blocks: blocks), gradient: Volume(shape, blocks: blocks))
+        }
         var random = SeededGenerator(seed: seed, stream: 1)
         var initial = try ModelParameters.random(
-            for: network, initialization: recipe.initialization, using: &random)
+            for: trained, initialization: recipe.initialization, using: &random)
         if let given {
             initial = given
         } else if recipe.initialization == .teacher {
@@ -79,7 +86,6 @@ public final class Trainer {
             }
             try initial.inherit(from: first.network, first.parameters, for: network)
         }
-        if let others, network.merge == .sum { initial.merge.weight = others.parameters.merge.weight }
         graph.modelParameters = initial
         for (weight, inputs) in graph.auxiliaryWeights {
             let limit = (6 / Float(inputs + network.classes)).squareRoot()
@@ -109,10 +115,7 @@ public final class Trainer {
             self.teacher = nil
         }
         self.others = try others.map { try BranchShares($0.network, $0.parameters.merge) }
-        let layer = graph.classification
-        // The bias is in the others' answer already.
-        let frozen = others == nil ? [] : network.merge == .sum ? [layer.weight, layer.bias] : [layer.bias]
-        optimizer = Optimizer(recipe, graph, frozen: frozen)
+        optimizer = Optimizer(recipe, graph)
     }
 
     /// The weights that training gives: those of the best epoch where there was a validation set, otherwise the last ones.
@@ -240,7 +243,7 @@ public final class Trainer {
         if !graph.masks.isEmpty { drawMasks(step: number) }
         let teacherLoader = teacher.map { _ in loader.normalizing(teacherPreprocessing) }
         var random = SeededGenerator(seed: mixed(UInt64(number), 6))
-        let missing = others.map { others in images.map { _ in random.index(others.count) } } ?? []
+        let missing = others.map { others in images.map { _ in others.missing(&random) } } ?? []
         optimizer.begin()
         var losses = [BlockLoss](repeating: BlockLoss(), count: graph.blocks)
         losses.withUnsafeMutableBufferPointer { losses in
@@ -251,8 +254,7 @@ public final class Trainer {
                 graph.forward(pass, thread: thread)
                 if let teacher { teacher.forward(still, thread: thread) }
                 for block in graph.blocks(of: thread) {
-                    if let teacher { others?.add(teacher, to: graph.logits.values, block: block, missing: missing) }
-                    var loss = targets.loss(of: graph.logits, block: block, pass: pass)
+                    var loss = loss(targets, block, pass, missing: missing)
                     for head in graph.auxiliaryLogits {
                         loss.loss += headTargets.loss(of: head, block: block, pass: pass, weight: auxiliary).loss
                     }
@@ -271,6 +273,19 @@ public final class Trainer {
             total.correct += loss.correct
         }
         return total
+    }
+
+    /// The loss of a block's images, and its slope where there is a gradient.
+    ///
+    /// - Parameter missing: for a parity branch, which of the others are missing for each image of the batch.
+    func loss(_ targets: Targets, _ block: Int, _ pass: Pass, missing: [UInt64]) -> BlockLoss {
+        guard let others, let teacher, let joined else {
+            return targets.loss(of: graph.logits, block: block, pass: pass)
+        }
+        others.join(teacher, graph, into: joined.values, block: block, missing: missing)
+        let result = targets.loss(of: joined, block: block, pass: pass)
+        others.spread(joined, to: graph.logits, block: block, missing: missing)
+        return result
     }
 
     /// A step on a batch that is the whole set.

@@ -328,11 +328,6 @@ final class TrainingGraph {
             .map { ($0.weight, $0.weight.count / network.classes) }
     }
 
-    /// Where the classification layer's parameters lie.
-    var classification: (weight: Range<Int>, bias: Range<Int>) {
-        places.first { $0.branch == network.branches.count }.map { ($0.weight, $0.bias) } ?? (0..<0, 0..<0)
-    }
-
     /// The running statistics of all batch normalisations, in the order of the layers.
     var statistics: [Buffer] {
         normalizations.flatMap { branch in

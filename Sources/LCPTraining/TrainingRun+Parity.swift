@@ -2,7 +2,7 @@ public import LCPDatasets
 public import LCPModels
 
 extension TrainingRun {
-    /// Trains one more branch for a finished model, which stands in for any one that is missing: as wide as the first one, taught by
+    /// Trains one more branch for a finished model, which stands in for those that are missing: as wide as the first one, taught by
     /// the model's whole answer. The model's own branches stay as they are, so that its whole answer does, too.
     ///
     /// - Throws: ``TrainingError`` where the model cannot have a parity branch.
@@ -39,13 +39,17 @@ extension TrainingRun {
         guard recipe.initialization != .teacher else {
             throw TrainingError("a parity branch begins with random weights: give --set initialization=he")
         }
+        guard recipe.auxiliaryWeight == 0 else {
+            throw TrainingError("a parity branch has no heads of its own: give --set auxiliary_weight=0")
+        }
     }
 
     /// The network of the bundle that is written.
     var finishedNetwork: BranchedNetwork {
         guard var result = parityOf?.network else { return network }
-        result.branches += network.branches
-        result.parity = result.branches.count - 1
+        let count = result.branches.count
+        result.branches.append(network.branches[0] + [.fullyConnected(outputs: count * network.classes)])
+        result.parity = count
         return result
     }
 
@@ -53,15 +57,8 @@ extension TrainingRun {
     func finished(_ trained: ModelParameters) throws -> (BranchedNetwork, ModelParameters) {
         guard let parityOf else { return (network, trained) }
         var parameters = try parityOf.parameters()
-        parameters.branches += trained.branches
-        guard network.merge == .concat else { return (finishedNetwork, parameters) }
-        let (columns, more) = (try parityOf.network.mergedFeatureCount(), try network.mergedFeatureCount())
-        var weight: [Float] = []
-        for row in 0..<network.classes {
-            weight += parameters.merge.weight[row * columns..<(row + 1) * columns]
-            weight += trained.merge.weight[row * more..<(row + 1) * more]
-        }
-        parameters.merge.weight = weight
+        // What told the branches' classes apart is the last layer of the parity branch.
+        parameters.branches.append(trained.branches[0] + [trained.merge])
         return (finishedNetwork, parameters)
     }
 }

@@ -154,7 +154,7 @@ public struct TrainingRun: Sendable {
         if let parityOf { try checkClasses(of: parityOf, labels) }
         let prepared = Prepared(labels: labels, fixed: fixed, validation: validationSet, tests: tests)
         guard choice != nil else { return try train(prepared, existing, report) }
-        return try chosen(prepared, isResumed: existing.isResume, report).train(prepared, existing, report)
+        return try chosen(isResumed: existing.isResume, report).train(prepared, existing, report)
     }
 
     /// What is read before training begins.
@@ -349,7 +349,7 @@ public struct TrainingRun: Sendable {
     }
 
     /// Some of the training images of the first epoch, chosen at random.
-    private func sample(_ fixed: [LabeledImages?], count: Int) throws -> TrainingSet {
+    func sample(_ fixed: [LabeledImages?], count: Int) throws -> TrainingSet {
         var set = TrainingSet(pixels: [], labels: [])
         for (index, fixed) in fixed.enumerated() {
             let number = count / data.count
@@ -372,7 +372,7 @@ public struct TrainingRun: Sendable {
         return .init(mean: usual.mean, standardDeviation: usual.standardDeviation)
     }
 
-    private func wantedClassNames() throws -> [String] {
+    func wantedClassNames() throws -> [String] {
         if let classNames { return classNames }
         for specification in data {
             guard let names = try specification.classNames() else { continue }

@@ -49,7 +49,8 @@ struct LCP: AsyncParsableCommand {
     private static let subcommands: [any ParsableCommand.Type] = [
         DemoCommand.self, InitCommand.self, SensorCommand.self, WorkerCommand.self, AggregatorCommand.self,
         ModelCommand.self,
-        TrainCommand.self, QuantizeCommand.self, PruneCommand.self, ExperimentCommand.self, EvaluateCommand.self,
+        TrainCommand.self, SearchCommand.self, QuantizeCommand.self, PruneCommand.self, ExperimentCommand.self,
+        EvaluateCommand.self,
         PredictCommand.self,
         WatchCommand.self,
         StatusCommand.self, TraceCommand.self, ForgetCommand.self, BrokerCommand.self, DoctorCommand.self,

@@ -53,8 +53,11 @@ struct JoinerBench {
             computeTime: UInt32(branch) + 1)
         return told(
             joiner.receive(share, served: served, now: now) {
-                $0[0] = value
-                $0[1] = -value
+                // A parity branch has a row for each of the others.
+                for row in 0..<$0.count / 2 {
+                    $0[2 * row] = value * Float(row + 1)
+                    $0[2 * row + 1] = -value
+                }
             })
     }
 

@@ -35,30 +35,37 @@ import Testing
         var bench = bench()
         _ = bench.receive(0, value: 1)
         #expect(bench.receive(2, value: 50) == [])
-        #expect(bench.deadline(after: 100) == [.answered(1, branches: 0b101, sum: 51)])
+        // What it says in place of branch 1.
+        #expect(bench.deadline(after: 100) == [.answered(1, branches: 0b101, sum: 101)])
+        _ = bench.receive(1, frame: 2, value: 2)
+        _ = bench.receive(2, frame: 2, value: 50)
+        #expect(bench.deadline(after: 100) == [.answered(2, branches: 0b110, sum: 52)])
+        // And in place of both.
+        _ = bench.receive(2, frame: 3, value: 50)
+        #expect(bench.deadline(after: 100) == [.answered(3, branches: 0b100, sum: 150)])
     }
 
     @Test("Where nobody serves a branch, a frame is answered as soon as the parity branch has answered")
     func unserved() {
         var bench = bench()
         _ = bench.receive(0, value: 1, served: 0b101)
-        #expect(bench.receive(2, value: 50, served: 0b101) == [.answered(1, branches: 0b101, sum: 51)])
+        #expect(bench.receive(2, value: 50, served: 0b101) == [.answered(1, branches: 0b101, sum: 101)])
     }
 
     @Test(
-        "What is counted, missing and lacking follows from the branches that were received",
+        "What is missing, and what the sum lacks, follows from the branches that were received",
         arguments: [
-            (UInt64(0b011), UInt64(0b011), 0, UInt64(0)), (0b111, 0b011, 0, 0), (0b101, 0b101, 0, 0b010),
-            (0b110, 0b110, 0, 0b001), (0b100, 0b100, 1, 0b011), (0b001, 0b001, 1, 0b110), (0, 0, 2, 0b111),
+            (UInt64(0b011), false, 0, UInt64(0)), (0b111, false, 0, 0), (0b101, true, 0, 0b010),
+            (0b110, true, 0, 0b001),
+            (0b100, true, 0, 0b011), (0b001, false, 1, 0b110), (0, false, 2, 0b111),
         ])
-    func sets(received: UInt64, counted: UInt64, lacking: Int, missing: UInt64) {
+    func sets(received: UInt64, usesParity: Bool, lacking: Int, missing: UInt64) {
         let branches = JoinedBranches(count: 3, parity: 2)
-        #expect(branches.counted(received) == counted && branches.lacking(received) == lacking)
-        #expect(branches.missing(received) == missing)
-        #expect(branches.usesParity(received) == (counted & 0b100 != 0))
+        #expect(branches.usesParity(received) == usesParity && branches.lacking(received) == lacking)
+        #expect(branches.missing(received) == missing && branches.rowCount == 4 && branches.rows(of: 2) == 2..<4)
         // Without one nothing stands in.
         let plain = JoinedBranches(count: 3)
-        #expect(plain.counted(received) == received && plain.missing(received) == 0b111 & ~received)
-        #expect(plain.lacking(received) == 3 - received.nonzeroBitCount && !plain.usesParity(received))
+        #expect(plain.missing(received) == 0b111 & ~received && !plain.usesParity(received))
+        #expect(plain.lacking(received) == 3 - received.nonzeroBitCount && plain.rowCount == 3)
     }
 }

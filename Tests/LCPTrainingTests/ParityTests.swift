@@ -9,7 +9,7 @@ import Testing
 @Suite("A parity branch") struct ParityTests {
     private static func recipe() -> TrainingRecipe {
         var recipe = TrainingRecipe()
-        (recipe.epochs, recipe.batchSize, recipe.distillation, recipe.averaging) = (3, 32, 0.5, 0.9)
+        (recipe.epochs, recipe.batchSize, recipe.distillation, recipe.averaging) = (10, 32, 0.5, 0.9)
         return recipe
     }
 
@@ -97,6 +97,7 @@ import Testing
     func files() throws {
         let folder = try TemporaryFolder()
         var three = try Network.lenet.split(into: 3)
+        three.branches[2] = three.branches[0] + [.fullyConnected(outputs: 20)]
         three.parity = 2
         var random = SeededGenerator(seed: 1)
         let bundle = try ModelBundle.write(
@@ -114,6 +115,9 @@ import Testing
             #expect(throws: NetworkError.self) { try network.validate() }
         }
         network.parity = 2
+        let wide = #expect(throws: NetworkError.self) { try network.validate() }
+        #expect(wide?.description.contains("for each of the others") == true)
+        network.branches[2] = network.branches[0] + [.fullyConnected(outputs: 20)]
         try network.validate()
         network.branches.removeLast()
         network.parity = 1

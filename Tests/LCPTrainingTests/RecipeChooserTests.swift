@@ -52,22 +52,24 @@ import Testing
         #expect(tried.dropFirst().allSatisfy { $0.merge == .concat })
     }
 
-    @Test("Branch dropout is as much as makes a missing branch cheap, at the least price")
+    /// What is chosen where so many of a thousand are right, and a missing branch costs so much, by the rate of branch dropout.
+    private static func dropout(_ costs: [Float: (right: Int, cost: Double)]) throws -> RecipeEntry? {
+        let (_, best) = play(try chooser(hasTeacher: false, merges: [])) { candidate in
+            guard case .number(let rate)? = candidate.entries["branch_dropout"] else {
+                return result(705, oneMissing: 0.655)
+            }
+            let (right, cost) = costs[rate] ?? (705, 0.05)
+            return result(right, oneMissing: Double(right) / 1000 - cost)
+        }
+        return best.entries["branch_dropout"]
+    }
+
+    @Test("Branch dropout is what makes a missing branch cheap where that costs the whole answer next to nothing")
     func independence() throws {
-        let costs: [RecipeEntry: (right: Int, cost: Double)] = [
-            .number(0.1): (700, 0.02), .number(0.2): (690, 0.008), .number(0.3): (680, 0.004),
-        ]
-        let (_, best) = Self.play(try Self.chooser(hasTeacher: false, merges: [])) { candidate in
-            let (right, cost) = candidate.entries["branch_dropout"].flatMap { costs[$0] } ?? (705, 0.05)
-            return Self.result(right, oneMissing: Double(right) / 1000 - cost)
-        }
-        #expect(best.entries == ["branch_dropout": .number(0.2)])
-        // Where nothing makes it cheap, what comes nearest.
-        let (_, nearest) = Self.play(try Self.chooser(hasTeacher: false, merges: [])) { candidate in
-            let rate = candidate.entries["branch_dropout"] ?? .number(0)
-            return Self.result(700, oneMissing: rate == .number(0.3) ? 0.66 : 0.6)
-        }
-        #expect(nearest.entries == ["branch_dropout": .number(0.3)])
+        #expect(try Self.dropout([0.1: (705, 0.02), 0.2: (704, 0.012), 0.3: (704, 0.004)]) == .number(0.2))
+        // Where it does cost something, as much as it is worth.
+        #expect(try Self.dropout([0.1: (700, 0.02), 0.2: (690, 0.012), 0.3: (680, 0.004)]) == .number(0.1))
+        #expect(try Self.dropout([0.1: (650, 0.02), 0.2: (640, 0.012), 0.3: (630, 0.004)]) == nil)
     }
 
     @Test("A network in one piece is asked about its rate alone, and about a teacher only where there is one")

@@ -13,8 +13,8 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
     public var classes: Int
     /// How the branches are joined.
     public var merge: Merge
-    /// The branch that stands in for any one that is missing, always the last; nil for none. Its share of the logits takes the
-    /// missing one's place, and is left out where all others answer.
+    /// The branch that stands in for others that are missing, always the last; nil for none. Its features are a share of the logits
+    /// in place of each other branch, [other branches, classes]; they are left out where all others answer.
     public var parity: Int?
 
     public init(base: String, input: FeatureMapShape, branches: [[Layer]], classes: Int, merge: Merge) {
@@ -48,13 +48,14 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
         case .sum: return try featureCount(of: 0)
         case .concat:
             var total = 0
-            for branch in branches.indices { total += try featureCount(of: branch) }
+            for branch in branches.indices where branch != parity { total += try featureCount(of: branch) }
             return total
         }
     }
 
-    /// The columns of the classification layer's W that belong to a branch.
+    /// The columns of the classification layer's W that belong to a branch; none for a parity branch.
     public func mergeColumns(of branch: Int) throws(NetworkError) -> Range<Int> {
+        guard branch != parity else { return 0..<0 }
         let count = try featureCount(of: branch)
         guard merge == .concat else { return 0..<count }
         var start = 0
@@ -62,9 +63,10 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
         return start..<start + count
     }
 
-    /// Partial logits exactly where they are fewer numbers than the features.
+    /// Partial logits exactly where they are fewer numbers than the features; a parity branch has features alone.
     public func output(of branch: Int) throws(NetworkError) -> BranchOutput {
-        classes < (try featureCount(of: branch)) ? .partialLogits : .features
+        let count = try featureCount(of: branch)
+        return branch != parity && classes < count ? .partialLogits : .features
     }
 
     /// How many numbers a branch sends for a frame.
@@ -76,7 +78,7 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
     public var joinMultiplications: Int {
         get throws(NetworkError) {
             var sum = 0
-            for branch in branches.indices where try output(of: branch) == .features {
+            for branch in branches.indices where try output(of: branch) == .features && branch != parity {
                 sum += classes * (try featureCount(of: branch))
             }
             return sum
@@ -153,7 +155,13 @@ public struct BranchedNetwork: Sendable, Hashable, Codable {
                 throw NetworkError("branch \(branch) has \(branches[branch].count) layers")
             }
             let count = try featureCount(of: branch)
-            if merge == .sum, count != (try featureCount(of: 0)) {
+            if branch == parity {
+                guard count == branch * classes else {
+                    throw NetworkError(
+                        "a parity branch has \(classes) numbers for each of the others, \(branch * classes), and not \(count)"
+                    )
+                }
+            } else if merge == .sum, count != (try featureCount(of: 0)) {
                 throw NetworkError(
                     "branches that are summed need the same number of features, and branch \(branch) differs")
             }

@@ -40,7 +40,7 @@ struct JoinTable {
 
     /// The frames by their slots.
     private(set) var frames: [Frame] = []
-    /// [slots, branches, width].
+    /// [slots, rows, width].
     private var shares: [Float] = []
     /// By slots: tells frames apart that use one after the other; ``unused`` while none does.
     private var generations: [UInt64] = []
@@ -121,7 +121,7 @@ struct JoinTable {
             generations.append(generation)
             isHeld.append(false)
             wasLate.append(false)
-            shares.append(contentsOf: repeatElement(0, count: branches.count * width))
+            shares.append(contentsOf: repeatElement(0, count: branches.rowCount * width))
         }
         if open[frame.key] == nil { open[frame.key] = slot } else { more[frame.key, default: []].append(slot) }
         if let stream = frame.key.stream {
@@ -146,13 +146,14 @@ struct JoinTable {
     ///
     /// - Parameters:
     ///   - awaited: the branches that the frame waits for, bit by bit.
-    ///   - write: puts the share's `width` numbers where they are kept.
+    ///   - write: puts the share's numbers, `width` for each of its rows, where they are kept.
     /// - Returns: whether the frame has all branches that it waits for, or its whole answer.
     mutating func put(
         _ branch: Int, computeTime: UInt32, in slot: Int, awaited: UInt64,
         write: (UnsafeMutableBufferPointer<Float>) -> Void
     ) -> Bool {
-        let places = (slot * branches.count + branch) * width..<(slot * branches.count + branch + 1) * width
+        let (first, rows) = (slot * branches.rowCount, branches.rows(of: branch))
+        let places = (first + rows.lowerBound) * width..<(first + rows.upperBound) * width
         shares.withUnsafeMutableBufferPointer {
             write(UnsafeMutableBufferPointer(rebasing: $0[places]))
         }
@@ -235,12 +236,11 @@ struct JoinTable {
     mutating func take(_ slot: Int) -> (frame: Frame, sum: [Float]) {
         let frame = frames[slot]
         let sum = [Float](unsafeUninitializedCapacity: width) { sum, count in
-            let start = slot * branches.count * width
+            let start = slot * branches.rowCount * width
             shares.withUnsafeBufferPointer {
                 BranchJoin.sum(
-                    UnsafeBufferPointer(rebasing: $0[start..<start + branches.count * width]),
-                    received: branches.counted(frame.branches),
-                    into: UnsafeMutableBufferPointer(rebasing: sum[..<width]))
+                    UnsafeBufferPointer(rebasing: $0[start..<start + branches.rowCount * width]), of: branches,
+                    received: frame.branches, into: UnsafeMutableBufferPointer(rebasing: sum[..<width]))
             }
             count = width
         }

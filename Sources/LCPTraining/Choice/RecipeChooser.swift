@@ -49,15 +49,15 @@ public struct RecipeChooser: Sendable {
         enum Aim {
             /// More right answers, by more than a standard error.
             case accuracy
-            /// A missing branch that costs little, at the least price.
+            /// A missing branch that costs little, and all branches together no worse than by the recipe as it was.
             case independence
         }
         var aim: Aim
         var answers: [Candidate]
     }
 
-    /// What a missing branch may cost in a trial. It costs more after a long training than after a short one.
-    static let cost = 0.01
+    /// What a missing branch may cost.
+    static let cost = 0.015
 
     private let questions: [Question]
     private var question = 0
@@ -66,6 +66,8 @@ public struct RecipeChooser: Sendable {
     /// What is chosen so far, and what it came to.
     public private(set) var best = Candidate()
     private var bestResult: Result?
+    /// What the recipe came to as it was.
+    private var plain: Result?
 
     /// - Parameters:
     ///   - network: the network in branches, as it was asked for.
@@ -120,20 +122,20 @@ public struct RecipeChooser: Sendable {
     public mutating func record(_ result: Result) {
         guard let candidate = next else { return }
         guard let before = bestResult else {
-            bestResult = result
+            (bestResult, plain) = (result, result)
             return
         }
         found.append((candidate, result))
         answer += 1
         guard answer == questions[question].answers.count else { return }
         let all = [(candidate: best, result: before)] + found
-        (best, bestResult) = Self.choose(all, questions[question].aim)
+        (best, bestResult) = Self.choose(all, questions[question].aim, plain: plain ?? before)
         (question, answer, found) = (question + 1, 0, [])
     }
 
     /// - Parameter all: at least one, what was chosen before first.
     static func choose(
-        _ all: [(candidate: Candidate, result: Result)], _ aim: Question.Aim
+        _ all: [(candidate: Candidate, result: Result)], _ aim: Question.Aim, plain: Result
     ) -> (Candidate, Result) {
         var chosen = all[0]
         switch aim {
@@ -143,12 +145,15 @@ public struct RecipeChooser: Sendable {
                 if gain.mean > gain.error { chosen = other }
             }
         case .independence:
-            let cheap = all.filter { $0.result.cost <= cost }
-            guard !cheap.isEmpty else {
-                chosen = all.min { $0.result.cost < $1.result.cost } ?? chosen
-                break
+            let good = all.filter {
+                let gain = $0.result.gain(over: plain)
+                return $0.result.cost <= cost && gain.mean >= -gain.error
             }
-            chosen = cheap.max { $0.result.accuracy < $1.result.accuracy } ?? chosen
+            // Where nothing is both, what is gained with a branch missing has to be worth what is lost with all.
+            func worth(_ result: Result) -> Double { result.accuracy - max(0, result.cost - cost) }
+            chosen =
+                good.max { $0.result.accuracy < $1.result.accuracy }
+                ?? all.max { worth($0.result) < worth($1.result) } ?? chosen
         }
         return (chosen.candidate, chosen.result)
     }

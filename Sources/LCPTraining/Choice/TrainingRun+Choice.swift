@@ -56,16 +56,9 @@ extension TrainingRun {
     /// The training with what short trials chose. The same seed makes the same choice.
     ///
     /// - Parameter isResumed: whether trials that ended before count.
-    func chosen(_ prepared: Prepared, isResumed: Bool, _ report: (Event) -> Bool) throws -> TrainingRun {
+    func chosen(isResumed: Bool, _ report: (Event) -> Bool) throws -> TrainingRun {
         guard let choice else { return self }
-        var trials = self
-        (trials.validation, trials.choice) = (choice.validation, nil)
-        var sets = prepared
-        (sets.fixed, sets.validation) = try trials.fixedSets(prepared.labels)
-        guard let held = sets.validation else {
-            throw TrainingError(
-                "there are too few images to set some aside and choose a recipe by them: leave out --auto")
-        }
+        let trials = try TrainingTrials(self, validation: choice.validation)
         let isNormalized = network.branches[0].contains { $0.hasStatistics }
         var chooser = RecipeChooser(
             network: network, recipe: recipe, hasTeacher: !teachers.isEmpty, isNormalized: isNormalized,
@@ -73,10 +66,11 @@ extension TrainingRun {
         let epochs = max(1, Int(choice.budget * Double(recipe.epochs)) / chooser.trialCount)
         var kept = KeptTrials(
             network: network, recipe: recipe, seed: seed,
-            data: DataDigest(sets: sets.fixed, validation: held, classes: prepared.labels),
+            data: trials.digest,
             teachers: teachers.map(\.hash.description), epochs: epochs)
         let before = isResumed ? try keptTrials(kept) : []
-        var record = ModelManifest.ChoiceRecord(changes: "", epochs: epochs, images: held.labels.count, trials: [])
+        var record = ModelManifest.ChoiceRecord(
+            changes: "", epochs: epochs, images: trials.held.labels.count, trials: [])
         while let candidate = chooser.next {
             let number = record.trials.count
             guard report(.trial(number + 1, of: chooser.trialCount, changes: candidate.description)) else {
@@ -86,7 +80,9 @@ extension TrainingRun {
             if before.indices.contains(number), before[number].candidate == candidate {
                 result = .init(right: before[number].right.map { $0 == "1" }, oneMissing: before[number].oneMissing)
             } else {
-                result = try trials.tried(candidate, epochs: epochs, sets, held, report)
+                var run = try changed(by: candidate)
+                run.recipe.epochs = epochs
+                result = try trials.train(run.network, run.recipe) { report(.progress($0)) }.result
             }
             kept.trials.append(
                 .init(
@@ -127,18 +123,6 @@ extension TrainingRun {
         if let merge = candidate.merge { result.network.merge = merge }
         if !result.recipe.hasTeacher { result.teachers = [] }
         return result
-    }
-
-    /// What a short training with a candidate comes to.
-    private func tried(
-        _ candidate: RecipeChooser.Candidate, epochs: Int, _ prepared: Prepared, _ held: TrainingSet,
-        _ report: (Event) -> Bool
-    ) throws -> RecipeChooser.Result {
-        var run = try changed(by: candidate)
-        run.recipe.epochs = epochs
-        let trainer = try run.trainer(try run.preprocessing(prepared), prepared.labels)
-        try trainer.run(data: { try run.trainingSet(prepared.fixed, epoch: $0) }) { report(.progress($0)) }
-        return try trainer.result(on: held)
     }
 }
 

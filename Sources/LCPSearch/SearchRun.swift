@@ -1,0 +1,226 @@
+import FoundationEssentials
+public import LCPModels
+public import LCPTraining
+import LCPInference
+import Platform
+
+/// A search for branches from data to bundles: what `lcp search` does.
+///
+/// All that is needed to go on lies in the folder: `search.json`, and the weights of what was trained in `trials`.
+public struct SearchRun {
+    /// What is known of the whole search.
+    private struct State: Codable {
+        var version = 1
+        var search: ShapeSearch
+        var recipe: TrainingRecipe
+        var data: [String]
+        var teachers: [String]
+        /// Seconds that trainings have taken.
+        var spent = 0.0
+        /// Shapes that were trained by the whole recipe, and what they came to.
+        var trained: [Trained] = []
+    }
+
+    /// A shape that was trained by the whole recipe.
+    public struct Trained: Sendable, Hashable, Codable {
+        public var member: Int
+        /// On the images set aside.
+        public var accuracy: Double
+        /// With one branch missing; nil for one branch.
+        public var oneMissing: Double?
+        /// The bundle's folder, in that of the search.
+        public var bundle: String
+    }
+
+    /// How far it is.
+    public enum Event {
+        /// A short training begins.
+        case trial(ShapeSearch.Member, number: Int, generation: Int, epochs: Int)
+        case tried(ShapeSearch.Member)
+        /// A shape of the front is trained by the whole recipe.
+        case training(ShapeSearch.Member)
+        case trained(Trained)
+        case progress(TrainingProgress)
+    }
+
+    /// What it came to.
+    public struct Outcome {
+        public var members: [ShapeSearch.Member]
+        public var front: [Int]
+        public var trained: [Trained]
+        public var seconds: Double
+    }
+
+    /// Data, recipe, teachers and seed; its network is not looked at.
+    public var training: TrainingRun
+    public var base: Network
+    public var limits: ShapeSearch.Limits
+    /// Seconds of training in all.
+    public var budget: Double
+    /// What is good enough: the search ends with the first bundle that is as often right on the images set aside; nil for the best.
+    public var wantedAccuracy: Double?
+    /// The most milliseconds that a branch may take on this machine, one thread; nil for as long as it wants.
+    public var latency: Double?
+    /// Bundles that are trained of the front at most.
+    public var bundles = 3
+    /// The part of the training images that is set aside.
+    public var validation = 0.1
+    public var folder: String
+
+    public init(training: TrainingRun, base: Network, limits: ShapeSearch.Limits, budget: Double, folder: String) {
+        (self.training, self.base, self.limits) = (training, base, limits)
+        (self.budget, self.folder) = (budget, folder)
+    }
+
+    private var file: String { "\(folder)/search.json" }
+
+    /// Searches, or goes on.
+    ///
+    /// - Parameter report: false ends it with a `CancellationError`; what was found stays.
+    /// - Throws: `TrainingError`, `NetworkError`, `DatasetError` or `ModelBundleError`.
+    public func run(isResumed: Bool, report: (Event) -> Bool) throws -> Outcome {
+        var state = try begin(isResumed: isResumed)
+        try FileIO.makeFolder("\(folder)/trials")
+        guard let lock = FolderLock(folder) else {
+            throw TrainingError("another process searches in \(folder): wait for it, or name another folder")
+        }
+        defer { withExtendedLifetime(lock) {} }
+        try save(state)
+        let trials = try TrainingTrials(training, validation: validation)
+        let images = Double(try trials.imageCount)
+        // The time of an image in all branches, by multiplications: what the whole recipe would take is known from it.
+        var pace = 0.0
+        func share(_ member: ShapeSearch.Member) -> Double { Double(member.macs * member.shape.branches) }
+        func finalSeconds(_ state: State) -> Double {
+            state.search.front.suffix(bundles).reduce(0) { sum, member in
+                sum + pace * share(state.search.members[member]) * images * Double(training.recipe.epochs)
+            }
+        }
+        while true {
+            while let work = state.search.next {
+                let member = state.search.members[work.member]
+                let event = Event.trial(
+                    member, number: work.member, generation: state.search.generation, epochs: work.epochs)
+                guard report(event) else { throw CancellationError() }
+                let start = ContinuousClock.now
+                let trial = try train(member, work, trials, report)
+                let seconds = (ContinuousClock.now - start) / .seconds(1)
+                state.spent += seconds
+                pace = max(pace, seconds / (share(member) * images * Double(work.epochs)))
+                state.search.record(accuracy: trial.result.accuracy)
+                try keep(trial.parameters, of: member, number: work.member, trials)
+                try save(state)
+                guard report(.tried(state.search.members[work.member])) else { throw CancellationError() }
+            }
+            let perGeneration = state.spent / Double(state.search.generation + 1)
+            guard state.trained.isEmpty, state.spent + perGeneration + finalSeconds(state) < budget else { break }
+            state.search.beginGeneration()
+            guard state.search.next != nil else { break }
+            try save(state)
+        }
+        try trainFront(&state, trials, report)
+        return Outcome(
+            members: state.search.members, front: state.search.front, trained: state.trained, seconds: state.spent)
+    }
+
+    /// Trains the best of the front by the whole recipe: the cheapest first where an accuracy is wanted, otherwise the best.
+    private func trainFront(_ state: inout State, _ trials: TrainingTrials, _ report: (Event) -> Bool) throws {
+        // Multiplications are not all alike: what takes too long after all is left out.
+        let front = try state.search.front.filter { number in
+            guard let latency else { return true }
+            return try BranchTime.milliseconds(state.search.members[number].shape.network(of: base)) <= latency
+        }
+        let chosen = wantedAccuracy == nil ? Array(front.suffix(bundles).reversed()) : Array(front.suffix(2 * bundles))
+        for number in chosen where !state.trained.contains(where: { $0.member == number }) {
+            if let wantedAccuracy, state.trained.contains(where: { $0.accuracy >= wantedAccuracy }) { break }
+            let member = state.search.members[number]
+            guard report(.training(member)) else { throw CancellationError() }
+            let start = ContinuousClock.now
+            let network = try member.shape.network(of: base)
+            let recipe = recipe(for: member.shape, epochs: training.recipe.epochs)
+            let trial = try trials.train(network, recipe) { report(.progress($0)) }
+            state.spent += (ContinuousClock.now - start) / .seconds(1)
+            let name = "\(base.name)-found-\(number)"
+            var record = ModelManifest.TrainingRecord(
+                command: training.command, data: training.data.map(\.form).joined(separator: ", "),
+                epochs: recipe.epochs,
+                seed: training.seed, accuracy: [:])
+            record.recipe = recipe
+            try ModelBundle.write(
+                name: name, network: network, parameters: trial.parameters,
+                preprocessing: try trials.preprocessing(recipe), labels: trials.labels, training: record,
+                to: "\(folder)/\(name)")
+            let trained = Trained(
+                member: number, accuracy: trial.result.accuracy, oneMissing: trial.result.oneMissing, bundle: name)
+            state.trained.append(trained)
+            try save(state)
+            guard report(.trained(trained)) else { throw CancellationError() }
+        }
+    }
+
+    // MARK: Trials
+
+    /// The recipe for a shape: branches of other layers cannot begin as shares of a teacher.
+    private func recipe(for shape: BranchShape, epochs: Int) -> TrainingRecipe {
+        var recipe = training.recipe
+        recipe.epochs = epochs
+        if recipe.initialization == .teacher, !shape.hasOwnLayers { recipe.initialization = .he }
+        return recipe
+    }
+
+    private func train(
+        _ member: ShapeSearch.Member, _ work: ShapeSearch.Work, _ trials: TrainingTrials, _ report: (Event) -> Bool
+    ) throws -> TrainingTrials.Trial {
+        let network = try member.shape.network(of: base)
+        let before = member.rung == 0 ? nil : try ModelBundle(path: trialFolder(work.member)).parameters()
+        return try trials.train(network, recipe(for: member.shape, epochs: work.epochs), initial: before) {
+            report(.progress($0))
+        }
+    }
+
+    private func trialFolder(_ member: Int) -> String { "\(folder)/trials/\(member)" }
+
+    private func keep(
+        _ parameters: ModelParameters, of member: ShapeSearch.Member, number: Int, _ trials: TrainingTrials
+    ) throws {
+        try ModelBundle.write(
+            name: "trial-\(number)", network: try member.shape.network(of: base), parameters: parameters,
+            preprocessing: try trials.preprocessing(recipe(for: member.shape, epochs: 1)), labels: trials.labels,
+            to: trialFolder(number))
+    }
+
+    // MARK: State
+
+    private func begin(isResumed: Bool) throws -> State {
+        let fresh = State(
+            search: try ShapeSearch(base: base, limits: limits, seed: training.seed), recipe: training.recipe,
+            data: training.data.map(\.form), teachers: training.teachers.map(\.hash.description))
+        guard FileIO.exists(file) else {
+            guard try !FileIO.exists(folder) || FileIO.list(folder).isEmpty else {
+                throw TrainingError("\(folder) has other things in it: name a new folder for the search")
+            }
+            return fresh
+        }
+        guard isResumed else {
+            throw TrainingError("\(folder) has a search already: go on with --resume, or name another folder")
+        }
+        let bytes = try FileIO.read(file, limit: 1 << 28)
+        guard let state = try? JSONDecoder().decode(State.self, from: Data(bytes)), state.version == 1 else {
+            throw TrainingError("\(file) is no search of lcp, or of another version: name another folder")
+        }
+        guard state.search.base == base, state.search.limits == limits, state.search.seed == training.seed,
+            state.recipe == training.recipe, state.data == fresh.data, state.teachers == fresh.teachers
+        else {
+            throw TrainingError(
+                "\(file) is of another search: network, limits, seed, recipe, data and teachers must be the same to go on"
+            )
+        }
+        return state
+    }
+
+    private func save(_ state: State) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        try FileIO.write(Array(try encoder.encode(state)), to: file)
+    }
+}

@@ -2,15 +2,18 @@ public import LCPDatasets
 public import LCPModels
 
 extension TrainingRun {
-    /// Trains one more branch for a finished model, which stands in for those that are missing: as wide as the first one, taught by
+    /// Trains one more branch for a finished model, which stands in for those that are missing: as wide as the first one or wider, taught by
     /// the model's whole answer. The model's own branches stay as they are, so that its whole answer does, too.
     ///
     /// - Throws: ``TrainingError`` where the model cannot have a parity branch.
     public init(
-        parityOf bundle: ModelBundle, name: String, recipe: TrainingRecipe, data: [DataSpecification], folder: String
+        parityOf bundle: ModelBundle, fattening: Fattening = .none, name: String, recipe: TrainingRecipe,
+        data: [DataSpecification], folder: String
     ) throws {
-        var network = bundle.network
-        network.branches = [network.branches[0]]
+        let whole = bundle.network
+        let network = try Network(
+            name: whole.base, input: whole.input, layers: whole.branches[0], classes: whole.classes, merge: whole.merge
+        ).split(into: 1, fattening: fattening)
         self.init(network: network, name: name, recipe: recipe, data: data, folder: folder)
         pictures = bundle.manifest.preprocessing
         parityOf = bundle

@@ -71,7 +71,7 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Flag(
         help:
-            "Train one branch more for this bundle in branches, which stands in for any one that is missing; the others stay as they are."
+            "Train one branch more for this bundle in branches, which stands in for those that are missing; the others stay as they are. --fatten makes it wider than the first one."
     )
     var parity = false
 
@@ -131,10 +131,12 @@ struct TrainCommand: AsyncParsableCommand {
             throw ValidationError("--budget is for trials: give --auto, or --distill without a recipe")
         }
         guard parity else { return }
-        guard !splitting.isGiven, options.changes.isEmpty, distill.isEmpty, teacher.isEmpty else {
+        guard splitting.branches == nil, splitting.shares == nil, options.changes.isEmpty, distill.isEmpty,
+            teacher.isEmpty
+        else {
             throw ValidationError(
-                "--parity adds a branch to a bundle as it is, and learns from that: leave out --branches, --shares, --fatten, "
-                    + "--classes, --input, --merge, --distill and --teacher")
+                "--parity adds a branch to a bundle as it is, and learns from that: leave out --branches, --shares, --classes, "
+                    + "--input, --merge, --distill and --teacher")
         }
     }
 
@@ -196,10 +198,10 @@ struct TrainCommand: AsyncParsableCommand {
         let name = folder.split(separator: "/").last.map(String.init) ?? options.network
         if parity {
             let bundle = try ModelBundle.find(options.network)
-            var network = bundle.network
-            network.branches = [network.branches[0]]
             return try TrainingRun(
-                parityOf: bundle, name: name, recipe: try recipeOptions.parity(network), data: data, folder: folder)
+                parityOf: bundle, fattening: splitting.fatten, name: name,
+                recipe: try recipeOptions.parity(bundle.network),
+                data: data, folder: folder)
         }
         if let start = try options.branched() {
             guard !auto else {

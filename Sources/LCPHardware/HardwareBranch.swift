@@ -19,7 +19,8 @@ public struct HardwareBranch: Sendable {
     public init(bundle: ModelBundle, branch index: Int, shape: ArrayShape) throws {
         guard bundle.manifest.arithmetic == .int8, shape.word == .int8 else {
             throw HardwareError(
-                "\(bundle.manifest.name) is no model in eight bits: lcp quantize makes one of it, or choose --word q3.13"
+                "\(bundle.manifest.name) is no model in eight bits: lcp quantize makes one of it, as lenet-split4-int8 is, which came "
+                    + "with lcp"
             )
         }
         try self.init(

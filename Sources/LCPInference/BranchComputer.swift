@@ -13,12 +13,19 @@ public protocol BranchComputer: AnyObject {
     /// What people should know of it, said once.
     var note: String? { get }
 
+    /// What went wrong and was mended, told once.
+    func takeComplaint() -> String?
+
     /// Runs the branch on raw pixels: UINT8, HWC, exactly `input.elementCount` of them.
     func run(pixels: UnsafeRawBufferPointer) throws(InferenceError)
     /// Runs the branch on normalised numbers: FP32, little-endian, HWC, exactly `input.elementCount` of them.
     func run(normalized: UnsafeRawBufferPointer) throws(InferenceError)
     /// The time of one run, measured.
     func measure() throws(InferenceError) -> Duration
+}
+
+extension BranchComputer {
+    public func takeComplaint() -> String? { nil }
 }
 
 extension BranchEngine: BranchComputer {

@@ -3,8 +3,12 @@ import CXNNPACK
 /// Why a branch cannot be prepared or run.
 public struct InferenceError: Error, Hashable, CustomStringConvertible {
     public let description: String
+    /// Whether what computes is gone for good, so that no other frame will do better.
+    package let endsDevice: Bool
 
-    package init(_ description: String) { self.description = description }
+    package init(_ description: String, endsDevice: Bool = false) {
+        (self.description, self.endsDevice) = (description, endsDevice)
+    }
 
     package static func inputSize(_ found: Int, expected: Int) -> InferenceError {
         InferenceError("the input has \(found) bytes, the network takes \(expected)")

@@ -51,6 +51,40 @@ import Testing
         #expect(try await predictions([array, ["--engine", "rtl", "--simulation", simulation]]) == plain)
     }
 
+    @Test("A worker whose simulation is gone ends with the reason, so that its branches are free for others")
+    func gone() async throws {
+        guard let simulation = Self.simulation else {
+            print("SKIPPED: LCP_RTL names no simulation of the array, so none goes")
+            return
+        }
+        let copy = "/tmp/lcp-test-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: copy) }
+        try FileManager.default.copyItem(atPath: simulation, toPath: copy)
+        let pipeline = try await TestPipeline(
+            branches: [0, 1, 2], deadline: 300, arguments: ["--model", "lenet-split4-int8"])
+        let worker = try Spawned(
+            Repository.lcp,
+            [
+                "worker", "--broker", pipeline.broker.url, "--pipeline", "test", "--name", "rtl", "--branch", "3",
+                "--model", "lenet-split4-int8", "--engine", "rtl", "--simulation", copy,
+            ])
+        let predictions = try await pipeline.client.subscribe(to: pipeline.topics.predictions)
+        var number: UInt64 = 0
+        func predict() async throws -> Prediction {
+            number += 1
+            try await pipeline.client.publish(
+                try PipelineTests.input(number).message, to: pipeline.topics.input("cam"))
+            return try #require(Prediction(try await next(predictions).payload))
+        }
+        while try await predict().missing != [] {}
+        try FileManager.default.removeItem(atPath: copy)
+        for process in CommandTests.processes(with: copy) where process != worker.identifier { kill(process, SIGKILL) }
+        while try await predict().missing == [] {}
+        #expect(await worker.wait() != 0)
+        let said = String(decoding: worker.errors.readDataToEndOfFile(), as: UTF8.self)
+        #expect(said.contains("there is no simulation of the array at"))
+    }
+
     @Test("What the array cannot run, or is no array, ends a worker with a sentence")
     func refusals() async throws {
         let broker = try TestBroker()

@@ -86,4 +86,31 @@ extension Trait where Self == ConditionTrait {
         try expectSameBits(device, branch: 2)
         #expect(device.note?.hasPrefix("simulates an array of ") == true)
     }
+
+    @Test(
+        "A simulation that ends or hangs is started again once, told, and then counts as gone",
+        arguments: [true, false])
+    func gone(hangs: Bool) throws {
+        let path = "/tmp/lcp-test-\(UUID().uuidString)"
+        defer { FileIO.remove(path) }
+        // It says that it is an array of 8 × 16, and then reads without an answer, or ends.
+        let hello = [1, 8, 16, 8, 64, 5, 2].map { #"\x\#(String($0, radix: 16))\x00\x00\x00"# }.joined()
+        let script =
+            "#!/bin/bash\nprintf 'LCPH\(hello)'\n" + (hangs ? "exec cat >/dev/null\n" : "head -c 1 >/dev/null\n")
+        try FileIO.write(Array(script.utf8), to: path)
+        chmod(path, 0o755)
+        let pixels = [UInt8](repeating: 0, count: 784)
+        do {
+            let device = try SimulatedComputer(bundle: bundle, branch: 0, program: path, patience: .milliseconds(300))
+            let error = #expect(throws: InferenceError.self) {
+                try pixels.withUnsafeBytes { try device.run(pixels: $0) }
+            }
+            #expect(error?.endsDevice == true)
+            #expect(error?.description.contains(hangs ? "it hangs" : "has ended by itself") == true)
+            #expect(device.takeComplaint()?.hasSuffix("it is started again") == true && device.takeComplaint() == nil)
+        } catch let error as HardwareError {
+            // One that ends may do so before it has been given its branch.
+            #expect(!hangs && error.description.contains("has ended by itself"))
+        }
+    }
 }

@@ -27,7 +27,8 @@ public struct ArrayShape: Sendable, Hashable {
     public init(
         rows: Int = 32, columns: Int = 64, word: Word = .int8, entries: Int = 64, lines: Int = 5, together: Int? = nil
     ) throws(HardwareError) {
-        let together = together ?? max(1, min(4, columns / Self.blocks))
+        let fits = Self.together(rows: rows, columns: columns, word: word)
+        let together = together ?? fits.last { $0 <= 4 } ?? fits.first ?? 1
         (self.rows, self.columns, self.word) = (rows, columns, word)
         (self.entries, self.lines, self.together) = (entries, lines, together)
         guard (4...128).contains(rows), rows.nonzeroBitCount == 1 else {
@@ -43,11 +44,23 @@ public struct ArrayShape: Sendable, Hashable {
         guard (2...8).contains(lines) else {
             throw HardwareError("2 to 8 lines of a feature map are read together, and not \(lines)")
         }
-        guard (columns / Self.blocks).isMultiple(of: together), together > 0,
-            (together * rows * word.bits).isMultiple(of: Self.constantBits)
-        else {
+        guard fits.contains(together) else {
+            let (block, size) = (columns / Self.blocks, "\(rows) × \(columns)")
             throw HardwareError(
-                "\(together) columns cannot get their weights together: a block has \(columns / Self.blocks) columns")
+                fits.isEmpty
+                    ? "\(size) cells of \(word.bits) bits cannot get their weights in whole words of \(Self.constantBits) bits: "
+                        + "choose more rows, or columns that are a multiple of \(2 * Self.blocks)"
+                    : "of the \(block) columns of a block \(fits.map(String.init).joined(separator: ", ")) can get their weights "
+                        + "together, and not \(together)")
+        }
+    }
+
+    /// How many columns can get their weights together: a part of a block whose weights are whole constants.
+    private static func together(rows: Int, columns: Int, word: Word) -> [Int] {
+        let block = columns / blocks
+        guard block > 0 else { return [] }
+        return (1...block).filter {
+            block.isMultiple(of: $0) && ($0 * rows * word.bits).isMultiple(of: constantBits)
         }
     }
 

@@ -9,15 +9,20 @@ public final class SimulatedComputer: BranchComputer {
     public let outputCount: Int
     private let branch: HardwareBranch
     private let program: String
+    private let patience: Duration
     private var simulation: RTLSimulation
     private let numbers: UnsafeMutableBufferPointer<Float>
+    private var complaint: String?
 
     /// Starts a simulation, and gives it a branch.
     ///
-    /// - Parameter program: what `make -C Hardware simulation` makes, with numbers of eight bits.
+    /// - Parameters:
+    ///   - program: what `make -C Hardware simulation` makes, with numbers of eight bits.
+    ///   - patience: how long it may be silent where it has nothing to compute.
     /// - Throws: ``HardwareError``, or what reading the bundle throws.
-    public init(bundle: ModelBundle, branch index: Int, program: String) throws {
-        simulation = try RTLSimulation(program: program)
+    public init(bundle: ModelBundle, branch index: Int, program: String, patience: Duration = .seconds(20)) throws {
+        self.patience = patience
+        simulation = try RTLSimulation(program: program, patience: patience)
         guard simulation.shape.word == .int8 else {
             throw HardwareError(
                 "\(program) is an array in fixed point, and a worker's models are in eight bits: make -C Hardware simulation"
@@ -66,13 +71,19 @@ public final class SimulatedComputer: BranchComputer {
         do {
             let run: RTLSimulation.Run
             do { run = try simulation.run(numbers) } catch {
-                // It was killed: another one does the same.
-                simulation = try RTLSimulation(program: program)
+                // Another one does the same.
+                complaint = "\(error): it is started again"
+                simulation = try RTLSimulation(program: program, patience: patience)
                 try simulation.load(branch)
                 run = try simulation.run(numbers)
             }
             _ = self.numbers.update(fromContentsOf: run.output)
-        } catch { throw InferenceError("\(error)") }
+        } catch { throw InferenceError("\(error)", endsDevice: true) }
+    }
+
+    public func takeComplaint() -> String? {
+        defer { complaint = nil }
+        return complaint
     }
 
     /// One run: it takes long.

@@ -12,18 +12,29 @@ public final class RTLSimulation {
     }
 
     public let shape: ArrayShape
+    private let program: String
     private let process: ChildProcess
     private let connection: Connection
     private var branch: HardwareBranch?
+    /// How long the branch may take.
+    private var limit: Duration
     var processID: Int32 { process.processID }
 
     /// Starts the program.
     ///
+    /// - Parameter patience: how long it may be silent where it has nothing to compute.
     /// - Throws: ``HardwareError`` where it is missing or is something else.
-    public init(program: String) throws {
-        guard access(program, X_OK) == 0 else {
+    public init(program: String, patience: Duration = .seconds(20)) throws {
+        (self.patience, limit) = (patience, patience)
+        var status = stat()
+        guard stat(program, &status) == 0 else {
             throw HardwareError("there is no simulation of the array at \(program): make -C Hardware simulation")
         }
+        guard status.st_mode & S_IFMT == S_IFREG, access(program, X_OK) == 0 else {
+            throw HardwareError(
+                "\(program) is no program, and so no simulation of the array: make -C Hardware simulation makes one")
+        }
+        self.program = program
         // No pipe: writing to one whose reader is gone ends a process.
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else {
@@ -37,13 +48,14 @@ public final class RTLSimulation {
             process = try ChildProcess(
                 executable: program, arguments: [], input: ends[1], output: .descriptor(ends[1]))
         }
-        var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
-        setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        guard let hello = try? Self.read(ends[0], 32) else {
+        // So that somebody is asked now and then whether to go on waiting.
+        var interval = timeval(tv_sec: 0, tv_usec: 100_000)
+        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+            setsockopt(ends[0], SOL_SOCKET, option, &interval, socklen_t(MemoryLayout<timeval>.size))
+        }
+        guard let hello = try? Self.read(ends[0], 32, of: program, within: .seconds(5)) else {
             throw HardwareError("\(program) is no simulation of the array: make -C Hardware simulation makes one")
         }
-        patience.tv_sec = 0
-        setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         let numbers = (1..<8).map { Self.number(hello, $0) }
         guard hello.prefix(4).elementsEqual("LCPH".utf8), numbers[0] == 1 else {
             throw HardwareError("\(program) is no simulation of the array of this version")
@@ -53,8 +65,10 @@ public final class RTLSimulation {
             lines: numbers[5], together: numbers[6])
     }
 
-    /// Seconds until a program that says nothing is none.
-    private static let patience = 5
+    /// How long something that is no work may take.
+    private let patience: Duration
+    /// For so many clocks it may take as long again: a simulation on a busy machine makes more than a hundred in a second.
+    private static let clocks = 2000.0
 
     /// What closes itself, also where the program is none.
     private struct Connection: ~Copyable {
@@ -72,6 +86,7 @@ public final class RTLSimulation {
         try write([3, 0, program.weightLines], program.weights)
         try give(program.commands[...])
         self.branch = branch
+        limit = patience * (1 + Double(program.clocks()) / Self.clocks)
     }
 
     /// Computes the branch's output.
@@ -119,7 +134,7 @@ public final class RTLSimulation {
         return nil
     }
 
-    private func give(_ commands: ArraySlice<ArrayCommand>) throws(HardwareError) {
+    private func give(_ commands: ArraySlice<ArrayCommand>) throws {
         var words: [Int] = []
         for command in commands { words += try command.words().map(Int.init) }
         try write([4, words.count] + words)
@@ -128,17 +143,19 @@ public final class RTLSimulation {
     /// Runs the commands on an input's lines.
     ///
     /// - Returns: what the program tells of the run.
-    private func start(_ program: ArrayProgram, _ lines: [Int], _ seed: UInt32) throws(HardwareError) -> [UInt8] {
+    private func start(_ program: ArrayProgram, _ lines: [Int], _ seed: UInt32) throws -> [UInt8] {
         try write([2, program.inputMap.line, lines.count / shape.rows], bytes(lines))
         try write([5, Int(seed)])
-        let answer = try Self.read(connection.descriptor, 16)
-        guard Self.number(answer, 3) == 1 else { throw HardwareError("the simulated array stands still") }
+        let answer = try read(16, within: limit)
+        guard Self.number(answer, 3) == 1 else {
+            throw HardwareError("the array that \(self.program) simulates stands still")
+        }
         return answer
     }
 
-    private func words(of map: ArrayMap) throws(HardwareError) -> [Int] {
+    private func words(of map: ArrayMap) throws -> [Int] {
         try write([6, map.line, map.lineCount])
-        return words(try Self.read(connection.descriptor, map.lineCount * shape.rows * shape.wordBytes))
+        return words(try read(map.lineCount * shape.rows * shape.wordBytes))
     }
 
     private func bytes(_ words: [Int]) -> [UInt8] {
@@ -157,30 +174,56 @@ public final class RTLSimulation {
         (0..<4).reduce(0) { $0 | Int(bytes[4 * index + $1]) << (8 * $1) }
     }
 
-    private func write(_ numbers: [Int], _ bytes: [UInt8] = []) throws(HardwareError) {
+    private func write(_ numbers: [Int], _ bytes: [UInt8] = []) throws {
         let head = numbers.flatMap { number in (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
         for part in [head, bytes] {
-            var done = 0
-            while done < part.count {
-                let count = part.withUnsafeBytes {
+            try Self.transfer(part.count, of: program, within: patience) { done in
+                part.withUnsafeBytes {
                     send(connection.descriptor, $0.baseAddress! + done, part.count - done, Int32(MSG_NOSIGNAL))
                 }
-                if count < 0, errno == EINTR { continue }
-                guard count > 0 else { throw HardwareError("the simulation of the array ended") }
-                done += count
             }
         }
     }
 
-    private static func read(_ descriptor: Int32, _ count: Int) throws(HardwareError) -> [UInt8] {
+    private func read(_ count: Int, within limit: Duration? = nil) throws -> [UInt8] {
+        try Self.read(connection.descriptor, count, of: program, within: limit ?? patience)
+    }
+
+    private static func read(
+        _ descriptor: Int32, _ count: Int, of program: String, within limit: Duration
+    ) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
-        var done = 0
-        while done < count {
-            let got = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + done, count - done) }
-            if got < 0, errno == EINTR { continue }
-            guard got > 0 else { throw HardwareError("the simulation of the array ended") }
-            done += got
+        try transfer(count, of: program, within: limit) { done in
+            bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + done, count - done) }
         }
         return bytes
+    }
+
+    /// Moves bytes until all are through.
+    ///
+    /// - Parameters:
+    ///   - limit: how long none may come or go.
+    ///   - move: moves some behind those that are done: how many, or −1 and errno.
+    private static func transfer(
+        _ count: Int, of program: String, within limit: Duration, _ move: (Int) -> Int
+    ) throws {
+        var done = 0
+        var latest = ContinuousClock.now
+        while done < count {
+            let moved = move(done)
+            if moved > 0 {
+                done += moved
+                latest = .now
+                continue
+            }
+            guard moved < 0, [EINTR, EAGAIN].contains(errno) else {
+                throw HardwareError("the simulation \(program) has ended by itself")
+            }
+            try Task.checkCancellation()
+            guard ContinuousClock.now - latest < limit else {
+                throw HardwareError(
+                    "the simulation \(program) has not answered for \(limit.components.seconds) s: it hangs")
+            }
+        }
     }
 }

@@ -25,6 +25,8 @@ actor BranchRunner {
     private nonisolated let isEmulated: Bool
     /// Whether the branch runs on the event loop's thread.
     private let isInline: Bool
+    /// Why the device that computes is gone.
+    private var deviceFailure: InferenceError?
     /// The time of one run, measured.
     nonisolated let measured: Duration
     /// How many frames that wait are computed together; nil where all are computed one by one.
@@ -156,8 +158,12 @@ actor BranchRunner {
 
     /// Works until the subscription ends.
     ///
-    /// - Throws: ``MQTTError`` where the broker refuses it after a reconnect.
-    func run() async throws { try await work?.value }
+    /// - Throws: ``MQTTError`` where the broker refuses it after a reconnect, ``InferenceError`` where the device that computes is
+    ///   gone: others take the branch as soon as this worker is gone, too.
+    func run() async throws {
+        do { try await work?.value } catch  where deviceFailure != nil {}
+        if let deviceFailure { throw deviceFailure }
+    }
 
     private func answer(_ inputs: MQTTSubscription) async throws {
         for try await input in inputs {
@@ -312,7 +318,14 @@ actor BranchRunner {
             case .decoded(let pixels, _): try pixels.withUnsafeBytes { try engine.run(pixels: $0) }
             }
         } catch {
+            if let error = error as? InferenceError, error.endsDevice {
+                deviceFailure = error
+                work?.cancel()
+            }
             throw InputError(reason: "engine", description: "\(error)")
+        }
+        if shared.device != nil, let complaint = engine.takeComplaint() {
+            session.log.warning("branch \(branch): \(complaint)")
         }
     }
 

@@ -65,7 +65,9 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         }
         guard data == nil || model != nil else { throw ValidationError("--data is for a model's pictures: name one") }
         guard branch == nil || model != nil else { throw ValidationError("--branch is one of a model: name one") }
-        guard pictures > 0 else { throw ValidationError("--pictures is at least 1, not \(pictures)") }
+        guard (1...1_000_000).contains(pictures) else {
+            throw ValidationError("--pictures is 1 to 1,000,000, not \(pictures)")
+        }
         guard seed > 0 else { throw ValidationError("--seed is at least 1") }
     }
 
@@ -139,7 +141,9 @@ struct HardwareCheckCommand: AsyncParsableCommand {
         let modelled = branch.program.clocks()
         if !slow, clocks != [modelled] {
             let told = clocks.sorted().map(String.init).joined(separator: ", ")
-            throw CommandError("\(name) takes \(told) clocks, and \(modelled) by the model")
+            throw CommandError(
+                "\(name) takes \(told) clocks, and \(modelled) by the model, whose memories answer after 3 clocks: a simulation that "
+                    + "was made with another LATENCY is checked with --slow")
         }
         let (least, most) = (clocks.min() ?? 0, clocks.max() ?? 0)
         writeLine(

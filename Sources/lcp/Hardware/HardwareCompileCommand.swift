@@ -95,13 +95,12 @@ struct HardwareCompileCommand: AsyncParsableCommand {
     }
 
     func validate() throws {
-        guard clock > 0, clock <= 10_000 else { throw ValidationError("--clock is from 1 to 10000 MHz") }
+        guard (1...10_000).contains(clock) else { throw ValidationError("--clock is from 1 to 10000 MHz") }
         guard (1...1000).contains(latency) else { throw ValidationError("--latency is from 1 to 1000 clocks") }
     }
 
     func run() async throws {
-        let command = self
-        try await untilStopped { try command.compile() }
+        try compile()
     }
 
     private func compile() throws {

@@ -47,12 +47,11 @@ struct HardwareTableCommand: AsyncParsableCommand {
     ]
 
     func validate() throws {
-        guard clock > 0, clock <= 10_000 else { throw ValidationError("--clock is from 1 to 10000 MHz") }
+        guard (1...10_000).contains(clock) else { throw ValidationError("--clock is from 1 to 10000 MHz") }
     }
 
     func run() async throws {
-        let command = self
-        try await untilStopped { try command.table() }
+        try table()
     }
 
     private func table() throws {

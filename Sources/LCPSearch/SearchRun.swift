@@ -26,8 +26,9 @@ public struct SearchRun {
         public var member: Int
         /// On the images set aside.
         public var accuracy: Double
-        /// With one branch missing; nil for one branch.
-        public var oneMissing: Double?
+        /// On the first test set, with all branches and with one missing; nil where there is none. Nothing is chosen by it.
+        public var tested: Double?
+        public var testedOneMissing: Double?
         /// The bundle's folder, in that of the search.
         public var bundle: String
     }
@@ -136,22 +137,26 @@ public struct SearchRun {
             let member = state.search.members[number]
             guard report(.training(member)) else { throw CancellationError() }
             let start = ContinuousClock.now
-            let network = try member.shape.network(of: base)
-            let recipe = recipe(for: member.shape, epochs: training.recipe.epochs)
-            let trial = try trials.train(network, recipe) { report(.progress($0)) }
-            state.spent += (ContinuousClock.now - start) / .seconds(1)
             let name = "\(base.name)-found-\(number)"
-            var record = ModelManifest.TrainingRecord(
-                command: training.command, data: training.data.map(\.form).joined(separator: ", "),
-                epochs: recipe.epochs,
-                seed: training.seed, accuracy: [:])
-            record.recipe = recipe
-            try ModelBundle.write(
-                name: name, network: network, parameters: trial.parameters,
-                preprocessing: try trials.preprocessing(recipe), labels: trials.labels, training: record,
-                to: "\(folder)/\(name)")
-            let trained = Trained(
-                member: number, accuracy: trial.result.accuracy, oneMissing: trial.result.oneMissing, bundle: name)
+            var run = training
+            run.network = try member.shape.network(of: base)
+            run.recipe = recipe(for: member.shape, epochs: training.recipe.epochs)
+            if !run.recipe.hasTeacher { run.teachers = [] }
+            (run.name, run.folder, run.validation) = (name, "\(folder)/\(name)", validation)
+            var trained = Trained(member: number, accuracy: 0, bundle: name)
+            let bundle = try run.run(existing: .resume) { event in
+                switch event {
+                case .progress(let progress): return report(.progress(progress))
+                case .tested(_, let result):
+                    guard trained.tested == nil else { return true }
+                    trained.tested = result.accuracy
+                    trained.testedOneMissing = result.byMissing.count > 1 ? result.byMissing[1].mean : nil
+                    return true
+                default: return true
+                }
+            }
+            state.spent += (ContinuousClock.now - start) / .seconds(1)
+            trained.accuracy = bundle.manifest.training?.history?.compactMap(\.validationAccuracy).max() ?? 0
             state.trained.append(trained)
             try save(state)
             guard report(.trained(trained)) else { throw CancellationError() }

@@ -13,8 +13,8 @@ struct SearchCommand: AsyncParsableCommand {
         discussion: """
             Widths of every layer, convolutions behind others, separable ones and the way to join branches are tried: many shapes \
             for an epoch, the better third for two more, and of these the better third for six more; then changed shapes of the \
-            best ones. A tenth of the training images is set aside to compare them; test sets are not read. At the end the best \
-            ones are trained by the whole recipe and written as bundles. All that is needed to go on is kept in the folder.
+            best ones. A tenth of the training images is set aside to compare them. At the end the best ones are trained by the \
+            whole recipe and written as bundles; the test set is looked at then, and nothing is chosen by it. All that is needed to go on is kept in the folder.
 
             Examples:
               lcp search cifarnet-bn --devices 8 --data cifar10:FOLDER --budget 2h --out found
@@ -186,7 +186,8 @@ final class SearchReporter {
         case .trained(let trained):
             write(
                 "\(trained.bundle): \(percent(trained.accuracy)) right"
-                    + (trained.oneMissing.map { ", \(percent($0)) with one branch missing" } ?? ""))
+                    + (trained.tested.map { "; of the test set \(percent($0))" } ?? "")
+                    + (trained.testedOneMissing.map { ", \(percent($0)) with one branch missing" } ?? ""))
         case .progress(let progress):
             line.show(
                 progress.fraction, what, "\(duration(progress.remaining)) left",

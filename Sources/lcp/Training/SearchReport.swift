@@ -18,7 +18,9 @@ struct SearchReport: Encodable {
         var short_top1: Double
         /// The same after the whole recipe; nil where it was not trained by it.
         var top1: Double?
-        var one_missing_top1: Double?
+        /// On the first test set; nil where there is none.
+        var test_top1: Double?
+        var test_one_missing_top1: Double?
         var bundle: String?
     }
 
@@ -43,25 +45,27 @@ struct SearchReport: Encodable {
                 parameters: member.parameters, branch_macs: member.macs,
                 branch_ms: try BranchTime.milliseconds(network), memory_bytes: cost.memoryBytes,
                 sent_bytes: cost.outputBytes, short_top1: member.accuracy ?? 0, top1: trained?.accuracy,
-                one_missing_top1: trained?.oneMissing, bundle: trained.map { "\(folder)/\($0.bundle)" })
+                test_top1: trained?.tested, test_one_missing_top1: trained?.testedOneMissing,
+                bundle: trained.map { "\(folder)/\($0.bundle)" })
         }
     }
 
     var text: String {
         var table = Table(
-            ["front", "parameters", "MACs", "ms", "memory", "sends", "short", "whole", "1 missing", "bundle"],
-            rightAligned: Set(1...8))
+            ["front", "parameters", "MACs", "ms", "memory", "sends", "short", "whole", "test", "1 missing", "bundle"],
+            rightAligned: Set(1...9))
         for shape in front {
             table.add([
                 shape.shape, exact(shape.parameters), exact(shape.branch_macs), fixed(shape.branch_ms, digits: 3),
                 "\(exact(shape.memory_bytes / 1000)) kB", "\(shape.sent_bytes) B", percent(shape.short_top1),
-                shape.top1.map { percent($0) } ?? "", shape.one_missing_top1.map { percent($0) } ?? "",
+                shape.top1.map { percent($0) } ?? "", shape.test_top1.map { percent($0) } ?? "",
+                shape.test_one_missing_top1.map { percent($0) } ?? "",
                 shape.bundle ?? "",
             ])
         }
         return """
-            \(shapes_tried) shapes tried, \(duration(training_s)) of training; per cent of the images set aside, after the short \
-            trainings and after the whole recipe
+            \(shapes_tried) shapes tried, \(duration(training_s)) of training. Right on the images set aside, after the short trainings \
+            and after the whole recipe, and on the test set:
 
             \(table.text)
             """

@@ -57,7 +57,8 @@ let package = Package(
         // What each may use stands in Documentation/architecture.md; `make lint` checks both against the imports.
         room("Platform", ["CCrypto", "CLinux"]),
         room("Charts", []),
-        room("Tensors", ["Platform"]),
+        .target(name: "CHalfPrecision"),
+        room("Tensors", ["CHalfPrecision", "Platform"]),
         .target(name: "CMosquittoNew"),
         room(
             "MQTT",
@@ -80,7 +81,6 @@ let package = Package(
         room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels"]),
         room("LCPDatasets", ["CZlib", "Images", "Platform"]),
         room("LCPPictures", ["Images", "LCPModels"]),
-        .target(name: "CHalfPrecision"),
         room("LCPWire", ["CHalfPrecision", "CZlib", "Platform", "Tensors"]),
         room("LCPEvaluation", ["Images", "LCPInference", "LCPModels", "LCPWire", "Platform"]),
         .target(name: "CTrainingKernels"),

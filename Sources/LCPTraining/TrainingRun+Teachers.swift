@@ -14,6 +14,7 @@ extension TrainingRun {
     func checkTeachers(_ labels: [String], images: (Int) throws -> TrainingSet) throws {
         guard recipe.distils || choice != nil, let first = teachers.first else { return }
         for teacher in teachers {
+            try teacher.network.refuseParity("learning from a model")
             guard teacher.manifest.preprocessing == first.manifest.preprocessing else {
                 throw TrainingError(
                     "\(teacher.path) and \(first.path) resize pictures or normalise pixels in different ways, and teachers are asked "

@@ -33,6 +33,8 @@ public struct TrainingRun: Sendable {
     /// Whether a picture that cannot be read ends the training before it begins.
     public var isStrict = false
     public var threads: Int?
+    /// Whether the bundle's weights are in half precision.
+    public var isHalf = false
     /// The folder of the bundle.
     public var folder: String
     /// How the recipe is chosen by short trials; nil for the recipe as it is.
@@ -217,7 +219,7 @@ public struct TrainingRun: Sendable {
         func write(missingScale: [Float]?) throws -> ModelBundle {
             try ModelBundle.write(
                 name: name, network: network, parameters: parameters, preprocessing: preprocessing,
-                labels: labels, training: record, missingScale: missingScale, to: folder)
+                labels: labels, training: record, missingScale: missingScale, isHalf: isHalf, to: folder)
         }
         var missingScale = parityOf?.manifest.missingScale
         if network.branches.count > 1, parityOf == nil {

@@ -24,10 +24,16 @@ package enum SafetensorsFile {
             name: String, shape: Shape,
             write: @escaping (_ piece: (UnsafeBufferPointer<Float>) throws -> Void) throws -> Void
         ) {
-            self.name = name
-            dtype = .fp32
-            self.shape = shape
-            self.write = { piece in try write { try piece(UnsafeRawBufferPointer($0)) } }
+            self.init(name: name, dtype: .fp32, shape: shape) { piece in
+                try write { try piece(UnsafeRawBufferPointer($0)) }
+            }
+        }
+
+        init(
+            name: String, dtype: DType, shape: Shape,
+            write: @escaping (_ piece: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        ) {
+            (self.name, self.dtype, self.shape, self.write) = (name, dtype, shape, write)
         }
     }
 

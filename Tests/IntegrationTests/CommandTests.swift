@@ -150,6 +150,7 @@ import Testing
         (["predict", "lenet-split4", "/etc/passwd", "--top", "0"], "--top is at least 1"),
         (["watch", "--count", "0"], "--count is at least 1"),
         (["evaluate", "--svg", "/nowhere/x.svg"], "--svg /nowhere/x.svg cannot be written"),
+        (["evaluate", "--html", "/nowhere/x.html"], "--html /nowhere/x.html cannot be written"),
         (["train", "lenet", "--branches", "0", "--data", "drawn", "--out", "/tmp/x"], "splits into 1 to"),
         (["train", "vgg", "--data", "drawn", "--out", "/tmp/x"], "there is no network"),
         (["bench", "mqtt", "--baseline", "/nowhere"], "there is no program"),

@@ -44,4 +44,46 @@ import Testing
             #expect(prediction.parity == (!isWhole && running.contains(2) ? true : nil))
         }
     }
+
+    @Test("What would add up all branches refuses it in a sentence")
+    func refusals() async throws {
+        let folder = "/tmp/lcp-test-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        _ = try Self.model("\(folder)/guarded")
+        let (model, out) = ("\(folder)/guarded", ["--out", "\(folder)/out"])
+        let drawn = ["--data", "drawn:100"]
+        for words in [
+            ["model", "export", model] + out, ["prune", model, "--convolutions", "0.5"] + drawn + out,
+            ["quantize", model, "--epochs", "1"] + drawn + out,
+            ["train", "lenet", "--branches", "2", "--teacher", model, "--set", "distillation=0.5"] + drawn + out,
+        ] {
+            let outcome = try await run(Repository.lcp, words)
+            #expect(outcome.status != 0 && outcome.errors.contains("only stands in for"), "\(words): \(outcome.errors)")
+        }
+        for (words, sentence) in [
+            (["train", model, "--parity"] + drawn + out, "has a parity branch already"),
+            (["train", model] + drawn + out, "stands in for the others"),
+            (["train", "lenet-split1", "--parity"] + drawn + out, "has 1 branch"),
+            (["train", "lenet-split4", "--parity", "--auto"] + drawn + out, "leave out --auto"),
+            (["train", "lenet-split4", "--auto"] + drawn + out, "goes on from its weights"),
+            (["train", "lenet", "--budget", "2"] + drawn + out, "--budget is for trials"),
+            (
+                ["train", "lenet", "--auto", "--set", "branch_dropout=0.1"] + drawn + out,
+                "--auto chooses branch_dropout"
+            ),
+            (["evaluate", model, "--missing", "2"], "has 2 branches and one that stands in"),
+            (["search", "lenet", "--devices", "4", "--budget", "3"] + drawn + out, "give a time with its unit"),
+            (
+                ["search", "lenet", "--devices", "4", "--budget", "3s", "--parameters", "9"] + drawn + out,
+                "keeps to the limits"
+            ),
+        ] {
+            let outcome = try await run(Repository.lcp, words)
+            #expect(outcome.status != 0 && outcome.errors.contains(sentence), "\(words): \(outcome.errors)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: "\(folder)/out"))
+        let quantized = try await run(Repository.lcp, ["quantize", model] + drawn + out)
+        #expect(quantized.status == 0, "\(quantized.errors)")
+        #expect(try ModelBundle(path: "\(folder)/out").network.parity == 2)
+    }
 }

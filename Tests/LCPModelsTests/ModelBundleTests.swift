@@ -67,6 +67,31 @@ import Testing
         #expect(newer?.description.contains("update lcp") == true)
     }
 
+    @Test(
+        "In half precision weights take half of the bytes and are the nearest numbers; biases and normalisations stay")
+    func half() throws {
+        let folder = Folder()
+        let network = try Network.named("cifarnet-bn").split(into: 2)
+        var random = SeededGenerator(seed: 4)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        let bundles = try [false, true].map { isHalf in
+            try ModelBundle.write(
+                name: "net", network: network, parameters: parameters, preprocessing: .usual(for: network.input),
+                labels: (0..<10).map(String.init), isHalf: isHalf, to: "\(folder.path)/\(isHalf)")
+        }
+        #expect(bundles[1].manifest.format == 1 && bundles[1].byteCount * 100 < bundles[0].byteCount * 52)
+        #expect(try bundles[0].parameters() == parameters)
+        let read = try bundles[1].parameters()
+        for (layer, exact) in zip(
+            read.branches.joined() + [read.merge], parameters.branches.joined() + [parameters.merge])
+        {
+            guard let layer, let exact else { continue }
+            #expect(layer.bias == exact.bias && layer.runningVariance == exact.runningVariance)
+            let isNear = zip(layer.weight, exact.weight).allSatisfy { abs($0 - $1) <= abs($1) / 2048 + 3e-8 }
+            #expect(isNear && (layer.weight != exact.weight) == exact.runningMean.isEmpty)
+        }
+    }
+
     @Test func theHashIsTheManifests() throws {
         let (first, second) = (Folder(), Folder())
         #expect(try write(first).0.hash != write(second, seed: 2).0.hash)

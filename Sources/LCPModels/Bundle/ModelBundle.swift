@@ -173,31 +173,33 @@ public struct ModelBundle: Sendable {
     @discardableResult
     public static func write(
         name: String, network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing,
-        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil,
+        isHalf: Bool = false, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
         try write(
             name: name, network: network, weights: ModelWeights(parameters), preprocessing: preprocessing,
-            labels: labels,
-            training: training, missingScale: missingScale, to: path)
+            labels: labels, training: training, missingScale: missingScale, isHalf: isHalf, to: path)
     }
 
     /// Writes a bundle, the weights a piece at a time. `model.json` comes last, so that a bundle that was cut short is not taken
     /// for one.
     ///
+    /// - Parameter isHalf: whether weights are written in half precision, in half of the bytes; biases and normalisations are not.
     /// - Throws: ``ModelBundleError``, for example on a full disk; an older bundle at the same path may then have to be
     ///   written again, and says so when it is read.
     @discardableResult
     public static func write(
         name: String, network: BranchedNetwork, weights: ModelWeights, preprocessing: ModelManifest.Preprocessing,
-        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil, to path: String
+        labels: [String], training: ModelManifest.TrainingRecord? = nil, missingScale: [Float]? = nil,
+        isHalf: Bool = false, to path: String
     ) throws(ModelBundleError) -> ModelBundle {
         let manifest = ModelManifest(
             format: ModelManifest.formatVersion(for: preprocessing, arithmetic: nil, network: network), name: name,
             network: network, outputs: [], preprocessing: preprocessing, labels: labels, training: training,
             missingScale: missingScale,
             files: [])
-        return try write(manifest, merge: weights.merge, to: path) { branch in
-            try network.entries(of: branch, weights.branches[branch])
+        return try write(manifest, merge: weights.merge, isHalf: isHalf, to: path) { branch in
+            try network.entries(of: branch, weights.branches[branch], isHalf: isHalf)
         }
     }
 
@@ -222,7 +224,7 @@ public struct ModelBundle: Sendable {
 
     /// - Parameter manifest: without outputs and files.
     private static func write(
-        _ manifest: ModelManifest, merge: LayerWeights, to path: String,
+        _ manifest: ModelManifest, merge: LayerWeights, isHalf: Bool = false, to path: String,
         branch entries: (Int) throws -> [SafetensorsFile.Entry]
     ) throws(ModelBundleError) -> ModelBundle {
         let isNew = !FileIO.exists("\(path)/model.json")
@@ -238,7 +240,7 @@ public struct ModelBundle: Sendable {
                 manifest.outputs.append(try network.output(of: branch))
                 try add("branch-\(branch).safetensors", try entries(branch))
             }
-            try add("merge.safetensors", try network.entries(merge: merge))
+            try add("merge.safetensors", try network.entries(merge: merge, isHalf: isHalf))
             try check(manifest)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]

@@ -152,11 +152,12 @@ extension BranchedNetwork {
 extension Safetensors {
     fileprivate func floats(_ name: String, dimensions: [Int]) throws -> [Float] {
         guard let tensor = tensors[name] else { throw NetworkError("it lacks the tensor \(name)") }
-        guard tensor.dtype == .fp32, tensor.shape.dimensions == dimensions else {
+        guard [.fp32, .fp16].contains(tensor.dtype), tensor.shape.dimensions == dimensions else {
             let expected = dimensions.map(String.init).joined(separator: "×")
-            throw NetworkError("its \(name) is \(tensor.dtype.name) \(tensor.shape), the model needs FP32 \(expected)")
+            throw NetworkError(
+                "its \(name) is \(tensor.dtype.name) \(tensor.shape), the model needs FP32 or FP16 \(expected)")
         }
-        let values = try tensor.floats()
+        let values = try tensor.singles()
         guard values.allSatisfy(\.isFinite) else { throw NetworkError("its \(name) holds values that are not finite") }
         return values
     }

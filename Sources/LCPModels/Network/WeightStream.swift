@@ -107,7 +107,11 @@ public struct ModelWeights {
 extension BranchedNetwork {
     /// A branch's weights as named tensors: `layers.I.weight`, `layers.I.bias`, and for a batch normalisation
     /// `layers.I.running_mean` and `layers.I.running_var`, I being the layer's index.
-    func entries(of branch: Int, _ weights: [LayerWeights?]) throws -> [SafetensorsFile.Entry] {
+    ///
+    /// - Parameter isHalf: whether the weights of convolutions and fully connected layers are in half precision.
+    func entries(
+        of branch: Int, _ weights: [LayerWeights?], isHalf: Bool = false
+    ) throws -> [SafetensorsFile.Entry] {
         var entries: [SafetensorsFile.Entry] = []
         for (index, (layer, shape)) in zip(branches[branch], try shapes(of: branch)).enumerated() {
             guard let layerWeights = weights[index] else { continue }
@@ -116,19 +120,25 @@ extension BranchedNetwork {
                 guard let stream = layerWeights[field] else {
                     throw NetworkError("\(layer) lacks its \(field.rawValue)")
                 }
-                entries.append(.init(name: "layers.\(index).\(field.rawValue)", shape: shape, write: stream.read))
+                let name = "layers.\(index).\(field.rawValue)"
+                entries.append(
+                    isHalf && field == .weight && !layer.hasStatistics
+                        ? .init(name: name, shape: shape, halves: stream.read)
+                        : .init(name: name, shape: shape, write: stream.read))
             }
         }
         return entries
     }
 
     /// The classification layer as named tensors: `weight` and `bias`.
-    func entries(merge weights: LayerWeights) throws -> [SafetensorsFile.Entry] {
+    func entries(merge weights: LayerWeights, isHalf: Bool = false) throws -> [SafetensorsFile.Entry] {
         guard let weightShape = Shape([classes, try mergedFeatureCount()]), let biasShape = Shape([classes]),
             let bias = weights.bias
         else { throw NetworkError("the classification layer is too large, or lacks its bias") }
         return [
-            .init(name: "weight", shape: weightShape, write: weights.weight.read),
+            isHalf
+                ? .init(name: "weight", shape: weightShape, halves: weights.weight.read)
+                : .init(name: "weight", shape: weightShape, write: weights.weight.read),
             .init(name: "bias", shape: biasShape, write: bias.read),
         ]
     }

@@ -17,7 +17,8 @@ struct SearchCommand: AsyncParsableCommand {
             whole recipe and written as bundles; the test set is looked at then, and nothing is chosen by it. All that is needed to go on is kept in the folder.
 
             Examples:
-              lcp search cifarnet-bn --devices 8 --data cifar10:FOLDER --budget 2h --out found
+              lcp search cifarnet-bn --devices 8 --data cifar10:FOLDER --budget 2h \\
+                  --out found
               lcp search cifarnet-bn --devices 8 --parameters 320000 --latency 0.05 \\
                   --data cifar10:FOLDER --distill whole --budget 3h --out found
               lcp search lenet --devices 4 --accuracy 99 --data mnist:FOLDER \\

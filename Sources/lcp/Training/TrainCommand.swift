@@ -96,6 +96,9 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"), completion: .directory)
     var out: String?
 
+    @Flag(help: "Write the weights in half precision: half the bytes, and three decimal digits of every weight.")
+    var half = false
+
     @Flag(help: "Go on with the training that was cut short in the folder.")
     var resume = false
 
@@ -160,7 +163,7 @@ struct TrainCommand: AsyncParsableCommand {
         run.seed = seed
         run.classNames = try labels.map { try ClassNames.read($0, classes: run.network.classes) }
         run.isStrict = strict
-        run.threads = threads
+        (run.threads, run.isHalf) = (threads, half)
         if chooses, run.start == nil, run.parityOf == nil {
             var choice = RecipeChoice()
             if let budget { choice.budget = budget }
@@ -255,6 +258,7 @@ struct TrainCommand: AsyncParsableCommand {
         words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
         if auto { words.append("--auto") }
         if parity { words.append("--parity") }
+        if half { words.append("--half") }
         if let budget { words.append("--budget \(budget)") }
         if let labels { words.append("--labels \(labels.split(separator: "/").last ?? "FILE")") }
         if validation > 0 { words.append("--validation \(validation)") }

@@ -45,7 +45,7 @@ package struct JoinedBranches: Sendable, Hashable {
 
     /// The rows of a frame's shares, each with a number for every class: one for each branch, and behind them what the parity branch
     /// says in place of each.
-    package var rowCount: Int { 2 * answeringCount - (parity == nil ? answeringCount : 0) }
+    package var rowCount: Int { parity.map { 2 * $0 } ?? count }
 
     /// The rows that a branch's share takes.
     package func rows(of branch: Int) -> Range<Int> {

@@ -88,7 +88,7 @@ public struct SearchRun {
         defer { withExtendedLifetime(lock) {} }
         try save(state)
         let trials = try TrainingTrials(training, validation: validation)
-        let images = Double(try trials.imageCount)
+        let images = Double(trials.imageCount)
         // The time of an image in all branches, by multiplications: what the whole recipe would take is known from it.
         var pace = 0.0
         func share(_ member: ShapeSearch.Member) -> Double { Double(member.macs * member.shape.branches) }

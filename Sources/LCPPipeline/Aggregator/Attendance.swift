@@ -1,3 +1,4 @@
+import LCPInference
 import LCPWire
 
 /// Which branches can be counted on, and which workers are there by name only: a pure state machine with time passed in.
@@ -62,7 +63,7 @@ struct Attendance {
         lastCame = Array(repeating: now, count: branchCount)
     }
 
-    private var all: UInt64 { UInt64(allBranches: branchCount) }
+    private var all: UInt64 { JoinedBranches(count: branchCount).all }
 
     /// The branches that a frame waits for, bit by bit: all, but for those that nobody serves and that sent nothing lately.
     func awaited(now: ContinuousClock.Instant) -> UInt64 {

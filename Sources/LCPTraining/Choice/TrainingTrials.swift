@@ -42,7 +42,10 @@ package struct TrainingTrials {
 
     /// How many images an epoch has.
     package var imageCount: Int {
-        get throws { try run.trainingSet(prepared.fixed, epoch: 0).labels.count }
+        zip(run.data, prepared.fixed).reduce(0) { sum, part in
+            if case .drawn(let count) = part.0 { return sum + count }
+            return sum + (part.1?.count ?? 0)
+        }
     }
 
     /// The names of the classes.

@@ -10,7 +10,7 @@ import Platform
 public struct SearchRun {
     /// What is known of the whole search.
     private struct State: Codable {
-        var version = 1
+        var version = 2
         var search: ShapeSearch
         var recipe: TrainingRecipe
         var data: [String]
@@ -60,8 +60,6 @@ public struct SearchRun {
     public var budget: Double
     /// What is good enough: the search ends with the first bundle that is as often right on the images set aside; nil for the best.
     public var wantedAccuracy: Double?
-    /// The most milliseconds that a branch may take on this machine, one thread; nil for as long as it wants.
-    public var latency: Double?
     /// Bundles that are trained of the front at most.
     public var bundles = 3
     /// The part of the training images that is set aside.
@@ -115,7 +113,7 @@ public struct SearchRun {
             }
             let perGeneration = state.spent / Double(state.search.generation + 1)
             guard state.trained.isEmpty, state.spent + perGeneration + finalSeconds(state) < budget else { break }
-            state.search.beginGeneration()
+            state.search.beginGeneration { try BranchTime.milliseconds($0) }
             guard state.search.next != nil else { break }
             try save(state)
         }
@@ -126,11 +124,7 @@ public struct SearchRun {
 
     /// Trains the best of the front by the whole recipe: the cheapest first where an accuracy is wanted, otherwise the best.
     private func trainFront(_ state: inout State, _ trials: TrainingTrials, _ report: (Event) -> Bool) throws {
-        // Multiplications are not all alike: what takes too long after all is left out.
-        let front = try state.search.front.filter { number in
-            guard let latency else { return true }
-            return try BranchTime.milliseconds(state.search.members[number].shape.network(of: base)) <= latency
-        }
+        let front = state.search.front
         let chosen = wantedAccuracy == nil ? Array(front.suffix(bundles).reversed()) : Array(front.suffix(2 * bundles))
         for number in chosen where !state.trained.contains(where: { $0.member == number }) {
             if let wantedAccuracy, state.trained.contains(where: { $0.accuracy >= wantedAccuracy }) { break }
@@ -169,7 +163,7 @@ public struct SearchRun {
     private func recipe(for shape: BranchShape, epochs: Int) -> TrainingRecipe {
         var recipe = training.recipe
         recipe.epochs = epochs
-        if recipe.initialization == .teacher, !shape.hasOwnLayers { recipe.initialization = .he }
+        if recipe.initialization == .teacher, !shape.hasLayers(of: base) { recipe.initialization = .he }
         return recipe
     }
 
@@ -197,24 +191,25 @@ public struct SearchRun {
     // MARK: State
 
     private func begin(isResumed: Bool) throws -> State {
-        let fresh = State(
-            search: try ShapeSearch(base: base, limits: limits, seed: training.seed), recipe: training.recipe,
-            data: training.data.map(\.form), teachers: training.teachers.map(\.hash.description))
+        let (data, teachers) = (training.data.map(\.form), training.teachers.map(\.hash.description))
         guard FileIO.exists(file) else {
             guard try !FileIO.exists(folder) || FileIO.list(folder).isEmpty else {
                 throw TrainingError("\(folder) has other things in it: name a new folder for the search")
             }
-            return fresh
+            let search = try ShapeSearch(base: base, limits: limits, seed: training.seed) {
+                try BranchTime.milliseconds($0)
+            }
+            return State(search: search, recipe: training.recipe, data: data, teachers: teachers)
         }
         guard isResumed else {
             throw TrainingError("\(folder) has a search already: go on with --resume, or name another folder")
         }
         let bytes = try FileIO.read(file, limit: 1 << 28)
-        guard let state = try? JSONDecoder().decode(State.self, from: Data(bytes)), state.version == 1 else {
+        guard let state = try? JSONDecoder().decode(State.self, from: Data(bytes)), state.version == 2 else {
             throw TrainingError("\(file) is no search of lcp, or of another version: name another folder")
         }
         guard state.search.base == base, state.search.limits == limits, state.search.seed == training.seed,
-            state.recipe == training.recipe, state.data == fresh.data, state.teachers == fresh.teachers
+            state.recipe == training.recipe, state.data == data, state.teachers == teachers
         else {
             throw TrainingError(
                 "\(file) is of another search: network, limits, seed, recipe, data and teachers must be the same to go on"

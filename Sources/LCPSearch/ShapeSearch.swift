@@ -12,11 +12,11 @@ public struct ShapeSearch: Sendable, Codable {
         public var devices: Int
         /// In all branches and the classification layer.
         public var parameters: Int?
-        /// Multiply-accumulate operations of a branch.
-        public var macs: Int?
+        /// Milliseconds of a branch, one thread.
+        public var latency: Double?
 
-        public init(devices: Int, parameters: Int? = nil, macs: Int? = nil) {
-            (self.devices, self.parameters, self.macs) = (devices, parameters, macs)
+        public init(devices: Int, parameters: Int? = nil, latency: Double? = nil) {
+            (self.devices, self.parameters, self.latency) = (devices, parameters, latency)
         }
     }
 
@@ -59,10 +59,14 @@ public struct ShapeSearch: Sendable, Codable {
     private var waiting: [Int] = []
     private var rung = 0
 
+    /// The milliseconds of a branch of a network, one thread.
+    public typealias Measure = (BranchedNetwork) throws -> Double
+
+    /// - Parameter measure: called for every shape that is proposed, where the limits have a latency.
     /// - Throws: `NetworkError` where not one shape keeps to the limits.
-    public init(base: Network, limits: Limits, seed: UInt64) throws(NetworkError) {
+    public init(base: Network, limits: Limits, seed: UInt64, measure: Measure) throws(NetworkError) {
         (self.base, self.limits, self.seed) = (base, limits, seed)
-        beginGeneration()
+        beginGeneration(measure: measure)
         guard !members.isEmpty else {
             throw NetworkError(
                 "no shape of \(base.name) in \(limits.devices) branches that was tried keeps to the limits: raise --parameters "
@@ -88,36 +92,38 @@ public struct ShapeSearch: Sendable, Codable {
     }
 
     /// Proposes new shapes: changed ones of the front.
-    public mutating func beginGeneration() {
+    public mutating func beginGeneration(measure: Measure) {
         generation += 1
         rung = 0
         var random = SeededGenerator(seed: seed, stream: UInt64(generation))
-        var proposals: [BranchShape] = generation == 0 ? known() : []
+        var proposals: [BranchShape] = generation == 0 ? known(measure) : []
         let parents = front.map { members[$0].shape }
         var attempts = 0
         let first = members.count
-        while members.count - first < Self.size, attempts < 200 * Self.size {
+        while members.count - first < Self.size, attempts < 50 * Self.size {
             attempts += 1
             let shape: BranchShape
             if proposals.isEmpty {
-                let from = parents.isEmpty ? known() : parents
+                let from = parents.isEmpty ? members.map(\.shape) : parents
                 guard let parent = from.isEmpty ? nil : from[random.index(from.count)] else { break }
                 shape = changed(parent, &random)
             } else {
                 shape = proposals.removeFirst()
             }
-            guard !members.contains(where: { $0.shape == shape }), let member = member(shape) else { continue }
+            guard !members.contains(where: { $0.shape == shape }), let member = member(shape, measure) else { continue }
             members.append(member)
         }
         waiting = Array(first..<members.count)
     }
 
     /// A shape as a member, where it is possible and keeps to the limits.
-    private func member(_ shape: BranchShape) -> Member? {
+    private func member(_ shape: BranchShape, _ measure: Measure) -> Member? {
         guard let network = try? shape.network(of: base), let parameters = try? network.parameterCount(),
-            let macs = try? network.macs(of: 0), parameters <= limits.parameters ?? .max,
-            macs <= limits.macs ?? .max
+            let macs = try? network.macs(of: 0), parameters <= limits.parameters ?? .max
         else { return nil }
+        if let latency = limits.latency {
+            guard let milliseconds = try? measure(network), milliseconds <= latency else { return nil }
+        }
         return Member(shape: shape, parameters: parameters, macs: macs, generation: generation)
     }
 
@@ -143,14 +149,15 @@ public struct ShapeSearch: Sendable, Codable {
 
     // MARK: Shapes
 
-    /// What is tried first: the paper's split and its fattening, also of convolutions alone, joined in both ways.
-    private func known() -> [BranchShape] {
+    /// What is tried first: the paper's split and its fattening, also of convolutions alone, joined in both ways, and the same with
+    /// smaller kernels and twice as many convolutions.
+    private func known(_ measure: Measure) -> [BranchShape] {
         let fattenings = [
             Fattening.none, 20, 40, 75, .init(convolutions: 50, fullyConnected: 0),
             .init(convolutions: 75, fullyConnected: -20),
             .init(convolutions: 100, fullyConnected: -40), .init(convolutions: 150, fullyConnected: -60),
         ]
-        return fattenings.flatMap { fattening in
+        let own: [BranchShape] = fattenings.flatMap { fattening in
             Merge.allCases.compactMap { merge in
                 guard var shape = try? BranchShape(of: base, branches: limits.devices, fattening: fattening) else {
                     return nil
@@ -158,28 +165,52 @@ public struct ShapeSearch: Sendable, Codable {
                 shape.merge = merge
                 return shape
             }
-        }.filter { member($0) != nil }
+        }
+        // What made networks better after CifarNet: smaller kernels, and more of them behind each other.
+        let deep = own.enumerated().map { index, shape in
+            var deep = shape
+            for layer in shape.convolutions.indices {
+                deep.convolutions[layer].kernel = min(shape.convolutions[layer].kernel, 3)
+                deep.convolutions[layer].more = [index % 4 > 1 && layer == 0]
+            }
+            return deep
+        }
+        let all = zip(own, deep).flatMap { [$0, $1] }.filter { member($0, measure) != nil }
+        return all.count <= Self.size ? all : (0..<Self.size).map { all[$0 * all.count / Self.size] }
     }
 
     /// One or two changes.
     private func changed(_ shape: BranchShape, _ random: inout SeededGenerator) -> BranchShape {
         var result = shape
         for _ in 0...random.index(2) {
-            let convolutions = result.deeper.count
-            switch random.index(8) {
-            case 0..<4 where !result.widths.isEmpty:
-                let layer = random.index(result.widths.count)
-                let factors: [Float] = [0.5, 0.7, 0.85, 1.2, 1.4, 2]
-                let width = Float(result.widths[layer]) * factors[random.index(factors.count)]
-                result.widths[layer] = min(4096, max(1, Int(width.rounded())))
+            let convolutions = result.convolutions.count
+            let layer = random.index(max(1, convolutions))
+            switch random.index(10) {
+            case 0..<4 where convolutions + result.fullyConnected.count > 0:
+                let layer = random.index(convolutions + result.fullyConnected.count)
+                let factor = [0.5, 0.7, 0.85, 1.2, 1.4, 2][random.index(6)]
+                func changed(_ width: Int) -> Int { min(4096, max(1, Int((Double(width) * factor).rounded()))) }
+                if layer < convolutions {
+                    result.convolutions[layer].width = changed(result.convolutions[layer].width)
+                } else {
+                    result.fullyConnected[layer - convolutions] = changed(result.fullyConnected[layer - convolutions])
+                }
             case 4, 5:
-                guard convolutions > 0 else { continue }
-                let layer = random.index(convolutions)
-                result.deeper[layer] = max(0, min(2, result.deeper[layer] + (random.index(3) == 0 ? -1 : 1)))
+                guard convolutions > 0, result.convolutions[layer].more.count < BranchShape.maximumMore else {
+                    continue
+                }
+                result.convolutions[layer].more.append(random.index(2) == 0)
             case 6:
-                guard convolutions > 1 else { continue }
+                guard convolutions > 0, !result.convolutions[layer].more.isEmpty else { continue }
+                result.convolutions[layer].more.removeLast()
+            case 7:
+                guard convolutions > 0 else { continue }
+                let own = base.layers.compactMap(\.kernelOfConvolution)[layer]
+                result.convolutions[layer].kernel = result.convolutions[layer].kernel == own ? min(own, 3) : own
+            case 8:
                 // The first convolution has too few channels to be one by one.
-                result.isSeparable[1 + random.index(convolutions - 1)].toggle()
+                guard convolutions > 0, layer > 0 else { continue }
+                result.convolutions[layer].isSeparable.toggle()
             default: result.merge = result.merge == .sum ? .concat : .sum
             }
         }

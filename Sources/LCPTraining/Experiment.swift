@@ -16,10 +16,16 @@ public struct Experiment: Sendable, Decodable {
         public var shares: [Int]?
         /// A number for all layers, or a text of two for convolutions and fully connected layers: "50,0".
         public var fatten: Fattening?
+        /// The branches in place of those of a split, as `lcp search` writes them: `8x16k3+p-32k3+-48-24/concat`.
+        public var shape: BranchShape?
         public var classes: Int?
         public var merge: Merge?
         /// What is different from the experiment's recipe.
         public var recipe: [String: RecipeEntry]?
+        /// Whether short trials choose the recipe.
+        public var auto: Bool?
+        /// The run, with the same seed, that this one is the parity branch of. `fatten` makes it wider.
+        public var parityOf: String?
         /// The run that is the teacher, with the same seed.
         public var teacher: String?
         /// The seeds of the teacher whose answers are learned together; without any, the run's own.
@@ -28,7 +34,8 @@ public struct Experiment: Sendable, Decodable {
         public var paper: Double?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
-            case name, network, branches, shares, fatten, classes, merge, recipe, teacher, paper
+            case name, network, branches, shares, fatten, shape, classes, merge, recipe, auto, teacher, paper
+            case parityOf = "parity_of"
             case teacherSeeds = "teacher_seeds"
         }
 
@@ -38,6 +45,11 @@ public struct Experiment: Sendable, Decodable {
             guard let teacher else { return [] }
             let seeds = teacherSeeds ?? [seed]
             return (seeds.filter { $0 == seed } + seeds.filter { $0 != seed }).map { (teacher, $0) }
+        }
+
+        /// The runs and seeds that have to be trained before it.
+        func needed(seed: UInt64) -> [(run: String, seed: UInt64)] {
+            teachers(seed: seed) + (parityOf.map { [($0, seed)] } ?? [])
         }
     }
 
@@ -90,9 +102,25 @@ public struct Experiment: Sendable, Decodable {
             guard run.teacherSeeds?.isEmpty != true, run.teacherSeeds == nil || run.teacher != nil else {
                 throw TrainingError("\(path): the teacher_seeds of \(run.name) need a teacher, and at least one seed")
             }
-            guard let teacher = run.teacher else { continue }
-            guard names[..<index].contains(teacher) else {
-                throw TrainingError("\(path): the teacher of \(run.name), \(teacher), is not a run before it")
+            guard
+                run.shape == nil || (run.branches ?? run.shares?.count) == nil && run.fatten == nil && run.merge == nil
+            else {
+                throw TrainingError(
+                    "\(path): the shape of \(run.name) says all of its branches: leave out branches, shares, fatten and merge"
+                )
+            }
+            guard
+                run.parityOf == nil
+                    || run.branches == nil && run.shares == nil && run.shape == nil && run.auto != true
+                        && run.teacher == nil
+            else {
+                throw TrainingError(
+                    "\(path): \(run.name) is one branch for another run, and learns from that: leave out branches, shares, shape, "
+                        + "auto and teacher")
+            }
+            for (role, other) in [("teacher", run.teacher), ("parity_of", run.parityOf)] {
+                guard let other, !names[..<index].contains(other) else { continue }
+                throw TrainingError("\(path): the \(role) of \(run.name), \(other), is not a run before it")
             }
         }
     }
@@ -103,8 +131,8 @@ public struct Experiment: Sendable, Decodable {
         var result: [(run: Run, seed: UInt64)] = []
         func add(_ run: Run, _ seed: UInt64) {
             guard !result.contains(where: { $0.run.name == run.name && $0.seed == seed }) else { return }
-            for (name, seed) in run.teachers(seed: seed) {
-                if let teacher = self.runs.first(where: { $0.name == name }) { add(teacher, seed) }
+            for (name, seed) in run.needed(seed: seed) {
+                if let other = self.runs.first(where: { $0.name == name }) { add(other, seed) }
             }
             result.append((run, seed))
         }
@@ -119,11 +147,19 @@ public struct Experiment: Sendable, Decodable {
     ///   - folder: where the results go; teachers lie there already.
     /// - Throws: ``TrainingError``, `NetworkError`, ``DatasetError`` or ``ModelBundleError``.
     public func training(_ run: Run, seed: UInt64, data folderOfData: String, folder: String) throws -> TrainingRun {
-        let network = try network(of: run)
-        var training = TrainingRun(
-            network: network, name: run.name, recipe: try recipe(of: run, for: network),
-            data: try specifications(folderOfData),
-            folder: Self.folder(run, seed: seed, in: folder))
+        let (data, own) = (try specifications(folderOfData), Self.folder(run, seed: seed, in: folder))
+        var training: TrainingRun
+        if let parityOf = run.parityOf {
+            let model = try ModelBundle(path: "\(folder)/\(parityOf)/seed-\(seed)")
+            training = try TrainingRun(
+                parityOf: model, fattening: run.fatten ?? .none, name: run.name,
+                recipe: try recipe(of: run, for: model.network), data: data, folder: own)
+        } else {
+            let network = try network(of: run)
+            training = TrainingRun(
+                network: network, name: run.name, recipe: try recipe(of: run, for: network), data: data, folder: own)
+        }
+        if run.auto == true { training.choice = RecipeChoice() }
         training.validation = validation
         training.seed = seed
         training.teachers = try run.teachers(seed: seed).map {
@@ -135,6 +171,7 @@ public struct Experiment: Sendable, Decodable {
 
     private func network(of run: Run) throws -> BranchedNetwork {
         let base = try Self.network(run.network).with(classes: run.classes, merge: run.merge)
+        if let shape = run.shape { return try shape.network(of: base) }
         return try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? .none) }
             ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? .none)
     }
@@ -143,6 +180,7 @@ public struct Experiment: Sendable, Decodable {
         let recipe = try TrainingRecipe.preset(preset, for: network).with(recipe ?? [:])
             .with(run.recipe ?? [:])
         try recipe.validate()
+        guard run.parityOf == nil else { return recipe }
         guard run.teacher == nil || recipe.hasTeacher else {
             throw TrainingError("it has a teacher and no distillation, so that nothing would be learned from it")
         }
@@ -158,6 +196,10 @@ public struct Experiment: Sendable, Decodable {
     /// - Throws: ``TrainingError`` with the run's name.
     public func check(_ run: Run, data folder: String) throws(TrainingError) {
         do {
+            if let model = runs.first(where: { $0.name == run.parityOf }) {
+                _ = try recipe(of: run, for: network(of: model))
+                return
+            }
             let network = try network(of: run)
             let recipe = try recipe(of: run, for: network)
             try TrainingRun(

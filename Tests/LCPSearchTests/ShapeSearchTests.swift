@@ -7,39 +7,14 @@ import Testing
 
 @testable import LCPSearch
 
-@Suite("A shape of branches") struct BranchShapeTests {
-    @Test("A network's own split is the split that the paper makes", arguments: ["lenet", "cifarnet-bn", "resnet18"])
-    func own(name: String) throws {
-        let base = try Network.named(name)
-        let shape = try BranchShape(of: base, branches: 4, fattening: 20)
-        #expect(try shape.network(of: base) == base.split(into: 4, fattening: 20))
-        #expect(shape.hasOwnLayers)
-    }
-
-    @Test("Convolutions more and separable ones fit, with normalisation where the network has some")
-    func deeper() throws {
-        let base = try Network.named("cifarnet-bn")
-        var shape = try BranchShape(of: base, branches: 8)
-        (shape.deeper, shape.isSeparable, shape.merge) = ([1, 2], [false, true], .concat)
-        let network = try shape.network(of: base)
-        let layers = network.branches[0]
-        #expect(layers.count { if case .convolution(_, 3, 1, 1, _, false) = $0 { true } else { false } } == 3)
-        #expect(layers.count { if case .depthwiseConvolution = $0 { true } else { false } } == 1)
-        #expect(layers.count { $0.hasStatistics } == base.layers.count { $0.hasStatistics } + 3)
-        #expect(shape.description == "8 x 8+1-8s+2-48-24 concat" && !shape.hasOwnLayers)
-        // The rest is as it was.
-        #expect(try network.featureCount(of: 0) == 24)
-        let residual = try Network.named("resnet18")
-        var other = try BranchShape(of: residual, branches: 2)
-        other.deeper[0] = 1
-        let error = #expect(throws: NetworkError.self) { try other.network(of: residual) }
-        #expect(error?.description.contains("only its widths can change") == true)
-    }
-}
-
 @Suite("The search for shapes") struct ShapeSearchTests {
     private static func search(_ limits: ShapeSearch.Limits, seed: UInt64 = 1) throws -> ShapeSearch {
-        try ShapeSearch(base: try Network.named("cifarnet-bn"), limits: limits, seed: seed)
+        try ShapeSearch(base: try Network.named("cifarnet-bn"), limits: limits, seed: seed, measure: milliseconds)
+    }
+
+    /// A time that is as long as there are multiplications.
+    private static func milliseconds(_ network: BranchedNetwork) throws -> Double {
+        Double(try network.macs(of: 0)) / 1e6
     }
 
     /// Plays generations; a shape is as good as this says.
@@ -48,7 +23,7 @@ import Testing
     ) -> [ShapeSearch.Work] {
         var works: [ShapeSearch.Work] = []
         for generation in 0..<generations {
-            if generation > 0 { search.beginGeneration() }
+            if generation > 0 { search.beginGeneration(measure: Self.milliseconds) }
             while let work = search.next {
                 works.append(work)
                 search.record(accuracy: accuracy(search.members[work.member]))
@@ -74,13 +49,13 @@ import Testing
     func limits() throws {
         let plain = try Network.named("cifarnet-bn").split(into: 8, fattening: 75)
         let limits = ShapeSearch.Limits(
-            devices: 8, parameters: try plain.parameterCount(), macs: try plain.macs(of: 0))
+            devices: 8, parameters: try plain.parameterCount(), latency: try Self.milliseconds(plain))
         var search = try Self.search(limits)
         _ = Self.play(&search, generations: 3) { Double($0.macs) / 1e9 }
         #expect(search.members.count == 3 * ShapeSearch.size)
         for member in search.members {
             let network = try member.shape.network(of: search.base)
-            #expect(try network.parameterCount() <= limits.parameters! && network.macs(of: 0) <= limits.macs!)
+            #expect(try network.parameterCount() <= limits.parameters! && Self.milliseconds(network) <= limits.latency!)
             #expect(network.branches.count == 8)
         }
         let error = #expect(throws: NetworkError.self) { try Self.search(.init(devices: 8, parameters: 10)) }
@@ -91,7 +66,7 @@ import Testing
     func front() throws {
         var search = try Self.search(.init(devices: 8))
         // Wide second convolutions are good, and nothing else.
-        _ = Self.play(&search, generations: 6) { min(0.9, Double($0.shape.widths[1]) / 100) }
+        _ = Self.play(&search, generations: 6) { min(0.9, Double($0.shape.convolutions[1].width) / 100) }
         let front = search.front.map { search.members[$0] }
         #expect(!front.isEmpty && zip(front, front.dropFirst()).allSatisfy { $0.macs < $1.macs })
         #expect(zip(front, front.dropFirst()).allSatisfy { $0.accuracy! < $1.accuracy! })

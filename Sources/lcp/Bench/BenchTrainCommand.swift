@@ -66,7 +66,7 @@ extension BenchCommand {
 
         private func measure() throws {
             let (base, _) = try options.whole()
-            let network = try splitting.split(base)
+            let network = try splitting.split(base, merge: options.merge)
             let benchmark = try StepBenchmark(
                 network: network, batch: batch, optimizer: optimizer, threads: threads)
             let times = try benchmark.run(for: .milliseconds(Int(seconds * 1000))).map(\.milliseconds).sorted()

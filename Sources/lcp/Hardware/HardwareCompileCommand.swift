@@ -150,7 +150,7 @@ struct HardwareCompileCommand: AsyncParsableCommand {
             )
         }
         let (network, _) = try options.whole()
-        let split = try splitOptions.split(network)
+        let split = try splitOptions.split(network, merge: options.merge)
         try split.check(branch: branch)
         return (splitOptions.name(network.name), try ArrayProgram(timing: split, branch: branch, shape: shape))
     }

@@ -73,13 +73,13 @@ struct ModelCostCommand: ParsableCommand {
             guard !isChanged else {
                 throw CommandError(
                     "\(bundle.manifest.name) is in \(bundle.network.branches.count) branches already and costed as it is: leave "
-                        + "out --branches, --shares, --fatten, --classes, --input and --merge, or name \(bundle.network.base)"
+                        + "out --branches, --shares, --shape, --fatten, --classes, --input and --merge, or name \(bundle.network.base)"
                 )
             }
             return (bundle.network, bundle.network.original, bundle.manifest.arithmetic)
         }
         let whole = try options.whole().network
-        return (try splitOptions.split(whole), whole, nil)
+        return (try splitOptions.split(whole, merge: options.merge), whole, nil)
     }
 
     private var isChanged: Bool { splitOptions.isGiven || !options.changes.isEmpty }

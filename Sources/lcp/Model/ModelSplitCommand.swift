@@ -47,8 +47,8 @@ struct ModelSplitCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard splitOptions.branches != nil || splitOptions.shares != nil else {
-            throw ValidationError("give --branches, for example 4, or --shares, for example 2,1,1")
+        guard splitOptions.branches != nil || splitOptions.shares != nil || splitOptions.shape != nil else {
+            throw ValidationError("give --branches, for example 4, or --shares, for example 2,1,1, or --shape")
         }
     }
 
@@ -79,7 +79,7 @@ struct ModelSplitCommand: ParsableCommand {
 
     func run() throws {
         let (whole, bundle) = try options.whole()
-        let network = try splitOptions.split(whole)
+        let network = try splitOptions.split(whole, merge: options.merge)
         let original = try whole.split(into: 1)
         let name = splitOptions.name(whole.name)
         var report = Report(
@@ -177,13 +177,5 @@ struct ModelSplitCommand: ParsableCommand {
         throw CommandError(
             "writing \(name) takes about \(byteAmount(needed)) of memory, and this machine has \(byteAmount(free)) free: "
                 + "take more branches, or a machine with more")
-    }
-}
-
-extension SplitOptions {
-    /// The options as they were typed.
-    fileprivate var words: [String] {
-        let parts = shares.map { "--shares \($0.map(String.init).joined(separator: ","))" }
-        return [parts ?? "--branches \(branches ?? 1)"] + fatten.words
     }
 }

@@ -63,9 +63,9 @@ struct NetworkOptions: ParsableArguments {
         return .bundle(try ModelBundle.find(network))
     }
 
-    /// A bundle that is in several branches; nil for everything else.
-    func branched() throws -> ModelBundle? {
-        guard case .bundle(let bundle) = try Self.find(network), bundle.network.branches.count > 1 else { return nil }
+    /// The bundle that is named; nil for a network of the zoo.
+    func bundle() throws -> ModelBundle? {
+        guard case .bundle(let bundle) = try Self.find(network) else { return nil }
         return bundle
     }
 
@@ -126,22 +126,55 @@ struct SplitOptions: ParsableArguments {
 
     @OptionGroup var fattenOption: FattenOption
 
+    @Option(
+        help: ArgumentHelp(
+            "Branches as lcp search writes them, for example 8x16k3+p-32k3+-48-24/concat: 8 branches, convolutions of 16 and 32 channels, 3 x 3, each with one behind it, the first of these pooled, and fully connected layers of 48 and 24.",
+            valueName: "shape"),
+        transform: { text in
+            guard let shape = BranchShape(text) else {
+                throw ValidationError("give a shape as lcp search writes it, for example 8x14k5-14k3s-84-42/sum")
+            }
+            return shape
+        })
+    var shape: BranchShape?
+
     var fatten: Fattening { fattenOption.fatten }
 
     func validate() throws {
+        if shape != nil, branches != nil || shares != nil || fatten != .none {
+            throw ValidationError("--shape says all of the branches: leave out --branches, --shares and --fatten")
+        }
         if branches != nil, shares != nil { throw ValidationError("give --branches or --shares, not both") }
     }
 
     /// Whether anything was asked for.
-    var isGiven: Bool { branches != nil || shares != nil || fatten != .none }
+    var isGiven: Bool { branches != nil || shares != nil || shape != nil || fatten != .none }
 
-    func split(_ network: Network) throws -> BranchedNetwork {
+    /// - Parameter merge: what --merge says, if anything.
+    func split(_ network: Network, merge: Merge?) throws -> BranchedNetwork {
+        if let shape {
+            guard merge == nil || merge == shape.merge else {
+                throw CommandError(
+                    "--shape says \(shape.merge.rawValue) and --merge another way to join: leave out one")
+            }
+            return try shape.network(of: network)
+        }
         if let shares { return try network.split(shares: shares, fattening: fatten) }
         return try network.split(into: branches ?? 1, fattening: fatten)
     }
 
+    /// The options as they were typed.
+    var words: [String] {
+        if let shape { return ["--shape \(shape)"] }
+        let parts = shares.map { "--shares \($0.map(String.init).joined(separator: ","))" }
+        return [parts ?? "--branches \(branches ?? 1)"] + fatten.words
+    }
+
     /// What a bundle of the split is called: `alexnet-split8-f40`.
-    func name(_ base: String) -> String { Self.name(base, shares: shares ?? [branches ?? 1], fatten: fatten) }
+    func name(_ base: String) -> String {
+        if let shape { return "\(base)-split\(shape.branches)-shaped" }
+        return Self.name(base, shares: shares ?? [branches ?? 1], fatten: fatten)
+    }
 
     /// - Parameter shares: or the number of branches alone.
     static func name(_ base: String, shares: [Int], fatten: Fattening) -> String {

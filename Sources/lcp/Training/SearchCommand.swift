@@ -11,7 +11,7 @@ struct SearchCommand: AsyncParsableCommand {
         commandName: "search",
         abstract: "Look for the best branches of a network for so many devices, by short trainings.",
         discussion: """
-            Widths of every layer, convolutions behind others, separable ones and the way to join branches are tried: many shapes \
+            Widths of every layer, smaller kernels, convolutions behind others, separable ones and the way to join branches are tried: many shapes \
             for an epoch, the better third for two more, and of these the better third for six more; then changed shapes of the \
             best ones. A tenth of the training images is set aside to compare them. At the end the best ones are trained by the \
             whole recipe and written as bundles; the test set is looked at then, and nothing is chosen by it. All that is needed to go on is kept in the folder.
@@ -123,14 +123,9 @@ struct SearchCommand: AsyncParsableCommand {
             throw CommandError(
                 "--distill: the recipe \(recipe.name) learns nothing from a bundle: leave out one of the two")
         }
-        var limits = ShapeSearch.Limits(devices: devices, parameters: parameters)
-        if let latency {
-            // Twice what the plain split's pace allows: wide layers are faster, and what is not is left out at the end.
-            let pace = try BranchTime.milliseconds(plain) / Double(try plain.macs(of: 0))
-            limits.macs = Int(2 * latency / pace)
-        }
+        let limits = ShapeSearch.Limits(devices: devices, parameters: parameters, latency: latency)
         var run = SearchRun(training: training, base: base, limits: limits, budget: budget, folder: out)
-        (run.wantedAccuracy, run.latency, run.bundles) = (accuracy.map { $0 / 100 }, latency, bundles)
+        (run.wantedAccuracy, run.bundles) = (accuracy.map { $0 / 100 }, bundles)
         let reporter = SearchReporter(isQuiet: json)
         let outcome = try run.run(isResumed: resume) { event in
             reporter.show(event)

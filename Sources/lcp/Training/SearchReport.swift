@@ -7,7 +7,6 @@ struct SearchReport: Encodable {
     struct Shape: Encodable {
         var shape: String
         var branches: Int
-        var widths: [Int]
         var parameters: Int
         var branch_macs: Int
         /// On this machine, one thread.
@@ -41,8 +40,8 @@ struct SearchReport: Encodable {
             let cost = try network.cost(of: 0)
             let trained = outcome.trained.first { $0.member == number }
             return Shape(
-                shape: "\(member.shape)", branches: member.shape.branches, widths: member.shape.widths,
-                parameters: member.parameters, branch_macs: member.macs,
+                shape: "\(member.shape)", branches: member.shape.branches, parameters: member.parameters,
+                branch_macs: member.macs,
                 branch_ms: try BranchTime.milliseconds(network), memory_bytes: cost.memoryBytes,
                 sent_bytes: cost.outputBytes, short_top1: member.accuracy ?? 0, top1: trained?.accuracy,
                 test_top1: trained?.tested, test_one_missing_top1: trained?.testedOneMissing,

@@ -28,11 +28,13 @@ struct TrainCommand: AsyncParsableCommand {
                   --set distillation=0.5 --out taught
               lcp train taught --parity --data cifar10:FOLDER --out guarded
               lcp train taught --classes 3 --data folder:FOLDER --out pets
-              lcp train my-net --data folder:FOLDER --teacher my-net \\
-                  --set initialization=teacher --learning-rate 0.001 --out tuned
+              lcp train my-net --data folder:FOLDER --learning-rate 0.001 --out tuned
+              lcp train my-net --branches 4 --data folder:FOLDER --distill my-net \\
+                  --out split
 
-            A bundle in branches goes on from its weights, with a new last layer for other classes. --parity trains one branch more \
-            for it, which stands in for any one that is missing. The last one goes on with the weights that my-net has, for example one that lcp model import wrote.
+            A bundle goes on from its weights, with a new last layer for other classes: one in branches, or one in one piece that is not \
+            split, for example one that lcp model import wrote. --anew begins with new weights. --parity trains one branch more for a \
+            bundle in branches, which stands in for any one that is missing.
             """)
 
     @OptionGroup var options: NetworkOptions
@@ -99,6 +101,9 @@ struct TrainCommand: AsyncParsableCommand {
     @Flag(help: "Write the weights in half precision: half the bytes, and three decimal digits of every weight.")
     var half = false
 
+    @Flag(help: "Begin with new weights where the network is a bundle, and not with the bundle's.")
+    var anew = false
+
     @Flag(help: "Go on with the training that was cut short in the folder.")
     var resume = false
 
@@ -134,11 +139,12 @@ struct TrainCommand: AsyncParsableCommand {
             throw ValidationError("--budget is for trials: give --auto, or --distill without a recipe")
         }
         guard parity else { return }
-        guard splitting.branches == nil, splitting.shares == nil, options.changes.isEmpty, distill.isEmpty,
+        guard splitting.branches == nil, splitting.shares == nil, splitting.shape == nil, options.changes.isEmpty,
+            distill.isEmpty,
             teacher.isEmpty
         else {
             throw ValidationError(
-                "--parity adds a branch to a bundle as it is, and learns from that: leave out --branches, --shares, --classes, "
+                "--parity adds a branch to a bundle as it is, and learns from that: leave out --branches, --shares, --shape, --classes, "
                     + "--input, --merge, --distill and --teacher")
         }
     }
@@ -206,34 +212,43 @@ struct TrainCommand: AsyncParsableCommand {
                 recipe: try recipeOptions.parity(bundle.network),
                 data: data, folder: folder)
         }
-        if let start = try options.branched() {
-            guard !auto else {
+        if let start = try start() {
+            guard !auto || anew else {
                 throw CommandError(
                     "--auto chooses a recipe for a training that begins anew, and \(start.manifest.name) goes on from its weights: "
-                        + "leave out --auto, or name \(start.network.base)")
+                        + "leave out --auto, or give --anew, or name \(start.network.base)")
             }
             guard !splitting.isGiven, options.input == nil, options.merge == nil else {
                 throw CommandError(
                     "\(start.manifest.name) is in \(start.network.branches.count) branches already, and training goes on with "
-                        + "them: leave out --branches, --shares, --fatten, --input and --merge, or name \(start.network.base)"
+                        + "them: leave out --branches, --shares, --shape, --fatten, --input and --merge, or name \(start.network.base)"
                 )
             }
             let network = start.network.with(classes: options.classes)
-            var run = TrainingRun(
-                network: network, name: name, recipe: try recipeOptions.goingOn(network, isTaught: !distill.isEmpty),
-                data: data,
-                folder: folder)
-            (run.start, run.pictures) = (start, start.manifest.preprocessing)
+            let recipe =
+                anew ? try recipe(for: network) : try recipeOptions.goingOn(network, isTaught: !distill.isEmpty)
+            var run = TrainingRun(network: network, name: name, recipe: recipe, data: data, folder: folder)
+            (run.start, run.pictures) = (anew ? nil : start, start.manifest.preprocessing)
             run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
             return run
         }
         let (base, origin) = try options.whole()
-        let network = try splitting.split(base)
+        let network = try splitting.split(base, merge: options.merge)
         let recipe = chooses ? try recipeOptions.chosen(for: network) : try recipe(for: network)
         var run = TrainingRun(network: network, name: name, recipe: recipe, data: data, folder: folder)
         run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
         run.pictures = (origin ?? run.teachers.first)?.manifest.preprocessing
         return run
+    }
+
+    /// The bundle whose branches are trained as they are: one in several branches, or one in one piece that is not split, not joined
+    /// otherwise, and not begun otherwise.
+    private func start() throws -> ModelBundle? {
+        guard let bundle = try options.bundle() else { return nil }
+        guard bundle.network.branches.count == 1 else { return bundle }
+        let beginsOtherwise = auto || recipeOptions.entries.contains { $0.hasPrefix("initialization=") }
+        let isOther = splitting.isGiven || options.input != nil || options.merge != nil
+        return anew || beginsOtherwise || isOther ? nil : bundle
     }
 
     private func recipe(for network: BranchedNetwork) throws -> TrainingRecipe {
@@ -250,14 +265,10 @@ struct TrainCommand: AsyncParsableCommand {
     /// The command for the bundle's record; a folder's path is this machine's business.
     private func words(_ name: String, _ data: [DataSpecification]) -> String {
         var words = ["lcp train \(options.network)"]
-        if let shares = splitting.shares {
-            words.append("--shares \(shares.map(String.init).joined(separator: ","))")
-        } else {
-            words.append("--branches \(splitting.branches ?? 1)")
-        }
-        words += splitting.fatten.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        words += splitting.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
         if auto { words.append("--auto") }
         if parity { words.append("--parity") }
+        if anew { words.append("--anew") }
         if half { words.append("--half") }
         if let budget { words.append("--budget \(budget)") }
         if let labels { words.append("--labels \(labels.split(separator: "/").last ?? "FILE")") }

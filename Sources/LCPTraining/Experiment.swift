@@ -10,8 +10,9 @@ public struct Experiment: Sendable, Decodable {
     public struct Run: Sendable, Decodable {
         /// For example `lenet-split4`, unique in the experiment.
         public var name: String
-        /// A network of the zoo, or the folder of a bundle of one branch, with a slash in it.
-        public var network: String
+        /// A network of the zoo, or the folder of a bundle of one branch, with a slash in it; nil for a parity branch, which has that
+        /// of its model.
+        public var network: String?
         public var branches: Int?
         public var shares: [Int]?
         /// A number for all layers, or a text of two for convolutions and fully connected layers: "50,0".
@@ -102,6 +103,10 @@ public struct Experiment: Sendable, Decodable {
             guard run.teacherSeeds?.isEmpty != true, run.teacherSeeds == nil || run.teacher != nil else {
                 throw TrainingError("\(path): the teacher_seeds of \(run.name) need a teacher, and at least one seed")
             }
+            guard (run.network == nil) == (run.parityOf != nil) else {
+                throw TrainingError(
+                    "\(path): the run \(run.name) needs one of both: a network, or in parity_of a run that it is the parity branch of")
+            }
             guard
                 run.shape == nil || (run.branches ?? run.shares?.count) == nil && run.fatten == nil && run.merge == nil
             else {
@@ -159,7 +164,11 @@ public struct Experiment: Sendable, Decodable {
             training = TrainingRun(
                 network: network, name: run.name, recipe: try recipe(of: run, for: network), data: data, folder: own)
         }
-        if run.auto == true { training.choice = RecipeChoice() }
+        if run.auto == true {
+            var choice = RecipeChoice()
+            if run.merge == nil, run.shape == nil { choice.merges = Merge.allCases }
+            training.choice = choice
+        }
         training.validation = validation
         training.seed = seed
         training.teachers = try run.teachers(seed: seed).map {
@@ -170,7 +179,7 @@ public struct Experiment: Sendable, Decodable {
     }
 
     private func network(of run: Run) throws -> BranchedNetwork {
-        let base = try Self.network(run.network).with(classes: run.classes, merge: run.merge)
+        let base = try Self.network(run.network ?? "").with(classes: run.classes, merge: run.merge)
         if let shape = run.shape { return try shape.network(of: base) }
         return try run.shares.map { try base.split(shares: $0, fattening: run.fatten ?? .none) }
             ?? base.split(into: run.branches ?? 1, fattening: run.fatten ?? .none)

@@ -19,7 +19,7 @@ import Testing
         for file in files {
             let experiment = try Experiment(path: Self.shipped.appendingPathComponent(file).path)
             #expect(file == "\(experiment.name).json")
-            for run in experiment.runs where run.teacher == nil {
+            for run in experiment.runs where run.teacher == nil && run.parityOf == nil {
                 let training = try experiment.training(run, seed: 1, data: "data", folder: "results")
                 #expect(training.folder == "results/\(run.name)/seed-1")
             }
@@ -72,13 +72,17 @@ import Testing
             ),
             (
                 #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
-                    + #""runs":[{"name":"b","network":"lenet","parity_of":"a"}]}"#, "parity_of"
+                    + #""runs":[{"name":"b","parity_of":"a"}]}"#, "parity_of"
             ),
             (
                 #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
-                    + #""runs":[{"name":"a","network":"lenet"},{"name":"b","network":"lenet","parity_of":"a","auto":true}]}"#,
+                    + #""runs":[{"name":"a","network":"lenet"},{"name":"b","parity_of":"a","auto":true}]}"#,
                 "one branch for another run"
             ),
+        (
+            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                + #""runs":[{"name":"a","network":"lenet"},{"name":"b","network":"lenet","parity_of":"a"}]}"#, "one of both"
+        ),
         ])
     func refused(text: String, word: String) throws {
         let folder = try TemporaryFolder()
@@ -96,7 +100,7 @@ import Testing
             {"name": "x", "title": "", "about": "", "data": ["mnist"], "preset": "digits", "validation": 0, "seeds": [1, 2],
              "runs": [{"name": "a", "network": "lenet"}, {"name": "b", "network": "lenet", "fatten": "50,0"},
                       {"name": "c", "network": "lenet", "teacher": "a", "teacher_seeds": [1, 2]},
-                      {"name": "d", "network": "lenet", "parity_of": "b"}]}
+                      {"name": "d", "parity_of": "b"}]}
             """#
         try FileIO.write(Array(text.utf8), to: path)
         let experiment = try Experiment(path: path)
@@ -152,7 +156,7 @@ import Testing
             {"name": "x", "title": "", "about": "", "data": ["drawn:256"], "preset": "digits", "validation": 0, "seeds": [1],
              "recipe": {"epochs": 1, "batch_size": 32},
              "runs": [{"name": "a", "network": "lenet-fc", "shape": "3x20-10/concat", "auto": true},
-                      {"name": "b", "network": "lenet-fc", "parity_of": "a", "fatten": 100, "recipe": {"distillation": 0.5}}]}
+                      {"name": "b", "parity_of": "a", "fatten": 100, "recipe": {"distillation": 0.5}}]}
             """#
         try FileIO.write(Array(text.utf8), to: path)
         let experiment = try Experiment(path: path)

@@ -173,7 +173,7 @@ struct TrainCommand: AsyncParsableCommand {
         if chooses, run.start == nil, run.parityOf == nil {
             var choice = RecipeChoice()
             if let budget { choice.budget = budget }
-            if options.merge == nil { choice.merges = Merge.allCases }
+            if options.merge == nil, splitting.shape == nil { choice.merges = Merge.allCases }
             run.choice = choice
         }
         run.command = words(run.name, run.data)

@@ -105,7 +105,8 @@ public struct Experiment: Sendable, Decodable {
             }
             guard (run.network == nil) == (run.parityOf != nil) else {
                 throw TrainingError(
-                    "\(path): the run \(run.name) needs one of both: a network, or in parity_of a run that it is the parity branch of")
+                    "\(path): the run \(run.name) needs one of both: a network, or in parity_of a run that it is the parity branch of"
+                )
             }
             guard
                 run.shape == nil || (run.branches ?? run.shares?.count) == nil && run.fatten == nil && run.merge == nil

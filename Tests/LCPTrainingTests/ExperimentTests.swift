@@ -79,10 +79,11 @@ import Testing
                     + #""runs":[{"name":"a","network":"lenet"},{"name":"b","parity_of":"a","auto":true}]}"#,
                 "one branch for another run"
             ),
-        (
-            #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
-                + #""runs":[{"name":"a","network":"lenet"},{"name":"b","network":"lenet","parity_of":"a"}]}"#, "one of both"
-        ),
+            (
+                #"{"name":"x","title":"","about":"","data":["mnist"],"preset":"digits","validation":0,"seeds":[1],"#
+                    + #""runs":[{"name":"a","network":"lenet"},{"name":"b","network":"lenet","parity_of":"a"}]}"#,
+                "one of both"
+            ),
         ])
     func refused(text: String, word: String) throws {
         let folder = try TemporaryFolder()

@@ -17,6 +17,8 @@ public struct SearchRun {
         var teachers: [String]
         /// Seconds that trainings have taken.
         var spent = 0.0
+        /// The most seconds that an image took, by multiplications in all branches: what the whole recipe would take is known from it.
+        var pace: Double? = 0
         /// Shapes that were trained by the whole recipe, and what they came to.
         var trained: [Trained] = []
     }
@@ -87,12 +89,10 @@ public struct SearchRun {
         try save(state)
         let trials = try TrainingTrials(training, validation: validation)
         let images = Double(trials.imageCount)
-        // The time of an image in all branches, by multiplications: what the whole recipe would take is known from it.
-        var pace = 0.0
         func share(_ member: ShapeSearch.Member) -> Double { Double(member.macs * member.shape.branches) }
         func finalSeconds(_ state: State) -> Double {
             state.search.front.suffix(bundles).reduce(0) { sum, member in
-                sum + pace * share(state.search.members[member]) * images * Double(training.recipe.epochs)
+                sum + (state.pace ?? 0) * share(state.search.members[member]) * images * Double(training.recipe.epochs)
             }
         }
         while true {
@@ -105,7 +105,7 @@ public struct SearchRun {
                 let trial = try train(member, work, trials, report)
                 let seconds = (ContinuousClock.now - start) / .seconds(1)
                 state.spent += seconds
-                pace = max(pace, seconds / (share(member) * images * Double(work.epochs)))
+                state.pace = max(state.pace ?? 0, seconds / (share(member) * images * Double(work.epochs)))
                 state.search.record(accuracy: trial.result.accuracy)
                 try keep(trial.parameters, of: member, number: work.member, trials)
                 try save(state)

@@ -110,3 +110,16 @@ void lcp_normalize_responses(size_t lanes, const float *input, float *output, si
                              float factor, float beta, float k, float *scratch) {
     variant(lanes)->normalize_responses(input, output, pixels, channels, size, factor, beta, k, scratch);
 }
+
+void lcp_activate(size_t lanes, enum lcp_activation function, float first, float second, const float *input, float *output,
+                  size_t count) {
+    variant(lanes)->activate(function, first, second, input, output, count);
+}
+
+void lcp_prelu(size_t lanes, const float *input, const float *slope, float *output, size_t pixels, size_t channels) {
+    variant(lanes)->prelu(input, slope, output, pixels, channels);
+}
+
+void lcp_multiply(size_t lanes, const float *input, const float *factors, float *output, size_t pixels, size_t channels) {
+    variant(lanes)->multiply(input, factors, output, pixels, channels);
+}

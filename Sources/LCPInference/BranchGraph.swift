@@ -62,6 +62,11 @@ struct BranchGraph {
         case localResponseNormalization(size: Int, alpha: Float, beta: Float, k: Float)
         case softmax
         case add
+        /// The product of two values, or of one and a factor for each of its channels, which is the second.
+        case multiply
+        case activation(Activation)
+        /// A slope for every channel.
+        case prelu(slopes: [Float])
         /// The channels of all inputs, one behind the other.
         case concatenate
         /// Nothing but the bounds.

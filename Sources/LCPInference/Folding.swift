@@ -108,7 +108,7 @@ extension BranchGraph.Operation {
         case .convolution, .depthwiseConvolution, .fullyConnected, .scale, .maxPool, .averagePool, .globalAveragePool,
             .add, .clamp:
             true
-        case .localResponseNormalization, .softmax, .concatenate: false
+        case .localResponseNormalization, .softmax, .multiply, .activation, .prelu, .concatenate: false
         }
     }
 

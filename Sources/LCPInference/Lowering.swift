@@ -78,10 +78,21 @@ extension BranchGraph {
                 append(.localResponseNormalization(size: size, alpha: alpha, beta: beta, k: k))
             case .relu: append(.clamp, bounds: Bounds(minimum: 0, maximum: .infinity))
             case .relu6: append(.clamp, bounds: Bounds(minimum: 0, maximum: 6))
+            case .activation(let function): append(.activation(function))
+            case .prelu: append(.prelu(slopes: try weights().weight))
             case .dropout: break
             case .softmax: append(.softmax)
             case .output(let layer): current = made[layer]
             case .add(let layer): append(.add, reading: [made[layer]])
+            case .multiply(let layer):
+                // The factors come second.
+                let (own, other) = (current, made[layer])
+                let isFactor = from.elementCount < to.elementCount
+                nodes.append(
+                    Node(
+                        operation: .multiply, inputs: isFactor ? [other, own] : [own, other], from: to, to: to,
+                        integer: integers.map { Integer($0, layer: index) }))
+                current = nodes.count
             case .concatenate(let layers): append(.concatenate, reading: layers.map { made[$0] })
             }
             made.append(current)

@@ -32,6 +32,9 @@ extension BranchGraph.Operation {
         case .localResponseNormalization: "a local response normalisation"
         case .softmax: "a softmax"
         case .add: "an addition"
+        case .multiply: "a multiplication"
+        case .activation(let function): "the activation \(function)"
+        case .prelu: "a PReLU"
         case .concatenate: "a concatenation"
         case .clamp: "a clamp"
         }

@@ -52,7 +52,8 @@ extension BranchGraph.Node {
             return .runs(bands(window, threads: threads))
         case .averagePool(let window) where !window.hasPadding: return .runs(bands(window, threads: threads))
         case .scale, .add, .clamp: return .runs(bands(.init(size: 1, stride: 1), threads: threads))
-        case .averagePool, .globalAveragePool, .softmax, .localResponseNormalization, .concatenate:
+        case .averagePool, .globalAveragePool, .softmax, .localResponseNormalization, .concatenate,
+            .multiply, .activation, .prelu:
             return .runs([Piece(node: self)])
         }
     }

@@ -7,6 +7,7 @@ enum Step {
     case window(WindowKernel)
     case localResponseNormalization(LocalResponseNormalization)
     case concatenation(Concatenation)
+    case elementwise(ElementwiseKernel)
 
     /// - Parameter scratch: memory of at least ``scratchCount`` numbers that the operations use in turns.
     func run(_ scratch: UnsafeMutablePointer<Float>) throws(InferenceError) {
@@ -15,6 +16,7 @@ enum Step {
         case .window(let operation): operation.run(scratch)
         case .localResponseNormalization(let operation): operation.run(scratch)
         case .concatenation(let operation): operation.run()
+        case .elementwise(let operation): operation.run()
         }
     }
 
@@ -23,7 +25,7 @@ enum Step {
         switch self {
         case .window(let operation): operation.scratchCount
         case .localResponseNormalization(let operation): operation.scratchCount
-        case .xnnpack, .concatenation: 0
+        case .xnnpack, .concatenation, .elementwise: 0
         }
     }
 }
@@ -59,6 +61,14 @@ extension BranchGraph {
                         Concatenation(
                             area: area, sources: sources.map { ($0.channels / area, $0.pixels) }, output: output,
                             sharing: sharing)))
+            case .activation, .prelu, .multiply:
+                let factors = inputs.count > 1 ? shape(of: node.inputs[1]) : nil
+                steps.append(
+                    .elementwise(
+                        ElementwiseKernel(
+                            node, lanes: kernels?.lanes ?? lcp_lanes(), factors: factors, inputs: inputs,
+                            output: output, sharing: sharing)))
+                nodes[index].operation = .clamp
             default:
                 if let kernels, kernels.run(node) {
                     steps.append(

@@ -149,7 +149,7 @@ private final class Definition {
         case .clamp:
             let input = try self.input(image(from))
             status = xnn_define_clamp(graph, minimum, maximum, input, try output(image(to)), 0)
-        case .localResponseNormalization, .concatenate:
+        case .localResponseNormalization, .concatenate, .multiply, .activation, .prelu:
             throw InferenceError("XNNPACK has no \(node.operation.name)")
         }
         try InferenceError.check(status, "defining \(node.operation.name)")

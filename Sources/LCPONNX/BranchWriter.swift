@@ -102,11 +102,22 @@ struct BranchWriter {
             case .fullyConnected: node("Gemm", true, try weights(), [("transB", .int(1))])
             case .relu: node("Relu", nil)
             case .relu6: node("Clip", nil, [scalar("min", 0), scalar("max", 6)])
+            case .activation(let function):
+                current.name = graph.addActivation(name, current.name, function)
+            case .prelu:
+                guard let slopes = parameters[index]?.weight else {
+                    throw ONNXError("layer \(index), \(layer), has no weights")
+                }
+                let dimensions = current.isFlat ? [slopes.count] : [slopes.count, 1, 1]
+                node("PRelu", nil, [graph.addTensor("\(name).weight", slopes, dimensions)])
             case .dropout(let rate): node("Dropout", nil, [scalar("rate", rate)])
             case .softmax: node("Softmax", nil, [], [("axis", .int(1))])
             case .output(let earlier): current = made[earlier]
             case .add(let earlier):
                 node("Add", nil, [seen(made[earlier], isFlat: current.isFlat, ".other")])
+            case .multiply(let earlier):
+                let isFlat = current.isFlat && made[earlier].isFlat
+                node("Mul", isFlat, [seen(made[earlier], isFlat: isFlat, ".other")])
             case .concatenate(let earlier):
                 let isFlat = current.isFlat
                 let others = earlier.enumerated().map { seen(made[$1], isFlat: isFlat, ".\($0)") }
@@ -139,6 +150,39 @@ struct BranchWriter {
 }
 
 extension ONNXBuilder {
+    /// Adds an activation, by several operators where this operator set has none.
+    ///
+    /// - Returns: the name of what it makes.
+    mutating func addActivation(_ name: String, _ value: String, _ function: Activation) -> String {
+        func constant(_ suffix: String, _ number: Float) -> String { addTensor("\(name).\(suffix)", [number], []) }
+        /// Half of a value, times something and 1.
+        func half(_ other: String) -> String {
+            let sum = addNode("Add", "\(name).sum", [other, constant("one", 1)])
+            let product = addNode("Mul", "\(name).product", [value, sum])
+            return addNode("Mul", name, [product, constant("half", 0.5)])
+        }
+        switch function {
+        case .sigmoid: return addNode("Sigmoid", name, [value])
+        case .tanh: return addNode("Tanh", name, [value])
+        case .silu: return addNode("Mul", name, [value, addNode("Sigmoid", "\(name).sigmoid", [value])])
+        case .hardSigmoid(let alpha, let beta):
+            return addNode("HardSigmoid", name, [value], [("alpha", .float(alpha)), ("beta", .float(beta))])
+        case .hardSwish: return addNode("HardSwish", name, [value])
+        case .leakyReLU(let slope): return addNode("LeakyRelu", name, [value], [("alpha", .float(slope))])
+        case .elu(let alpha): return addNode("Elu", name, [value], [("alpha", .float(alpha))])
+        case .gelu:
+            let scaled = addNode("Mul", "\(name).scaled", [value, constant("scale", Float(0.5).squareRoot())])
+            return half(addNode("Erf", "\(name).erf", [scaled]))
+        case .geluTanh:
+            let square = addNode("Mul", "\(name).square", [value, value])
+            let cube = addNode("Mul", "\(name).cube", [square, value])
+            let small = addNode("Mul", "\(name).small", [cube, constant("factor", 0.044715)])
+            let inner = addNode("Add", "\(name).inner", [value, small])
+            let scaled = addNode("Mul", "\(name).scaled", [inner, constant("scale", (2 / Float.pi).squareRoot())])
+            return half(addNode("Tanh", "\(name).tanh", [scaled]))
+        }
+    }
+
     /// Rounds a value to numbers of eight bits.
     ///
     /// - Returns: the name of the real numbers that these stand for.

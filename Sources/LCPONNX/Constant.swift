@@ -93,6 +93,13 @@ struct Constant {
 }
 
 extension WeightStream {
+    /// One weight, so many times.
+    func repeated(_ times: Int) -> WeightStream {
+        WeightStream(count: times) { piece in
+            try Array(repeating: values()[0], count: times).withUnsafeBufferPointer(piece)
+        }
+    }
+
     /// The weights of a fully connected layer, [outputs, inputs], whose inputs are a feature map in the order HWC, for one in the
     /// order CHW.
     func forChannelsFirst(_ shape: FeatureMapShape) -> WeightStream {

@@ -63,7 +63,9 @@ struct GraphImporter {
     /// Why a node cannot be a layer, as the rest of a sentence that begins with it.
     struct Problem: Error {
         let reason: String
-        init(_ reason: String) { self.reason = reason }
+        /// The node, where it is another one than that which is read.
+        let node: String?
+        init(_ reason: String, node: String? = nil) { (self.reason, self.node) = (reason, node) }
     }
 
     /// A layer behind the first reads the network's input.
@@ -78,7 +80,7 @@ struct GraphImporter {
                 }
                 result = try reader.read(&self, node, ONNXAttributes(node, known: reader.attributes))
             } catch let problem as Problem {
-                throw ONNXError("\(model.name): \(node.title) \(problem.reason)")
+                throw ONNXError("\(model.name): \(problem.node ?? node.title) \(problem.reason)")
             } catch let error as NetworkError {
                 throw ONNXError("\(model.name): \(node.title): \(error)")
             } catch let error as ONNXError {
@@ -86,6 +88,11 @@ struct GraphImporter {
                     ? error : ONNXError("\(model.name): \(node.title) \(error)")
             }
             if let name = node.output.first { values[name] = result }
+        }
+        if case .formula(let formula)? = values[graph.output] {
+            do { values[graph.output] = .feature(try layers(of: formula)) } catch let problem as Problem {
+                throw ONNXError("\(model.name): \(formula.node) \(problem.reason)")
+            }
         }
     }
 
@@ -104,9 +111,23 @@ struct GraphImporter {
         return value
     }
 
+    /// Whether an input is a feature map, or a function of one.
+    func isFeature(_ node: ONNXNodeProto, _ index: Int) -> Bool {
+        switch try? value(node, index) {
+        case .feature, .formula: true
+        default: false
+        }
+    }
+
     /// - Parameter inAnyOrder: whether a feature map with its channels last will do.
-    func feature(_ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false) throws -> Feature {
-        guard case .feature(let feature) = try value(node, index) else {
+    mutating func feature(_ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false) throws -> Feature {
+        let feature: Feature
+        switch try value(node, index) {
+        case .feature(let made): feature = made
+        case .formula(let formula):
+            feature = try layers(of: formula)
+            values[node.input[index]] = .feature(feature)
+        case .constant, .dimensions:
             throw Problem("computes with constants alone, which lcp does not: simplify the model first")
         }
         guard inAnyOrder || !feature.isChannelsLast else {
@@ -141,7 +162,8 @@ struct GraphImporter {
         switch try value(node, index) {
         case .dimensions(let dimensions): return dimensions
         case .constant(let constant): return try constant.tensor.integers()
-        case .feature: throw Problem("has a shape or axes that are computed from the input; they have to be fixed")
+        case .feature, .formula:
+            throw Problem("has a shape or axes that are computed from the input; they have to be fixed")
         }
     }
 

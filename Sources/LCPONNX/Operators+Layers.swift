@@ -48,8 +48,12 @@ extension GraphImporter {
         let result = try fullyConnected(node, feature, outputsFirst: isTurned, factor: alpha)
         guard has(node, 2) else { return .feature(result) }
         let bias = try weight(node, 2, "biases")
-        try checkBias(bias, result)
-        return .feature(setBias(bias.stream(factor: beta, file: model.name), of: result) ?? result)
+        guard bias.count == 1 || isPerChannel(bias, result) else {
+            throw Problem("has \(bias.count) biases for \(result.dimensions[0]) outputs")
+        }
+        let one = bias.stream(factor: beta, file: model.name)
+        let stream = bias.count == 1 ? one.repeated(result.shape.channels) : one
+        return .feature(setBias(stream, of: result) ?? result)
     }
 
     mutating func matMul(_ node: ONNXNodeProto) throws -> Value {
@@ -81,17 +85,11 @@ extension GraphImporter {
     }
 
     /// Whether a constant has a number for every channel of a feature, in a shape that means that.
-    private func isPerChannel(_ constant: Constant, _ feature: Feature) -> Bool {
+    func isPerChannel(_ constant: Constant, _ feature: Feature) -> Bool {
         let channels = feature.isFlat ? feature.shape.elementCount : feature.shape.channels
         let dimensions = constant.dimensions.drop { $0 == 1 }
         let wanted = (feature.isFlat || feature.isChannelsLast ? [channels] : [channels, 1, 1]).drop { $0 == 1 }
         return constant.count == channels && dimensions.elementsEqual(wanted)
-    }
-
-    private func checkBias(_ bias: Constant, _ feature: Feature) throws {
-        guard isPerChannel(bias, feature) else {
-            throw Problem("has \(bias.count) biases for \(feature.dimensions[0]) outputs")
-        }
     }
 
     mutating func clip(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
@@ -100,13 +98,15 @@ extension GraphImporter {
             let values = try constant(node, index, "bounds").floats(limit: 1)
             return values.first ?? missing
         }
-        let bounds = (try bound(1, "min", -.infinity), try bound(2, "max", .infinity))
-        switch bounds {
-        case (0, 6): return .feature(try append(.relu6, on: feature(node, inAnyOrder: true)))
-        case (0, let most) where most >= .greatestFiniteMagnitude:
-            return .feature(try append(.relu, on: feature(node, inAnyOrder: true)))
-        default: throw Problem("clips to \(bounds.0) … \(bounds.1), and only 0 … 6 and 0 … ∞ are possible")
+        let (least, most) = (try bound(1, "min", -.infinity), try bound(2, "max", .infinity))
+        guard !least.isNaN, !most.isNaN else { throw Problem("clips to no numbers") }
+        // What files write for no bound.
+        let isOpen = (least <= -.greatestFiniteMagnitude, most >= .greatestFiniteMagnitude)
+        if isOpen == (true, true) { return try value(node, 0) }
+        if case .feature = try value(node, 0), least == 0, isOpen.1 || most == 6 {
+            return .feature(try append(isOpen.1 ? .relu : .relu6, on: feature(node, inAnyOrder: true)))
         }
+        return try function(node, .clip(Double(least), isOpen.1 ? .infinity : Double(most)))
     }
 
     mutating func dropout(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
@@ -133,10 +133,11 @@ extension GraphImporter {
         return true
     }
 
-    /// The last operator of a network with one output: the probability of yes.
-    func sigmoid(_ node: ONNXNodeProto) throws -> Value {
+    /// As the last operator of a network with one output the probability of yes, elsewhere an activation.
+    mutating func sigmoid(_ node: ONNXNodeProto) throws -> Value {
+        guard leadsOut(node), isFeature(node, 0) else { return try function(node, .sigmoid) }
         let feature = try feature(node)
-        guard leadsOut(node), feature.shape.elementCount == 1 else {
+        guard feature.shape.elementCount == 1 else {
             throw Problem(
                 "is possible at the end of a network with one output only, where it makes the probability of yes")
         }
@@ -166,18 +167,13 @@ extension GraphImporter {
         return try softmax(node, attributes)
     }
 
-    mutating func add(_ node: ONNXNodeProto) throws -> Value {
-        guard case .feature = try value(node, 0), case .feature = try value(node, 1) else { return try normalize(node) }
-        return .feature(try added(feature(node, 0), feature(node, 1)))
-    }
-
     mutating func sum(_ node: ONNXNodeProto) throws -> Value {
         var result = try feature(node)
         for index in node.input.indices.dropFirst() { result = try added(result, feature(node, index)) }
         return .feature(result)
     }
 
-    private mutating func added(_ first: Feature, _ second: Feature) throws -> Feature {
+    mutating func added(_ first: Feature, _ second: Feature) throws -> Feature {
         guard first.dimensions == second.dimensions else {
             throw Problem("adds feature maps of \(first.shape) and \(second.shape), and only equal ones are possible")
         }
@@ -187,7 +183,7 @@ extension GraphImporter {
     }
 
     mutating func concatenate(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
-        guard node.input.indices.allSatisfy({ if case .feature? = try? value(node, $0) { true } else { false } }) else {
+        guard node.input.indices.allSatisfy({ isFeature(node, $0) }) else {
             // The parts of a shape.
             return .dimensions(try node.input.indices.flatMap { try integers(node, $0) })
         }
@@ -212,28 +208,7 @@ extension GraphImporter {
         return .feature(try append(.concatenate(others), on: first))
     }
 
-    /// A sum, difference, product or quotient with constants: a bias, or a normalisation of the network's input.
-    mutating func normalize(_ node: ONNXNodeProto) throws -> Value {
-        let isSwapped = if case .feature? = try? value(node, 1) { true } else { false }
-        if isSwapped, case .feature? = try? value(node, 0) {
-            throw Problem("joins two feature maps, and only sums (Add) and concatenations (Concat) are possible")
-        }
-        let constant = try constant(node, isSwapped ? 0 : 1, "numbers")
-        if case .feature(let input)? = try? value(node, isSwapped ? 1 : 0), input.layer < 0 {
-            return try normalizeInput(node, input, constant, isSwapped: isSwapped)
-        }
-        let feature = try feature(node, isSwapped ? 1 : 0)
-        guard node.opType == "Add", isPerChannel(constant, feature), constant.tensor.isFloatingPoint,
-            let biased = setBias(constant.stream(file: model.name), of: feature)
-        else {
-            throw Problem(
-                "computes with a constant, which is possible as the bias behind a Conv, Gemm or MatMul and as a normalisation of the "
-                    + "network's input only")
-        }
-        return .feature(biased)
-    }
-
-    private func normalizeInput(
+    func normalizeInput(
         _ node: ONNXNodeProto, _ feature: Feature, _ constant: Constant, isSwapped: Bool
     ) throws -> Value {
         let channels = feature.shape.channels

@@ -95,7 +95,8 @@ extension GraphImporter {
         case .constant(var constant):
             constant.dimensions = constant.isTransposed ? constant.dimensions : constant.dimensions.filter { $0 != 1 }
             return .constant(constant)
-        case .feature(var feature):
+        case .feature, .formula:
+            var feature = try feature(node, inAnyOrder: true)
             // One number for each image, and the batch alone.
             if feature.isFlat, feature.shape.elementCount == 1 { return .feature(feature) }
             let usual: Set = feature.isChannelsLast ? [1, 2] : [2, 3]
@@ -124,7 +125,8 @@ extension GraphImporter {
                 constant.dimensions.insert(1, at: axis)
             }
             return .constant(constant)
-        case .feature(var feature):
+        case .feature, .formula:
+            var feature = try feature(node, inAnyOrder: true)
             let axes = Set(try axes(node, attributes)?.map { $0 < 0 ? $0 + 4 : $0 } ?? [])
             guard feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == [2, 3] else {
                 throw Problem("adds other dimensions than a height and width of 1, which is not possible")
@@ -136,6 +138,7 @@ extension GraphImporter {
 
     mutating func transpose(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         let order = attributes.ints("perm")
+        if isFeature(node, 0) { _ = try feature(node, inAnyOrder: true) }
         switch try value(node, 0) {
         case .constant(var constant):
             guard constant.dimensions.count == 2, order ?? [1, 0] == [1, 0] else {
@@ -179,7 +182,7 @@ extension GraphImporter {
     mutating func cast(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         let value = try value(node, 0)
         let type = ONNXTensorProto.DataType(rawValue: attributes.int("to", 0)) ?? .undefined
-        if case .feature = value, ![.float, .double, .float16, .bfloat16].contains(type) {
+        if isFeature(node, 0), ![.float, .double, .float16, .bfloat16].contains(type) {
             throw Problem("rounds a feature map to the type \(type), which is not possible")
         }
         return value

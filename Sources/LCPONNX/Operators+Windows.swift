@@ -10,7 +10,7 @@ extension GraphImporter {
         var padding: Int
     }
 
-    func map(_ node: ONNXNodeProto) throws -> Feature {
+    mutating func map(_ node: ONNXNodeProto) throws -> Feature {
         let feature = try feature(node)
         guard !feature.isFlat else { throw Problem("reads features without height and width") }
         return feature

@@ -42,11 +42,36 @@ extension GraphImporter {
         "LogSoftmax": Reader(["axis"]) { try $0.logSoftmax($1, $2) },
         "Sum": Reader { importer, node, _ in try importer.sum(node) },
         "Concat": Reader(["axis"]) { try $0.concatenate($1, $2) },
-        // Arithmetic with constants.
-        "Add": Reader { importer, node, _ in try importer.add(node) },
-        "Sub": Reader { importer, node, _ in try importer.normalize(node) },
-        "Mul": Reader { importer, node, _ in try importer.normalize(node) },
-        "Div": Reader { importer, node, _ in try importer.normalize(node) },
+        "PRelu": Reader { importer, node, _ in try importer.prelu(node) },
+        "Tanh": Reader { importer, node, _ in try importer.function(node, .tanh) },
+        "Erf": Reader { importer, node, _ in try importer.function(node, .erf) },
+        "Exp": Reader { importer, node, _ in try importer.function(node, .exp) },
+        "Neg": Reader { importer, node, _ in try importer.function(node, .negative) },
+        "Abs": Reader { importer, node, _ in try importer.function(node, .absolute) },
+        "Sqrt": Reader { importer, node, _ in try importer.function(node, .root) },
+        "Softplus": Reader { importer, node, _ in try importer.function(node, .softplus) },
+        "HardSwish": Reader { importer, node, _ in try importer.function(node, .hardSwish) },
+        "HardSigmoid": Reader(["alpha", "beta"]) { importer, node, attributes in
+            let constants = (attributes.float("alpha", 0.2), attributes.float("beta", 0.5))
+            return try importer.function(node, .hardSigmoid(Double(constants.0), Double(constants.1)))
+        },
+        "LeakyRelu": Reader(["alpha"]) { importer, node, attributes in
+            try importer.function(node, .leaky(Double(attributes.float("alpha", 0.01))))
+        },
+        "Elu": Reader(["alpha"]) { importer, node, attributes in
+            try importer.function(node, .elu(Double(attributes.float("alpha", 1))))
+        },
+        "Gelu": Reader(["approximate"]) { importer, node, attributes in
+            try importer.function(node, .gelu(isTanh: attributes.string("approximate", "none") == "tanh"))
+        },
+        // Arithmetic.
+        "Add": Reader { importer, node, _ in try importer.combine(node, .sum) },
+        "Sub": Reader { importer, node, _ in try importer.combine(node, .difference) },
+        "Mul": Reader { importer, node, _ in try importer.combine(node, .product) },
+        "Div": Reader { importer, node, _ in try importer.combine(node, .quotient) },
+        "Pow": Reader { importer, node, _ in try importer.combine(node, .power) },
+        "Min": Reader { importer, node, _ in try importer.combine(node, .least) },
+        "Max": Reader { importer, node, _ in try importer.combine(node, .most) },
         // Shapes.
         "Flatten": Reader(["axis"]) { try $0.flatten($1, $2) },
         "Reshape": Reader(["allowzero"]) { try $0.reshape($1, $2) },

@@ -3,13 +3,15 @@ import LCPModels
 /// What a name of a graph stands for.
 enum Value {
     case feature(Feature)
+    /// A function of a feature map, number by number, that is not a layer yet.
+    case formula(Formula)
     case constant(Constant)
     /// The dimensions of a feature map, or some of them, while they are computed with; nil is the batch.
     case dimensions([Int?])
 }
 
 /// A feature map: what a layer of the network makes, or the network's input.
-struct Feature {
+struct Feature: Equatable {
     /// The layer's index; -1 for the input.
     var layer: Int
     /// Without the batch.

@@ -87,6 +87,13 @@ struct BranchGraph {
                         limit: layer == .relu ? .infinity : 6,
                         isFused: layer == .relu && plan.fusedClamps.contains(index),
                         isPassed: plan.passedClamps.contains(index)))
+            case .activation(let function):
+                layers.append(
+                    ActivationLayer(kernels: kernels, input: input(index), output: output, function: function))
+            case .prelu:
+                layers.append(
+                    PReLULayer(
+                        kernels: kernels, input: input(index), output: output, parameters: place(index, layer, from)))
             case .dropout(let rate):
                 layers.append(
                     DropoutLayer(
@@ -99,6 +106,9 @@ struct BranchGraph {
                     JoinLayer(
                         kernels: kernels, inputs: [input(index), input(other + 1)], output: output,
                         concatenates: false))
+            case .multiply(let other):
+                layers.append(
+                    ProductLayer(kernels: kernels, inputs: (input(index), input(other + 1)), output: output))
             case .concatenate(let others):
                 layers.append(
                     JoinLayer(

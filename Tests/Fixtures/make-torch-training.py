@@ -61,6 +61,10 @@ def add(layer):
     return {"type": "add", "layer": layer}
 
 
+def multiply(layer):
+    return {"type": "multiply", "layer": layer}
+
+
 relu, relu6, softmax, average = {"type": "relu"}, {"type": "relu6"}, {"type": "softmax"}, {"type": "global_average_pool"}
 small = [convolution(3, 3, padding=1), relu, max_pool(2, 2), convolution(2, 3), full(5)]
 
@@ -85,6 +89,16 @@ NETWORKS = {
     "clamps-that-copy": [[convolution(3, 3), relu6, add(0), relu, add(1)]],
     "pixels-as-they-are": [[relu, max_pool(2, 2), full(4)]],
     "wide": [[convolution(37, 3, padding=1), relu, convolution(21, 5, padding=2), relu, full(40), relu]],
+    "activations": [
+        [convolution(4, 3, padding=1), kind, convolution(3, 3), kind, full(4), kind]
+        for kind in ({"type": "sigmoid"}, {"type": "tanh"}, {"type": "silu"}, {"type": "hard_sigmoid", "alpha": 0.2, "beta": 0.4},
+                     {"type": "hard_swish"}, {"type": "leaky_relu", "slope": 0.1}, {"type": "elu", "alpha": 0.7}, {"type": "gelu"},
+                     {"type": "gelu_tanh"}, {"type": "prelu"})
+    ],
+    "products": [[convolution(4, 3, padding=1), {"type": "silu"}, convolution(4, 3, padding=1), {"type": "prelu"}, multiply(1),
+                  # A gate for every channel, in either order.
+                  average, convolution(2, 1), relu, convolution(4, 1), {"type": "sigmoid"}, multiply(4),
+                  output(8), {"type": "tanh"}, output(10), multiply(12), multiply(0), convolution(3, 3)]],
 }
 ZOO = [("lenet-fc", 4, "28x28x1", 10), ("lenet", 1, "28x28x1", 10), ("lenet", 8, "28x28x1", 10), ("cifarnet", 8, "32x32x3", 10),
        ("vgg-s", 8, "128x128x3", 5), ("vgg16", 8, "32x32x3", 10), ("alexnet", 8, "112x112x3", 5), ("resnet18", 8, "64x64x3", 10),
@@ -122,6 +136,9 @@ def run(network, seed, batch):
                 weight = parameter(name + ".weight", -bound, bound, layer["outputs"], values.shape[1])
                 bias = parameter(name + ".bias", -0.1, 0.1, layer["outputs"])
                 values = functional.linear(values, weight, bias)[:, :, None, None]
+            elif kind == "prelu":
+                weight = parameter(name + ".weight", -golden.limit(6, 1), golden.limit(6, 1), channels)
+                values = functional.prelu(values, weight)
             elif kind == "batch_normalization":
                 weight = parameter(name + ".weight", 0.5, 1.5, channels)
                 bias = parameter(name + ".bias", -0.1, 0.1, channels)

@@ -44,6 +44,19 @@ def limit(numerator, denominator):
     return numpy.sqrt(numpy.float32(numerator) / numpy.float32(denominator))
 
 
+ACTIVATIONS = {
+    "sigmoid": lambda x, _: torch.sigmoid(x),
+    "tanh": lambda x, _: torch.tanh(x),
+    "silu": lambda x, _: functional.silu(x),
+    "hard_sigmoid": lambda x, layer: torch.clamp(layer["alpha"] * x + layer["beta"], 0, 1),
+    "hard_swish": lambda x, _: functional.hardswish(x),
+    "leaky_relu": lambda x, layer: functional.leaky_relu(x, layer["slope"]),
+    "elu": lambda x, layer: functional.elu(x, layer["alpha"]),
+    "gelu": lambda x, _: functional.gelu(x),
+    "gelu_tanh": lambda x, _: functional.gelu(x, approximate="tanh"),
+}
+
+
 def plain(layer, values, made):
     """A layer without weights."""
     kind = layer["type"]
@@ -57,6 +70,10 @@ def plain(layer, values, made):
         return values.mean((2, 3), keepdim=True)
     if kind == "relu":
         return functional.relu(values)
+    if kind in ACTIVATIONS:
+        return ACTIVATIONS[kind](values, layer)
+    if kind == "multiply":
+        return values * made[layer["layer"]]
     if kind == "relu6":
         return functional.relu6(values)
     if kind == "softmax":

@@ -11,7 +11,7 @@ import Testing
     private static func network(_ random: inout SeededGenerator) throws -> BranchedNetwork? {
         let input = FeatureMapShape(
             height: 1 + random.index(24), width: 1 + random.index(24), channels: 1 + random.index(5))
-        let layers = RandomNetworks.layers(&random, input: input).map { $0 == .softmax ? .relu : $0 }
+        let layers = RandomNetworks.layers(&random, input: input, isSmooth: false).map { $0 == .softmax ? .relu : $0 }
         let network = BranchedNetwork(
             base: "random", input: input, branches: [layers], classes: 1 + random.index(30), merge: .concat)
         guard (try? network.validate()) != nil else { return nil }

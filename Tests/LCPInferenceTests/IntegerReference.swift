@@ -174,7 +174,7 @@ enum IntegerReference {
                 numbers += source.numbers.map { summed([($0 - source.zero, source.quantization)], to) }
             }
             return Map(shape: shape, numbers: numbers, quantization: to)
-        case .batchNormalization, .softmax: preconditionFailure("\(layer)")
+        case .batchNormalization, .softmax, .activation, .prelu, .multiply: preconditionFailure("\(layer)")
         }
     }
 }

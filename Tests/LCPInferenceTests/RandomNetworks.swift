@@ -3,7 +3,16 @@ import Platform
 
 /// Random networks of all layers, with odd sizes, skip connections and joins.
 enum RandomNetworks {
-    static func layers(_ random: inout SeededGenerator, input: FeatureMapShape) -> [Layer] {
+    static let functions: [Activation] = [
+        .sigmoid, .tanh, .silu, .hardSigmoid(alpha: 0.2, beta: 0.4), .hardSwish, .leakyReLU(slope: 0.1),
+        .elu(alpha: 0.7), .gelu,
+        .geluTanh,
+    ]
+
+    /// - Parameter isSmooth: whether there may be layers that only single precision has.
+    static func layers(
+        _ random: inout SeededGenerator, input: FeatureMapShape, isSmooth: Bool = true
+    ) -> [Layer] {
         var layers: [Layer] = []
         var shapes = [input]
         /// Adds a layer where it fits.
@@ -22,13 +31,15 @@ enum RandomNetworks {
             switch random.index(5) {
             case 0, 1: append(.relu)
             case 2: append(.relu6)
+            case 3 where isSmooth:
+                append(random.index(4) == 0 ? .prelu : .activation(functions[random.index(functions.count)]))
             default: break
             }
         }
         for _ in 0..<3 + random.index(9) {
             let now = shapes.last!
             let kernel = 1 + random.index(5)
-            switch random.index(16) {
+            switch random.index(isSmooth ? 18 : 16) {
             case 0, 1, 2:
                 let outputs = 1 + random.index(random.index(3) == 0 ? 40 : 9)
                 append(
@@ -76,7 +87,18 @@ enum RandomNetworks {
                 }
                 activation(&random)
             case 14: if !layers.isEmpty { append(.output(of: random.index(layers.count))) }
-            default: if random.index(3) == 0 { append(.softmax) }
+            case 15: if random.index(3) == 0 { append(.softmax) }
+            case 16:
+                let others = earlier { $0 == now || $0.channels == now.channels && $0.elementCount == now.channels }
+                if !others.isEmpty { append(.multiply(others[random.index(others.count)])) }
+            default:
+                // A gate for every channel.
+                guard !layers.isEmpty, now.elementCount > now.channels else { continue }
+                let gated = layers.count - 1
+                append(.globalAveragePool)
+                append(.convolution(outputs: now.channels, kernel: 1))
+                append(.activation(random.index(2) == 0 ? .sigmoid : .hardSigmoid(alpha: 1 / 6, beta: 0.5)))
+                append(.multiply(gated))
             }
         }
         if random.index(3) == 0 { append(.globalAveragePool) }

@@ -66,6 +66,16 @@ enum Reference {
         case .dropout: return values
         case .output: return others[0]
         case .add: return zip(values, others[0]).map { $0 + $1 }
+        case .activation(let function): return values.map { function($0) }
+        case .prelu:
+            return values.indices.map {
+                values[$0] < 0 ? values[$0] * Double(parameters!.weight[$0 / area]) : values[$0]
+            }
+        case .multiply:
+            let (small, large) = values.count < others[0].count ? (values, others[0]) : (others[0], values)
+            return large.indices.map {
+                large[$0] * small[small.count == large.count ? $0 : $0 / (large.count / small.count)]
+            }
         case .concatenate: return others.reduce(values) { $0 + $1 }
         case .fullyConnected(let outputs):
             return (0..<outputs).map { output in

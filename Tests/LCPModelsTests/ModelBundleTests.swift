@@ -61,7 +61,7 @@ import Testing
             toFile: file, atomically: true, encoding: .utf8)
         let error = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
         #expect(error?.description.contains("preprocessing.resize.mode") == true)
-        try text.replacingOccurrences(of: "\"format\" : 2", with: "\"format\" : 5").write(
+        try text.replacingOccurrences(of: "\"format\" : 2", with: "\"format\" : 6").write(
             toFile: file, atomically: true, encoding: .utf8)
         let newer = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
         #expect(newer?.description.contains("update lcp") == true)
@@ -131,7 +131,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\"format\":1", "\"format\":5", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
+        ("\"format\":1", "\"format\":6", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
         ("\"outputs\":30", "\"outputs\":99999999", "usable"),
         ("branch-0.safetensors", "../../etc/passwd", "files"),
     ])

@@ -146,7 +146,7 @@ import Testing
             $0.graph.node.append(node("Relu", ["y"], "z"))
             $0.graph.output[0].name = "z"
         },
-        Case("clips to -1.0 … 1.0") { proto in
+        Case("(Clip) ends a function that none of lcp's activations is") { proto in
             var clip = node("Clip", ["c"], "clipped")
             clip.attribute = [attribute("min"), attribute("max")]
             (clip.attribute[0].f, clip.attribute[1].f) = (-1, 1)
@@ -158,14 +158,15 @@ import Testing
             inserted(node("Dropout", ["c", "rate", "training"], "d"), &proto)
         },
         Case("(Sigmoid) is possible at the end of a network with one output only") {
-            inserted(node("Sigmoid", ["c"], "s"), &$0)
-        },
-        Case("(Sigmoid) is possible at the end of a network with one output only") {
             $0.graph.node.append(node("Sigmoid", ["y"], "s"))
             $0.graph.output[0].name = "s"
         },
-        Case("joins two feature maps") { inserted(node("Mul", ["c", "c"], "m"), &$0) },
-        Case("computes with a constant") { inserted(node("Mul", ["c", "b1"], "m"), &$0) },
+        Case("joins two feature maps") { proto in
+            proto.graph.node.insert(node("Relu", ["c"], "r"), at: 1)
+            proto.graph.node.insert(node("Div", ["c", "r"], "d"), at: 2)
+            proto.graph.node[3].input[0] = "d"
+        },
+        Case("computes with 4 constants") { inserted(node("Mul", ["c", "b1"], "m"), &$0) },
         Case("before its bias is added") { proto in
             proto.graph.node[0].input.removeLast()
             proto.graph.initializer[1].dims = [1, 4, 1, 1]

@@ -9,6 +9,8 @@
 #ifndef LCP_BRANCH_KERNELS_H
 #define LCP_BRANCH_KERNELS_H
 
+#include "lcp_activation.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,5 +77,13 @@ size_t lcp_normalization_scratch(size_t channels, size_t size);
    and (size - 1) / 2 behind it. */
 void lcp_normalize_responses(size_t lanes, const float *input, float *output, size_t pixels, size_t channels, size_t size,
                              float factor, float beta, float k, float *scratch);
+
+/* output = function(input), number by number; both may be the same. */
+void lcp_activate(size_t lanes, enum lcp_activation function, float first, float second, const float *input, float *output,
+                  size_t count);
+/* output = input from 0 up, and input * the channel's slope below. */
+void lcp_prelu(size_t lanes, const float *input, const float *slope, float *output, size_t pixels, size_t channels);
+/* output = input * the channel's factor. */
+void lcp_multiply(size_t lanes, const float *input, const float *factors, float *output, size_t pixels, size_t channels);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef LCP_KERNELS_H
 #define LCP_KERNELS_H
 
+#include "../../CBranchKernels/include/lcp_activation.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -132,6 +133,26 @@ typedef struct {
     // G = X Xᵀ.
     void (*gram)(const float *x, int64_t x_row, int32_t rows, int32_t columns, float *g, int64_t g_row, int32_t first,
                  int32_t count);
+    // out = function(in).
+    void (*activate)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, enum lcp_activation function,
+                     float first, float second);
+    // in_gradient = out_gradient · the function's slope at in, or in_gradient += that.
+    void (*activation_gradient)(const lcp_volume *from, const lcp_volume *gradient, const lcp_volume *to, const float *in,
+                                const float *out_gradient, float *in_gradient, enum lcp_activation function, float first,
+                                float second, int accumulates);
+    // out = in from 0 up, and in · slopes[channel] below.
+    void (*prelu)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, const float *slopes);
+    void (*prelu_gradient)(const lcp_volume *from, const lcp_volume *gradient, const lcp_volume *to, const float *in,
+                           const float *out_gradient, float *in_gradient, const float *slopes, int accumulates);
+    // The gradient of a channel's slope, over all images.
+    float (*prelu_slope_gradient)(const lcp_volume *from, const lcp_volume *gradient, const float *in, const float *out_gradient,
+                                  int32_t blocks, int32_t channel);
+    // out = in · factors, or out += that; factors may be one for each channel.
+    void (*multiply)(const lcp_volume *from, const lcp_volume *factor, const lcp_volume *to, const float *in, const float *factors,
+                     float *out, int accumulates);
+    // out = Σ in · out_gradient over the pixels of each channel, or out += that.
+    void (*multiply_sum)(const lcp_volume *from, const lcp_volume *gradient, const lcp_volume *to, const float *in,
+                         const float *out_gradient, float *out, int accumulates);
 } lcp_kernels;
 
 // The fastest kernels that this processor runs. The environment variable LCP_KERNELS may name others of those compiled in:

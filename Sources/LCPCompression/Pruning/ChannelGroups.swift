@@ -39,7 +39,7 @@ struct ChannelGroups {
                 segments.append([add(width: channels, isFree: groups == 1, producer: index)])
             case .fullyConnected: segments.append([add(width: channels, isFree: false, producer: index)])
             case .output(let other): segments.append(segments[other + 1])
-            case .add(let other):
+            case .add(let other), .multiply(let other):
                 unite(current, segments[other + 1])
                 segments.append(current)
             case .concatenate(let others): segments.append(current + others.flatMap { segments[$0 + 1] })

@@ -42,6 +42,7 @@ struct PrunedBranch {
                 self.layers[index] = layer.withWidth(outputs.count, inputs: inputs.count)
             case .depthwiseConvolution(let kernel, _, _, _):
                 values.weight = outputs.flatMap { values.weight[$0 * kernel * kernel..<($0 + 1) * kernel * kernel] }
+            case .prelu: values.weight = outputs.map { values.weight[$0] }
             case .batchNormalization:
                 values.weight = outputs.map { values.weight[$0] }
                 values.runningMean = outputs.map { values.runningMean[$0] }

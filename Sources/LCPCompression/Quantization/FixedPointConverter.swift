@@ -17,7 +17,11 @@ public struct FixedPointConverter {
         network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing
     ) throws(NetworkError) {
         for layer in network.branches.joined() {
-            if case .softmax = layer { throw NetworkError("\(layer) in a branch has no arithmetic in fixed point") }
+            switch layer {
+            case .softmax, .activation, .prelu, .multiply:
+                throw NetworkError("\(layer) in a branch has no arithmetic in fixed point")
+            default: break
+            }
         }
         (self.network, self.parameters) = try network.foldingNormalizations(parameters.branches)
         merge = parameters.merge

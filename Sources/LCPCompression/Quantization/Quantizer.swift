@@ -16,7 +16,8 @@ public struct Quantizer {
     ) throws(NetworkError) {
         for layer in network.branches.joined() {
             switch layer {
-            case .softmax: throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
+            case .softmax, .multiply, .activation, .prelu:
+                throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
             case .localResponseNormalization(let size, _, _, _) where size > ResponseTable.mostChannels:
                 throw NetworkError("\(layer) has no arithmetic in eight bits")
             default: break

@@ -145,7 +145,8 @@ struct ArrayCompiler {
             try arithmetic.sum(&pass, layer: index, reading: [from, handsOn(other)])
         case _ where handsOn(layer): return index + 1
         case .output: return index + 1
-        case .dropout, .batchNormalization, .localResponseNormalization, .softmax, .concatenate:
+        case .dropout, .batchNormalization, .localResponseNormalization, .softmax, .concatenate, .multiply,
+            .activation, .prelu:
             throw HardwareError("the array has no \(layer) (layer \(index))")
         }
         let (last, next) = absorb(&pass, behind: index)

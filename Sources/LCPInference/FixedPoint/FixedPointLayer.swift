@@ -72,7 +72,7 @@ struct FixedPointLayer {
                     return source[pixel * channels..<(pixel + 1) * channels]
                 }
             }
-        case .dropout, .batchNormalization, .softmax: return numbers
+        case .dropout, .batchNormalization, .softmax, .activation, .prelu, .multiply: return numbers
         }
     }
 

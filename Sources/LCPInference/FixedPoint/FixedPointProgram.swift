@@ -29,8 +29,11 @@ final class FixedPointProgram: BranchProgram {
         }
         var made: [FixedPointLayer] = []
         for (index, layer) in layers.enumerated() {
-            if case .batchNormalization = layer { throw InferenceError("\(layer) has no arithmetic in fixed point") }
-            if case .softmax = layer { throw InferenceError("\(layer) has no arithmetic in fixed point") }
+            switch layer {
+            case .batchNormalization, .softmax, .activation, .prelu, .multiply:
+                throw InferenceError("\(layer) has no arithmetic in fixed point")
+            default: break
+            }
             made.append(
                 FixedPointLayer(
                     layer, input: shapes[index], output: shapes[index + 1], weights: weights[index],

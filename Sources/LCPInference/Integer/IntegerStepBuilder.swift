@@ -126,7 +126,8 @@ struct IntegerStepBuilder {
                 offset += channels
             }
             return sum(parts, place)
-        case .scale, .softmax: throw InferenceError("\(node.operation.name) has no arithmetic in eight bits")
+        case .scale, .softmax, .multiply, .activation, .prelu:
+            throw InferenceError("\(node.operation.name) has no arithmetic in eight bits")
         }
     }
 

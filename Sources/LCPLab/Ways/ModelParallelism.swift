@@ -87,7 +87,7 @@ struct ModelParallelism {
                 shares[index] = shares[other]
                 wholes[index] = wholes[other]
                 (index, current) = (index + 1, other)
-            case .relu, .relu6, .maxPool, .averagePool, .globalAveragePool, .dropout:
+            case .relu, .relu6, .activation, .maxPool, .averagePool, .globalAveragePool, .dropout:
                 let end = absorbed(after: index)
                 try computeShares(index, end, current)
                 (index, current) = (end, end - 1)
@@ -258,7 +258,7 @@ extension Layer {
     /// Whether it works on every channel by itself, and has no weights but those that fold into the layer before.
     fileprivate var isChannelwise: Bool {
         switch self {
-        case .batchNormalization, .relu, .relu6, .maxPool, .averagePool, .globalAveragePool, .dropout: true
+        case .batchNormalization, .relu, .relu6, .activation, .maxPool, .averagePool, .globalAveragePool, .dropout: true
         default: false
         }
     }

@@ -278,6 +278,10 @@ public struct ModelBundle: Sendable {
     private static func check(_ manifest: ModelManifest) throws(NetworkError) {
         let network = manifest.network
         try network.validate()
+        guard manifest.format >= 5 || !network.branches.joined().contains(where: \.cameLater) else {
+            throw NetworkError(
+                "it has layers that came later, and the format \(manifest.format), which has none of them")
+        }
         guard network.parity == nil || manifest.format >= 4 else {
             throw NetworkError("it has a parity branch and the format \(manifest.format), which has none")
         }

@@ -1,13 +1,14 @@
 /// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
 public struct ModelManifest: Sendable, Hashable, Codable {
     /// The versions of the bundle's format that this program reads.
-    public static let formatVersions = 1...4
+    public static let formatVersions = 1...5
 
-    /// The version that a bundle needs, so that a program which would compute something else refuses it: 4 with a parity branch, 3
-    /// for weights in eight bits, 2 where it says how pictures are resized; 1 in all other cases.
+    /// The version that a bundle needs, so that a program which would compute something else refuses it: 5 with layers that came
+    /// later, 4 with a parity branch, 3 for weights in eight bits, 2 where it says how pictures are resized; 1 in all other cases.
     static func formatVersion(
         for preprocessing: Preprocessing, arithmetic: Arithmetic?, network: BranchedNetwork
     ) -> Int {
+        if network.branches.contains(where: { $0.contains(where: \.cameLater) }) { return 5 }
         if network.parity != nil { return 4 }
         if arithmetic != nil { return 3 }
         return preprocessing.resize == nil && preprocessing.background == nil ? 1 : 2

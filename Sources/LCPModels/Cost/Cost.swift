@@ -194,7 +194,7 @@ extension Layer {
     /// Whether each number of the output needs only the one in its place, so that it may overwrite it.
     fileprivate var canWorkInPlace: Bool {
         switch self {
-        case .relu, .relu6, .batchNormalization, .add: true
+        case .relu, .relu6, .activation, .prelu, .batchNormalization, .add: true
         default: false
         }
     }

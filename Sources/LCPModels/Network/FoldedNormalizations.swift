@@ -104,6 +104,7 @@ extension Layer {
         switch self {
         case .output(let layer): .output(of: name(layer))
         case .add(let layer): .add(name(layer))
+        case .multiply(let layer): .multiply(name(layer))
         case .concatenate(let layers): .concatenate(layers.map(name))
         default: self
         }

@@ -27,6 +27,10 @@ public enum Layer: Sendable, Hashable {
     case relu
     /// min(max(0, x), 6).
     case relu6
+    /// A function of every number by itself.
+    case activation(Activation)
+    /// x from 0 up, and below that times a weight of the channel's own (He et al., 2015). Weights are [channels].
+    case prelu
     /// In training, every number is zero with this probability and otherwise 1 / (1 − rate) times itself; nothing elsewhere.
     case dropout(rate: Float)
     /// exp(x) / Σ exp(x), the sum over the channels.
@@ -35,6 +39,8 @@ public enum Layer: Sendable, Hashable {
     case output(of: Int)
     /// The sum with what an earlier layer made.
     case add(Int)
+    /// The product with what an earlier layer made. One of both may be 1 × 1 × channels: a factor for every channel of the other.
+    case multiply(Int)
     /// The channels of the layer before this one, and behind them those of earlier layers.
     case concatenate([Int])
 
@@ -66,7 +72,7 @@ public enum Layer: Sendable, Hashable {
     /// The earlier layers that this one reads besides the one before it.
     public var references: [Int] {
         switch self {
-        case .output(let layer), .add(let layer): [layer]
+        case .output(let layer), .add(let layer), .multiply(let layer): [layer]
         case .concatenate(let layers): layers
         default: []
         }
@@ -114,13 +120,22 @@ public enum Layer: Sendable, Hashable {
         case .dropout(let rate):
             guard rate >= 0, rate < 1 else { throw NetworkError("\(self) needs a rate from 0 to below 1") }
             return input
-        case .relu, .relu6, .softmax: return input
+        case .activation(let function):
+            guard function.isPossible else { throw NetworkError("\(self) has impossible constants") }
+            return input
+        case .relu, .relu6, .prelu, .softmax: return input
         case .output: return referenced[0]
         case .add:
             guard referenced[0] == input else {
                 throw NetworkError("\(self) adds \(referenced[0]) to \(input): they differ")
             }
             return input
+        case .multiply:
+            let other = referenced[0]
+            guard other.channels == input.channels,
+                other == input || other.elementCount == other.channels || input.elementCount == input.channels
+            else { throw NetworkError("\(self) multiplies \(input) by \(other): they differ") }
+            return other.elementCount > input.elementCount ? other : input
         case .concatenate(let layers):
             guard (1...64).contains(layers.count),
                 referenced.allSatisfy({ $0.height == input.height && $0.width == input.width })
@@ -162,7 +177,7 @@ public enum Layer: Sendable, Hashable {
             [outputs, input.channels / groups, kernel, kernel]
         case .depthwiseConvolution(let kernel, _, _, _): [input.channels, 1, kernel, kernel]
         case .fullyConnected(let outputs): [outputs, input.elementCount]
-        case .batchNormalization: [input.channels]
+        case .batchNormalization, .prelu: [input.channels]
         default: nil
         }
     }
@@ -172,6 +187,14 @@ public enum Layer: Sendable, Hashable {
         switch self {
         case .convolution(_, _, _, _, _, let hasBias), .depthwiseConvolution(_, _, _, let hasBias): hasBias
         case .fullyConnected, .batchNormalization: true
+        default: false
+        }
+    }
+
+    /// Whether bundles with it have the format 5, because programs that read format 4 do not know it.
+    var cameLater: Bool {
+        switch self {
+        case .activation, .prelu, .multiply: true
         default: false
         }
     }
@@ -188,7 +211,7 @@ public enum Layer: Sendable, Hashable {
     /// Multiply-accumulate operations for one image; padding counts as work. Only convolutions and fully connected layers
     /// count, as in the paper.
     public func macs(input: FeatureMapShape) throws(NetworkError) -> Int {
-        guard !hasStatistics, let dimensions = weightDimensions(input: input) else { return 0 }
+        guard !hasStatistics, self != .prelu, let dimensions = weightDimensions(input: input) else { return 0 }
         let output = try output(of: input)
         return output.height * output.width * dimensions.reduce(1, *)
     }
@@ -211,107 +234,16 @@ extension Layer: CustomStringConvertible {
         case .fullyConnected(let outputs): "fully connected to \(outputs)"
         case .relu: "ReLU"
         case .relu6: "ReLU6"
+        case .activation(let function): "\(function)"
+        case .prelu: "PReLU"
         case .dropout(let rate): "dropout \(rate)"
         case .softmax: "softmax"
         case .output(let layer): "output of layer \(layer)"
         case .add(let layer): "add layer \(layer)"
+        case .multiply(let layer): "multiply by layer \(layer)"
         // A list that a stranger wrote may be of any length.
         case .concatenate(let layers) where layers.count > 64: "concatenate with \(layers.count) layers"
         case .concatenate(let layers): "concatenate with layers \(layers.map(String.init).joined(separator: ", "))"
-        }
-    }
-}
-
-extension Layer: Codable {
-    private enum Key: String, CodingKey {
-        case type, outputs, kernel, stride, padding, groups, bias, size, epsilon, alpha, beta, k, rate, layer, layers
-    }
-    private enum Kind: String, Codable {
-        case convolution
-        case depthwiseConvolution = "depthwise_convolution"
-        case maxPool = "max_pool"
-        case averagePool = "average_pool"
-        case globalAveragePool = "global_average_pool"
-        case batchNormalization = "batch_normalization"
-        case localResponseNormalization = "local_response_normalization"
-        case fullyConnected = "fully_connected"
-        case relu, relu6, dropout, softmax
-        case output, add, concatenate
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: Key.self)
-        func int(_ key: Key, _ missing: Int? = nil) throws -> Int {
-            if let missing { return try values.decodeIfPresent(Int.self, forKey: key) ?? missing }
-            return try values.decode(Int.self, forKey: key)
-        }
-        func float(_ key: Key) throws -> Float { try values.decode(Float.self, forKey: key) }
-        let hasBias = try values.decodeIfPresent(Bool.self, forKey: .bias) ?? true
-        switch try values.decode(Kind.self, forKey: .type) {
-        case .convolution:
-            self = .convolution(
-                outputs: try int(.outputs), kernel: try int(.kernel), stride: try int(.stride, 1),
-                padding: try int(.padding, 0), groups: try int(.groups, 1), hasBias: hasBias)
-        case .depthwiseConvolution:
-            self = .depthwiseConvolution(
-                kernel: try int(.kernel), stride: try int(.stride, 1), padding: try int(.padding, 0), hasBias: hasBias)
-        case .maxPool:
-            self = .maxPool(size: try int(.size), stride: try int(.stride), padding: try int(.padding, 0))
-        case .averagePool: self = .averagePool(size: try int(.size), stride: try int(.stride))
-        case .globalAveragePool: self = .globalAveragePool
-        case .batchNormalization: self = .batchNormalization(epsilon: try float(.epsilon))
-        case .localResponseNormalization:
-            self = .localResponseNormalization(
-                size: try int(.size), alpha: try float(.alpha), beta: try float(.beta), k: try float(.k))
-        case .fullyConnected: self = .fullyConnected(outputs: try int(.outputs))
-        case .relu: self = .relu
-        case .relu6: self = .relu6
-        case .dropout: self = .dropout(rate: try float(.rate))
-        case .softmax: self = .softmax
-        case .output: self = .output(of: try int(.layer))
-        case .add: self = .add(try int(.layer))
-        case .concatenate: self = .concatenate(try values.decode([Int].self, forKey: .layers))
-        }
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var values = encoder.container(keyedBy: Key.self)
-        func encode(_ kind: Kind, _ numbers: KeyValuePairs<Key, Int> = [:]) throws {
-            try values.encode(kind, forKey: .type)
-            for (key, number) in numbers { try values.encode(number, forKey: key) }
-        }
-        switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, let hasBias):
-            try encode(
-                .convolution, [.outputs: outputs, .kernel: kernel, .stride: stride, .padding: padding])
-            if groups != 1 { try values.encode(groups, forKey: .groups) }
-            if !hasBias { try values.encode(false, forKey: .bias) }
-        case .depthwiseConvolution(let kernel, let stride, let padding, let hasBias):
-            try encode(.depthwiseConvolution, [.kernel: kernel, .stride: stride, .padding: padding])
-            if !hasBias { try values.encode(false, forKey: .bias) }
-        case .maxPool(let size, let stride, let padding):
-            try encode(.maxPool, [.size: size, .stride: stride])
-            if padding != 0 { try values.encode(padding, forKey: .padding) }
-        case .averagePool(let size, let stride): try encode(.averagePool, [.size: size, .stride: stride])
-        case .globalAveragePool: try encode(.globalAveragePool)
-        case .batchNormalization(let epsilon):
-            try encode(.batchNormalization)
-            try values.encode(epsilon, forKey: .epsilon)
-        case .localResponseNormalization(let size, let alpha, let beta, let k):
-            try encode(.localResponseNormalization, [.size: size])
-            for (key, number) in [(Key.alpha, alpha), (.beta, beta), (.k, k)] { try values.encode(number, forKey: key) }
-        case .fullyConnected(let outputs): try encode(.fullyConnected, [.outputs: outputs])
-        case .relu: try encode(.relu)
-        case .relu6: try encode(.relu6)
-        case .dropout(let rate):
-            try encode(.dropout)
-            try values.encode(rate, forKey: .rate)
-        case .softmax: try encode(.softmax)
-        case .output(let layer): try encode(.output, [.layer: layer])
-        case .add(let layer): try encode(.add, [.layer: layer])
-        case .concatenate(let layers):
-            try encode(.concatenate)
-            try values.encode(layers, forKey: .layers)
         }
     }
 }

@@ -63,7 +63,7 @@ public struct ModelParameters: Sendable, Hashable {
 
 extension ModelParameters {
     /// Random weights: He's uniform (gain √2) for the branches and Glorot's for the classification layer, or the paper's normal
-    /// ones for all; biases zero; batch normalisations begin as the identity.
+    /// ones for all; biases zero; batch normalisations begin as the identity, PReLUs with a slope of 1/4 as PyTorch has them.
     public static func random(
         for network: BranchedNetwork, initialization: TrainingRecipe.Initialization = .he,
         using generator: inout SeededGenerator
@@ -87,6 +87,9 @@ extension ModelParameters {
                     guard !layer.hasStatistics else {
                         let ones = [Float](repeating: 1, count: dimensions[0])
                         return LayerParameters(weight: ones, bias: zeros, runningMean: zeros, runningVariance: ones)
+                    }
+                    guard layer != .prelu else {
+                        return LayerParameters(weight: zeros.map { _ in 0.25 }, bias: [])
                     }
                     let fanIn = dimensions.dropFirst().reduce(1, *)
                     let limit = (6 / Float(fanIn)).squareRoot()

@@ -53,9 +53,9 @@ extension ModelParameters {
                 defer { made.append(channels) }
                 switch layer {
                 case .output(let earlier): channels = made[earlier]
-                case .add(let earlier):
+                case .add(let earlier), .multiply(let earlier):
                     guard made[earlier] == channels else {
-                        throw NetworkError("\(layer) of the branches adds other channels than the teacher's")
+                        throw NetworkError("\(layer) of the branches joins other channels than the teacher's")
                     }
                 case .concatenate(let layers):
                     var first = wholeShapes[index].channels
@@ -66,8 +66,7 @@ extension ModelParameters {
                 default: break
                 }
                 guard let values = source[index], var own = branches[branch][index] else { continue }
-                if case .depthwiseConvolution(let kernel, _, _, _) = layer {
-                    let taps = kernel * kernel
+                if let taps = layer.tapsOfChannel {
                     own.weight = channels.flatMap { values.weight[$0 * taps..<($0 + 1) * taps] }
                     if !own.bias.isEmpty { own.bias = channels.map { values.bias[$0] } }
                 } else if layer.hasStatistics {
@@ -106,6 +105,15 @@ extension ModelParameters {
 }
 
 extension Layer {
+    /// The weights of a channel, where the layer computes every channel by itself.
+    fileprivate var tapsOfChannel: Int? {
+        switch self {
+        case .depthwiseConvolution(let kernel, _, _, _): kernel * kernel
+        case .prelu: 1
+        default: nil
+        }
+    }
+
     fileprivate var isGrouped: Bool {
         switch self {
         case .convolution(_, _, _, _, let groups, _): groups > 1

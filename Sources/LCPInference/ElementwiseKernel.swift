@@ -1,0 +1,92 @@
+import CBranchKernels
+import LCPModels
+
+/// An activation, or a product, of every number by itself.
+final class ElementwiseKernel {
+    private enum Kind {
+        case activation(lcp_activation, Float, Float)
+        case prelu
+        case multiply
+    }
+
+    private let kind: Kind
+    private let lanes: Int
+    private let input: UnsafePointer<Float>
+    /// Of a product, and the slopes of a PReLU: for each channel one.
+    private let factors: UnsafePointer<Float>?
+    private let slopes: [Float]
+    private let output: UnsafeMutablePointer<Float>
+    private let pixels: Int
+    private let channels: Int
+    private let sharing: Sharing
+
+    /// - Parameter factors: the shape of a product's second value.
+    init(
+        _ node: BranchGraph.Node, lanes: Int, factors shape: FeatureMapShape?, inputs: [UnsafeMutablePointer<Float>],
+        output: UnsafeMutablePointer<Float>, sharing: Sharing
+    ) {
+        self.lanes = lanes
+        self.output = output
+        self.sharing = sharing
+        input = UnsafePointer(inputs[0])
+        factors = inputs.count > 1 ? UnsafePointer(inputs[1]) : nil
+        var (pixels, channels) = (node.from.height * node.from.width, node.from.channels)
+        switch node.operation {
+        case .activation(let function):
+            let (first, second) = function.constants
+            (kind, slopes) = (.activation(function.kernel, first, second), [])
+        case .prelu(let slopes):
+            (kind, self.slopes) = (.prelu, slopes)
+        default:
+            (kind, slopes) = (.multiply, [])
+            // As many numbers on both sides: a row for each.
+            if let shape, shape.elementCount == node.from.elementCount, pixels > 1 {
+                (pixels, channels) = (1, node.from.elementCount)
+            }
+        }
+        (self.pixels, self.channels) = (pixels, channels)
+    }
+
+    func run() {
+        switch kind {
+        case .activation(let function, let first, let second):
+            // In runs that begin a cache line.
+            let (count, run) = (pixels * channels, 64)
+            sharing.run((count + run - 1) / run) { part, _ in
+                let begin = part.lowerBound * run
+                lcp_activate(
+                    lanes, function, first, second, input + begin, output + begin,
+                    min(count, part.upperBound * run) - begin)
+            }
+        case .prelu:
+            sharing.run(pixels) { part, _ in
+                let begin = part.lowerBound * channels
+                slopes.withUnsafeBufferPointer {
+                    lcp_prelu(lanes, input + begin, $0.baseAddress, output + begin, part.count, channels)
+                }
+            }
+        case .multiply:
+            sharing.run(pixels) { part, _ in
+                let begin = part.lowerBound * channels
+                lcp_multiply(lanes, input + begin, factors, output + begin, part.count, channels)
+            }
+        }
+    }
+}
+
+extension Activation {
+    /// As the kernels number it.
+    fileprivate var kernel: lcp_activation {
+        switch self {
+        case .sigmoid: LCP_SIGMOID
+        case .tanh: LCP_TANH
+        case .silu: LCP_SILU
+        case .hardSigmoid: LCP_HARD_SIGMOID
+        case .hardSwish: LCP_HARD_SWISH
+        case .leakyReLU: LCP_LEAKY_RELU
+        case .elu: LCP_ELU
+        case .gelu: LCP_GELU
+        case .geluTanh: LCP_GELU_TANH
+        }
+    }
+}

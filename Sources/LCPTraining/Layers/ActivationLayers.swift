@@ -1,0 +1,145 @@
+import CTrainingKernels
+import LCPModels
+
+/// A function of every number by itself, whose slope is found from what came in.
+final class ActivationLayer: TrainingLayer {
+    private let kernels: UnsafePointer<lcp_kernels>
+    private let input: LayerInput
+    private let output: Value
+    private let function: lcp_activation
+    private let constants: (Float, Float)
+
+    init(kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, function: Activation) {
+        self.kernels = kernels
+        self.input = input
+        self.output = output
+        self.function = function.kernel
+        constants = function.constants
+    }
+
+    func forward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        var (from, to) = (input.value.values.layout, output.values.layout)
+        for block in blocks {
+            kernels.pointee.activate(
+                &from, &to, input.value.values.block(block), output.values.block(block), function, constants.0,
+                constants.1)
+        }
+    }
+
+    func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        guard let slope = output.gradient, let gradient = input.value.gradient else { return }
+        var (from, slopes, to) = (input.value.values.layout, slope.layout, gradient.layout)
+        for block in blocks {
+            kernels.pointee.activation_gradient(
+                &from, &slopes, &to, input.value.values.block(block), slope.block(block), gradient.block(block),
+                function, constants.0, constants.1, input.accumulates ? 1 : 0)
+        }
+    }
+}
+
+extension Activation {
+    /// As the kernels number it.
+    fileprivate var kernel: lcp_activation {
+        switch self {
+        case .sigmoid: LCP_SIGMOID
+        case .tanh: LCP_TANH
+        case .silu: LCP_SILU
+        case .hardSigmoid: LCP_HARD_SIGMOID
+        case .hardSwish: LCP_HARD_SWISH
+        case .leakyReLU: LCP_LEAKY_RELU
+        case .elu: LCP_ELU
+        case .gelu: LCP_GELU
+        case .geluTanh: LCP_GELU_TANH
+        }
+    }
+}
+
+/// A ReLU with a slope for every channel below 0 that is learned.
+final class PReLULayer: TrainingLayer {
+    private let kernels: UnsafePointer<lcp_kernels>
+    private let input: LayerInput
+    private let output: Value
+    private let parameters: ParameterSlice
+
+    init(kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, parameters: ParameterSlice) {
+        self.kernels = kernels
+        self.input = input
+        self.output = output
+        self.parameters = parameters
+    }
+
+    func forward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        var (from, to) = (input.value.values.layout, output.values.layout)
+        for block in blocks {
+            kernels.pointee.prelu(
+                &from, &to, input.value.values.block(block), output.values.block(block), parameters.weight)
+        }
+    }
+
+    func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        guard let slope = output.gradient, let gradient = input.value.gradient else { return }
+        var (from, slopes, to) = (input.value.values.layout, slope.layout, gradient.layout)
+        for block in blocks {
+            kernels.pointee.prelu_gradient(
+                &from, &slopes, &to, input.value.values.block(block), slope.block(block), gradient.block(block),
+                parameters.weight, input.accumulates ? 1 : 0)
+        }
+    }
+
+    var gradientPieces: Int { output.gradient == nil ? 0 : input.value.values.shape.channels }
+
+    func gradient(piece: Int, pass: Pass) {
+        guard let slope = output.gradient else { return }
+        let values = input.value.values
+        var (from, slopes) = (values.layout, slope.layout)
+        parameters.weightGradient[piece] = kernels.pointee.prelu_slope_gradient(
+            &from, &slopes, values.pointer, slope.pointer, Int32(values.blocks), Int32(piece))
+    }
+}
+
+/// The product of two values, or of one and a factor for each of its channels.
+final class ProductLayer: TrainingLayer {
+    private let kernels: UnsafePointer<lcp_kernels>
+    /// The larger one.
+    private let input: LayerInput
+    private let factor: LayerInput
+    private let output: Value
+
+    init(kernels: UnsafePointer<lcp_kernels>, inputs: (LayerInput, LayerInput), output: Value) {
+        self.kernels = kernels
+        self.output = output
+        let isTurned = inputs.1.value.values.shape.elementCount > inputs.0.value.values.shape.elementCount
+        (input, factor) = isTurned ? (inputs.1, inputs.0) : inputs
+    }
+
+    func forward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        let (values, factors) = (input.value.values, factor.value.values)
+        var (from, by, to) = (values.layout, factors.layout, output.values.layout)
+        for block in blocks {
+            kernels.pointee.multiply(
+                &from, &by, &to, values.block(block), factors.block(block), output.values.block(block), 0)
+        }
+    }
+
+    func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        guard let slope = output.gradient else { return }
+        let (values, factors) = (input.value.values, factor.value.values)
+        let isForChannels = factors.shape != values.shape
+        var (from, by, slopes) = (values.layout, factors.layout, slope.layout)
+        for block in blocks {
+            if let gradient = input.value.gradient {
+                var to = gradient.layout
+                kernels.pointee.multiply(
+                    &slopes, &by, &to, slope.block(block), factors.block(block), gradient.block(block),
+                    input.accumulates ? 1 : 0)
+            }
+            if let gradient = factor.value.gradient {
+                var to = gradient.layout
+                let product = isForChannels ? kernels.pointee.multiply_sum : kernels.pointee.multiply
+                _ = product?(
+                    &from, &slopes, &to, values.block(block), slope.block(block), gradient.block(block),
+                    factor.accumulates ? 1 : 0)
+            }
+        }
+    }
+}

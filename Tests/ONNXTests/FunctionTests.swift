@@ -1,0 +1,112 @@
+import LCPModels
+import LCPONNX
+import ONNX
+import Platform
+import Testing
+
+@Suite("Functions of every number, as exporters write them") struct FunctionTests {
+    /// A small network with nodes behind its convolution, which is called c: each is an operator, its inputs and its output; the
+    /// last one's is read by what follows.
+    static func imported(
+        _ nodes: [(String, [String], String)], constants: [String: [Float]] = [:], shape: [Int] = []
+    ) throws -> [Layer] {
+        var graph = BadInputTests.graph { _ in }
+        graph.addNode("Conv", "c", ["x", "w1", "b1"])
+        for (name, values) in constants { _ = graph.addTensor(name, values, values.count == 1 ? [] : shape) }
+        for (operation, inputs, output) in nodes {
+            graph.addNode(operation, output, inputs)
+        }
+        graph.addNode("Flatten", "f", [nodes.last?.2 ?? "c"])
+        graph.addNode("Gemm", "y", ["f", "w2", "b2"], [("transB", .int(1))])
+        let proto = try ONNXModelProto(
+            serializedBytes: graph.encoded(producer: "test", description: "", metadata: []))
+        let imported = try ONNXImport(proto.opened(), options: .init(name: "net"))
+        return Array(imported.network.layers.dropFirst())
+    }
+
+    @Test("One operator is one layer")
+    func single() throws {
+        for (operation, layer) in [
+            ("Sigmoid", Layer.activation(.sigmoid)), ("Tanh", .activation(.tanh)),
+            ("HardSwish", .activation(.hardSwish)),
+            ("HardSigmoid", .activation(.hardSigmoid(alpha: 0.2, beta: 0.5))),
+            ("LeakyRelu", .activation(.leakyReLU(slope: 0.01))),
+            ("Elu", .activation(.elu(alpha: 1))), ("Gelu", .activation(.gelu)), ("Relu", .relu),
+        ] {
+            let layers = try Self.imported([(operation, ["c"], "a")])
+            #expect(layers.count == 1)
+            switch (layers.first, layer) {
+            case (.activation(.hardSigmoid(let alpha, let beta)), _):
+                #expect(abs(alpha - 0.2) < 1e-6 && abs(beta - 0.5) < 1e-6)
+            case (.activation(.elu(let alpha)), _): #expect(abs(alpha - 1) < 1e-6)
+            default: #expect(layers.first == layer)
+            }
+        }
+        let slope = try Self.imported([("PRelu", ["c", "s"], "a")], constants: ["s": [0.3]])
+        #expect(slope == [.activation(.leakyReLU(slope: 0.3))])
+        #expect(try Self.imported([("Clip", ["c"], "a")]) == [])
+    }
+
+    @Test("Activations that are written in parts are one layer")
+    func parts() throws {
+        #expect(try Self.imported([("Sigmoid", ["c"], "s"), ("Mul", ["c", "s"], "a")]) == [.activation(.silu)])
+        let numbers: [String: [Float]] = [
+            "zero": [0], "half": [0.5], "one": [1], "three": [3], "six": [6], "sixth": [1 / 6],
+            "root": [Float(2).squareRoot()],
+            "cube": [0.044715], "scale": [Float((2 / Double.pi).squareRoot())],
+        ]
+        func layers(_ nodes: [(String, [String], String)]) throws -> [Layer] {
+            try Self.imported(nodes, constants: numbers)
+        }
+        let clipped = [("Add", ["c", "three"], "s"), ("Clip", ["s", "zero", "six"], "k")]
+        #expect(
+            try layers(clipped + [("Mul", ["c", "k"], "m"), ("Div", ["m", "six"], "a")]) == [.activation(.hardSwish)])
+        #expect(
+            try layers(clipped + [("Mul", ["k", "sixth"], "m"), ("Mul", ["m", "c"], "a")]) == [.activation(.hardSwish)])
+        let hard = try layers(clipped + [("Div", ["k", "six"], "a")])
+        guard case .activation(.hardSigmoid(let alpha, let beta))? = hard.first else {
+            Issue.record("\(hard)")
+            return
+        }
+        #expect(hard.count == 1 && abs(alpha - 1 / 6) < 1e-6 && abs(beta - 0.5) < 1e-6)
+        #expect(
+            try layers([
+                ("Div", ["c", "root"], "d"), ("Erf", ["d"], "e"), ("Add", ["e", "one"], "s"), ("Mul", ["c", "s"], "m"),
+                ("Mul", ["m", "half"], "a"),
+            ]) == [.activation(.gelu)])
+        #expect(
+            try layers([
+                ("Mul", ["c", "c"], "q"), ("Mul", ["q", "c"], "r"), ("Mul", ["cube", "r"], "d"),
+                ("Add", ["c", "d"], "i"),
+                ("Mul", ["i", "scale"], "j"), ("Tanh", ["j"], "e"), ("Add", ["one", "e"], "s"),
+                ("Mul", ["half", "c"], "h"),
+                ("Mul", ["h", "s"], "a"),
+            ]) == [.activation(.geluTanh)])
+    }
+
+    @Test("Factors and offsets become a convolution of single pixels, and what is no activation several layers")
+    func constants() throws {
+        let scaled = try Self.imported(
+            [("Mul", ["c", "two"], "m"), ("Sub", ["m", "three"], "a")], constants: ["two": [2], "three": [3]])
+        #expect(scaled == [.depthwiseConvolution(kernel: 1)])
+        let perChannel = try Self.imported(
+            [("Div", ["c", "d"], "a")], constants: ["d": [1, 2, 3, 4]], shape: [4, 1, 1])
+        #expect(perChannel == [.depthwiseConvolution(kernel: 1)])
+        let square = try Self.imported([("Mul", ["c", "c"], "a")])
+        #expect(square == [.multiply(0)])
+        let inner = try Self.imported([("Mul", ["c", "two"], "m"), ("Sigmoid", ["m"], "a")], constants: ["two": [2]])
+        #expect(inner == [.depthwiseConvolution(kernel: 1), .activation(.sigmoid)])
+        // A gate, read from what it gates.
+        let gate = try Self.imported([
+            ("Relu", ["c"], "r"), ("GlobalAveragePool", ["r"], "g"), ("Sigmoid", ["g"], "s"), ("Mul", ["r", "s"], "a"),
+        ])
+        #expect(gate == [.relu, .globalAveragePool, .activation(.sigmoid), .multiply(1)])
+    }
+
+    @Test("A function that doubles with every node ends in a sentence, and not in hours")
+    func doubling() throws {
+        let nodes = (0..<200).map { ("Add", Array(repeating: $0 == 0 ? "c" : "n\($0 - 1)", count: 2), "n\($0)") }
+        let layers = try? Self.imported(nodes + [("Softplus", ["n199"], "a")])
+        #expect(layers == nil)
+    }
+}

@@ -123,3 +123,14 @@ void lcp_prelu(size_t lanes, const float *input, const float *slope, float *outp
 void lcp_multiply(size_t lanes, const float *input, const float *factors, float *output, size_t pixels, size_t channels) {
     variant(lanes)->multiply(input, factors, output, pixels, channels);
 }
+
+void lcp_normalize_channels(size_t lanes, const float *input, const float *weight, const float *bias, float epsilon,
+                            float *output, size_t pixels, size_t channels) {
+    variant(lanes)->normalize_channels(input, weight, bias, epsilon, output, pixels, channels);
+}
+
+void lcp_pick(const float *input, size_t channels, const int32_t *table, size_t count, float *output, size_t pixels) {
+    for (size_t pixel = 0; pixel < pixels; pixel++, input += channels, output += count) {
+        for (size_t at = 0; at < count; at++) output[at] = input[table[at]];
+    }
+}

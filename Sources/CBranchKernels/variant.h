@@ -24,6 +24,7 @@ struct lcp_variant {
     void (*scale_bytes)(const uint8_t *, float *, size_t, const float *, const float *, size_t);
     void (*activate)(enum lcp_activation, float, float, const float *, float *, size_t);
     void (*prelu)(const float *, const float *, float *, size_t, size_t);
+    void (*normalize_channels)(const float *, const float *, const float *, float, float *, size_t, size_t);
     void (*multiply)(const float *, const float *, float *, size_t, size_t);
     void (*normalize_responses)(const float *, float *, size_t, size_t, size_t, float, float, float, float *);
 };

@@ -57,9 +57,14 @@ struct BranchGraph {
         /// x · weight + bias per channel.
         case scale(weight: [Float], bias: [Float])
         case maxPool(Window)
+        /// The mean over what is on the map.
         case averagePool(Window)
         case globalAveragePool
         case localResponseNormalization(size: Int, alpha: Float, beta: Float, k: Float)
+        /// Over the channels of every pixel.
+        case channelNormalization(weight: [Float], bias: [Float], epsilon: Float)
+        /// For every channel of the result the one that it is.
+        case pick([Int])
         case softmax
         case add
         /// The product of two values, or of one and a factor for each of its channels, which is the second.
@@ -73,17 +78,7 @@ struct BranchGraph {
         case clamp
     }
 
-    /// A window that slides over a feature map, and the padding around that.
-    struct Window: Hashable {
-        var height: Int
-        var width: Int
-        var strideDown: Int
-        var strideAcross: Int
-        var top = 0
-        var bottom = 0
-        var left = 0
-        var right = 0
-    }
+    typealias Window = LCPModels.Window
 
     /// The least and the greatest number that leaves an operation.
     struct Bounds: Hashable {
@@ -116,16 +111,4 @@ struct BranchGraph {
         counts[output] += 1
         return counts
     }
-}
-
-extension BranchGraph.Window {
-    /// A square window with the same padding on all sides.
-    init(size: Int, stride: Int, padding: Int = 0) {
-        self.init(
-            height: size, width: size, strideDown: stride, strideAcross: stride, top: padding, bottom: padding,
-            left: padding, right: padding)
-    }
-
-    var hasPadding: Bool { top + bottom + left + right > 0 }
-    var taps: Int { height * width }
 }

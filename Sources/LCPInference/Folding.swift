@@ -108,7 +108,9 @@ extension BranchGraph.Operation {
         case .convolution, .depthwiseConvolution, .fullyConnected, .scale, .maxPool, .averagePool, .globalAveragePool,
             .add, .clamp:
             true
-        case .localResponseNormalization, .softmax, .multiply, .activation, .prelu, .concatenate: false
+        case .localResponseNormalization, .softmax, .multiply, .channelNormalization, .pick, .activation, .prelu,
+            .concatenate:
+            false
         }
     }
 

@@ -15,12 +15,14 @@ struct Kernels {
 
     /// Whether we run an operation, and not XNNPACK.
     func run(_ node: BranchGraph.Node) -> Bool {
+        // A window with holes is XNNPACK's.
+        if node.operation.window?.isDilated == true { return false }
         switch node.operation {
         // A tile is a run of pixels in a row; short ones leave the multipliers waiting.
         case .convolution(_, 1, _, _):
-            isInteger || node.to.width >= 5 || node.isPointwise && node.to.height * node.to.width >= 5
-        case .depthwiseConvolution, .maxPool: true
-        default: false
+            return isInteger || node.to.width >= 5 || node.isPointwise && node.to.height * node.to.width >= 5
+        case .depthwiseConvolution, .maxPool: return true
+        default: return false
         }
     }
 

@@ -30,24 +30,22 @@ extension BranchGraph {
                 return values
             }
             switch layer {
-            case .convolution(_, let kernel, let stride, let padding, let groups, _):
-                let window = Window(size: kernel, stride: stride, padding: padding)
+            case .convolution(_, let window, let groups, _):
                 let values = try weights()
                 let bias = values.bias.isEmpty ? [Float](repeating: 0, count: to.channels) : values.bias
                 if groups > 1, groups == from.channels, to.channels == from.channels {
                     append(
                         .depthwiseConvolution(
-                            window, weight: transposed(values.weight, [1, groups, kernel * kernel]), bias: bias))
+                            window, weight: transposed(values.weight, [1, groups, window.taps]), bias: bias))
                 } else {
-                    let weight = transposed(values.weight, [to.channels, from.channels / groups, kernel * kernel])
+                    let weight = transposed(values.weight, [to.channels, from.channels / groups, window.taps])
                     append(.convolution(window, groups: groups, weight: weight, bias: bias))
                 }
-            case .depthwiseConvolution(let kernel, let stride, let padding, _):
+            case .depthwiseConvolution(let window, _):
                 let values = try weights()
                 append(
                     .depthwiseConvolution(
-                        Window(size: kernel, stride: stride, padding: padding),
-                        weight: transposed(values.weight, [1, from.channels, kernel * kernel]),
+                        window, weight: transposed(values.weight, [1, from.channels, window.taps]),
                         bias: values.bias.isEmpty ? [Float](repeating: 0, count: to.channels) : values.bias))
             case .fullyConnected:
                 let values = try weights()
@@ -65,15 +63,32 @@ extension BranchGraph {
                 }
                 append(.scale(weight: factors.map(Float.init), bias: offsets.map(Float.init)))
             // A window of one pixel only picks pixels: a depthwise convolution with 1 does that, which XNNPACK has for it.
-            case .maxPool(1, let stride, _) where integers == nil, .averagePool(1, let stride) where integers == nil:
+            case .maxPool(let window) where window.taps == 1 && integers == nil,
+                .averagePool(let window, _) where window.taps == 1 && integers == nil:
                 append(
                     .depthwiseConvolution(
-                        Window(size: 1, stride: stride), weight: Array(repeating: 1, count: from.channels),
+                        window.filled(from: from, to: to), weight: Array(repeating: 1, count: from.channels),
                         bias: Array(repeating: 0, count: from.channels)))
-            case .maxPool(let size, let stride, let padding):
-                append(.maxPool(Window(size: size, stride: stride, padding: padding)))
-            case .averagePool(let size, let stride): append(.averagePool(Window(size: size, stride: stride)))
+            case .maxPool(let window): append(.maxPool(window.filled(from: from, to: to)))
+            case .averagePool(let window, let countsPadding):
+                guard countsPadding, window.hasPadding else {
+                    append(.averagePool(window.filled(from: from, to: to)))
+                    break
+                }
+                // As PyTorch has it: zeros around the map count, and what is behind them does not.
+                guard window.filled(from: from, to: to) == window.withoutRounding else {
+                    throw InferenceError("\(layer) on \(from) counts its padding and rounds up, which is not possible")
+                }
+                let count = from.channels * window.taps
+                append(
+                    .depthwiseConvolution(
+                        window.withoutRounding, weight: Array(repeating: 1 / Float(window.taps), count: count),
+                        bias: Array(repeating: 0, count: from.channels)))
             case .globalAveragePool: append(.globalAveragePool)
+            case .channelNormalization(let epsilon):
+                let values = try weights()
+                append(.channelNormalization(weight: values.weight, bias: values.bias, epsilon: epsilon))
+            case .slice, .shuffle: append(.pick(layer.picked(of: from.channels) ?? []))
             case .localResponseNormalization(let size, let alpha, let beta, let k):
                 append(.localResponseNormalization(size: size, alpha: alpha, beta: beta, k: k))
             case .relu: append(.clamp, bounds: Bounds(minimum: 0, maximum: .infinity))

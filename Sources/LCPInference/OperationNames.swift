@@ -30,6 +30,8 @@ extension BranchGraph.Operation {
         case .averagePool: "an average pooling"
         case .globalAveragePool: "a global average pooling"
         case .localResponseNormalization: "a local response normalisation"
+        case .channelNormalization: "a normalisation over channels"
+        case .pick: "a choice of channels"
         case .softmax: "a softmax"
         case .add: "an addition"
         case .multiply: "a multiplication"

@@ -53,7 +53,7 @@ extension BranchGraph.Node {
         case .averagePool(let window) where !window.hasPadding: return .runs(bands(window, threads: threads))
         case .scale, .add, .clamp: return .runs(bands(.init(size: 1, stride: 1), threads: threads))
         case .averagePool, .globalAveragePool, .softmax, .localResponseNormalization, .concatenate,
-            .multiply, .activation, .prelu:
+            .multiply, .channelNormalization, .pick, .activation, .prelu:
             return .runs([Piece(node: self)])
         }
     }
@@ -64,7 +64,7 @@ extension BranchGraph.Node {
         let unit = (16 + to.width - 1) / to.width
         return parts(of: to.height, unit: unit, count: 2 * threads).map { rows in
             let above = rows.lowerBound * window.strideDown - window.top
-            let below = (rows.upperBound - 1) * window.strideDown - window.top + window.height
+            let below = (rows.upperBound - 1) * window.strideDown - window.top + window.reach.down
             var part = window
             part.top = max(0, -above)
             part.bottom = max(0, below - from.height)

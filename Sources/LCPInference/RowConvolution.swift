@@ -80,7 +80,7 @@ extension BranchGraph.Node {
     /// Beside XNNPACK the costs are in units of 16 multiplications; a pointer is worth about two of them. Beside our kernels,
     /// which take several columns as one where a convolution is narrow, they are in vectors.
     func isFasterByRows(_ kernels: Kernels?) -> Bool {
-        guard case .convolution(let window, 1, _, _) = operation else { return false }
+        guard case .convolution(let window, 1, _, _) = operation, !window.isDilated else { return false }
         guard window.height * from.width * from.channels * to.width * to.channels <= 1 << 16 else { return false }
         let lanes = kernels?.lanes ?? 16
         func vectors(_ channels: Int) -> Int { (channels + lanes - 1) / lanes }

@@ -61,7 +61,7 @@ extension BranchGraph {
                         Concatenation(
                             area: area, sources: sources.map { ($0.channels / area, $0.pixels) }, output: output,
                             sharing: sharing)))
-            case .activation, .prelu, .multiply:
+            case .activation, .prelu, .multiply, .channelNormalization, .pick:
                 let factors = inputs.count > 1 ? shape(of: node.inputs[1]) : nil
                 steps.append(
                     .elementwise(

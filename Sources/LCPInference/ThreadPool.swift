@@ -94,7 +94,8 @@ extension BranchGraph.Node {
             to.elementCount * max(16, 4 * window.taps)
         case .fullyConnected: to.channels * from.elementCount
         case .localResponseNormalization(let size, _, _, _): from.elementCount * (16 + size)
-        case .scale, .globalAveragePool, .softmax, .add, .multiply, .activation, .prelu, .concatenate, .clamp:
+        case .scale, .globalAveragePool, .softmax, .add, .multiply, .channelNormalization, .pick, .activation, .prelu,
+            .concatenate, .clamp:
             16 * max(from.elementCount, to.elementCount)
         }
     }

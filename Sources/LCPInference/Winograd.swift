@@ -5,6 +5,7 @@ enum Winograd {
     /// Whether a convolution is cheaper this way than straight from its definition.
     static func isWorth(_ node: BranchGraph.Node, lanes: Int) -> Bool {
         guard case .convolution(let window, 1, _, _) = node.operation, window.height == 3, window.width == 3,
+            !window.isDilated,
             window.strideDown == 1, window.strideAcross == 1
         else { return false }
         func vectors(_ channels: Int) -> Int { (channels + lanes - 1) / lanes }

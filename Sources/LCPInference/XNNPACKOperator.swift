@@ -111,9 +111,9 @@ private final class Definition {
             let offsets = try tensor([to.channels], data: bias)
             status = xnn_define_convolution_2d(
                 graph, UInt32(window.top), UInt32(window.right), UInt32(window.bottom), UInt32(window.left),
-                UInt32(window.height), UInt32(window.width), UInt32(window.strideDown), UInt32(window.strideAcross), 1,
-                1,
-                UInt32(groups), from.channels / groups, to.channels / groups, minimum, maximum, input, filter, offsets,
+                UInt32(window.height), UInt32(window.width), UInt32(window.strideDown), UInt32(window.strideAcross),
+                UInt32(window.dilationDown), UInt32(window.dilationAcross), UInt32(groups), from.channels / groups,
+                to.channels / groups, minimum, maximum, input, filter, offsets,
                 output, 0)
         case .depthwiseConvolution(let window, _, _):
             status = try depthwise(window, weight: weight, bias: bias)
@@ -128,9 +128,8 @@ private final class Definition {
             let input = try self.input(image(from)), output = try self.output(image(to))
             status = xnn_define_max_pooling_2d(
                 graph, UInt32(window.top), UInt32(window.right), UInt32(window.bottom), UInt32(window.left),
-                UInt32(window.height), UInt32(window.width), UInt32(window.strideDown), UInt32(window.strideAcross), 1,
-                1,
-                minimum, maximum, input, output, 0)
+                UInt32(window.height), UInt32(window.width), UInt32(window.strideDown), UInt32(window.strideAcross),
+                UInt32(window.dilationDown), UInt32(window.dilationAcross), minimum, maximum, input, output, 0)
         case .averagePool(let window):
             let input = try self.input(image(from)), output = try self.output(image(to))
             status = xnn_define_average_pooling_2d(
@@ -149,7 +148,7 @@ private final class Definition {
         case .clamp:
             let input = try self.input(image(from))
             status = xnn_define_clamp(graph, minimum, maximum, input, try output(image(to)), 0)
-        case .localResponseNormalization, .concatenate, .multiply, .activation, .prelu:
+        case .localResponseNormalization, .concatenate, .multiply, .channelNormalization, .pick, .activation, .prelu:
             throw InferenceError("XNNPACK has no \(node.operation.name)")
         }
         try InferenceError.check(status, "defining \(node.operation.name)")
@@ -165,9 +164,9 @@ private final class Definition {
         let offsets = try tensor([channels], data: bias)
         return xnn_define_depthwise_convolution_2d(
             graph, UInt32(window.top), UInt32(window.right), UInt32(window.bottom), UInt32(window.left),
-            UInt32(window.height), UInt32(window.width), UInt32(window.strideDown), UInt32(window.strideAcross), 1, 1,
-            1,
-            channels, node.bounds.minimum, node.bounds.maximum, input, filter, offsets, output, 0)
+            UInt32(window.height), UInt32(window.width), UInt32(window.strideDown), UInt32(window.strideAcross),
+            UInt32(window.dilationDown), UInt32(window.dilationAcross), 1, channels, node.bounds.minimum,
+            node.bounds.maximum, input, filter, offsets, output, 0)
     }
 
     private func input(_ dimensions: [Int], identifier: UInt32 = 1) throws(InferenceError) -> UInt32 {

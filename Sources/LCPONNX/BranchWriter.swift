@@ -60,11 +60,17 @@ struct BranchWriter {
                 let inputs = [seen(current, isFlat: isFlat)] + tensors
                 current = Made(name: graph.addNode(operation, name, inputs, attributes), isFlat: isFlat)
             }
-            func window(_ size: Int, _ stride: Int, _ padding: Int) -> [(String, ONNXBuilder.Attribute)] {
-                [
-                    ("kernel_shape", .ints([size, size])), ("strides", .ints([stride, stride])),
-                    ("pads", .ints([padding, padding, padding, padding])),
+            func attributes(_ window: Window) -> [(String, ONNXBuilder.Attribute)] {
+                var attributes: [(String, ONNXBuilder.Attribute)] = [
+                    ("kernel_shape", .ints([window.height, window.width])),
+                    ("strides", .ints([window.strideDown, window.strideAcross])),
+                    ("pads", .ints([window.top, window.left, window.bottom, window.right])),
                 ]
+                if window.isDilated {
+                    attributes.append(("dilations", .ints([window.dilationDown, window.dilationAcross])))
+                }
+                if window.roundsUp { attributes.append(("ceil_mode", .int(1))) }
+                return attributes
             }
             func weights() throws -> [String] {
                 guard let values = parameters[index], let dimensions = layer.weightDimensions(input: from) else {
@@ -85,13 +91,14 @@ struct BranchWriter {
                 graph.addTensor("\(name).\(suffix)", [value], [])
             }
             switch layer {
-            case .convolution(_, let kernel, let stride, let padding, let groups, _):
-                node("Conv", false, try weights(), window(kernel, stride, padding) + [("group", .int(groups))])
-            case .depthwiseConvolution(let kernel, let stride, let padding, _):
-                node("Conv", false, try weights(), window(kernel, stride, padding) + [("group", .int(from.channels))])
-            case .maxPool(let size, let stride, let padding):
-                node("MaxPool", false, [], window(size, stride, padding))
-            case .averagePool(let size, let stride): node("AveragePool", false, [], window(size, stride, 0))
+            case .convolution(_, let window, let groups, _):
+                node("Conv", false, try weights(), attributes(window) + [("group", .int(groups))])
+            case .depthwiseConvolution(let window, _):
+                node("Conv", false, try weights(), attributes(window) + [("group", .int(from.channels))])
+            case .maxPool(let window): node("MaxPool", false, [], attributes(window))
+            case .averagePool(let window, let countsPadding):
+                let counted: [(String, ONNXBuilder.Attribute)] = countsPadding ? [("count_include_pad", .int(1))] : []
+                node("AveragePool", false, [], attributes(window) + counted)
             case .globalAveragePool: node("GlobalAveragePool", false)
             case .batchNormalization(let epsilon):
                 node("BatchNormalization", nil, try weights(), [("epsilon", .float(epsilon))])
@@ -99,6 +106,18 @@ struct BranchWriter {
                 node(
                     "LRN", false, [],
                     [("size", .int(size)), ("alpha", .float(alpha)), ("beta", .float(beta)), ("bias", .float(k))])
+            case .channelNormalization(let epsilon):
+                // Over the last axis only: the channels go there and back.
+                let input = seen(current, isFlat: false)
+                let last = graph.addNode("Transpose", "\(name).last", [input], [("perm", .ints([0, 2, 3, 1]))])
+                let normalized = graph.addNode(
+                    "LayerNormalization", "\(name).normalized", [last] + (try weights()),
+                    [("axis", .int(-1)), ("epsilon", .float(epsilon))])
+                let made = graph.addNode("Transpose", name, [normalized], [("perm", .ints([0, 3, 1, 2]))])
+                current = Made(name: made, isFlat: false)
+            case .slice, .shuffle:
+                let picked = graph.addTensor("\(name).channels", layer.picked(of: from.channels) ?? [])
+                node("Gather", false, [picked], [("axis", .int(1))])
             case .fullyConnected: node("Gemm", true, try weights(), [("transB", .int(1))])
             case .relu: node("Relu", nil)
             case .relu6: node("Clip", nil, [scalar("min", 0), scalar("max", 6)])

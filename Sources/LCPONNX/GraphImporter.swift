@@ -87,7 +87,11 @@ struct GraphImporter {
                 throw error.description.hasPrefix(model.name)
                     ? error : ONNXError("\(model.name): \(node.title) \(error)")
             }
-            if let name = node.output.first { values[name] = result }
+            if case .several(let results) = result {
+                for (name, result) in zip(node.output, results) { values[name] = result }
+            } else if let name = node.output.first {
+                values[name] = result
+            }
         }
         if case .formula(let formula)? = values[graph.output] {
             do { values[graph.output] = .feature(try layers(of: formula)) } catch let problem as Problem {
@@ -120,18 +124,23 @@ struct GraphImporter {
     }
 
     /// - Parameter inAnyOrder: whether a feature map with its channels last will do.
-    mutating func feature(_ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false) throws -> Feature {
+    mutating func feature(
+        _ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false, inGroups: Bool = false
+    ) throws -> Feature {
         let feature: Feature
         switch try value(node, index) {
         case .feature(let made): feature = made
         case .formula(let formula):
             feature = try layers(of: formula)
             values[node.input[index]] = .feature(feature)
-        case .constant, .dimensions:
+        case .constant, .dimensions, .several:
             throw Problem("computes with constants alone, which lcp does not: simplify the model first")
         }
         guard inAnyOrder || !feature.isChannelsLast else {
             throw Problem("reads a feature map with its channels last, which is possible before Flatten only")
+        }
+        guard inGroups || feature.grouping == nil else {
+            throw Problem("reads channels in groups, which is possible where they are shuffled only")
         }
         guard feature.isBiased || !biased.contains(feature.layer) else {
             throw Problem("reads what a layer makes before its bias is added, which is not possible")
@@ -162,7 +171,7 @@ struct GraphImporter {
         switch try value(node, index) {
         case .dimensions(let dimensions): return dimensions
         case .constant(let constant): return try constant.tensor.integers()
-        case .feature, .formula:
+        case .feature, .formula, .several:
             throw Problem("has a shape or axes that are computed from the input; they have to be fixed")
         }
     }
@@ -245,15 +254,7 @@ struct GraphImporter {
         guard isLast(feature), biasless.remove(feature.layer) != nil else { return nil }
         biased.insert(feature.layer)
         weights[feature.layer]?.bias = bias
-        switch layers[feature.layer] {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
-            layers[feature.layer] = .convolution(
-                outputs: outputs, kernel: kernel, stride: stride, padding: padding, groups: groups, hasBias: true)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            layers[feature.layer] = .depthwiseConvolution(
-                kernel: kernel, stride: stride, padding: padding, hasBias: true)
-        default: break
-        }
+        layers[feature.layer] = layers[feature.layer].withBias
         var result = feature
         result.isBiased = true
         return result
@@ -269,6 +270,22 @@ struct GraphImporter {
         var classes: Int
         /// Whether the graph has one output, which became two classes.
         var isYesNo: Bool
+    }
+
+    /// A classification layer that changes nothing, where what comes before it is one number for each class already: networks that end
+    /// with the mean over a map for each class.
+    private static func identity(
+        behind layers: [Layer], _ shapes: [FeatureMapShape]
+    ) -> (count: Int, weights: LayerWeights)? {
+        guard layers.last == .globalAveragePool, let count = shapes.last?.elementCount, count <= 4096 else {
+            return nil
+        }
+        let weight = WeightStream(count: count * count) { piece in
+            for row in 0..<count {
+                try (0..<count).map { $0 == row ? Float(1) : 0 }.withUnsafeBufferPointer(piece)
+            }
+        }
+        return (count, LayerWeights(weight: weight, bias: .zeros(count)))
     }
 
     func ending() throws(ONNXError) -> Ending {
@@ -289,7 +306,7 @@ struct GraphImporter {
         }
         // A 1 × 1 convolution and the mean over the map, which may change places.
         if layers.count > 1, layers.last == .globalAveragePool,
-            case .convolution(let outputs, 1, 1, 0, 1, _) = layers[layers.count - 2]
+            case .convolution(let outputs, Window(size: 1), 1, _) = layers[layers.count - 2]
         {
             layers.swapAt(layers.count - 2, layers.count - 1)
             weights.swapAt(weights.count - 2, weights.count - 1)
@@ -297,10 +314,17 @@ struct GraphImporter {
             shapes[shapes.count - 1] = FeatureMapShape(features: outputs)
         }
         let classes: Int
+        if let identity = Self.identity(behind: layers, shapes) {
+            layers.append(.fullyConnected(outputs: identity.count))
+            weights.append(identity.weights)
+            shapes.append(FeatureMapShape(features: identity.count))
+        }
         switch layers.last {
         case .fullyConnected(let outputs): classes = outputs
-        case .convolution(let outputs, let kernel, _, 0, 1, _)
-        where shapes[layers.count - 1].height == kernel && shapes[layers.count - 1].width == kernel: classes = outputs
+        case .convolution(let outputs, let window, 1, _)
+        where !window.hasPadding && shapes[layers.count - 1].height == window.reach.down
+            && shapes[layers.count - 1].width == window.reach.across && !window.isDilated:
+            classes = outputs
         default:
             throw ONNXError(
                 "\(model.name) ends with \(layers.last.map { "\($0)" } ?? "nothing"), and a network has to end with a fully connected "

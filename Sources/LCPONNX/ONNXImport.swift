@@ -94,7 +94,7 @@ public struct ONNXImport {
         guard input.channels == 3 else {
             throw ONNXError("\(file) takes images of \(input.channels) channels, which have no blue first")
         }
-        guard case .convolution(_, let kernel, _, _, 1, _) = layers.first, var first = weights[0] else {
+        guard case .convolution(_, let window, 1, _) = layers.first, var first = weights[0] else {
             throw ONNXError(
                 "the first layer of \(file) is no convolution of all colours, so that blue first cannot be made red first: "
                     + "export the network with red, green, blue")
@@ -103,7 +103,7 @@ public struct ONNXImport {
         let before = first.weight
         first.weight = WeightStream(count: before.count) { piece in
             var values = try before.values()
-            let area = kernel * kernel
+            let area = window.taps
             for output in stride(from: 0, to: values.count, by: 3 * area) {
                 for place in output..<output + area { values.swapAt(place, place + 2 * area) }
             }

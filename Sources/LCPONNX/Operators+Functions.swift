@@ -21,7 +21,7 @@ extension GraphImporter {
             guard constant.count == 1, constant.tensor.isFloatingPoint, let number = try constant.floats(limit: 1).first
             else { return nil }
             return (nil, .constant(Double(number)))
-        case .dimensions: return nil
+        case .dimensions, .several: return nil
         }
     }
 
@@ -62,7 +62,10 @@ extension GraphImporter {
             return .formula(
                 Formula(base: base, term: .binary(function, left.term, right.term), node: node.title))
         }
-        let features = try (feature(node, 0), feature(node, 1))
+        let features = try (feature(node, 0, inAnyOrder: true), feature(node, 1, inAnyOrder: true))
+        guard features.0.isChannelsLast == features.1.isChannelsLast else {
+            throw Problem("joins feature maps with their channels first and last, which is not possible")
+        }
         return .feature(try joined(features.0, features.1, function))
     }
 
@@ -102,7 +105,7 @@ extension GraphImporter {
     private mutating func scaled(
         _ node: ONNXNodeProto, _ function: Formula.Binary, _ constant: Constant, isSwapped: Bool
     ) throws -> Feature {
-        let feature = try feature(node, isSwapped ? 1 : 0)
+        let feature = try feature(node, isSwapped ? 1 : 0, inAnyOrder: true)
         let isOneByOne = feature.shape.elementCount == feature.shape.channels
         guard isPerChannel(constant, feature), constant.tensor.isFloatingPoint, !feature.isFlat || isOneByOne else {
             throw Problem(

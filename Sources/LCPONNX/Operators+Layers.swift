@@ -57,7 +57,23 @@ extension GraphImporter {
     }
 
     mutating func matMul(_ node: ONNXNodeProto) throws -> Value {
-        .feature(try fullyConnected(node, feature(node, inAnyOrder: true), outputsFirst: false, factor: 1))
+        let feature = try feature(node, inAnyOrder: true)
+        guard feature.isFlat || !feature.isChannelsLast else { return .feature(try pointwise(node, feature)) }
+        return .feature(try fullyConnected(node, feature, outputsFirst: false, factor: 1))
+    }
+
+    /// A matrix that every pixel of a map with its channels last is multiplied by: a convolution of single pixels.
+    private mutating func pointwise(_ node: ONNXNodeProto, _ feature: Feature) throws -> Feature {
+        let weight = try weight(node, 1, "weights")
+        guard weight.dimensions.count == 2, weight.dimensions[0] == feature.shape.channels else {
+            throw Problem("has weights that do not fit an input of \(feature.shape.channels) channels")
+        }
+        var result = try append(
+            .convolution(outputs: weight.dimensions[1], kernel: 1, hasBias: false), on: feature,
+            weights: LayerWeights(weight: weight.stream(transposed: true, file: model.name)))
+        result.isChannelsLast = true
+        markBiasless(result)
+        return result
     }
 
     /// - Parameter outputsFirst: whether weights are [outputs, inputs].

@@ -24,7 +24,7 @@ extension GraphImporter {
         guard attributes.int("allowzero", 0) == 0 || !target.contains(0) else {
             throw Problem("makes something of no numbers")
         }
-        let feature = try feature(node, inAnyOrder: true)
+        let feature = try feature(node, inAnyOrder: true, inGroups: true)
         // One number for each image, and the batch alone.
         if feature.shape.elementCount == 1, target.count == 1 { return .feature(feature) }
         // Nil and -1 in front are the batch; 1 is that of a file for single images.
@@ -40,6 +40,13 @@ extension GraphImporter {
     private mutating func seen(_ feature: Feature, as dimensions: [Int]) throws -> Feature {
         var result = feature
         let shape = feature.shape
+        if let grouping = feature.grouping {
+            guard grouping.isTurned, dimensions == [shape.channels, shape.height, shape.width] else {
+                throw Problem("makes something else of channels in groups than a map whose channels are shuffled")
+            }
+            result.grouping = nil
+            return try append(.shuffle(groups: grouping.count), on: result)
+        }
         if dimensions == [shape.elementCount] {
             result.isFlat = true
         } else if dimensions == [shape.channels, shape.height, shape.width],
@@ -47,6 +54,10 @@ extension GraphImporter {
         {
             // The order of a single channel is one.
             (result.isFlat, result.isChannelsLast) = (false, false)
+        } else if !feature.isFlat, !feature.isChannelsLast, feature.layer >= 0, dimensions.count == 4,
+            dimensions[0] * dimensions[1] == shape.channels, dimensions[2...] == [shape.height, shape.width]
+        {
+            result.grouping = Feature.Grouping(count: dimensions[0])
         } else if feature.layer < 0, dimensions.count == 3, feature.normalization == nil, !feature.isChannelsLast,
             let image = reshapeInput(
                 FeatureMapShape(height: dimensions[1], width: dimensions[2], channels: dimensions[0]))
@@ -91,6 +102,7 @@ extension GraphImporter {
 
     mutating func squeeze(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         switch try value(node, 0) {
+        case .several: throw Problem("reads several values as one")
         case .dimensions(let dimensions): return .dimensions(dimensions)
         case .constant(var constant):
             constant.dimensions = constant.isTransposed ? constant.dimensions : constant.dimensions.filter { $0 != 1 }
@@ -113,6 +125,7 @@ extension GraphImporter {
 
     mutating func unsqueeze(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         switch try value(node, 0) {
+        case .several: throw Problem("reads several values as one")
         case .dimensions(let dimensions): return .dimensions(dimensions)
         case .constant(var constant):
             let axes = try axes(node, attributes) ?? []
@@ -138,7 +151,7 @@ extension GraphImporter {
 
     mutating func transpose(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         let order = attributes.ints("perm")
-        if isFeature(node, 0) { _ = try feature(node, inAnyOrder: true) }
+        if isFeature(node, 0) { _ = try feature(node, inAnyOrder: true, inGroups: true) }
         switch try value(node, 0) {
         case .constant(var constant):
             guard constant.dimensions.count == 2, order ?? [1, 0] == [1, 0] else {
@@ -147,8 +160,12 @@ extension GraphImporter {
             constant.dimensions.reverse()
             constant.isTransposed.toggle()
             return .constant(constant)
+        case .feature(var feature) where feature.grouping != nil && order == [0, 2, 1, 3, 4]:
+            feature.grouping?.isTurned.toggle()
+            return .feature(feature)
         case .feature(var feature)
-        where !feature.isFlat && order == (feature.isChannelsLast ? [0, 3, 1, 2] : [0, 2, 3, 1]):
+        where !feature.isFlat && feature.grouping == nil
+            && order == (feature.isChannelsLast ? [0, 3, 1, 2] : [0, 2, 3, 1]):
             feature.isChannelsLast.toggle()
             return .feature(feature)
         default:
@@ -166,6 +183,7 @@ extension GraphImporter {
 
     /// Some dimensions of a shape.
     mutating func gather(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        if isFeature(node, 0) { return try pick(node, axis: attributes.int("axis", 0)) }
         guard case .dimensions(let dimensions) = try value(node, 0), attributes.int("axis", 0) == 0 else {
             throw Problem("picks numbers out of something else than a shape, which is not possible")
         }

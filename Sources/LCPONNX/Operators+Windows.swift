@@ -3,13 +3,6 @@ import ONNX
 
 /// Convolutions and pooling.
 extension GraphImporter {
-    /// A square window that moves over a feature map.
-    private struct Window {
-        var size: Int
-        var stride: Int
-        var padding: Int
-    }
-
     mutating func map(_ node: ONNXNodeProto) throws -> Feature {
         let feature = try feature(node)
         guard !feature.isFlat else { throw Problem("reads features without height and width") }
@@ -25,22 +18,25 @@ extension GraphImporter {
         let strides = attributes.ints("strides") ?? [1, 1]
         let dilations = attributes.ints("dilations") ?? [1, 1]
         let sides = [shape.height, shape.width]
-        guard kernel.count == 2, kernel[0] == kernel[1], (1...1024).contains(kernel[0]) else {
-            throw Problem("has a kernel of \(text(kernel)), and only square ones of 1 to 1,024 are possible")
+        guard kernel.count == 2, kernel.allSatisfy({ (1...1024).contains($0) }) else {
+            throw Problem("has a kernel of \(text(kernel)), and only sides of 1 to 1,024 are possible")
         }
-        guard strides.count == 2, strides[0] == strides[1], (1...1024).contains(strides[0]) else {
-            throw Problem("has strides of \(text(strides)), and only equal ones of 1 to 1,024 are possible")
+        guard strides.count == 2, strides.allSatisfy({ (1...1024).contains($0) }) else {
+            throw Problem("has strides of \(text(strides)), and only 1 to 1,024 are possible")
         }
-        guard dilations.allSatisfy({ $0 == 1 }) else {
-            throw Problem("has dilations of \(text(dilations)), which lcp's layers do not have")
+        guard dilations.count == 2, dilations.allSatisfy({ (1...1024).contains($0) }) else {
+            throw Problem("has dilations of \(text(dilations)), and only 1 to 1,024 are possible")
         }
-        let (size, stride) = (kernel[0], strides[0])
+        let reach = zip(kernel, dilations).map { ($0 - 1) * $1 + 1 }
         var pads = attributes.ints("pads") ?? [0, 0, 0, 0]
         switch attributes.string("auto_pad", "NOTSET") {
         case "NOTSET": break
         case "VALID": pads = [0, 0, 0, 0]
         case let mode where mode == "SAME_UPPER" || mode == "SAME_LOWER":
-            let totals = sides.map { max(0, (($0 + stride - 1) / stride - 1) * stride + size - $0) }
+            let totals = (0..<2).map { side -> Int in
+                let places = (sides[side] + strides[side] - 1) / strides[side]
+                return max(0, (places - 1) * strides[side] + reach[side] - sides[side])
+            }
             let less = totals.map { $0 / 2 }
             let more = zip(totals, less).map { $0 - $1 }
             pads = mode == "SAME_UPPER" ? less + more : more + less
@@ -49,24 +45,18 @@ extension GraphImporter {
         guard pads.count == 4, pads.allSatisfy({ (0...1024).contains($0) }) else {
             throw Problem("has pads of \(text(pads)), which are not possible")
         }
-        // Padding at the end that no window reaches may be anything.
-        func count(_ side: Int, _ end: Int, roundingUp: Bool = false) -> Int {
-            let room = sides[side] + pads[side] + end - size
-            return room < 0 ? -1 : (room + (roundingUp ? stride - 1 : 0)) / stride
-        }
-        let isSymmetric = pads[0] == pads[1] && (0..<2).allSatisfy { count($0, pads[$0]) == count($0, pads[$0 + 2]) }
-        guard isSymmetric else {
-            throw Problem(
-                "has pads of \(text(pads)) (top, left, bottom, right), and only the same on all sides is possible")
-        }
         let roundsUp = attributes.has("ceil_mode") && attributes.int("ceil_mode", 0) != 0
-        guard !roundsUp || (0..<2).allSatisfy({ count($0, pads[$0 + 2], roundingUp: true) == count($0, pads[$0]) })
-        else {
-            throw Problem(
-                "rounds its output up (ceil_mode) for a map of \(shape), and lcp's pooling rounds down: build it with "
-                    + "ceil_mode 0")
-        }
-        return Window(size: size, stride: stride, padding: pads[0])
+        var window = Window(
+            height: kernel[0], width: kernel[1], strideDown: strides[0], strideAcross: strides[1], top: pads[0],
+            bottom: pads[2], left: pads[1], right: pads[3], dilationDown: dilations[0], dilationAcross: dilations[1])
+        // Padding at the end that no window reaches may be anything, and a map that windows fill needs no rounding.
+        func places(_ window: Window) -> [Int]? { window.places(on: shape).map { [$0.down, $0.across] } }
+        var other = window
+        (other.bottom, other.right) = (window.top, window.left)
+        if places(other) == places(window) { window = other }
+        var rounded = window
+        rounded.roundsUp = roundsUp
+        return places(rounded) == places(window) ? window : rounded
     }
 
     mutating func convolution(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
@@ -100,11 +90,8 @@ extension GraphImporter {
         let isDepthwise = groups > 1 && groups == channels && outputs == channels
         let layer: Layer =
             isDepthwise
-            ? .depthwiseConvolution(
-                kernel: window.size, stride: window.stride, padding: window.padding, hasBias: hasBias)
-            : .convolution(
-                outputs: outputs, kernel: window.size, stride: window.stride, padding: window.padding, groups: groups,
-                hasBias: hasBias)
+            ? .depthwiseConvolution(window: window, hasBias: hasBias)
+            : .convolution(outputs: outputs, window: window, groups: groups, hasBias: hasBias)
         let result = try append(layer, on: feature, weights: weights)
         if !hasBias { markBiasless(result) }
         return .feature(result)
@@ -113,8 +100,7 @@ extension GraphImporter {
     mutating func maxPool(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         let feature = try map(node)
         let window = try window(node, attributes, kernel: nil, on: feature.shape)
-        let layer = Layer.maxPool(size: window.size, stride: window.stride, padding: window.padding)
-        return .feature(try append(layer, on: feature))
+        return .feature(try append(.maxPool(window: window), on: feature))
     }
 
     mutating func averagePool(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
@@ -126,10 +112,11 @@ extension GraphImporter {
             return try globalAveragePool(node, isFlat: false)
         }
         let window = try window(node, attributes, kernel: nil, on: feature.shape)
-        guard window.padding == 0 else {
-            throw Problem("pads its input, and lcp's average pooling has no padding")
+        let countsPadding = attributes.int("count_include_pad", 0) != 0 && window.hasPadding
+        guard !countsPadding || !window.roundsUp else {
+            throw Problem("counts its padding (count_include_pad) and rounds its output up (ceil_mode): leave out one")
         }
-        return .feature(try append(.averagePool(size: window.size, stride: window.stride), on: feature))
+        return .feature(try append(.averagePool(window: window, countsPadding: countsPadding), on: feature))
     }
 
     mutating func globalAveragePool(_ node: ONNXNodeProto, isFlat: Bool) throws -> Value {
@@ -138,10 +125,8 @@ extension GraphImporter {
 
     mutating func globalMaxPool(_ node: ONNXNodeProto) throws -> Value {
         let feature = try map(node)
-        guard feature.shape.height == feature.shape.width else {
-            throw Problem("pools a map of \(feature.shape), and only square ones are possible")
-        }
-        return .feature(try append(.maxPool(size: feature.shape.height, stride: 1), on: feature))
+        let window = Window(height: feature.shape.height, width: feature.shape.width)
+        return .feature(try append(.maxPool(window: window), on: feature))
     }
 
     /// The mean over height and width is global average pooling.

@@ -29,6 +29,7 @@ extension GraphImporter {
         "BatchNormalization": Reader(["epsilon", "momentum", "spatial", "training_mode"]) {
             try $0.batchNormalization($1, $2)
         },
+        "LayerNormalization": Reader(["axis", "epsilon", "stash_type"]) { try $0.layerNormalization($1, $2) },
         "LRN": Reader(["alpha", "beta", "bias", "size"]) { try $0.responseNormalization($1, $2) },
         "Gemm": Reader(["alpha", "beta", "transA", "transB"]) { try $0.gemm($1, $2) },
         "MatMul": Reader { importer, node, _ in try importer.matMul(node) },
@@ -78,6 +79,8 @@ extension GraphImporter {
         "Squeeze": Reader(["axes"]) { try $0.squeeze($1, $2) },
         "Unsqueeze": Reader(["axes"]) { try $0.unsqueeze($1, $2) },
         "Transpose": Reader(["perm"]) { try $0.transpose($1, $2) },
+        "Split": Reader(["axis", "num_outputs", "split"]) { try $0.split($1, $2) },
+        "Slice": Reader(["axes", "ends", "starts"]) { try $0.slice($1, $2) },
         "Shape": Reader(["start", "end"]) { try $0.shape($1, $2) },
         "Gather": Reader(["axis"]) { try $0.gather($1, $2) },
         // Names of other values.

@@ -8,6 +8,8 @@ enum Value {
     case constant(Constant)
     /// The dimensions of a feature map, or some of them, while they are computed with; nil is the batch.
     case dimensions([Int?])
+    /// What a node with several outputs makes.
+    case several([Value])
 }
 
 /// A feature map: what a layer of the network makes, or the network's input.
@@ -20,6 +22,14 @@ struct Feature: Equatable {
     var isFlat: Bool
     /// Whether the graph sees its channels last: [N, H, W, C], or [N, features] in that order.
     var isChannelsLast = false
+    /// Where the graph sees its channels in groups: how many, and whether it sees the place in a group first.
+    var grouping: Grouping?
+
+    struct Grouping: Equatable {
+        var count: Int
+        var isTurned = false
+    }
+
     /// Whether it has the bias that a node of its own added to the layer.
     var isBiased = false
     /// Of the network's input: what a normalisation within the graph does to it.
@@ -28,6 +38,10 @@ struct Feature: Equatable {
     /// The dimensions behind the batch.
     var dimensions: [Int] {
         if isFlat { return [shape.elementCount] }
+        if let grouping {
+            let sides = [grouping.count, shape.channels / grouping.count]
+            return (grouping.isTurned ? sides.reversed() : sides) + [shape.height, shape.width]
+        }
         return isChannelsLast
             ? [shape.height, shape.width, shape.channels] : [shape.channels, shape.height, shape.width]
     }

@@ -58,15 +58,16 @@ struct BranchGraph {
                     try FullyConnectedLayer(
                         kernels: kernels, input: input(index), output: output, parameters: place(index, layer, from),
                         row: from.elementCount, isRelu: isFusedRelu))
-            case .maxPool(let size, let stride, let padding):
+            case .maxPool(let window):
                 layers.append(
                     try MaxPoolLayer(
-                        kernels: kernels, input: input(index), output: output, size: size, stride: stride,
-                        padding: padding, isRelu: plan.passedClamps.contains(index - 1)))
-            case .averagePool(let size, let stride):
+                        kernels: kernels, input: input(index), output: output, window: window,
+                        isRelu: plan.passedClamps.contains(index - 1)))
+            case .averagePool(let window, let countsPadding):
                 layers.append(
                     AveragePoolLayer(
-                        kernels: kernels, input: input(index), output: output, size: size, stride: stride))
+                        kernels: kernels, input: input(index), output: output, window: window,
+                        countsPadding: countsPadding))
             case .globalAveragePool:
                 layers.append(GlobalAveragePoolLayer(kernels: kernels, input: input(index), output: output))
             case .batchNormalization(let epsilon):
@@ -75,6 +76,16 @@ struct BranchGraph {
                     epsilon: epsilon)
                 normalizations[index] = normalization
                 layers.append(normalization)
+            case .channelNormalization(let epsilon):
+                layers.append(
+                    ChannelNormalizationLayer(
+                        kernels: kernels, input: input(index), output: output, parameters: place(index, layer, from),
+                        epsilon: epsilon))
+            case .slice, .shuffle:
+                layers.append(
+                    PickLayer(
+                        kernels: kernels, input: input(index), output: output,
+                        channels: layer.picked(of: from.channels) ?? []))
             case .localResponseNormalization(let size, let alpha, let beta, let k):
                 layers.append(
                     LocalResponseNormalizationLayer(
@@ -128,10 +139,9 @@ extension Layer {
     /// A convolution's numbers; nil for other layers.
     func geometry(from: FeatureMapShape, to: FeatureMapShape) -> ConvolutionLayer.Geometry? {
         switch self {
-        case .convolution(_, let kernel, let stride, let padding, let groups, _):
-            .init(from: from, to: to, kernel: kernel, stride: stride, padding: padding, groups: groups)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            .init(from: from, to: to, kernel: kernel, stride: stride, padding: padding, groups: from.channels)
+        case .convolution(_, let window, let groups, _): .init(from: from, to: to, window: window, groups: groups)
+        case .depthwiseConvolution(let window, _):
+            .init(from: from, to: to, window: window, groups: from.channels)
         default: nil
         }
     }
@@ -174,8 +184,8 @@ struct StoragePlan {
                 continue
             }
             let (from, to) = (shapes[index], shapes[index + 1])
-            if let geometry = layer.geometry(from: from, to: to), geometry.groups == 1, geometry.padding == 0,
-                geometry.kernel == from.height, geometry.kernel == from.width
+            if let geometry = layer.geometry(from: from, to: to), geometry.groups == 1,
+                geometry.window == Window(height: from.height, width: from.width)
             {
                 fullyConnected.insert(index)
             }

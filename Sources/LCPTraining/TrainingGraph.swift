@@ -348,7 +348,7 @@ extension Layer {
     fileprivate func matrices(_ weight: Range<Int>, outputs: Int) -> [(range: Range<Int>, rows: Int)] {
         var groups = 1
         switch self {
-        case .convolution(_, _, _, _, let count, _): groups = count
+        case .convolution(_, _, let count, _): groups = count
         case .fullyConnected: break
         default: return []
         }

@@ -95,10 +95,24 @@ NETWORKS = {
                      {"type": "hard_swish"}, {"type": "leaky_relu", "slope": 0.1}, {"type": "elu", "alpha": 0.7}, {"type": "gelu"},
                      {"type": "gelu_tanh"}, {"type": "prelu"})
     ],
+    "windows": [
+        [convolution(4, [3, 2], [2, 1], [0, 1, 2, 0]), relu, convolution(3, [1, 3], 1, [0, 2, 0, 0]), full(4)],
+        [convolution(4, 3, 1, [2, 2, 2, 2]) | {"dilation": [2, 2]}, relu, convolution(3, [2, 3], [1, 2]) | {"dilation": [3, 1]}, full(4)],
+        [convolution(4, [4, 3], [3, 2], [1, 1, 3, 0]) | {"dilation": [2, 3]}, relu, full(4)],
+        [convolution(6, 1), depthwise([3, 2], [1, 2], [1, 0, 1, 1]), relu, convolution(4, [2, 1], groups=2), full(4)],
+        [convolution(3, 1), max_pool([3, 2], [2, 1], [1, 0, 0, 1]), convolution(3, 1), average_pool([2, 3], [1, 2]), full(4)],
+        [convolution(3, 1), max_pool(2, 2) | {"ceil": True}, convolution(3, 1), average_pool(2, 2) | {"ceil": True}, full(4)],
+        [convolution(3, 1), average_pool(3, 2) | {"padding": 1}, convolution(3, 1),
+         average_pool(3, 1) | {"padding": [1, 0, 0, 1], "count_padding": True}, max_pool(2, 1) | {"dilation": [1, 2]}, full(4)],
+    ],
     "products": [[convolution(4, 3, padding=1), {"type": "silu"}, convolution(4, 3, padding=1), {"type": "prelu"}, multiply(1),
                   # A gate for every channel, in either order.
                   average, convolution(2, 1), relu, convolution(4, 1), {"type": "sigmoid"}, multiply(4),
                   output(8), {"type": "tanh"}, output(10), multiply(12), multiply(0), convolution(3, 3)]],
+    "channels": [[convolution(6, 3, padding=1), {"type": "channel_normalization", "epsilon": 1e-3}, relu,
+                  {"type": "slice", "first": 0, "count": 2, "total": 6}, convolution(2, 3, padding=1), output(2),
+                  {"type": "slice", "first": 2, "count": 4, "total": 6}, {"type": "concatenate", "layers": [4]},
+                  {"type": "shuffle", "groups": 2}, {"type": "channel_normalization", "epsilon": 1e-5}, convolution(3, 3)]],
 }
 ZOO = [("lenet-fc", 4, "28x28x1", 10), ("lenet", 1, "28x28x1", 10), ("lenet", 8, "28x28x1", 10), ("cifarnet", 8, "32x32x3", 10),
        ("vgg-s", 8, "128x128x3", 5), ("vgg16", 8, "32x32x3", 10), ("alexnet", 8, "112x112x3", 5), ("resnet18", 8, "64x64x3", 10),
@@ -125,17 +139,24 @@ def run(network, seed, batch):
             kind, channels, name = layer["type"], values.shape[1], f"{branch}.{index}"
             if kind in ("convolution", "depthwise_convolution"):
                 groups = channels if kind == "depthwise_convolution" else layer.get("groups", 1)
-                outputs, kernel = layer.get("outputs", channels), layer["kernel"]
-                bound = golden.limit(6, channels // groups * kernel * kernel)
-                weight = parameter(name + ".weight", -bound, bound, outputs, channels // groups, kernel, kernel)
+                outputs, (height, width) = layer.get("outputs", channels), golden.numbers(layer, "kernel", 2, 1)
+                bound = golden.limit(6, channels // groups * height * width)
+                weight = parameter(name + ".weight", -bound, bound, outputs, channels // groups, height, width)
                 bias = parameter(name + ".bias", -0.1, 0.1, outputs) if layer.get("bias", True) else None
-                values = functional.conv2d(values, weight, bias, layer["stride"], layer.get("padding", 0), groups=groups)
+                values = golden.convolved(layer, values, weight, bias, groups)
             elif kind == "fully_connected":
                 values = values.flatten(1)
                 bound = golden.limit(6, values.shape[1])
                 weight = parameter(name + ".weight", -bound, bound, layer["outputs"], values.shape[1])
                 bias = parameter(name + ".bias", -0.1, 0.1, layer["outputs"])
                 values = functional.linear(values, weight, bias)[:, :, None, None]
+            elif kind == "channel_normalization":
+                bound = golden.limit(6, 1)
+                weight, bias = (parameter(f"{name}.{part}", *around, channels) for part, around in (
+                    ("weight", (-bound, bound)), ("bias", (-0.1, 0.1))))
+                values = functional.layer_norm(
+                    values.permute(0, 2, 3, 1), (channels,), weight, bias, float(numpy.float32(layer["epsilon"]))
+                ).permute(0, 3, 1, 2)
             elif kind == "prelu":
                 weight = parameter(name + ".weight", -golden.limit(6, 1), golden.limit(6, 1), channels)
                 values = functional.prelu(values, weight)

@@ -44,6 +44,36 @@ def limit(numerator, denominator):
     return numpy.sqrt(numpy.float32(numerator) / numpy.float32(denominator))
 
 
+def numbers(layer, key, count, default):
+    """One number stands for as many as there are."""
+    value = layer.get(key, default)
+    return list(value) if isinstance(value, list) else [value] * count
+
+
+def padded(layer, values, around):
+    top, left, bottom, right = numbers(layer, "padding", 4, 0)
+    return functional.pad(values, (left, right, top, bottom), value=around)
+
+
+def convolved(layer, values, weight, bias, groups):
+    return functional.conv2d(
+        padded(layer, values, 0.0), weight, bias, numbers(layer, "stride", 2, 1), 0, numbers(layer, "dilation", 2, 1), groups)
+
+
+def pooled(layer, values):
+    size, stride, dilation = numbers(layer, "size", 2, 1), numbers(layer, "stride", 2, 1), numbers(layer, "dilation", 2, 1)
+    rounds_up = layer.get("ceil", False)
+    if layer["type"] == "max_pool":
+        return functional.max_pool2d(padded(layer, values, -torch.inf), size, stride, 0, dilation, rounds_up)
+    if layer.get("count_padding"):
+        return functional.avg_pool2d(padded(layer, values, 0.0), size, stride, 0, rounds_up)
+    # The sum over what is there, and how much that is.
+    sums = functional.avg_pool2d(padded(layer, values, 0.0), size, stride, 0, rounds_up, divisor_override=1)
+    counts = functional.avg_pool2d(
+        padded(layer, torch.ones_like(values), 0.0), size, stride, 0, rounds_up, divisor_override=1)
+    return sums / counts
+
+
 ACTIVATIONS = {
     "sigmoid": lambda x, _: torch.sigmoid(x),
     "tanh": lambda x, _: torch.tanh(x),
@@ -62,16 +92,22 @@ def plain(layer, values, made):
     kind = layer["type"]
     if kind == "local_response_normalization":
         return functional.local_response_norm(values, layer["size"], layer["alpha"], layer["beta"], layer["k"])
-    if kind == "max_pool":
-        return functional.max_pool2d(values, layer["size"], layer["stride"], layer.get("padding", 0))
-    if kind == "average_pool":
-        return functional.avg_pool2d(values, layer["size"], layer["stride"])
+    if kind in ("max_pool", "average_pool"):
+        return pooled(layer, values)
     if kind == "global_average_pool":
         return values.mean((2, 3), keepdim=True)
     if kind == "relu":
         return functional.relu(values)
     if kind in ACTIVATIONS:
         return ACTIVATIONS[kind](values, layer)
+    if kind == "slice":
+        first, last = (
+            (2 * place * values.shape[1] + layer["total"]) // (2 * layer["total"])
+            for place in (layer["first"], layer["first"] + layer["count"])
+        )
+        return values[:, first:last]
+    if kind == "shuffle":
+        return functional.channel_shuffle(values, layer["groups"])
     if kind == "multiply":
         return values * made[layer["layer"]]
     if kind == "relu6":

@@ -81,11 +81,12 @@ enum IntegerReference {
             return Map(shape: shape, numbers: numbers, quantization: to)
         }
         /// The numbers of a channel's window that lie on the map, with their place in the window.
-        func window(
-            _ channel: Int, _ row: Int, _ column: Int, _ size: Int, _ stride: Int, _ padding: Int
+        func numbers(
+            _ window: Window, _ channel: Int, _ row: Int, _ column: Int
         ) -> [(place: Int, number: Int)] {
-            (0..<size * size).compactMap { place in
-                let (y, x) = (row * stride - padding + place / size, column * stride - padding + place % size)
+            (0..<window.taps).compactMap { place in
+                let y = row * window.strideDown - window.top + place / window.width
+                let x = column * window.strideAcross - window.left + place % window.width
                 guard (0..<map.shape.height).contains(y), (0..<map.shape.width).contains(x) else { return nil }
                 return (place, map[channel, y, x])
             }
@@ -93,13 +94,13 @@ enum IntegerReference {
         func ratio(_ output: Int) -> Double {
             Double(from.scale) * Double(weights!.scale[output]) / Double(to.scale)
         }
-        func convolution(_ kernel: Int, _ stride: Int, _ padding: Int, _ groups: Int) -> Map {
+        func convolution(_ window: Window, _ groups: Int) -> Map {
             let (ins, outs) = (map.shape.channels / groups, shape.channels / groups)
             return each { output, row, column in
                 var sum = Int(weights!.bias[output])
                 for input in 0..<ins {
-                    let tap = (output * ins + input) * kernel * kernel
-                    for (place, number) in window(output / outs * ins + input, row, column, kernel, stride, padding) {
+                    let tap = (output * ins + input) * window.taps
+                    for (place, number) in numbers(window, output / outs * ins + input, row, column) {
                         sum += Int(weights!.weight[tap + place]) * (number - map.zero)
                     }
                 }
@@ -118,10 +119,8 @@ enum IntegerReference {
             }
         }
         switch layer {
-        case .convolution(_, let kernel, let stride, let padding, let groups, _):
-            return convolution(kernel, stride, padding, groups)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            return convolution(kernel, stride, padding, map.shape.channels)
+        case .convolution(_, let window, let groups, _): return convolution(window, groups)
+        case .depthwiseConvolution(let window, _): return convolution(window, map.shape.channels)
         case .fullyConnected:
             let length = map.numbers.count
             return each { output, _, _ in
@@ -131,11 +130,8 @@ enum IntegerReference {
                 }
                 return rescaled(sum, ratio(output), zero: Int(to.zero))
             }
-        case .maxPool(let size, let stride, let padding):
-            return each { channel, row, column in
-                window(channel, row, column, size, stride, padding).map(\.number).max()!
-            }
-        case .averagePool(let size, let stride): return mean((size, size), stride)
+        case .maxPool(let window): return each { numbers(window, $0, $1, $2).map(\.number).max()! }
+        case .averagePool(let window, _): return mean((window.height, window.width), window.strideDown)
         case .globalAveragePool: return mean((map.shape.height, map.shape.width), 1)
         case .localResponseNormalization(let size, _, _, _):
             let (table, bits) = (branch.tables[index]!, ResponseTable.segmentShift(size: size, zero: from.zero))
@@ -174,7 +170,8 @@ enum IntegerReference {
                 numbers += source.numbers.map { summed([($0 - source.zero, source.quantization)], to) }
             }
             return Map(shape: shape, numbers: numbers, quantization: to)
-        case .batchNormalization, .softmax, .activation, .prelu, .multiply: preconditionFailure("\(layer)")
+        case .batchNormalization, .softmax, .activation, .prelu, .multiply, .channelNormalization, .slice, .shuffle:
+            preconditionFailure("\(layer)")
         }
     }
 }

@@ -9,6 +9,33 @@ enum RandomNetworks {
         .geluTanh,
     ]
 
+    /// Any window, mostly square ones.
+    static func window(
+        _ random: inout SeededGenerator, size: Int, stride: Int, padding: Int, isPlain: Bool
+    ) -> Window {
+        var window = Window(size: size, stride: stride, padding: padding)
+        guard random.index(3) == 0 else { return window }
+        (window.height, window.width) = (1 + random.index(5), 1 + random.index(5))
+        (window.strideDown, window.strideAcross) = (1 + random.index(3), 1 + random.index(3))
+        if !isPlain, random.index(2) == 0 {
+            (window.dilationDown, window.dilationAcross) = (1 + random.index(3), 1 + random.index(3))
+        }
+        (window.top, window.bottom) = (random.index(window.height), random.index(window.height))
+        (window.left, window.right) = (random.index(window.width), random.index(window.width))
+        return window
+    }
+
+    /// The same for pooling, with at most half of the window beyond the map.
+    static func pool(_ random: inout SeededGenerator, isPlain: Bool) -> Window {
+        var window = Self.window(
+            &random, size: 1 + random.index(4), stride: 1 + random.index(4), padding: 0, isPlain: isPlain)
+        let (down, across) = (window.height / 2, window.width / 2)
+        (window.top, window.bottom) = (random.index(down + 1), random.index(down + 1))
+        (window.left, window.right) = (random.index(across + 1), random.index(across + 1))
+        window.roundsUp = random.index(3) == 0
+        return window
+    }
+
     /// - Parameter isSmooth: whether there may be layers that only single precision has.
     static func layers(
         _ random: inout SeededGenerator, input: FeatureMapShape, isSmooth: Bool = true
@@ -39,13 +66,15 @@ enum RandomNetworks {
         for _ in 0..<3 + random.index(9) {
             let now = shapes.last!
             let kernel = 1 + random.index(5)
-            switch random.index(isSmooth ? 18 : 16) {
+            switch random.index(isSmooth ? 21 : 16) {
             case 0, 1, 2:
                 let outputs = 1 + random.index(random.index(3) == 0 ? 40 : 9)
                 append(
                     .convolution(
-                        outputs: outputs, kernel: kernel, stride: 1 + random.index(2), padding: random.index(kernel),
-                        hasBias: random.index(3) > 0))
+                        outputs: outputs,
+                        window: window(
+                            &random, size: kernel, stride: 1 + random.index(2), padding: random.index(kernel),
+                            isPlain: !isSmooth), hasBias: random.index(3) > 0))
                 if random.index(2) == 0 { append(.batchNormalization(epsilon: 1e-3)) }
                 activation(&random)
             case 3:
@@ -53,21 +82,30 @@ enum RandomNetworks {
                 let chosen = groups[random.index(groups.count)]
                 append(
                     .convolution(
-                        outputs: chosen * (1 + random.index(3)), kernel: kernel, stride: 1 + random.index(2),
-                        padding: random.index(kernel), groups: chosen, hasBias: random.index(2) == 0))
+                        outputs: chosen * (1 + random.index(3)),
+                        window: window(
+                            &random, size: kernel, stride: 1 + random.index(2), padding: random.index(kernel),
+                            isPlain: !isSmooth), groups: chosen, hasBias: random.index(2) == 0))
                 activation(&random)
             case 4:
                 append(
                     .depthwiseConvolution(
-                        kernel: random.index(6) == 0 ? 7 : kernel, stride: 1 + random.index(2),
-                        padding: random.index(kernel),
-                        hasBias: random.index(2) == 0))
+                        window: window(
+                            &random, size: random.index(6) == 0 ? 7 : kernel, stride: 1 + random.index(2),
+                            padding: random.index(kernel), isPlain: !isSmooth), hasBias: random.index(2) == 0))
                 if random.index(2) == 0 { append(.batchNormalization()) }
                 activation(&random)
             case 5:
-                let size = 1 + random.index(4)
-                append(.maxPool(size: size, stride: 1 + random.index(4), padding: random.index(size / 2 + 1)))
-            case 6: append(.averagePool(size: 1 + random.index(4), stride: 1 + random.index(3)))
+                append(.maxPool(window: pool(&random, isPlain: !isSmooth)))
+            case 6:
+                guard isSmooth else {
+                    append(.averagePool(size: 1 + random.index(4), stride: 1 + random.index(3)))
+                    continue
+                }
+                var window = pool(&random, isPlain: true)
+                let countsPadding = random.index(2) == 0
+                if countsPadding { window.roundsUp = false }
+                append(.averagePool(window: window, countsPadding: countsPadding))
             case 7: append(.batchNormalization())
             case 8:
                 append(
@@ -88,6 +126,13 @@ enum RandomNetworks {
                 activation(&random)
             case 14: if !layers.isEmpty { append(.output(of: random.index(layers.count))) }
             case 15: if random.index(3) == 0 { append(.softmax) }
+            case 18:
+                let first = random.index(now.channels)
+                append(.slice(first: first, count: 1 + random.index(now.channels - first), of: now.channels))
+            case 19:
+                let groups = (1...now.channels).filter { now.channels % $0 == 0 }
+                append(.shuffle(groups: groups[random.index(groups.count)]))
+            case 20: append(.channelNormalization(epsilon: 1e-3))
             case 16:
                 let others = earlier { $0 == now || $0.channels == now.channels && $0.elementCount == now.channels }
                 if !others.isEmpty { append(.multiply(others[random.index(others.count)])) }

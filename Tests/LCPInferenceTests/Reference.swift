@@ -24,12 +24,12 @@ enum Reference {
     ) -> [Double] {
         let area = from.height * from.width
         /// The numbers of a window that lie on the map, with their place in the window.
-        func window(
-            _ channel: Int, _ row: Int, _ column: Int, size: Int, stride: Int, padding: Int
+        func numbers(
+            _ window: Window, _ channel: Int, _ row: Int, _ column: Int
         ) -> [(place: Int, value: Double)] {
-            (0..<size * size).compactMap { place in
-                let r = row * stride + place / size - padding
-                let c = column * stride + place % size - padding
+            (0..<window.taps).compactMap { place in
+                let r = row * window.strideDown + place / window.width * window.dilationDown - window.top
+                let c = column * window.strideAcross + place % window.width * window.dilationAcross - window.left
                 guard r >= 0, c >= 0, r < from.height, c < from.width else { return nil }
                 return (place, values[channel * area + r * from.width + c])
             }
@@ -40,24 +40,16 @@ enum Reference {
                 (0..<to.height).flatMap { row in (0..<to.width).map { value(channel, row, $0) } }
             }
         }
-        func convolution(kernel: Int, stride: Int, padding: Int, groups: Int) -> [Double] {
+        func convolution(_ window: Window, groups: Int) -> [Double] {
             let weight = parameters!.weight.map(Double.init)
             let bias = parameters!.bias.map(Double.init)
             let (ins, outs) = (from.channels / groups, to.channels / groups)
             return each { output, row, column in
-                var sum = bias.isEmpty ? 0 : bias[output]
-                let (top, left) = (row * stride - padding, column * stride - padding)
-                for input in 0..<ins {
-                    let channel = output / outs * ins + input
-                    for y in max(0, -top)..<max(0, -top, min(kernel, from.height - top)) {
-                        let place = channel * area + (top + y) * from.width + left
-                        let tap = ((output * ins + input) * kernel + y) * kernel
-                        for x in max(0, -left)..<max(0, -left, min(kernel, from.width - left)) {
-                            sum += weight[tap + x] * values[place + x]
-                        }
+                (0..<ins).reduce(bias.isEmpty ? 0 : bias[output]) { sum, input in
+                    numbers(window, output / outs * ins + input, row, column).reduce(sum) {
+                        $0 + weight[(output * ins + input) * window.taps + $1.place] * $1.value
                     }
                 }
-                return sum
             }
         }
         switch layer {
@@ -71,6 +63,16 @@ enum Reference {
             return values.indices.map {
                 values[$0] < 0 ? values[$0] * Double(parameters!.weight[$0 / area]) : values[$0]
             }
+        case .slice, .shuffle:
+            return layer.picked(of: from.channels)!.flatMap { values[$0 * area..<($0 + 1) * area] }
+        case .channelNormalization(let epsilon):
+            return values.indices.map { index in
+                let pixel = (0..<from.channels).map { values[$0 * area + index % area] }
+                let mean = pixel.reduce(0, +) / Double(from.channels)
+                let variance = pixel.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(from.channels)
+                return (values[index] - mean) / (variance + Double(epsilon)).squareRoot()
+                    * Double(parameters!.weight[index / area]) + Double(parameters!.bias[index / area])
+            }
         case .multiply:
             let (small, large) = values.count < others[0].count ? (values, others[0]) : (others[0], values)
             return large.indices.map {
@@ -83,18 +85,14 @@ enum Reference {
                     $0 + Double(parameters!.weight[output * values.count + $1]) * values[$1]
                 }
             }
-        case .convolution(_, let kernel, let stride, let padding, let groups, _):
-            return convolution(kernel: kernel, stride: stride, padding: padding, groups: groups)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            return convolution(kernel: kernel, stride: stride, padding: padding, groups: from.channels)
-        case .maxPool(let size, let stride, let padding):
+        case .convolution(_, let window, let groups, _): return convolution(window, groups: groups)
+        case .depthwiseConvolution(let window, _): return convolution(window, groups: from.channels)
+        case .maxPool(let window): return each { numbers(window, $0, $1, $2).map(\.value).max()! }
+        case .averagePool(let window, let countsPadding):
             return each {
-                window($0, $1, $2, size: size, stride: stride, padding: padding).map(\.value).max()!
-            }
-        case .averagePool(let size, let stride):
-            return each {
-                window($0, $1, $2, size: size, stride: stride, padding: 0).reduce(0) { $0 + $1.value }
-                    / Double(size * size)
+                let seen = numbers(window, $0, $1, $2)
+                let count = countsPadding && window.hasPadding ? window.taps : seen.count
+                return seen.reduce(0) { $0 + $1.value } / Double(count)
             }
         case .globalAveragePool:
             return (0..<from.channels).map { values[$0 * area..<($0 + 1) * area].reduce(0, +) / Double(area) }

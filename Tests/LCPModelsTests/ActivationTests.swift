@@ -7,7 +7,14 @@ import Testing
     static let layers: [Layer] = [
         .activation(.sigmoid), .activation(.tanh), .activation(.silu), .activation(.hardSigmoid(alpha: 0.2, beta: 0.4)),
         .activation(.hardSwish), .activation(.leakyReLU(slope: 0.1)), .activation(.elu(alpha: 0.7)), .activation(.gelu),
-        .activation(.geluTanh), .prelu, .multiply(3),
+        .activation(.geluTanh), .prelu, .channelNormalization(epsilon: 1e-6), .multiply(3),
+        .slice(first: 2, count: 3, of: 6), .shuffle(groups: 3),
+        .convolution(
+            outputs: 4,
+            window: Window(height: 3, width: 2, strideDown: 2, strideAcross: 1, top: 1, bottom: 0, left: 0, right: 1)),
+        .depthwiseConvolution(window: Window(height: 3, width: 3, dilationDown: 2, dilationAcross: 1), hasBias: false),
+        .maxPool(window: Window(height: 2, width: 2, strideDown: 2, strideAcross: 2, roundsUp: true)),
+        .averagePool(window: Window(size: 3, stride: 1, padding: 1), countsPadding: true),
     ]
 
     @Test("Are read from JSON as they were written", arguments: layers)
@@ -28,10 +35,53 @@ import Testing
     @Test("Cost no multiplications and, but for a slope for each channel of a PReLU, no parameters")
     func cost() throws {
         let shape = FeatureMapShape(height: 4, width: 5, channels: 6)
-        for layer in Self.layers.dropLast() {
+        for layer in Self.layers.prefix(11) {
             #expect(try layer.macs(input: shape) == 0)
-            #expect(layer.parameterCount(input: shape) == (layer == .prelu ? 6 : 0))
+            let isNormalization = layer == .channelNormalization(epsilon: 1e-6)
+            #expect(layer.parameterCount(input: shape) == (layer == .prelu ? 6 : isNormalization ? 12 : 0))
             #expect(try layer.output(of: shape) == shape)
+        }
+    }
+
+    @Test("A slice of a narrower branch is the same part of its channels, and a shuffle takes them from group to group")
+    func picked() throws {
+        let slice = Layer.slice(first: 12, count: 12, of: 24)
+        #expect(
+            slice.picked(of: 24) == Array(12..<24) && slice.picked(of: 6) == [3, 4, 5] && slice.picked(of: 5) == [3, 4])
+        #expect(Layer.slice(first: 0, count: 12, of: 24).picked(of: 5) == [0, 1, 2])
+        #expect(Layer.shuffle(groups: 2).picked(of: 6) == [0, 3, 1, 4, 2, 5])
+        let shape = FeatureMapShape(height: 1, width: 1, channels: 6)
+        for layer in [
+            Layer.slice(first: 3, count: 4, of: 6), .slice(first: -1, count: 2, of: 6),
+            .slice(first: 0, count: 0, of: 6),
+            .slice(first: .max, count: .max, of: .max), .shuffle(groups: 4), .shuffle(groups: 0),
+        ] {
+            #expect(throws: NetworkError.self) { try layer.output(of: shape) }
+        }
+    }
+
+    @Test("Windows have as many places as PyTorch gives them, and impossible ones none")
+    func windows() throws {
+        func size(_ window: Window, _ height: Int = 7, _ width: Int = 8) throws -> [Int] {
+            let shape = try Layer.maxPool(window: window).output(of: .init(height: height, width: width, channels: 1))
+            return [shape.height, shape.width]
+        }
+        var window = Window(size: 2, stride: 2)
+        #expect(try size(window) == [3, 4])
+        window.roundsUp = true
+        #expect(try size(window) == [4, 4])
+        // A window that would begin in the padding is none.
+        var padded = Window(size: 2, stride: 3, padding: 1)
+        padded.roundsUp = true
+        #expect(try size(padded, 6, 6) == [3, 3])
+        #expect(try size(padded, 5, 5) == [2, 2])
+        #expect(try size(Window(height: 3, width: 2, dilationDown: 3, dilationAcross: 2)) == [1, 6])
+        for wrong in [
+            Window(height: 0, width: 1), Window(height: 1, width: 1, strideDown: 0), Window(height: 9, width: 1),
+            Window(height: 2, width: 2, top: -1), Window(height: 2, width: 2, dilationDown: 0),
+            Window(height: .max, width: 1),
+        ] {
+            #expect(throws: NetworkError.self) { try size(wrong) }
         }
     }
 

@@ -27,7 +27,9 @@ import Testing
         let shape = try #require(BranchShape("8x8k5+p-8k5s++-48-24/concat"))
         let network = try shape.network(of: base)
         let layers = network.branches[0]
-        #expect(layers.count { if case .convolution(_, 3, 1, 1, _, false) = $0 { true } else { false } } == 3)
+        #expect(
+            layers.count { if case .convolution(_, Window(size: 3, padding: 1), _, false) = $0 { true } else { false } }
+                == 3)
         #expect(layers.count { if case .depthwiseConvolution = $0 { true } else { false } } == 1)
         #expect(layers.count { if case .maxPool = $0 { true } else { false } } == 3)
         #expect(layers.count { $0.hasStatistics } == base.layers.count { $0.hasStatistics } + 3)

@@ -106,18 +106,18 @@ import Testing
         Case("no graph with nodes") { $0.graph.node = [] },
         Case("node \"c\" (Selu) is an operator that lcp does not know") { $0.graph.node[0].opType = "Selu" },
         Case("(com.microsoft.Conv) is an operator") { $0.graph.node[0].domain = "com.microsoft" },
-        Case("node \"c\" (Conv) has dilations of 2×2") {
-            $0.graph.node[0].attribute = [attribute("dilations", ints: [2, 2])]
+        Case("node \"c\" (Conv) has dilations of 0×2") {
+            $0.graph.node[0].attribute = [attribute("dilations", ints: [0, 2])]
         },
-        Case("node \"c\" (Conv) has pads of 0×0×1×2") {
-            $0.graph.node[0].attribute = [attribute("pads", ints: [0, 0, 1, 2])]
+        Case("node \"c\" (Conv) has pads of -1×0×1×2") {
+            $0.graph.node[0].attribute = [attribute("pads", ints: [-1, 0, 1, 2])]
         },
-        Case("strides of 1×2") { $0.graph.node[0].attribute = [attribute("strides", ints: [1, 2])] },
+        Case("strides of 1×2000") { $0.graph.node[0].attribute = [attribute("strides", ints: [1, 2000])] },
         Case("attribute \"sparse\"") { $0.graph.node[0].attribute = [attribute("sparse", i: 1)] },
         Case("in 2 groups") { $0.graph.node[0].attribute = [attribute("group", i: 2)] },
         Case("in -1 groups") { $0.graph.node[0].attribute = [attribute("group", i: -1)] },
         Case("kernel_shape") { $0.graph.node[0].attribute = [attribute("kernel_shape", ints: [5, 5])] },
-        Case("only square ones") {
+        Case("does not fit an input of 8×8×3") {
             $0.graph.initializer[0].dims = [4, 3, 9, 1]
         },
         Case("auto_pad") { $0.graph.node[0].attribute = [attribute("auto_pad", s: "SAME")] },
@@ -174,17 +174,12 @@ import Testing
             proto.graph.node.insert(node("Add", ["a", "c"], "s"), at: 2)
             proto.graph.node[3].input[0] = "s"
         },
-        Case("ceil_mode") { proto in
-            var pool = node("MaxPool", ["c"], "p")
-            pool.attribute = [
-                attribute("kernel_shape", ints: [3, 3]), attribute("strides", ints: [2, 2]),
-                attribute("ceil_mode", i: 1),
-            ]
-            inserted(pool, &proto)
-        },
-        Case("average pooling has no padding") { proto in
+        Case("counts its padding (count_include_pad) and rounds its output up") { proto in
             var pool = node("AveragePool", ["c"], "p")
-            pool.attribute = [attribute("kernel_shape", ints: [3, 3]), attribute("pads", ints: [1, 1, 1, 1])]
+            pool.attribute = [
+                attribute("kernel_shape", ints: [3, 3]), attribute("pads", ints: [1, 1, 1, 1]),
+                attribute("strides", ints: [3, 3]), attribute("ceil_mode", i: 1), attribute("count_include_pad", i: 1),
+            ]
             inserted(pool, &proto)
         },
         Case("does not fit an input") { proto in

@@ -83,6 +83,11 @@ void lcp_activate(size_t lanes, enum lcp_activation function, float first, float
                   size_t count);
 /* output = input from 0 up, and input * the channel's slope below. */
 void lcp_prelu(size_t lanes, const float *input, const float *slope, float *output, size_t pixels, size_t channels);
+/* output = (input - mean) / sqrt(variance + epsilon) * weight + bias, mean and variance over a pixel's channels. */
+void lcp_normalize_channels(size_t lanes, const float *input, const float *weight, const float *bias, float epsilon,
+                            float *output, size_t pixels, size_t channels);
+/* Of every pixel the channels of a table. */
+void lcp_pick(const float *input, size_t channels, const int32_t *table, size_t count, float *output, size_t pixels);
 /* output = input * the channel's factor. */
 void lcp_multiply(size_t lanes, const float *input, const float *factors, float *output, size_t pixels, size_t channels);
 

@@ -29,7 +29,7 @@ typedef struct {
     int32_t out_rows, out_columns;          // destination rows and columns
     int32_t source_height;
     int32_t source_row, source_row_step;    // the source row of tap row 0 for destination row j: source_row + j × source_row_step
-    int32_t tap_row_step;                   // from tap row to tap row, +1 or −1
+    int32_t tap_row_step;                   // from tap row to tap row, above or below 0
     // Where the last taps of a row are those of one channel side by side, from right to left, one column each: how many, and the
     // source column of the first for destination column 0. Those outside the image can be left out. Otherwise column_taps is 1.
     int32_t column_taps, source_column, source_width;
@@ -43,9 +43,16 @@ typedef struct {
 // A convolution's gradient by its weights.
 typedef struct {
     int32_t groups, outputs, inputs;        // channels of a group
-    int32_t kernel, stride, padding;
+    int32_t kernel_height, kernel_width, stride_down, stride_across, top, left, dilation_down, dilation_across;
     lcp_volume input, output;
 } lcp_filter;
+
+// The window of a pooling.
+typedef struct {
+    int32_t height, width, stride_down, stride_across, top, left, dilation_down, dilation_across;
+    int32_t counts_padding;                 // whether a mean counts what is beyond the map
+    int32_t is_inside;                      // whether no window has a place beyond the map
+} lcp_pool;
 
 typedef struct {
     // What the kernels were compiled for.
@@ -74,15 +81,15 @@ typedef struct {
     void (*bias_gradient)(const lcp_volume *v, const float *gradient, int32_t blocks, int32_t first, int32_t count, float *result);
 
     // One block each.
-    void (*max_pool)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, int8_t *winner, int32_t size,
-                     int32_t stride, int32_t padding);
+    void (*max_pool)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, int8_t *winner,
+                     const lcp_pool *pool);
     // `values` and `out` are what the pool made: `is_relu` also takes the gradient through a ReLU in front of it.
     void (*max_pool_gradient)(const lcp_volume *from, const lcp_volume *to, const lcp_volume *values, float *in_gradient,
-                              const float *out_gradient, const float *out, const int8_t *winner, int32_t size, int32_t stride,
-                              int32_t padding, int accumulates, int is_relu);
-    void (*average_pool)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, int32_t size, int32_t stride);
+                              const float *out_gradient, const float *out, const int8_t *winner, const lcp_pool *pool,
+                              int accumulates, int is_relu);
+    void (*average_pool)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, const lcp_pool *pool);
     void (*average_pool_gradient)(const lcp_volume *from, const lcp_volume *to, float *in_gradient, const float *out_gradient,
-                                  int32_t size, int32_t stride);
+                                  const lcp_pool *pool);
     void (*global_average)(const lcp_volume *from, const float *in, float *out, int64_t out_channel);
     void (*global_average_gradient)(const lcp_volume *from, float *in_gradient, const float *out_gradient, int64_t out_channel);
     // min(max(0, x), limit) in place, and its gradient in place from what came out.
@@ -153,6 +160,15 @@ typedef struct {
     // out = Σ in · out_gradient over the pixels of each channel, or out += that.
     void (*multiply_sum)(const lcp_volume *from, const lcp_volume *gradient, const lcp_volume *to, const float *in,
                          const float *out_gradient, float *out, int accumulates);
+    // (in − mean) / √(variance + ε) · weights + biases, mean and variance over the channels of a pixel.
+    void (*normalize_channels)(const lcp_volume *from, const lcp_volume *to, const float *in, float *out, const float *weights,
+                               const float *biases, float epsilon);
+    void (*normalize_channels_gradient)(const lcp_volume *from, const lcp_volume *gradient, const lcp_volume *to, const float *in,
+                                        const float *out_gradient, float *in_gradient, const float *weights, float epsilon,
+                                        int accumulates);
+    // The gradients of weights and biases over all images; `sums` has room for 2 · 16 numbers of every channel, all 0.
+    void (*normalize_channels_sums)(const lcp_volume *from, const lcp_volume *gradient, const float *in, const float *out_gradient,
+                                    int32_t blocks, float epsilon, float *sums, float *weight_gradient, float *bias_gradient);
 } lcp_kernels;
 
 // The fastest kernels that this processor runs. The environment variable LCP_KERNELS may name others of those compiled in:

@@ -33,7 +33,7 @@ struct ChannelGroups {
         for (index, layer) in layers.enumerated() {
             let (current, channels) = (segments[index], shapes[index + 1].channels)
             switch layer {
-            case .convolution(_, _, _, _, let groups, _):
+            case .convolution(_, _, let groups, _):
                 // Groups of channels that do not mix stay as they are.
                 if groups > 1 { freeze(current) }
                 segments.append([add(width: channels, isFree: groups == 1, producer: index)])
@@ -43,7 +43,11 @@ struct ChannelGroups {
                 unite(current, segments[other + 1])
                 segments.append(current)
             case .concatenate(let others): segments.append(current + others.flatMap { segments[$0 + 1] })
-            case .softmax:
+            case .slice, .shuffle:
+                // Which channels are picked depends on how many there are.
+                freeze(current)
+                segments.append([add(width: channels, isFree: false)])
+            case .softmax, .channelNormalization:
                 freeze(current)
                 segments.append(current)
             default: segments.append(current)
@@ -64,9 +68,9 @@ struct ChannelGroups {
     func convolutionWeights(_ layers: [Layer], left: [Int: Int]) -> Int {
         layers.enumerated().reduce(0) { sum, layer in
             switch layer.element {
-            case .convolution(_, let kernel, _, _, let groups, _):
-                sum + channels(layer.offset + 1, left) * channels(layer.offset, left) / groups * kernel * kernel
-            case .depthwiseConvolution(let kernel, _, _, _): sum + channels(layer.offset, left) * kernel * kernel
+            case .convolution(_, let window, let groups, _):
+                sum + channels(layer.offset + 1, left) * channels(layer.offset, left) / groups * window.taps
+            case .depthwiseConvolution(let window, _): sum + channels(layer.offset, left) * window.taps
             default: sum
             }
         }

@@ -30,9 +30,9 @@ struct PrunedBranch {
             guard var values = parameters[index] else { continue }
             let (from, inputs, outputs) = (shapes[index], self.channels[index], self.channels[index + 1])
             switch layer {
-            case .convolution(_, let kernel, _, _, let parts, _):
+            case .convolution(_, let window, let parts, _):
                 guard parts == 1 else { continue }
-                let taps = kernel * kernel
+                let taps = window.taps
                 values.weight = outputs.flatMap { output in
                     inputs.flatMap { input in
                         let start = (output * from.channels + input) * taps
@@ -40,8 +40,8 @@ struct PrunedBranch {
                     }
                 }
                 self.layers[index] = layer.withWidth(outputs.count, inputs: inputs.count)
-            case .depthwiseConvolution(let kernel, _, _, _):
-                values.weight = outputs.flatMap { values.weight[$0 * kernel * kernel..<($0 + 1) * kernel * kernel] }
+            case .depthwiseConvolution(let window, _):
+                values.weight = outputs.flatMap { values.weight[$0 * window.taps..<($0 + 1) * window.taps] }
             case .prelu: values.weight = outputs.map { values.weight[$0] }
             case .batchNormalization:
                 values.weight = outputs.map { values.weight[$0] }

@@ -16,11 +16,16 @@ public struct Quantizer {
     ) throws(NetworkError) {
         for layer in network.branches.joined() {
             switch layer {
-            case .softmax, .multiply, .activation, .prelu:
+            case .softmax, .multiply, .channelNormalization, .slice, .shuffle, .activation, .prelu:
                 throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
             case .localResponseNormalization(let size, _, _, _) where size > ResponseTable.mostChannels:
                 throw NetworkError("\(layer) has no arithmetic in eight bits")
+            case .averagePool(let window, _) where window.hasPadding || window.roundsUp:
+                throw NetworkError("\(layer) has no arithmetic in eight bits")
             default: break
+            }
+            guard layer.window?.isDilated != true else {
+                throw NetworkError("\(layer) has no arithmetic in eight bits")
             }
         }
         (self.network, self.parameters) = try network.foldingNormalizations(parameters.branches)

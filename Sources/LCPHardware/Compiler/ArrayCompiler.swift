@@ -98,7 +98,8 @@ struct ArrayCompiler {
         pass.pad = arithmetic.zero(behind: from)
         var second: Int?
         switch layer {
-        case .convolution(_, let kernel, let stride, let padding, let groups, _):
+        case .convolution(_, let window, let groups, _):
+            let (kernel, stride, padding) = try square(window, layer, index)
             guard groups == 1 else {
                 throw HardwareError("the array has no convolution in groups (layer \(index), \(layer))")
             }
@@ -111,12 +112,15 @@ struct ArrayCompiler {
             pass.multiplications = outputs * input.elementCount
             try arithmetic.products(
                 &pass, layer: index, reading: from, dimensions: [outputs, input.channels, input.height, input.width])
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
+        case .depthwiseConvolution(let window, _):
+            let (kernel, stride, padding) = try square(window, layer, index)
             pass.structure = .diagonal
             (pass.kernelHeight, pass.kernelWidth, pass.stride, pass.padding) = (kernel, kernel, stride, padding)
             pass.multiplications = to.elementCount * kernel * kernel
             try arithmetic.products(&pass, layer: index, reading: from, dimensions: [to.channels, 1, kernel, kernel])
-        case .averagePool(let size, let stride):
+        case .averagePool(let window, _):
+            let (size, stride, padding) = try square(window, layer, index)
+            guard padding == 0 else { throw HardwareError("the array has no \(layer) (layer \(index))") }
             pass.structure = .diagonal
             (pass.kernelHeight, pass.kernelWidth, pass.stride) = (size, size, stride)
             try arithmetic.mean(&pass, layer: index, reading: from, count: size * size)
@@ -124,7 +128,8 @@ struct ArrayCompiler {
             pass.structure = .diagonal
             (pass.kernelHeight, pass.kernelWidth) = (input.height, input.width)
             try arithmetic.mean(&pass, layer: index, reading: from, count: input.height * input.width)
-        case .maxPool(let size, let stride, let padding):
+        case .maxPool(let window):
+            let (size, stride, padding) = try square(window, layer, index)
             pass.structure = .diagonal
             (pass.poolSize, pass.poolStride, pass.padding) = (size, stride, padding)
             (pass.height, pass.width) = (input.height + 2 * padding, input.width + 2 * padding)
@@ -146,7 +151,8 @@ struct ArrayCompiler {
         case _ where handsOn(layer): return index + 1
         case .output: return index + 1
         case .dropout, .batchNormalization, .localResponseNormalization, .softmax, .concatenate, .multiply,
-            .activation, .prelu:
+            .channelNormalization, .slice,
+            .shuffle, .activation, .prelu:
             throw HardwareError("the array has no \(layer) (layer \(index))")
         }
         let (last, next) = absorb(&pass, behind: index)
@@ -206,6 +212,17 @@ struct ArrayCompiler {
         if case .relu6 = layer { pass.most = min(pass.most, arithmetic.six(behind: index)) }
     }
 
+    /// The size, stride and padding of a square window.
+    private func square(
+        _ window: Window, _ layer: Layer, _ index: Int
+    ) throws(HardwareError) -> (Int, Int, Int) {
+        guard let square = window.square else {
+            throw HardwareError(
+                "the array has square windows with the same padding on all sides only (layer \(index), \(layer))")
+        }
+        return square
+    }
+
     /// Does ReLU, dropout and pooling with the pass before them, where nothing else reads what lies between.
     ///
     /// - Returns: the layer whose output the pass makes, and the first one that is not done.
@@ -219,10 +236,11 @@ struct ArrayCompiler {
             guard lastReader[last] == next, arithmetic.isSame(last, next) else { break }
             switch layers[next] {
             case .relu, .relu6: clamp(&pass, layers[next], behind: next)
-            case .maxPool(let size, let stride, 0)
-            where size == stride && pass.poolSize == 1 && pass.structure == .dense
-                && size * size <= builder.shape.entries:
-                (pass.poolSize, pass.poolStride) = (size, size)
+            case .maxPool(let window)
+            where window.square?.size == window.strideDown && window.square?.padding == 0 && pass.poolSize == 1
+                && pass.structure == .dense
+                && window.taps <= builder.shape.entries:
+                (pass.poolSize, pass.poolStride) = (window.height, window.height)
             default: return (last, next)
             }
             (last, next) = (next, next + 1)
@@ -306,6 +324,6 @@ struct ArrayCompiler {
 
     /// Of the first layer.
     private var inputKernel: Int {
-        if case .convolution(_, let kernel, _, _, _, _) = layers[0] { kernel } else { 1 }
+        if case .convolution(_, let window, _, _) = layers[0] { window.height } else { 1 }
     }
 }

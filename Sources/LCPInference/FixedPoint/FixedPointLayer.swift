@@ -38,9 +38,11 @@ struct FixedPointLayer {
 
     func run(_ numbers: [Int16], others: [[Int16]]) -> [Int16] {
         switch layer {
-        case .convolution(_, let kernel, let stride, let padding, let groups, _):
+        case .convolution(_, let window, let groups, _):
+            let (kernel, stride, padding) = window.square ?? (1, 1, 0)
             return convolution(numbers, kernel, stride, padding, groups)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
+        case .depthwiseConvolution(let window, _):
+            let (kernel, stride, padding) = window.square ?? (1, 1, 0)
             return convolution(numbers, kernel, stride, padding, input.channels)
         case .fullyConnected(let outputs):
             return numbers.withUnsafeBufferPointer { numbers in
@@ -52,11 +54,13 @@ struct FixedPointLayer {
                     }
                 }
             }
-        case .maxPool(let size, let stride, let padding):
+        case .maxPool(let window):
+            let (size, stride, padding) = window.square ?? (1, 1, 0)
             return windows(size, size, stride, padding) { places, channel in
                 places.reduce(Int16.min) { max($0, numbers[$1 + channel]) }
             }
-        case .averagePool(let size, let stride): return mean(numbers, size, size, stride)
+        case .averagePool(let window, _):
+            return mean(numbers, window.height, window.width, window.strideDown)
         case .globalAveragePool: return mean(numbers, input.height, input.width, 1)
         case .localResponseNormalization(let size, _, _, _): return normalized(numbers, size)
         case .relu: return numbers.map { max($0, 0) }
@@ -72,7 +76,9 @@ struct FixedPointLayer {
                     return source[pixel * channels..<(pixel + 1) * channels]
                 }
             }
-        case .dropout, .batchNormalization, .softmax, .activation, .prelu, .multiply: return numbers
+        case .dropout, .batchNormalization, .softmax, .activation, .prelu, .multiply, .channelNormalization, .slice,
+            .shuffle:
+            return numbers
         }
     }
 

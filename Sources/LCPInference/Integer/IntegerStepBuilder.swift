@@ -126,7 +126,7 @@ struct IntegerStepBuilder {
                 offset += channels
             }
             return sum(parts, place)
-        case .scale, .softmax, .multiply, .activation, .prelu:
+        case .scale, .softmax, .multiply, .channelNormalization, .pick, .activation, .prelu:
             throw InferenceError("\(node.operation.name) has no arithmetic in eight bits")
         }
     }

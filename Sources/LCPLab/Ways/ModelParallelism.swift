@@ -62,7 +62,7 @@ struct ModelParallelism {
                 throw NetworkError("\(layer) has fewer channels than there are devices, \(devices)")
             }
             switch layer {
-            case .convolution(_, _, _, _, groups: 1, _), .fullyConnected:
+            case .convolution(_, _, groups: 1, _), .fullyConnected:
                 if index == layers.count - 1 {
                     answer(index, current)
                     return
@@ -142,7 +142,7 @@ struct ModelParallelism {
             let part = programs[device].addPart(
                 .init(
                     input: shapes[index],
-                    layers: [layers[index].biased().withWidth(outputs.count, inputs: shapes[index].channels)]
+                    layers: [layers[index].withBias.withWidth(outputs.count, inputs: shapes[index].channels)]
                         + trailing,
                     weights: [.init(layer: index, outputs: outputs, inputs: 0..<shapes[index].channels)]
                         + trailing.map { _ in nil }))
@@ -160,7 +160,7 @@ struct ModelParallelism {
             let inputs = range(shapes[index].channels, device)
             let part = programs[device].addPart(
                 .init(
-                    input: share(shapes[index], device), layers: [layers[index].biased()],
+                    input: share(shapes[index], device), layers: [layers[index].withBias],
                     weights: [.init(layer: index, outputs: 0..<output.channels, inputs: inputs, hasBias: false)]))
             let summands = programs[device].addSlot(output)
             programs[device].steps.append(.compute(part: part, from: from, into: summands))
@@ -197,7 +197,7 @@ struct ModelParallelism {
             let channels = range(shapes[index].channels, device)
             var part = DeviceProgram.Part(input: share(shapes[index], device), layers: [], weights: [])
             if case .depthwiseConvolution = layers[index] {
-                part.layers.append(layers[index].biased())
+                part.layers.append(layers[index].withBias)
                 part.weights.append(.init(layer: index, outputs: channels, inputs: 0..<1))
             }
             let rest = channelwise(index + part.layers.count..<end)
@@ -268,17 +268,6 @@ extension Layer {
         switch self {
         case .convolution, .depthwiseConvolution, .fullyConnected: true
         default: false
-        }
-    }
-
-    /// The same layer with a bias, into which a batch normalisation behind it may be folded.
-    func biased() -> Layer {
-        switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
-            .convolution(outputs: outputs, kernel: kernel, stride: stride, padding: padding, groups: groups)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            .depthwiseConvolution(kernel: kernel, stride: stride, padding: padding)
-        default: self
         }
     }
 }

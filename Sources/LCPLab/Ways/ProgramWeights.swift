@@ -28,9 +28,9 @@ struct ProgramWeights {
         switch layers[source.layer] {
         case .fullyConnected:
             (perChannel, channels) = (input.height * input.width, columns(source) / max(1, input.height * input.width))
-        case .convolution(_, let kernel, _, _, _, _):
-            (perChannel, channels) = (kernel * kernel, columns(source) / (kernel * kernel))
-        case .depthwiseConvolution(let kernel, _, _, _): (perChannel, channels) = (kernel * kernel, 1)
+        case .convolution(_, let window, _, _):
+            (perChannel, channels) = (window.taps, columns(source) / (window.taps))
+        case .depthwiseConvolution(let window, _): (perChannel, channels) = (window.taps, 1)
         default: return whole
         }
         var weight: [Float] = []
@@ -59,7 +59,7 @@ struct ProgramWeights {
         guard let whole = sets[source.set][source.layer] else { return 1 }
         if !whole.bias.isEmpty { return whole.bias.count }
         switch layers[source.layer] {
-        case .convolution(let outputs, _, _, _, _, _): return outputs
+        case .convolution(let outputs, _, _, _): return outputs
         default: return shapes[source.layer + 1].channels
         }
     }

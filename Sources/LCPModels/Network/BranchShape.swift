@@ -30,8 +30,8 @@ public struct BranchShape: Sendable, Hashable {
         let layers = try network.split(into: branches, fattening: fattening).branches[0]
         self.branches = branches
         convolutions = layers.compactMap {
-            guard case .convolution(let width, let kernel, _, _, _, _) = $0 else { return nil }
-            return Convolution(width: width, kernel: kernel)
+            guard case .convolution(let width, let window, _, _) = $0 else { return nil }
+            return Convolution(width: width, kernel: window.height)
         }
         fullyConnected = layers.compactMap { if case .fullyConnected(let width) = $0 { width } else { nil } }
         merge = network.merge
@@ -105,13 +105,17 @@ public struct BranchShape: Sendable, Hashable {
 extension BranchShape.Convolution {
     /// The layers in the place of a network's own convolution.
     fileprivate func layers(for layer: Layer) -> [Layer] {
-        guard case .convolution(_, let own, let stride, let ownPadding, _, let hasBias) = layer else { return [layer] }
-        let padding = kernel == own ? ownPadding : kernel / 2
+        guard case .convolution(_, var window, _, let hasBias) = layer else { return [layer] }
+        if kernel != window.height {
+            let padding = kernel / 2
+            (window.height, window.width) = (kernel, kernel)
+            (window.top, window.bottom, window.left, window.right) = (padding, padding, padding, padding)
+        }
         guard isSeparable else {
-            return [.convolution(outputs: width, kernel: kernel, stride: stride, padding: padding, hasBias: hasBias)]
+            return [.convolution(outputs: width, window: window, hasBias: hasBias)]
         }
         return [
-            .depthwiseConvolution(kernel: kernel, stride: stride, padding: padding, hasBias: false),
+            .depthwiseConvolution(window: window, hasBias: false),
             .convolution(outputs: width, kernel: 1, hasBias: hasBias),
         ]
     }
@@ -120,7 +124,7 @@ extension BranchShape.Convolution {
 extension Layer {
     /// The side of the kernel of a convolution with a width; nil for every other layer.
     package var kernelOfConvolution: Int? {
-        if case .convolution(_, let kernel, _, _, _, _) = self { kernel } else { nil }
+        if case .convolution(_, let window, _, _) = self { window.height } else { nil }
     }
 }
 

@@ -47,8 +47,8 @@ private struct FoldedLayers {
         }
         for index in layers.indices where parameters[index]?.bias.isEmpty == true {
             var outputs = layers[index].width ?? 0
-            if case .depthwiseConvolution(let kernel, _, _, _) = layers[index] {
-                outputs = (parameters[index]?.weight.count ?? 0) / (kernel * kernel)
+            if case .depthwiseConvolution(let window, _) = layers[index] {
+                outputs = (parameters[index]?.weight.count ?? 0) / window.taps
             }
             layers[index] = layers[index].withBias
             parameters[index]?.bias = Array(repeating: 0, count: outputs)
@@ -89,12 +89,11 @@ extension LayerParameters {
 
 extension Layer {
     /// The same layer with a bias, where it has weights.
-    fileprivate var withBias: Layer {
+    package var withBias: Layer {
         switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
-            .convolution(outputs: outputs, kernel: kernel, stride: stride, padding: padding, groups: groups)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            .depthwiseConvolution(kernel: kernel, stride: stride, padding: padding)
+        case .convolution(let outputs, let window, let groups, _):
+            .convolution(outputs: outputs, window: window, groups: groups)
+        case .depthwiseConvolution(let window, _): .depthwiseConvolution(window: window)
         default: self
         }
     }

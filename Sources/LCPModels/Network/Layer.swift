@@ -3,22 +3,23 @@
 /// A list of layers is a network: each reads what the one before it made. Skip connections and parallel paths are layers, too:
 /// ``output(of:)``, ``add(_:)`` and ``concatenate(_:)`` read what an earlier layer of the list made, named by its index.
 public enum Layer: Sendable, Hashable {
-    /// A square convolution: `outputs` channels, zero padding on all sides, channels in `groups` that do not mix. Weights are
-    /// OIHW, [outputs, inputs / groups, kernel, kernel].
-    case convolution(
-        outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1, hasBias: Bool = true)
-    /// A square convolution of every channel by itself; as many channels come out as go in. Weights are [channels, 1, kernel,
-    /// kernel].
-    case depthwiseConvolution(kernel: Int, stride: Int = 1, padding: Int = 0, hasBias: Bool = true)
-    /// The maximum over square windows; padding counts as −∞, what does not fill a window is left out.
-    case maxPool(size: Int, stride: Int, padding: Int = 0)
-    /// The mean over square windows, without padding; what does not fill a window is left out.
-    case averagePool(size: Int, stride: Int)
+    /// A convolution: `outputs` channels, zero padding, channels in `groups` that do not mix. Weights are OIHW, [outputs, inputs /
+    /// groups, height, width].
+    case convolution(outputs: Int, window: Window, groups: Int = 1, hasBias: Bool = true)
+    /// A convolution of every channel by itself; as many channels come out as go in. Weights are [channels, 1, height, width].
+    case depthwiseConvolution(window: Window, hasBias: Bool = true)
+    /// The maximum over windows; padding counts as −∞.
+    case maxPool(window: Window)
+    /// The mean over windows; what is beyond the map counts as zeros only where the padding is counted.
+    case averagePool(window: Window, countsPadding: Bool = false)
     /// The mean of every channel: 1 × 1 × channels.
     case globalAveragePool
     /// (x − mean) / √(variance + ε) · weight + bias per channel (Ioffe and Szegedy, 2015), with the batch's statistics in
     /// training and the running ones otherwise.
     case batchNormalization(epsilon: Float = 1e-5)
+    /// (x − mean) / √(variance + ε) · weight + bias, mean and variance over the channels of a pixel (Ba et al., 2016; ConvNeXt). Weights
+    /// are [channels].
+    case channelNormalization(epsilon: Float = 1e-5)
     /// x / (k + α / size · Σ x²)^β, the sum over `size` neighbouring channels (Krizhevsky et al., 2012; α as in PyTorch).
     case localResponseNormalization(size: Int, alpha: Float, beta: Float, k: Float)
     /// A fully connected layer with bias over the CHW-flattened input. Weights are [outputs, inputs].
@@ -37,6 +38,11 @@ public enum Layer: Sendable, Hashable {
     case softmax
     /// What an earlier layer made: the next layer reads that.
     case output(of: Int)
+    /// Some channels side by side: `count` of them from `first` on, of `total` that the network in one piece has; of fewer the same
+    /// part.
+    case slice(first: Int, count: Int, of: Int)
+    /// Channels in another order: the first ones of so many groups, then the second ones, and so on (ShuffleNet).
+    case shuffle(groups: Int)
     /// The sum with what an earlier layer made.
     case add(Int)
     /// The product with what an earlier layer made. One of both may be 1 × 1 × channels: a factor for every channel of the other.
@@ -47,7 +53,7 @@ public enum Layer: Sendable, Hashable {
     /// Output channels or features, where the layer has a width of its own: what a split divides.
     public var width: Int? {
         switch self {
-        case .convolution(let outputs, _, _, _, _, _): outputs
+        case .convolution(let outputs, _, _, _): outputs
         case .fullyConnected(let outputs): outputs
         default: nil
         }
@@ -58,12 +64,11 @@ public enum Layer: Sendable, Hashable {
     /// - Parameter inputs: the channels that will come in; a grouped convolution takes as many of its groups as fit.
     public func withWidth(_ width: Int, inputs: Int) -> Layer {
         switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, let hasBias):
+        case .convolution(let outputs, let window, let groups, let hasBias):
             // A narrower branch has groups of the same size, and so fewer of them.
             var fitting = max(1, min(groups, groups * width / outputs))
             while inputs % fitting != 0 || width % fitting != 0 { fitting -= 1 }
-            return .convolution(
-                outputs: width, kernel: kernel, stride: stride, padding: padding, groups: fitting, hasBias: hasBias)
+            return .convolution(outputs: width, window: window, groups: fitting, hasBias: hasBias)
         case .fullyConnected: return .fullyConnected(outputs: width)
         default: return self
         }
@@ -85,32 +90,43 @@ public enum Layer: Sendable, Hashable {
     public func output(
         of input: FeatureMapShape, referenced: [FeatureMapShape] = []
     ) throws(NetworkError) -> FeatureMapShape {
-        func window(kernel: Int, stride: Int, padding: Int, channels: Int) throws(NetworkError) -> FeatureMapShape {
-            guard (1...1024).contains(kernel), (1...1024).contains(stride), (0..<kernel).contains(padding),
-                input.height + 2 * padding >= kernel, input.width + 2 * padding >= kernel
-            else { throw NetworkError("\(self) does not fit an input of \(input)") }
-            return FeatureMapShape(
-                height: (input.height + 2 * padding - kernel) / stride + 1,
-                width: (input.width + 2 * padding - kernel) / stride + 1, channels: channels)
-        }
-        switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
-            guard (1...65_536).contains(outputs), groups > 0, input.channels % groups == 0, outputs % groups == 0 else {
+        func places(_ window: Window, channels: Int) throws(NetworkError) -> FeatureMapShape {
+            guard let places = window.places(on: input) else {
                 throw NetworkError("\(self) does not fit an input of \(input)")
             }
-            return try window(kernel: kernel, stride: stride, padding: padding, channels: outputs)
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            return try window(kernel: kernel, stride: stride, padding: padding, channels: input.channels)
-        case .maxPool(let size, let stride, let padding):
-            guard padding <= size / 2 else { throw NetworkError("\(self) has more padding than half its window") }
-            return try window(kernel: size, stride: stride, padding: padding, channels: input.channels)
-        case .averagePool(let size, let stride):
-            return try window(kernel: size, stride: stride, padding: 0, channels: input.channels)
+            return FeatureMapShape(height: places.down, width: places.across, channels: channels)
+        }
+        switch self {
+        case .convolution(let outputs, let window, let groups, _):
+            guard (1...65_536).contains(outputs), groups > 0, input.channels % groups == 0, outputs % groups == 0,
+                !window.roundsUp
+            else {
+                throw NetworkError("\(self) does not fit an input of \(input)")
+            }
+            return try places(window, channels: outputs)
+        case .depthwiseConvolution(let window, _):
+            guard !window.roundsUp else { throw NetworkError("\(self) does not fit an input of \(input)") }
+            return try places(window, channels: input.channels)
+        case .maxPool(let window), .averagePool(let window, _):
+            guard max(window.top, window.bottom) <= window.height / 2,
+                max(window.left, window.right) <= window.width / 2
+            else { throw NetworkError("\(self) has more padding than half its window") }
+            return try places(window, channels: input.channels)
         case .globalAveragePool: return FeatureMapShape(features: input.channels)
         case .fullyConnected(let outputs):
             guard (1...1_048_576).contains(outputs) else { throw NetworkError("\(self) has an impossible width") }
             return FeatureMapShape(features: outputs)
-        case .batchNormalization(let epsilon):
+        case .slice(_, _, let total):
+            guard let range = slice(of: input.channels), !range.isEmpty, range.upperBound <= input.channels else {
+                throw NetworkError("\(self) does not fit \(input.channels) channels of \(total)")
+            }
+            return FeatureMapShape(height: input.height, width: input.width, channels: range.count)
+        case .shuffle(let groups):
+            guard groups > 0, input.channels % groups == 0 else {
+                throw NetworkError("\(self) does not fit \(input.channels) channels")
+            }
+            return input
+        case .batchNormalization(let epsilon), .channelNormalization(let epsilon):
             guard epsilon.isFinite, epsilon > 0 else { throw NetworkError("\(self) needs an ε above 0") }
             return input
         case .localResponseNormalization(let size, let alpha, let beta, let k):
@@ -173,11 +189,11 @@ public enum Layer: Sendable, Hashable {
     /// The dimensions of the layer's weights as PyTorch has them, or nil for a layer without weights. The bias has the first.
     public func weightDimensions(input: FeatureMapShape) -> [Int]? {
         switch self {
-        case .convolution(let outputs, let kernel, _, _, let groups, _):
-            [outputs, input.channels / groups, kernel, kernel]
-        case .depthwiseConvolution(let kernel, _, _, _): [input.channels, 1, kernel, kernel]
+        case .convolution(let outputs, let window, let groups, _):
+            [outputs, input.channels / groups, window.height, window.width]
+        case .depthwiseConvolution(let window, _): [input.channels, 1, window.height, window.width]
         case .fullyConnected(let outputs): [outputs, input.elementCount]
-        case .batchNormalization, .prelu: [input.channels]
+        case .batchNormalization, .channelNormalization, .prelu: [input.channels]
         default: nil
         }
     }
@@ -185,8 +201,8 @@ public enum Layer: Sendable, Hashable {
     /// Whether the layer has weights and, beside them, a bias.
     public var hasBias: Bool {
         switch self {
-        case .convolution(_, _, _, _, _, let hasBias), .depthwiseConvolution(_, _, _, let hasBias): hasBias
-        case .fullyConnected, .batchNormalization: true
+        case .convolution(_, _, _, let hasBias), .depthwiseConvolution(_, let hasBias): hasBias
+        case .fullyConnected, .batchNormalization, .channelNormalization: true
         default: false
         }
     }
@@ -194,8 +210,54 @@ public enum Layer: Sendable, Hashable {
     /// Whether bundles with it have the format 5, because programs that read format 4 do not know it.
     var cameLater: Bool {
         switch self {
-        case .activation, .prelu, .multiply: true
+        case .activation, .prelu, .multiply, .channelNormalization, .slice, .shuffle: true
+        case .averagePool(let window, _) where window.hasPadding: true
+        default: window.map { $0.square == nil } ?? false
+        }
+    }
+
+    /// Whether its window, if it has one, is square, with the same padding on all sides and none in a mean: what arithmetic in fixed
+    /// point and the array have.
+    package var isSquare: Bool {
+        if case .averagePool(let window, _) = self, window.hasPadding { return false }
+        return window.map { $0.square != nil } ?? true
+    }
+
+    /// The window of a layer that has one.
+    public var window: Window? {
+        switch self {
+        case .convolution(_, let window, _, _), .depthwiseConvolution(let window, _), .maxPool(let window),
+            .averagePool(let window, _):
+            window
+        default: nil
+        }
+    }
+
+    /// Whether its weights are one for each channel, and no sum over several.
+    package var isPerChannel: Bool {
+        switch self {
+        case .batchNormalization, .channelNormalization, .prelu: true
         default: false
+        }
+    }
+
+    /// The channels that a slice takes of so many; nil for other layers, and where it is none.
+    package func slice(of channels: Int) -> Range<Int>? {
+        guard case .slice(let first, let count, let total) = self, first >= 0, count > 0, total <= 1 << 20,
+            count <= total, first <= total - count
+        else { return nil }
+        func place(_ channel: Int) -> Int { (2 * channel * channels + total) / (2 * total) }
+        return place(first)..<place(first + count)
+    }
+
+    /// The channel that each channel of a slice or shuffle of so many channels is; nil for other layers.
+    package func picked(of channels: Int) -> [Int]? {
+        switch self {
+        case .slice: return slice(of: channels).map(Array.init)
+        case .shuffle(let groups):
+            let size = channels / groups
+            return (0..<channels).map { $0 % groups * size + $0 / groups }
+        default: return nil
         }
     }
 
@@ -211,25 +273,56 @@ public enum Layer: Sendable, Hashable {
     /// Multiply-accumulate operations for one image; padding counts as work. Only convolutions and fully connected layers
     /// count, as in the paper.
     public func macs(input: FeatureMapShape) throws(NetworkError) -> Int {
-        guard !hasStatistics, self != .prelu, let dimensions = weightDimensions(input: input) else { return 0 }
+        guard !isPerChannel, let dimensions = weightDimensions(input: input) else { return 0 }
         let output = try output(of: input)
         return output.height * output.width * dimensions.reduce(1, *)
+    }
+}
+
+// MARK: Square windows
+
+extension Layer {
+    /// A square convolution with the same padding on all sides.
+    public static func convolution(
+        outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1, hasBias: Bool = true
+    ) -> Layer {
+        .convolution(
+            outputs: outputs, window: Window(size: kernel, stride: stride, padding: padding), groups: groups,
+            hasBias: hasBias)
+    }
+
+    /// A square convolution of every channel by itself.
+    public static func depthwiseConvolution(
+        kernel: Int, stride: Int = 1, padding: Int = 0, hasBias: Bool = true
+    ) -> Layer {
+        .depthwiseConvolution(window: Window(size: kernel, stride: stride, padding: padding), hasBias: hasBias)
+    }
+
+    /// The maximum over square windows.
+    public static func maxPool(size: Int, stride: Int, padding: Int = 0) -> Layer {
+        .maxPool(window: Window(size: size, stride: stride, padding: padding))
+    }
+
+    /// The mean over square windows without padding.
+    public static func averagePool(size: Int, stride: Int) -> Layer {
+        .averagePool(window: Window(size: size, stride: stride))
     }
 }
 
 extension Layer: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .convolution(let outputs, let kernel, let stride, let padding, let groups, _):
-            "convolution \(kernel)×\(kernel)/\(stride) to \(outputs) channels, padding \(padding)"
-                + (groups > 1 ? ", \(groups) groups" : "")
-        case .depthwiseConvolution(let kernel, let stride, let padding, _):
-            "depthwise convolution \(kernel)×\(kernel)/\(stride), padding \(padding)"
-        case .maxPool(let size, let stride, let padding):
-            "max pooling \(size)×\(size)/\(stride)" + (padding > 0 ? ", padding \(padding)" : "")
-        case .averagePool(let size, let stride): "average pooling \(size)×\(size)/\(stride)"
+        case .convolution(let outputs, let window, let groups, _):
+            "convolution \(window) to \(outputs) channels" + (groups > 1 ? ", \(groups) groups" : "")
+        case .depthwiseConvolution(let window, _): "depthwise convolution \(window)"
+        case .maxPool(let window): "max pooling \(window)"
+        case .averagePool(let window, let countsPadding):
+            "average pooling \(window)" + (countsPadding && window.hasPadding ? " that is counted" : "")
         case .globalAveragePool: "global average pooling"
         case .batchNormalization: "batch normalisation"
+        case .channelNormalization: "normalisation over the channels"
+        case .slice(let first, let count, let total): "\(count) channels of \(total) from \(first) on"
+        case .shuffle(let groups): "shuffle of \(groups) groups"
         case .localResponseNormalization(let size, _, _, _): "local response normalisation over \(size)"
         case .fullyConnected(let outputs): "fully connected to \(outputs)"
         case .relu: "ReLU"

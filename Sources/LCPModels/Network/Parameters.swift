@@ -88,9 +88,8 @@ extension ModelParameters {
                         let ones = [Float](repeating: 1, count: dimensions[0])
                         return LayerParameters(weight: ones, bias: zeros, runningMean: zeros, runningVariance: ones)
                     }
-                    guard layer != .prelu else {
-                        return LayerParameters(weight: zeros.map { _ in 0.25 }, bias: [])
-                    }
+                    if layer == .prelu { return LayerParameters(weight: zeros.map { _ in 0.25 }, bias: []) }
+                    if layer.isPerChannel { return LayerParameters(weight: zeros.map { _ in 1 }, bias: zeros) }
                     let fanIn = dimensions.dropFirst().reduce(1, *)
                     let limit = (6 / Float(fanIn)).squareRoot()
                     return LayerParameters(

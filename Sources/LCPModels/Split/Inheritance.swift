@@ -57,6 +57,11 @@ extension ModelParameters {
                     guard made[earlier] == channels else {
                         throw NetworkError("\(layer) of the branches joins other channels than the teacher's")
                     }
+                case .slice, .shuffle:
+                    // The branch's share of a part is no part of the branch's share.
+                    throw NetworkError(
+                        "\(layer) of the branches picks other channels than the teacher's: with initialization=he they begin with "
+                            + "random weights")
                 case .concatenate(let layers):
                     var first = wholeShapes[index].channels
                     for earlier in layers {
@@ -108,15 +113,15 @@ extension Layer {
     /// The weights of a channel, where the layer computes every channel by itself.
     fileprivate var tapsOfChannel: Int? {
         switch self {
-        case .depthwiseConvolution(let kernel, _, _, _): kernel * kernel
-        case .prelu: 1
+        case .depthwiseConvolution(let window, _): window.taps
+        case .prelu, .channelNormalization: 1
         default: nil
         }
     }
 
     fileprivate var isGrouped: Bool {
         switch self {
-        case .convolution(_, _, _, _, let groups, _): groups > 1
+        case .convolution(_, _, let groups, _): groups > 1
         default: false
         }
     }

@@ -143,3 +143,96 @@ final class ProductLayer: TrainingLayer {
         }
     }
 }
+
+/// A normalisation over the channels of every pixel.
+final class ChannelNormalizationLayer: TrainingLayer {
+    private let kernels: UnsafePointer<lcp_kernels>
+    private let input: LayerInput
+    private let output: Value
+    private let parameters: ParameterSlice
+    private let epsilon: Float
+
+    init(
+        kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, parameters: ParameterSlice,
+        epsilon: Float
+    ) {
+        self.kernels = kernels
+        self.input = input
+        self.output = output
+        self.parameters = parameters
+        self.epsilon = epsilon
+    }
+
+    func forward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        var (from, to) = (input.value.values.layout, output.values.layout)
+        for block in blocks {
+            kernels.pointee.normalize_channels(
+                &from, &to, input.value.values.block(block), output.values.block(block), parameters.weight,
+                parameters.bias, epsilon)
+        }
+    }
+
+    func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        guard let slope = output.gradient, let gradient = input.value.gradient else { return }
+        var (from, slopes, to) = (input.value.values.layout, slope.layout, gradient.layout)
+        for block in blocks {
+            kernels.pointee.normalize_channels_gradient(
+                &from, &slopes, &to, input.value.values.block(block), slope.block(block), gradient.block(block),
+                parameters.weight, epsilon, input.accumulates ? 1 : 0)
+        }
+    }
+
+    var gradientPieces: Int { output.gradient == nil ? 0 : 1 }
+
+    func gradient(piece: Int, pass: Pass) {
+        guard let slope = output.gradient else { return }
+        let values = input.value.values
+        var (from, slopes) = (values.layout, slope.layout)
+        // Sixteen images side by side, for every channel.
+        let sums = Buffer(2 * values.shape.channels * Volume.lanes)
+        kernels.pointee.normalize_channels_sums(
+            &from, &slopes, values.pointer, slope.pointer, Int32(values.blocks), epsilon, sums.pointer,
+            parameters.weightGradient, parameters.biasGradient)
+    }
+}
+
+/// Some channels of a value, or all in another order.
+final class PickLayer: TrainingLayer {
+    private let kernels: UnsafePointer<lcp_kernels>
+    private let input: LayerInput
+    private let output: Value
+    private let channels: [Int]
+
+    init(kernels: UnsafePointer<lcp_kernels>, input: LayerInput, output: Value, channels: [Int]) {
+        self.kernels = kernels
+        self.input = input
+        self.output = output
+        self.channels = channels
+    }
+
+    func forward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        var (from, to) = (input.value.values.layout, output.values.layout)
+        for block in blocks {
+            let (source, target) = (input.value.values.block(block), output.values.block(block))
+            for (place, channel) in channels.enumerated() {
+                kernels.pointee.copy(
+                    &from, &to, source + channel * Int(from.channel_stride), target + place * Int(to.channel_stride), 1,
+                    0)
+            }
+        }
+    }
+
+    func backward(phase: Int, blocks: Range<Int>, pass: Pass) {
+        guard let slope = output.gradient, let gradient = input.value.gradient else { return }
+        input.clearUnlessShared(blocks)
+        var (from, to) = (slope.layout, gradient.layout)
+        for block in blocks {
+            let (source, target) = (slope.block(block), gradient.block(block))
+            for (place, channel) in channels.enumerated() {
+                kernels.pointee.copy(
+                    &from, &to, source + place * Int(from.channel_stride), target + channel * Int(to.channel_stride), 1,
+                    1)
+            }
+        }
+    }
+}

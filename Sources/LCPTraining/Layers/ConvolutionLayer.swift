@@ -17,30 +17,46 @@ final class ConvolutionLayer: TrainingLayer {
     struct Geometry {
         var from: FeatureMapShape
         var to: FeatureMapShape
-        var kernel: Int
-        var stride: Int
-        var padding: Int
+        /// Rounding down.
+        var window: Window
         var groups: Int
 
         /// Columns of zeros that the forward pass needs beside the input.
-        var inputHalo: Int { max(0, padding, (to.width - 1) * stride + kernel - 1 - padding - (from.width - 1)) }
+        var inputHalo: Int {
+            max(0, window.left, (to.width - 1) * window.strideAcross + window.reach.across - window.left - from.width)
+        }
 
         /// Columns of zeros that the gradient of the input needs beside the gradient of the output.
         var gradientHalo: Int {
             var halo = 0
-            for phase in phases(from.width) where !phase.taps.isEmpty && phase.count > 0 {
-                halo = max(halo, phase.taps.count - 1 - phase.source, phase.source + phase.count - 1 - (to.width - 1))
+            for phase in columnPhases where !phase.taps.isEmpty && phase.count > 0 {
+                let first = phase.source - (phase.taps.count - 1) * phase.step
+                halo = max(halo, -first, phase.source + phase.count - 1 - (to.width - 1))
             }
             return halo
         }
 
-        /// The places of one dimension that the same taps reach: `first`, `first + stride` and so on, `count` of them. The
-        /// first's tap number r reads place `source − r` of the output.
-        func phases(_ size: Int) -> [(first: Int, count: Int, source: Int, taps: [Int])] {
+        /// The places of one dimension that the same taps reach: `first`, `first + stride` and so on, `count` of them. The first's
+        /// tap number r reads place `source − r · step` of the output.
+        typealias Phase = (first: Int, count: Int, source: Int, step: Int, taps: [Int])
+
+        var rowPhases: [Phase] {
+            Self.phases(from.height, window.height, window.strideDown, window.top, window.dilationDown)
+        }
+
+        var columnPhases: [Phase] {
+            Self.phases(from.width, window.width, window.strideAcross, window.left, window.dilationAcross)
+        }
+
+        /// Place x of the input and place y of the output meet at tap t where x = y · stride + t · dilation − padding.
+        private static func phases(
+            _ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ dilation: Int
+        ) -> [Phase] {
             (0..<min(stride, size)).map { first in
-                let begin = (first + padding) % stride
-                let taps = Array(Swift.stride(from: begin, to: kernel, by: stride))
-                return (first, (size - first + stride - 1) / stride, (first + padding - begin) / stride, taps)
+                let taps = (0..<kernel).filter { (first + padding - $0 * dilation) % stride == 0 }
+                let source = taps.first.map { (first + padding - $0 * dilation) / stride } ?? 0
+                let step = taps.count > 1 ? (taps[1] - taps[0]) * dilation / stride : 1
+                return (first, (size - first + stride - 1) / stride, source, step, taps)
             }
         }
     }
@@ -55,20 +71,21 @@ final class ConvolutionLayer: TrainingLayer {
         self.parameters = parameters
         self.isRelu = isRelu
         let (from, to) = (geometry.from, geometry.to)
-        let (kernel, stride, padding, groups) = (geometry.kernel, geometry.stride, geometry.padding, geometry.groups)
-        let (inputs, outputs, area) = (from.channels / groups, to.channels / groups, kernel * kernel)
+        let (window, groups) = (geometry.window, geometry.groups)
+        let (inputs, outputs, area) = (from.channels / groups, to.channels / groups, window.taps)
         let lanes = Volume.lanes
         let source = input.value.values.layout
         let destination = output.values.layout
 
         var taps: [(source: Int, weight: Int)] = []
-        for row in 0..<kernel {
+        for row in 0..<window.height {
             for channel in 0..<inputs {
-                for column in 0..<kernel {
+                for column in 0..<window.width {
+                    let (down, across) = (row * window.dilationDown, column * window.dilationAcross)
                     taps.append(
                         (
-                            channel * Int(source.channel_stride) + row * Int(source.row_stride) + column * lanes,
-                            channel * area + row * kernel + column
+                            channel * Int(source.channel_stride) + down * Int(source.row_stride) + across * lanes,
+                            channel * area + row * window.width + column
                         ))
                 }
             }
@@ -76,12 +93,15 @@ final class ConvolutionLayer: TrainingLayer {
         forwardGather = Gather(
             taps: taps,
             lcp_gather(
-                groups: Int32(groups), outputs: Int32(outputs), rows: Int32(kernel), row_taps: Int32(inputs * kernel),
+                groups: Int32(groups), outputs: Int32(outputs), rows: Int32(window.height),
+                row_taps: Int32(inputs * window.width),
                 out_rows: destination.height, out_columns: destination.width, source_height: source.height,
-                source_row: Int32(-padding), source_row_step: Int32(stride), tap_row_step: 1,
+                source_row: Int32(-window.top), source_row_step: Int32(window.strideDown),
+                tap_row_step: Int32(window.dilationDown),
                 column_taps: 1, source_column: 0, source_width: source.width,
                 source_row_stride: source.row_stride, source_group_stride: Int32(inputs) * source.channel_stride,
-                source_column_step: Int32(stride * lanes), source_origin: source.origin - Int32(padding * lanes),
+                source_column_step: Int32(window.strideAcross * lanes),
+                source_origin: source.origin - Int32(window.left * lanes),
                 destination_origin: destination.origin, destination_row_stride: destination.row_stride,
                 destination_column_step: Int32(lanes), destination_channel_stride: destination.channel_stride,
                 weight_group_stride: Int32(outputs * inputs * area), weight_output_stride: Int32(inputs * area),
@@ -89,16 +109,18 @@ final class ConvolutionLayer: TrainingLayer {
 
         var gathers: [Gather] = []
         if let gradient = input.value.gradient?.layout, let slope = output.gradient?.layout {
-            for rowPhase in geometry.phases(from.height) {
-                for columnPhase in geometry.phases(from.width) {
+            for rowPhase in geometry.rowPhases {
+                for columnPhase in geometry.columnPhases {
                     var taps: [(source: Int, weight: Int)] = []
                     for (number, row) in rowPhase.taps.enumerated() {
                         for channel in 0..<outputs {
                             for (place, column) in columnPhase.taps.enumerated() {
                                 taps.append(
                                     (
-                                        channel * Int(slope.channel_stride) - number * Int(slope.row_stride)
-                                            - place * lanes, channel * inputs * area + row * kernel + column
+                                        channel * Int(slope.channel_stride)
+                                            - number * rowPhase.step * Int(slope.row_stride)
+                                            - place * columnPhase.step * lanes,
+                                        channel * inputs * area + row * window.width + column
                                     ))
                             }
                         }
@@ -112,8 +134,10 @@ final class ConvolutionLayer: TrainingLayer {
                                 groups: Int32(groups), outputs: Int32(inputs), rows: Int32(rows),
                                 row_taps: Int32(outputs * columnPhase.taps.count), out_rows: Int32(rowPhase.count),
                                 out_columns: Int32(columnPhase.count), source_height: slope.height,
-                                source_row: Int32(rowPhase.source), source_row_step: 1, tap_row_step: -1,
-                                column_taps: Int32(columnPhase.taps.count), source_column: Int32(columnPhase.source),
+                                source_row: Int32(rowPhase.source), source_row_step: 1,
+                                tap_row_step: Int32(-rowPhase.step),
+                                column_taps: columnPhase.step == 1 ? Int32(columnPhase.taps.count) : 1,
+                                source_column: Int32(columnPhase.source),
                                 source_width: slope.width,
                                 source_row_stride: slope.row_stride,
                                 source_group_stride: Int32(outputs) * slope.channel_stride,
@@ -121,8 +145,8 @@ final class ConvolutionLayer: TrainingLayer {
                                 source_origin: slope.origin + Int32(columnPhase.source * lanes),
                                 destination_origin: gradient.origin + Int32(columnPhase.first * lanes)
                                     + Int32(rowPhase.first) * gradient.row_stride,
-                                destination_row_stride: Int32(stride) * gradient.row_stride,
-                                destination_column_step: Int32(stride * lanes),
+                                destination_row_stride: Int32(window.strideDown) * gradient.row_stride,
+                                destination_column_step: Int32(window.strideAcross * lanes),
                                 destination_channel_stride: gradient.channel_stride,
                                 weight_group_stride: Int32(outputs * inputs * area), weight_output_stride: Int32(area),
                                 tap_source: nil, tap_weight: nil), tile: kernels.pointee.tile_outputs))
@@ -131,8 +155,11 @@ final class ConvolutionLayer: TrainingLayer {
         }
         backwardGathers = gathers
         filter = lcp_filter(
-            groups: Int32(groups), outputs: Int32(outputs), inputs: Int32(inputs), kernel: Int32(kernel),
-            stride: Int32(stride), padding: Int32(padding), input: source,
+            groups: Int32(groups), outputs: Int32(outputs), inputs: Int32(inputs),
+            kernel_height: Int32(window.height), kernel_width: Int32(window.width),
+            stride_down: Int32(window.strideDown), stride_across: Int32(window.strideAcross), top: Int32(window.top),
+            left: Int32(window.left), dilation_down: Int32(window.dilationDown),
+            dilation_across: Int32(window.dilationAcross), input: source,
             output: output.gradient?.layout ?? destination)
         let tile = Int(kernels.pointee.filter_outputs)
         tilesPerGroup = (outputs + tile - 1) / tile
@@ -164,12 +191,12 @@ final class ConvolutionLayer: TrainingLayer {
 
     /// One for each group, tile of output channels and row of the kernel, and one for the bias.
     var gradientPieces: Int {
-        Int(filter.groups) * tilesPerGroup * Int(filter.kernel) + (parameters.biasGradient == nil ? 0 : 1)
+        Int(filter.groups) * tilesPerGroup * Int(filter.kernel_height) + (parameters.biasGradient == nil ? 0 : 1)
     }
 
     func gradient(piece: Int, pass: Pass) {
         guard let slope = output.gradient else { return }
-        let rows = Int(filter.kernel)
+        let rows = Int(filter.kernel_height)
         let tiles = Int(filter.groups) * tilesPerGroup
         guard piece < tiles * rows else {
             if let bias = parameters.biasGradient {

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-FORMATS = (1, 2, 3)
+FORMATS = (1, 2, 3, 4, 5)
 MAXIMUM_BRANCHES = 64
 
 Layer = dict[str, Any]
@@ -58,45 +58,139 @@ class Reference(nn.Module):
         self.kind, self.layers = kind, layers
 
     def forward(self, values: Tensor, others: list[Tensor]) -> Tensor:
-        if self.kind == "output":
-            return others[0]
-        return values + others[0] if self.kind == "add" else torch.cat([values, *others], 1)
+        match self.kind:
+            case "output":
+                return others[0]
+            case "add":
+                return values + others[0]
+            case "multiply":
+                return values * others[0]
+        return torch.cat([values, *others], 1)
 
     def extra_repr(self) -> str:
         return f"{self.kind} {', '.join(map(str, self.layers))}"
 
 
-def _window(shape: Shape, size: int, stride: int, padding: int, channels: int | None = None) -> Shape:
-    """What does not fill a window is left out."""
-    height, width = ((side + 2 * padding - size) // stride + 1 for side in shape[1:])
-    return (shape[0] if channels is None else channels, height, width)
+class Windowed(nn.Module):
+    """A convolution or pooling behind its padding, which may be another one on each side.
+
+    Its parameters are called as the module's own, so that a file's names fit.
+    """
+
+    def __init__(self, module: nn.Module, padding: tuple[int, int, int, int], around: float = 0.0):
+        super().__init__()
+        self.module, self.padding, self.around = [module], padding, around
+        for name, parameter in module.named_parameters():
+            self.register_parameter(name, parameter)
+
+    def forward(self, values: Tensor) -> Tensor:
+        values = functional.pad(values, self.padding, value=self.around)
+        module = self.module[0]
+        if isinstance(module, nn.Conv2d):
+            return functional.conv2d(
+                values, self.weight, getattr(self, "bias", None), module.stride, 0, module.dilation, module.groups
+            )
+        return module(values)
+
+
+class Mean(nn.Module):
+    """The mean of what a window sees of the map, without what is beyond it."""
+
+    def __init__(self, size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int], ceil: bool):
+        super().__init__()
+        self.sums = nn.AvgPool2d(size, stride, 0, ceil, divisor_override=1)
+        self.padding = padding
+
+    def forward(self, values: Tensor) -> Tensor:
+        there = torch.ones_like(values[:1, :1])
+        return self.sums(functional.pad(values, self.padding)) / self.sums(functional.pad(there, self.padding))
+
+
+class ChannelNorm(nn.Module):
+    """A normalisation over the channels of every pixel."""
+
+    def __init__(self, channels: int, epsilon: float):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.epsilon = epsilon
+
+    def forward(self, values: Tensor) -> Tensor:
+        values = values.permute(0, 2, 3, 1)
+        values = functional.layer_norm(values, values.shape[-1:], self.weight, self.bias, self.epsilon)
+        return values.permute(0, 3, 1, 2)
+
+
+class Slice(nn.Module):
+    """Some channels side by side."""
+
+    def __init__(self, first: int, last: int):
+        super().__init__()
+        self.first, self.last = first, last
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values[:, self.first : self.last]
+
+
+class HardSigmoid(nn.Module):
+    """min(max(α · x + β, 0), 1)."""
+
+    def __init__(self, alpha: float, beta: float):
+        super().__init__()
+        self.alpha, self.beta = alpha, beta
+
+    def forward(self, values: Tensor) -> Tensor:
+        return torch.clamp(self.alpha * values + self.beta, 0, 1)
+
+
+def _numbers(layer: Layer, key: str, count: int, missing: int) -> list[int]:
+    """One number stands for as many as there are."""
+    value = layer.get(key, missing)
+    return list(value) if isinstance(value, list) else [value] * count
+
+
+def _windowed(layer: Layer, shape: Shape) -> tuple[nn.Module, Shape]:
+    """A convolution or pooling, and the shape of what it makes."""
+    kind, channels = layer["type"], shape[0]
+    is_convolution = "convolution" in kind
+    size = tuple(_numbers(layer, "kernel" if is_convolution else "size", 2, 1))
+    stride, dilation = tuple(_numbers(layer, "stride", 2, 1)), tuple(_numbers(layer, "dilation", 2, 1))
+    top, left, bottom, right = _numbers(layer, "padding", 4, 0)
+    ceil = layer.get("ceil", False)
+    around = (left, right, top, bottom)
+    outputs = channels
+    if is_convolution:
+        depthwise = kind == "depthwise_convolution"
+        outputs = channels if depthwise else layer["outputs"]
+        groups = channels if depthwise else layer.get("groups", 1)
+        is_even = top == bottom and left == right
+        module: nn.Module = nn.Conv2d(
+            channels, outputs, size, stride, (top, left) if is_even else 0, dilation, groups, layer.get("bias", True)
+        )
+        if not is_even:
+            module = Windowed(module, around)
+    elif kind == "max_pool":
+        module = Windowed(nn.MaxPool2d(size, stride, 0, dilation, ceil_mode=ceil), around, -torch.inf)
+        if not any(around):
+            module = module.module[0]
+    elif not any(around) and not ceil:
+        module = nn.AvgPool2d(size, stride)
+    elif layer.get("count_padding"):
+        module = Windowed(nn.AvgPool2d(size, stride), around)
+    else:
+        module = Mean(size, stride, around, ceil)
+    with torch.no_grad():
+        made = module(torch.zeros(1, *shape))
+    return module, (outputs, made.shape[2], made.shape[3])
 
 
 def _module(layer: Layer, shape: Shape, made: list[Shape]) -> tuple[nn.Module, Shape]:
     """A layer of model.json as a module, and the shape of what it makes."""
     kind, channels = layer["type"], shape[0]
     match kind:
-        case "convolution" | "depthwise_convolution":
-            depthwise = kind == "depthwise_convolution"
-            outputs = channels if depthwise else layer["outputs"]
-            kernel, stride, padding = layer["kernel"], layer.get("stride", 1), layer.get("padding", 0)
-            module = nn.Conv2d(
-                channels,
-                outputs,
-                kernel,
-                stride,
-                padding,
-                groups=channels if depthwise else layer.get("groups", 1),
-                bias=layer.get("bias", True),
-            )
-            return module, _window(shape, kernel, stride, padding, outputs)
+        case "convolution" | "depthwise_convolution" | "max_pool" | "average_pool":
+            return _windowed(layer, shape)
         case "fully_connected":
             return FullyConnected(channels * shape[1] * shape[2], layer["outputs"]), (layer["outputs"], 1, 1)
-        case "max_pool":
-            window = layer["size"], layer["stride"], layer.get("padding", 0)
-            return nn.MaxPool2d(*window), _window(shape, *window)
-        case "average_pool":
-            return nn.AvgPool2d(layer["size"], layer["stride"]), _window(shape, layer["size"], layer["stride"], 0)
         case "global_average_pool":
             return nn.AdaptiveAvgPool2d(1), (channels, 1, 1)
         case "batch_normalization":
@@ -107,12 +201,42 @@ def _module(layer: Layer, shape: Shape, made: list[Shape]) -> tuple[nn.Module, S
             return nn.ReLU(), shape
         case "relu6":
             return nn.ReLU6(), shape
+        case "sigmoid":
+            return nn.Sigmoid(), shape
+        case "tanh":
+            return nn.Tanh(), shape
+        case "silu":
+            return nn.SiLU(), shape
+        case "hard_sigmoid":
+            return HardSigmoid(layer["alpha"], layer["beta"]), shape
+        case "hard_swish":
+            return nn.Hardswish(), shape
+        case "leaky_relu":
+            return nn.LeakyReLU(layer["slope"]), shape
+        case "elu":
+            return nn.ELU(layer["alpha"]), shape
+        case "gelu" | "gelu_tanh":
+            return nn.GELU("tanh" if kind == "gelu_tanh" else "none"), shape
+        case "prelu":
+            return nn.PReLU(channels), shape
+        case "channel_normalization":
+            return ChannelNorm(channels, layer["epsilon"]), shape
+        case "slice":
+            total = layer["total"]
+            ends = layer["first"], layer["first"] + layer["count"]
+            first, last = ((2 * end * channels + total) // (2 * total) for end in ends)
+            return Slice(first, last), (last - first, *shape[1:])
+        case "shuffle":
+            return nn.ChannelShuffle(layer["groups"]), shape
         case "softmax":
             return nn.Softmax(1), shape
         case "dropout":
             return nn.Dropout(layer["rate"]), shape
         case "output" | "add":
             return Reference(kind, [layer["layer"]]), made[layer["layer"]] if kind == "output" else shape
+        case "multiply":
+            other = made[layer["layer"]]
+            return Reference(kind, [layer["layer"]]), other if other[1] * other[2] > shape[1] * shape[2] else shape
         case "concatenate":
             return Reference(kind, layer["layers"]), (
                 channels + sum(made[index][0] for index in layer["layers"]),
@@ -151,7 +275,8 @@ class Branch(nn.Module):
             else:
                 values = layer(values)
             # What only picks numbers rounds none.
-            picks = isinstance(layer, (nn.MaxPool2d, nn.Dropout)) or isinstance(layer, Reference) and layer.kind == "output"
+            is_maximum = isinstance(layer, nn.MaxPool2d) or isinstance(getattr(layer, "module", [0])[0], nn.MaxPool2d)
+            picks = is_maximum or isinstance(layer, nn.Dropout) or isinstance(layer, Reference) and layer.kind == "output"
             if not picks:
                 values = self.rounded(values, index + 1)
             if index in self.needed:
@@ -312,6 +437,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise BundleError(f"{path} is not JSON: it may be truncated; copy the bundle again") from None
     if not isinstance(manifest, dict) or manifest.get("format") not in FORMATS:
         raise BundleError(f"{path} is no model bundle of format version {FORMATS[0]} to {FORMATS[-1]}")
+    if manifest.get("network", {}).get("parity") is not None:
+        raise BundleError(f"{path} has a parity branch: load the model that it was added to")
     return manifest
 
 

@@ -59,8 +59,15 @@ def calibrate(model: Model, images: torch.Tensor) -> None:
 def manifest(network: dict[str, Any]) -> dict[str, Any]:
     """A model.json for a network."""
     channels = network["input"]["channels"]
+    # Those of format 1 are in the networks that lcp knows.
+    first = {"convolution", "depthwise_convolution", "max_pool", "average_pool", "global_average_pool", "fully_connected"}
+    first |= {"batch_normalization", "local_response_normalization", "relu", "relu6", "dropout", "softmax"}
+    first |= {"output", "add", "concatenate"}
+    layers = [layer for branch in network["branches"] for layer in branch]
+    windows = any(isinstance(entry, list) for layer in layers for key, entry in layer.items() if key != "layers")
+    later = windows or any({"ceil", "dilation"} & set(layer) or layer["type"] not in first for layer in layers)
     result = {
-        "format": 1,
+        "format": 5 if later else 1,
         "name": "test",
         "network": network,
         "labels": [str(label) for label in range(network["classes"])],

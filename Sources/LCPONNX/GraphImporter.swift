@@ -71,33 +71,70 @@ struct GraphImporter {
     /// A layer behind the first reads the network's input.
     private struct InputIsNamed: Error {}
 
+    /// A node reads what another one makes that cannot be a layer.
+    private struct InputIsUnknown: Error {}
+
     private mutating func readNodes() throws {
+        var reasons: [String] = []
         for node in graph.nodes {
-            let result: Value
+            var results: [Value]
             do {
                 guard ONNXModel.isStandard(node.domain), let reader = Self.operators[node.opType] else {
                     throw Problem("is an operator that lcp does not know; it knows \(Self.operatorList)")
                 }
-                result = try reader.read(&self, node, ONNXAttributes(node, known: reader.attributes))
+                // What follows from another reason is none.
+                for name in node.input { if case .unknown? = values[name] { throw InputIsUnknown() } }
+                let result = try reader.read(&self, node, ONNXAttributes(node, known: reader.attributes))
+                results = if case .several(let parts) = result { parts } else { [result] }
+            } catch is InputIsUnknown {
+                results = []
             } catch let problem as Problem {
-                throw ONNXError("\(model.name): \(problem.node ?? node.title) \(problem.reason)")
+                reasons.append("\(problem.node ?? node.title) \(problem.reason)")
+                results = []
             } catch let error as NetworkError {
-                throw ONNXError("\(model.name): \(node.title): \(error)")
+                reasons.append("\(node.title): \(error)")
+                results = []
             } catch let error as ONNXError {
-                throw error.description.hasPrefix(model.name)
-                    ? error : ONNXError("\(model.name): \(node.title) \(error)")
+                let reason = error.description
+                reasons.append(
+                    reason.hasPrefix("\(model.name): ")
+                        ? String(reason.dropFirst(model.name.count + 2)) : "\(node.title) \(reason)")
+                results = []
             }
-            if case .several(let results) = result {
-                for (name, result) in zip(node.output, results) { values[name] = result }
-            } else if let name = node.output.first {
-                values[name] = result
+            for (place, name) in node.output.enumerated() {
+                if results.indices.contains(place) {
+                    values[name] = results[place]
+                } else if results.isEmpty {
+                    values[name] = .unknown
+                }
             }
         }
         if case .formula(let formula)? = values[graph.output] {
             do { values[graph.output] = .feature(try layers(of: formula)) } catch let problem as Problem {
-                throw ONNXError("\(model.name): \(formula.node) \(problem.reason)")
+                reasons.append("\(formula.node) \(problem.reason)")
             }
         }
+        guard reasons.isEmpty else { throw Self.refusal(model.name, reasons) }
+    }
+
+    /// All reasons at once, operators that are not known once for each.
+    private static func refusal(_ file: String, _ reasons: [String]) -> ONNXError {
+        var (told, seen): ([String], [String: Int]) = ([], [:])
+        for reason in reasons {
+            // Of nodes of the same kind only the first.
+            let kind = String(reason.drop { $0 != "(" })
+            seen[kind, default: 0] += 1
+            if seen[kind] == 1 { told.append(reason) }
+        }
+        let listed = told.map { reason in
+            let more = seen[String(reason.drop { $0 != "(" })].map { $0 - 1 } ?? 0
+            return more > 0 ? "\(reason) (and \(more) more like it)" : reason
+        }
+        guard listed.count > 1 else { return ONNXError("\(file): \(listed.first ?? "")") }
+        var shown = listed.prefix(8).joined(separator: "; ")
+        if listed.count > 8 { shown += "; and \(listed.count - 8) other kinds" }
+        return ONNXError(
+            "\(file) has \(listed.count) kinds of nodes that cannot be layers: \(shown)", reasons: listed)
     }
 
     // MARK: What a node reads
@@ -125,7 +162,8 @@ struct GraphImporter {
 
     /// - Parameter inAnyOrder: whether a feature map with its channels last will do.
     mutating func feature(
-        _ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false, inGroups: Bool = false
+        _ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false, inGroups: Bool = false,
+        inRows: Bool = false
     ) throws -> Feature {
         let feature: Feature
         switch try value(node, index) {
@@ -133,7 +171,7 @@ struct GraphImporter {
         case .formula(let formula):
             feature = try layers(of: formula)
             values[node.input[index]] = .feature(feature)
-        case .constant, .dimensions, .several:
+        case .constant, .dimensions, .several, .unknown:
             throw Problem("computes with constants alone, which lcp does not: simplify the model first")
         }
         guard inAnyOrder || !feature.isChannelsLast else {
@@ -141,6 +179,9 @@ struct GraphImporter {
         }
         guard inGroups || feature.grouping == nil else {
             throw Problem("reads channels in groups, which is possible where they are shuffled only")
+        }
+        guard inRows || !feature.areRows else {
+            throw Problem("reads a row for each pixel, which is possible between fully connected layers only")
         }
         guard feature.isBiased || !biased.contains(feature.layer) else {
             throw Problem("reads what a layer makes before its bias is added, which is not possible")
@@ -171,7 +212,7 @@ struct GraphImporter {
         switch try value(node, index) {
         case .dimensions(let dimensions): return dimensions
         case .constant(let constant): return try constant.tensor.integers()
-        case .feature, .formula, .several:
+        case .feature, .formula, .several, .unknown:
             throw Problem("has a shape or axes that are computed from the input; they have to be fixed")
         }
     }
@@ -188,6 +229,7 @@ struct GraphImporter {
         try read(feature)
         var result = try push(layer, layerWeights, isFlat: isFlat ?? feature.isFlat)
         result.isChannelsLast = feature.isChannelsLast && result.shape == feature.shape
+        result.areRows = feature.areRows && result.isChannelsLast
         return result
     }
 

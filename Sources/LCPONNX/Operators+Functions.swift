@@ -11,17 +11,17 @@ extension GraphImporter {
         _ node: ONNXNodeProto, _ index: Int
     ) throws -> (base: Feature?, term: Formula.Term)? {
         switch try value(node, index) {
-        case .feature: return (try feature(node, index, inAnyOrder: true), .argument)
+        case .feature: return (try feature(node, index, inAnyOrder: true, inRows: true), .argument)
         case .formula(let formula):
             guard formula.term.size < Self.longestFormula else {
-                return (try feature(node, index, inAnyOrder: true), .argument)
+                return (try feature(node, index, inAnyOrder: true, inRows: true), .argument)
             }
             return (formula.base, formula.term)
         case .constant(let constant):
             guard constant.count == 1, constant.tensor.isFloatingPoint, let number = try constant.floats(limit: 1).first
             else { return nil }
             return (nil, .constant(Double(number)))
-        case .dimensions, .several: return nil
+        case .dimensions, .several, .unknown: return nil
         }
     }
 
@@ -37,6 +37,7 @@ extension GraphImporter {
     mutating func combine(_ node: ONNXNodeProto, _ function: Formula.Binary) throws -> Value {
         let areFeatures = (isFeature(node, 0), isFeature(node, 1))
         guard areFeatures.0 || areFeatures.1 else {
+            if let dimensions = try dimensions(node, function) { return .dimensions(dimensions) }
             throw Problem("computes with constants alone, which lcp does not: simplify the model first")
         }
         let isSwapped = !areFeatures.0
@@ -62,11 +63,37 @@ extension GraphImporter {
             return .formula(
                 Formula(base: base, term: .binary(function, left.term, right.term), node: node.title))
         }
-        let features = try (feature(node, 0, inAnyOrder: true), feature(node, 1, inAnyOrder: true))
-        guard features.0.isChannelsLast == features.1.isChannelsLast else {
+        let features = try (
+            feature(node, 0, inAnyOrder: true, inRows: true), feature(node, 1, inAnyOrder: true, inRows: true)
+        )
+        guard features.0.isChannelsLast == features.1.isChannelsLast, features.0.areRows == features.1.areRows else {
             throw Problem("joins feature maps with their channels first and last, which is not possible")
         }
         return .feature(try joined(features.0, features.1, function))
+    }
+
+    /// Arithmetic with the dimensions of a shape; nil where it is something else.
+    private func dimensions(_ node: ONNXNodeProto, _ function: Formula.Binary) throws -> [Int?]? {
+        guard let left = try? integers(node, 0), let right = try? integers(node, 1),
+            left.count == right.count || left.count == 1 || right.count == 1, !left.isEmpty, !right.isEmpty
+        else { return nil }
+        return try (0..<max(left.count, right.count)).map { index in
+            guard let a = left[left.count == 1 ? 0 : index], let b = right[right.count == 1 ? 0 : index] else {
+                return nil
+            }
+            let result: (partialValue: Int, overflow: Bool)
+            switch function {
+            case .sum: result = a.addingReportingOverflow(b)
+            case .difference: result = a.subtractingReportingOverflow(b)
+            case .product: result = a.multipliedReportingOverflow(by: b)
+            case .quotient: result = a.dividedReportingOverflow(by: b)
+            case .least: result = (min(a, b), false)
+            case .most: result = (max(a, b), false)
+            case .power: result = (0, true)
+            }
+            guard !result.overflow else { throw Problem("has an impossible shape") }
+            return result.partialValue
+        }
     }
 
     private mutating func joined(
@@ -105,7 +132,7 @@ extension GraphImporter {
     private mutating func scaled(
         _ node: ONNXNodeProto, _ function: Formula.Binary, _ constant: Constant, isSwapped: Bool
     ) throws -> Feature {
-        let feature = try feature(node, isSwapped ? 1 : 0, inAnyOrder: true)
+        let feature = try feature(node, isSwapped ? 1 : 0, inAnyOrder: true, inRows: true)
         let isOneByOne = feature.shape.elementCount == feature.shape.channels
         guard isPerChannel(constant, feature), constant.tensor.isFloatingPoint, !feature.isFlat || isOneByOne else {
             throw Problem(

@@ -44,8 +44,11 @@ extension GraphImporter {
         guard attributes.int("transA", 0) == 0 else { throw Problem("turns its input (transA), which is not possible") }
         let isTurned = attributes.int("transB", 0) != 0
         let (alpha, beta) = (attributes.float("alpha", 1), attributes.float("beta", 1))
-        let feature = try feature(node, inAnyOrder: true)
-        let result = try fullyConnected(node, feature, outputsFirst: isTurned, factor: alpha)
+        let feature = try feature(node, inAnyOrder: true, inRows: true)
+        let result =
+            feature.areRows
+            ? try pointwise(node, feature, outputsFirst: isTurned, factor: alpha)
+            : try fullyConnected(node, feature, outputsFirst: isTurned, factor: alpha)
         guard has(node, 2) else { return .feature(result) }
         let bias = try weight(node, 2, "biases")
         guard bias.count == 1 || isPerChannel(bias, result) else {
@@ -57,21 +60,24 @@ extension GraphImporter {
     }
 
     mutating func matMul(_ node: ONNXNodeProto) throws -> Value {
-        let feature = try feature(node, inAnyOrder: true)
+        let feature = try feature(node, inAnyOrder: true, inRows: true)
         guard feature.isFlat || !feature.isChannelsLast else { return .feature(try pointwise(node, feature)) }
         return .feature(try fullyConnected(node, feature, outputsFirst: false, factor: 1))
     }
 
     /// A matrix that every pixel of a map with its channels last is multiplied by: a convolution of single pixels.
-    private mutating func pointwise(_ node: ONNXNodeProto, _ feature: Feature) throws -> Feature {
+    private mutating func pointwise(
+        _ node: ONNXNodeProto, _ feature: Feature, outputsFirst: Bool = false, factor: Float = 1
+    ) throws -> Feature {
         let weight = try weight(node, 1, "weights")
-        guard weight.dimensions.count == 2, weight.dimensions[0] == feature.shape.channels else {
+        guard weight.dimensions.count == 2, weight.dimensions[outputsFirst ? 1 : 0] == feature.shape.channels else {
             throw Problem("has weights that do not fit an input of \(feature.shape.channels) channels")
         }
         var result = try append(
-            .convolution(outputs: weight.dimensions[1], kernel: 1, hasBias: false), on: feature,
-            weights: LayerWeights(weight: weight.stream(transposed: true, file: model.name)))
-        result.isChannelsLast = true
+            .convolution(outputs: weight.dimensions[outputsFirst ? 0 : 1], kernel: 1, hasBias: false), on: feature,
+            weights: LayerWeights(
+                weight: weight.stream(transposed: !outputsFirst, factor: factor, file: model.name)))
+        (result.isChannelsLast, result.areRows) = (true, feature.areRows)
         markBiasless(result)
         return result
     }

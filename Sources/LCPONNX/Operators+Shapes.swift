@@ -24,9 +24,26 @@ extension GraphImporter {
         guard attributes.int("allowzero", 0) == 0 || !target.contains(0) else {
             throw Problem("makes something of no numbers")
         }
-        let feature = try feature(node, inAnyOrder: true, inGroups: true)
+        let feature = try feature(node, inAnyOrder: true, inGroups: true, inRows: true)
         // One number for each image, and the batch alone.
         if feature.shape.elementCount == 1, target.count == 1 { return .feature(feature) }
+        let shape = feature.shape
+        let pixels = shape.height * shape.width
+        if feature.isChannelsLast, !feature.isFlat, target.count == 2, target[1] == shape.channels || target[1] == -1,
+            target[0] ?? -1 == -1 || target[0] == pixels, pixels > 1, !(target[0] ?? -1 == -1 && target[1] == -1)
+        {
+            var rows = feature
+            rows.areRows = true
+            return .feature(rows)
+        }
+        if feature.areRows {
+            var map = feature
+            map.areRows = false
+            guard target.count == 4, [shape.height, -1].contains(target[1]), [shape.width, -1].contains(target[2]),
+                [shape.channels, -1].contains(target[3])
+            else { throw Problem("makes something else of a row for each pixel than the map that it was") }
+            return .feature(map)
+        }
         // Nil and -1 in front are the batch; 1 is that of a file for single images.
         guard target.count >= 2, let batch = target.first, batch ?? -1 >= -1 else {
             throw Problem("leaves no batch")
@@ -102,7 +119,7 @@ extension GraphImporter {
 
     mutating func squeeze(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         switch try value(node, 0) {
-        case .several: throw Problem("reads several values as one")
+        case .several, .unknown: throw Problem("reads several values as one")
         case .dimensions(let dimensions): return .dimensions(dimensions)
         case .constant(var constant):
             constant.dimensions = constant.isTransposed ? constant.dimensions : constant.dimensions.filter { $0 != 1 }
@@ -125,7 +142,7 @@ extension GraphImporter {
 
     mutating func unsqueeze(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         switch try value(node, 0) {
-        case .several: throw Problem("reads several values as one")
+        case .several, .unknown: throw Problem("reads several values as one")
         case .dimensions(let dimensions): return .dimensions(dimensions)
         case .constant(var constant):
             let axes = try axes(node, attributes) ?? []

@@ -34,7 +34,7 @@ extension GraphImporter {
         "Gemm": Reader(["alpha", "beta", "transA", "transB"]) { try $0.gemm($1, $2) },
         "MatMul": Reader { importer, node, _ in try importer.matMul(node) },
         "Relu": Reader { importer, node, _ in
-            .feature(try importer.append(.relu, on: importer.feature(node, inAnyOrder: true)))
+            .feature(try importer.append(.relu, on: importer.feature(node, inAnyOrder: true, inRows: true)))
         },
         "Clip": Reader(["min", "max"]) { try $0.clip($1, $2) },
         "Dropout": Reader(["ratio", "seed"]) { try $0.dropout($1, $2) },

@@ -10,6 +10,8 @@ enum Value {
     case dimensions([Int?])
     /// What a node with several outputs makes.
     case several([Value])
+    /// What a node makes that cannot be a layer.
+    case unknown
 }
 
 /// A feature map: what a layer of the network makes, or the network's input.
@@ -30,6 +32,8 @@ struct Feature: Equatable {
         var isTurned = false
     }
 
+    /// Whether the graph sees a map with its channels last as a row for each pixel: [N · H · W, C].
+    var areRows = false
     /// Whether it has the bias that a node of its own added to the layer.
     var isBiased = false
     /// Of the network's input: what a normalisation within the graph does to it.
@@ -38,6 +42,7 @@ struct Feature: Equatable {
     /// The dimensions behind the batch.
     var dimensions: [Int] {
         if isFlat { return [shape.elementCount] }
+        if areRows { return [shape.height * shape.width, shape.channels] }
         if let grouping {
             let sides = [grouping.count, shape.channels / grouping.count]
             return (grouping.isTurned ? sides.reversed() : sides) + [shape.height, shape.width]

@@ -109,4 +109,21 @@ import Testing
         let layers = try? Self.imported(nodes + [("Softplus", ["n199"], "a")])
         #expect(layers == nil)
     }
+
+    @Test("All reasons of a refusal are told at once, those of the same kind once, and none that follows from another")
+    func reasons() throws {
+        let error = #expect(throws: ONNXError.self) {
+            try Self.imported(
+                [
+                    ("Selu", ["c"], "s"), ("Selu", ["s"], "t"), ("Relu", ["t"], "u"),
+                    ("Clip", ["c", "low", "high"], "k"),
+                    ("Mish", ["k"], "m"), ("Add", ["u", "m"], "a"),
+                ], constants: ["low": [-1], "high": [1]])
+        }
+        #expect(error?.description.contains("has 2 kinds of nodes that cannot be layers: ") == true)
+        let reasons = error?.reasons ?? []
+        #expect(reasons.count == 2, "\(reasons)")
+        #expect(reasons.first?.contains("(Selu) is an operator that lcp does not know") == true)
+        #expect(reasons.first?.hasSuffix("(and 1 more like it)") == true && reasons.last?.contains("(Mish)") == true)
+    }
 }

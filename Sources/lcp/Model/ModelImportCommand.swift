@@ -13,9 +13,10 @@ struct ModelImportCommand: AsyncParsableCommand {
             "Take a network of yours, with its weights, from an ONNX file; with --out write it as a model bundle.",
         usage: "lcp model import <net.onnx> [<options>]",
         discussion: """
-            The network is one of convolutions, pooling, normalisations, fully connected layers, activations, sums and \
-            concatenations that ends with a fully connected layer, with or without a softmax; one output says no or yes, with or \
-            without a sigmoid. What lcp does not know of a file it tells by node and operator. The bundle has one branch: it runs as it is, and every command that takes a network takes \
+            The network is one of convolutions, pooling, normalisations, fully connected layers, activations, sums, products and \
+            concatenations that ends with a fully connected layer or with the mean over a map for each class, with or without a \
+            softmax; one output says no or yes, with or without a sigmoid. What lcp does not know of a file it tells by node and \
+            operator, all at once; --check tells nothing else. The bundle has one branch: it runs as it is, and every command that takes a network takes \
             it, to split it, to train its branches, and as their teacher.
 
             A pixel from 0 to 255 goes into the network as (pixel × scale − mean) / std. Without these options a file that lcp \
@@ -30,6 +31,7 @@ struct ModelImportCommand: AsyncParsableCommand {
 
             Examples:
               lcp model import net.onnx
+              lcp model import net.onnx --check
               lcp model import net.onnx --out my-net --labels names.txt
               lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
               lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
@@ -114,6 +116,9 @@ struct ModelImportCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The folder of the bundle.", valueName: "folder"), completion: .directory)
     var out: String?
 
+    @Flag(help: "Tell in a line whether the file can be read, or all reasons why it cannot; write nothing.")
+    var check = false
+
     @Flag(help: "Replace a bundle that is in the folder.")
     var force = false
 
@@ -138,6 +143,9 @@ struct ModelImportCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let name, name.isEmpty || name.contains("/") { throw ValidationError("--name is a word without /") }
+        guard !check || out == nil else {
+            throw ValidationError("--check writes nothing, and --out does: give one of them")
+        }
         guard resize == nil || !letterbox else {
             throw ValidationError("--resize cuts pictures and --letterbox does not: give one of them")
         }
@@ -163,7 +171,13 @@ struct ModelImportCommand: AsyncParsableCommand {
         options.resize = letterbox ? .letterbox(grey: background ?? 114) : resize.map { .crop(shorter: $0) }
         options.background = background
         options.isBlueFirst = channels == "bgr"
-        let found = try ONNXImport(ONNXModel(path: file), options: options)
+        let found: ONNXImport
+        do { found = try ONNXImport(ONNXModel(path: file), options: options) } catch {
+            guard error.reasons.count > 1 else { throw error }
+            throw CommandError(
+                "\(source) has \(error.reasons.count) kinds of nodes that cannot be layers:\n"
+                    + error.reasons.map { "  \($0)" }.joined(separator: "\n"))
+        }
         let shape = found.network.input
         if let crop, (shape.height, shape.width) != (crop, crop) {
             throw CommandError("--crop \(crop): \(source) takes images of \(shape)")
@@ -206,6 +220,11 @@ struct ModelImportCommand: AsyncParsableCommand {
             writeErrorLine("note: the network has one output, so it says \(names), the second above a sigmoid of 0.5")
         }
         if json { return writeLine(try jsonLine(report)) }
+        if check {
+            return writeLine(
+                "\(source) can be read: \(cost.branches[0].layers.count) layers, \(exact(cost.parameters)) parameters, images of "
+                    + "\(shape), \(found.network.classes) classes")
+        }
         writeLine(Self.text(report, cost))
     }
 

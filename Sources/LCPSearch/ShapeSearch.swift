@@ -166,12 +166,15 @@ public struct ShapeSearch: Sendable, Codable {
                 return shape
             }
         }
-        // What made networks better after CifarNet: smaller kernels, and more of them behind each other.
+        // What made networks better after CifarNet: smaller kernels, more of them behind each other, and wider ones where maps are
+        // smaller.
         let deep = own.enumerated().map { index, shape in
             var deep = shape
             for layer in shape.convolutions.indices {
                 deep.convolutions[layer].kernel = min(shape.convolutions[layer].kernel, 3)
-                deep.convolutions[layer].more = [index % 4 > 1 && layer == 0]
+                let isPooled = index % 4 > 1
+                deep.convolutions[layer].more = [isPooled && layer == 0]
+                if isPooled, layer > 0 { deep.convolutions[layer].width *= 2 }
             }
             return deep
         }

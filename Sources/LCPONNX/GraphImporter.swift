@@ -128,7 +128,8 @@ struct GraphImporter {
         }
         let listed = told.map { reason in
             let more = seen[String(reason.drop { $0 != "(" })].map { $0 - 1 } ?? 0
-            return more > 0 ? "\(reason) (and \(more) more like it)" : reason
+            let text = told.count > 1 ? reason.replacing("; it knows \(Self.operatorList)", with: "") : reason
+            return more > 0 ? "\(text) (and \(more) more like it)" : text
         }
         guard listed.count > 1 else { return ONNXError("\(file): \(listed.first ?? "")") }
         var shown = listed.prefix(8).joined(separator: "; ")
@@ -163,7 +164,7 @@ struct GraphImporter {
     /// - Parameter inAnyOrder: whether a feature map with its channels last will do.
     mutating func feature(
         _ node: ONNXNodeProto, _ index: Int = 0, inAnyOrder: Bool = false, inGroups: Bool = false,
-        inRows: Bool = false
+        inRows: Bool = false, inPads: Bool = false
     ) throws -> Feature {
         let feature: Feature
         switch try value(node, index) {
@@ -179,6 +180,9 @@ struct GraphImporter {
         }
         guard inGroups || feature.grouping == nil else {
             throw Problem("reads channels in groups, which is possible where they are shuffled only")
+        }
+        guard inPads || feature.pads == nil else {
+            throw Problem("reads what a Pad makes, which is possible before a convolution or pooling only")
         }
         guard inRows || !feature.areRows else {
             throw Problem("reads a row for each pixel, which is possible between fully connected layers only")

@@ -44,6 +44,10 @@ extension GraphImporter {
             else { throw Problem("makes something else of a row for each pixel than the map that it was") }
             return .feature(map)
         }
+        // A vector of a file for single images, without its batch.
+        if target.count == 1, shape.elementCount == shape.channels, target[0] == -1 || target[0] == shape.channels {
+            return .feature(try seen(feature, as: [shape.channels]))
+        }
         // Nil and -1 in front are the batch; 1 is that of a file for single images.
         guard target.count >= 2, let batch = target.first, batch ?? -1 >= -1 else {
             throw Problem("leaves no batch")
@@ -168,7 +172,7 @@ extension GraphImporter {
 
     mutating func transpose(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         let order = attributes.ints("perm")
-        if isFeature(node, 0) { _ = try feature(node, inAnyOrder: true, inGroups: true) }
+        if isFeature(node, 0) { _ = try feature(node, inAnyOrder: true, inGroups: true, inPads: true) }
         switch try value(node, 0) {
         case .constant(var constant):
             guard constant.dimensions.count == 2, order ?? [1, 0] == [1, 0] else {
@@ -242,5 +246,37 @@ extension GraphImporter {
         }
         if tensor.name.isEmpty { tensor.name = node.output.first ?? "" }
         return .constant(Constant(try model.tensor(tensor)))
+    }
+
+    /// Zeros around a map, which the next layer looks at.
+    mutating func pad(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
+        guard attributes.string("mode", "constant") == "constant" else {
+            throw Problem("pads with something else than zeros, which is not possible")
+        }
+        let value =
+            has(node, 2) ? try constant(node, 2, "a number").floats(limit: 1).first ?? 0 : attributes.float("value", 0)
+        guard value == 0 else { throw Problem("pads with \(value), and only zeros are possible") }
+        var feature = try feature(node, inAnyOrder: true, inPads: true)
+        let pads = try attributes.ints("pads") ?? integers(node, 1).compactMap { $0 }
+        let axes = has(node, 3) ? try integers(node, 3).compactMap { $0 }.map { $0 < 0 ? $0 + 4 : $0 } : [0, 1, 2, 3]
+        guard !feature.isFlat, pads.count == 2 * axes.count, Set(axes).count == axes.count else {
+            throw Problem("pads something else than a feature map, which is not possible")
+        }
+        let sides = feature.isChannelsLast ? [1, 2] : [2, 3]
+        var result = feature.pads ?? [0, 0, 0, 0]
+        for (index, axis) in axes.enumerated() {
+            let (before, behind) = (pads[index], pads[index + axes.count])
+            guard let side = sides.firstIndex(of: axis) else {
+                guard before == 0, behind == 0 else { throw Problem("pads something else than height and width") }
+                continue
+            }
+            guard (0...1024).contains(before), (0...1024).contains(behind) else {
+                throw Problem("has pads of \(before) and \(behind), which are not possible")
+            }
+            result[side] += before
+            result[side + 2] += behind
+        }
+        feature.pads = result.allSatisfy { $0 == 0 } ? nil : result
+        return .feature(feature)
     }
 }

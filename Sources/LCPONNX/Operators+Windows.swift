@@ -3,21 +3,24 @@ import ONNX
 
 /// Convolutions and pooling.
 extension GraphImporter {
-    mutating func map(_ node: ONNXNodeProto) throws -> Feature {
-        let feature = try feature(node)
+    /// - Parameter inPads: whether there may be zeros around it.
+    mutating func map(_ node: ONNXNodeProto, inPads: Bool = false) throws -> Feature {
+        let feature = try feature(node, inPads: inPads)
         guard !feature.isFlat else { throw Problem("reads features without height and width") }
         return feature
     }
 
     /// The window of a node, where it is one that a layer can have.
     private func window(
-        _ node: ONNXNodeProto, _ attributes: ONNXAttributes, kernel: [Int]?, on shape: FeatureMapShape
+        _ node: ONNXNodeProto, _ attributes: ONNXAttributes, kernel: [Int]?, on feature: Feature
     ) throws -> Window {
+        let shape = feature.shape
         func text(_ values: [Int]) -> String { values.prefix(8).map(String.init).joined(separator: "×") }
         let kernel = attributes.ints("kernel_shape") ?? kernel ?? []
         let strides = attributes.ints("strides") ?? [1, 1]
         let dilations = attributes.ints("dilations") ?? [1, 1]
-        let sides = [shape.height, shape.width]
+        let outer = feature.pads ?? [0, 0, 0, 0]
+        let sides = [shape.height + outer[0] + outer[2], shape.width + outer[1] + outer[3]]
         guard kernel.count == 2, kernel.allSatisfy({ (1...1024).contains($0) }) else {
             throw Problem("has a kernel of \(text(kernel)), and only sides of 1 to 1,024 are possible")
         }
@@ -45,6 +48,7 @@ extension GraphImporter {
         guard pads.count == 4, pads.allSatisfy({ (0...1024).contains($0) }) else {
             throw Problem("has pads of \(text(pads)), which are not possible")
         }
+        pads = zip(pads, outer).map(+)
         let roundsUp = attributes.has("ceil_mode") && attributes.int("ceil_mode", 0) != 0
         var window = Window(
             height: kernel[0], width: kernel[1], strideDown: strides[0], strideAcross: strides[1], top: pads[0],
@@ -60,7 +64,7 @@ extension GraphImporter {
     }
 
     mutating func convolution(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
-        let feature = try map(node)
+        var feature = try map(node, inPads: true)
         let weight = try weight(node, 1, "weights")
         let dimensions = weight.dimensions
         guard dimensions.count == 4, !weight.isTransposed else {
@@ -79,7 +83,7 @@ extension GraphImporter {
         guard attributes.ints("kernel_shape") ?? kernel == kernel else {
             throw Problem("has a kernel_shape that is not its weights'")
         }
-        let window = try window(node, attributes, kernel: kernel, on: feature.shape)
+        let window = try window(node, attributes, kernel: kernel, on: feature)
         var weights = LayerWeights(weight: weight.stream(file: model.name))
         let hasBias = has(node, 2)
         if hasBias {
@@ -92,27 +96,39 @@ extension GraphImporter {
             isDepthwise
             ? .depthwiseConvolution(window: window, hasBias: hasBias)
             : .convolution(outputs: outputs, window: window, groups: groups, hasBias: hasBias)
+        feature.pads = nil
         let result = try append(layer, on: feature, weights: weights)
         if !hasBias { markBiasless(result) }
         return .feature(result)
     }
 
     mutating func maxPool(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
-        let feature = try map(node)
-        let window = try window(node, attributes, kernel: nil, on: feature.shape)
+        var feature = try map(node, inPads: true)
+        let window = try window(node, attributes, kernel: nil, on: feature)
+        if feature.pads != nil {
+            // Zeros are no more than what is there behind a ReLU only.
+            guard feature.layer >= 0, [.relu, .relu6].contains(layers[feature.layer]) else {
+                throw Problem("reads what a Pad makes, which is possible behind a ReLU only")
+            }
+            feature.pads = nil
+        }
         return .feature(try append(.maxPool(window: window), on: feature))
     }
 
     mutating func averagePool(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
-        let feature = try map(node)
+        var feature = try map(node, inPads: true)
         let (height, width) = (feature.shape.height, feature.shape.width)
-        if height != width, attributes.ints("kernel_shape") == [height, width],
-            attributes.ints("pads")?.allSatisfy({ $0 == 0 }) ?? true
-        {
+        let hasOwnPads = attributes.ints("pads")?.contains { $0 != 0 } ?? false
+        if height != width, attributes.ints("kernel_shape") == [height, width], !hasOwnPads, feature.pads == nil {
             return try globalAveragePool(node, isFlat: false)
         }
-        let window = try window(node, attributes, kernel: nil, on: feature.shape)
-        let countsPadding = attributes.int("count_include_pad", 0) != 0 && window.hasPadding
+        let window = try window(node, attributes, kernel: nil, on: feature)
+        let countsOwn = attributes.int("count_include_pad", 0) != 0
+        guard feature.pads == nil || !hasOwnPads || countsOwn else {
+            throw Problem("reads what a Pad makes, and has a padding of its own that it does not count: leave out one")
+        }
+        let countsPadding = window.hasPadding && (feature.pads != nil || countsOwn)
+        feature.pads = nil
         guard !countsPadding || !window.roundsUp else {
             throw Problem("counts its padding (count_include_pad) and rounds its output up (ceil_mode): leave out one")
         }

@@ -74,6 +74,7 @@ extension GraphImporter {
         "Min": Reader { importer, node, _ in try importer.combine(node, .least) },
         "Max": Reader { importer, node, _ in try importer.combine(node, .most) },
         // Shapes.
+        "Pad": Reader(["mode", "pads", "value"]) { try $0.pad($1, $2) },
         "Flatten": Reader(["axis"]) { try $0.flatten($1, $2) },
         "Reshape": Reader(["allowzero"]) { try $0.reshape($1, $2) },
         "Squeeze": Reader(["axes"]) { try $0.squeeze($1, $2) },

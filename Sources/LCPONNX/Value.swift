@@ -32,6 +32,8 @@ struct Feature: Equatable {
         var isTurned = false
     }
 
+    /// Zeros around the map that the next layer has to look at: top, left, bottom, right.
+    var pads: [Int]?
     /// Whether the graph sees a map with its channels last as a row for each pixel: [N · H · W, C].
     var areRows = false
     /// Whether it has the bias that a node of its own added to the layer.
@@ -42,6 +44,10 @@ struct Feature: Equatable {
     /// The dimensions behind the batch.
     var dimensions: [Int] {
         if isFlat { return [shape.elementCount] }
+        if let pads {
+            let sides = [shape.height + pads[0] + pads[2], shape.width + pads[1] + pads[3]]
+            return isChannelsLast ? sides + [shape.channels] : [shape.channels] + sides
+        }
         if areRows { return [shape.height * shape.width, shape.channels] }
         if let grouping {
             let sides = [grouping.count, shape.channels / grouping.count]

@@ -103,6 +103,45 @@ import Testing
         #expect(gate == [.relu, .globalAveragePool, .activation(.sigmoid), .multiply(1)])
     }
 
+    @Test("Zeros that a Pad puts around a map become the padding of what reads them, and nothing else may")
+    func pads() throws {
+        let pads: [String: [Int]] = ["around": [0, 0, 1, 0, 0, 0, 1, 2], "even": [0, 0, 1, 1, 0, 0, 1, 1]]
+        func imported(_ nodes: [(String, [String], String)], kernel: [Int]) throws -> [Layer] {
+            var graph = BadInputTests.graph { _ in }
+            graph.addNode("Conv", "c", ["x", "w1", "b1"])
+            for (name, values) in pads { _ = graph.addTensor(name, values) }
+            for (operation, inputs, output) in nodes {
+                let isPool = operation.hasSuffix("Pool")
+                graph.addNode(operation, output, inputs, isPool ? [("kernel_shape", .ints(kernel))] : [])
+            }
+            graph.addNode("Flatten", "f", [nodes.last?.2 ?? "c"])
+            let proto = try ONNXModelProto(
+                serializedBytes: graph.encoded(producer: "test", description: "", metadata: []))
+            var opened = proto
+            opened.graph.output[0].name = "f"
+            // Nothing classifies: the layers are looked at before that is missed.
+            let error = #expect(throws: ONNXError.self) { try ONNXImport(opened.opened(), options: .init(name: "net")) }
+            throw error ?? ONNXError("")
+        }
+        func ending(_ nodes: [(String, [String], String)], kernel: [Int] = [3, 3]) -> String {
+            do { _ = try imported(nodes, kernel: kernel) } catch { return "\(error)" }
+            return ""
+        }
+        #expect(
+            ending([("Pad", ["c", "even"], "p"), ("AveragePool", ["p"], "a")]).contains(
+                "average pooling 3×3/1, padding 1 that is counted"))
+        #expect(
+            ending([("Relu", ["c"], "r"), ("Pad", ["r", "even"], "p"), ("MaxPool", ["p"], "a")]).contains(
+                "max pooling 3×3/1, padding 1"))
+        #expect(ending([("Pad", ["c", "even"], "p"), ("MaxPool", ["p"], "a")]).contains("behind a ReLU only"))
+        #expect(
+            ending([("Pad", ["c", "even"], "p"), ("Relu", ["p"], "a")]).contains("before a convolution or pooling only")
+        )
+        #expect(
+            ending([("Pad", ["c", "around"], "p"), ("AveragePool", ["p"], "a")], kernel: [3, 5])
+                .contains("average pooling 3×5/1, padding 1, 0, 1, 2 that is counted"))
+    }
+
     @Test("A function that doubles with every node ends in a sentence, and not in hours")
     func doubling() throws {
         let nodes = (0..<200).map { ("Add", Array(repeating: $0 == 0 ? "c" : "n\($0 - 1)", count: 2), "n\($0)") }

@@ -73,12 +73,16 @@ def from_torch(library, name, exporter, folder):
 
 
 def from_keras(name, folder, exporter):
+    import logging
+
     import keras
     import tensorflow
 
+    logging.disable(logging.ERROR)
     keras.utils.set_random_seed(1)
     model = getattr(keras.applications, name)(weights=None)
-    side = model.input_shape[1]
+    side = model.input_shape[1] or 224
+    model(numpy.zeros((1, side, side, 3), numpy.float32))
     path = folder / "net.onnx"
     if exporter == "keras":
         model.export(path, format="onnx", verbose=False)
@@ -97,7 +101,8 @@ def check(lcp, made, folder):
 
     bundle = folder / "bundle"
     result = subprocess.run(
-        [lcp, "model", "import", made.path, "--mean", "0", "--std", "1", "--out", bundle], capture_output=True, text=True)
+        [lcp, "model", "import", made.path, "--mean", "0", "--std", "1", "--scale", str(1 / 255), "--out", bundle]
+        + (["--input", f"{made.side}x{made.side}x3"] if made.channels_last else []), capture_output=True, text=True)
     if result.returncode:
         return None, result.stderr.strip()
     pixels = numpy.random.default_rng(1).integers(0, 256, (made.side, made.side, 3), dtype=numpy.uint8)

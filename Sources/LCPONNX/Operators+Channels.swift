@@ -5,9 +5,9 @@ import ONNX
 extension GraphImporter {
     /// The place of an axis, counted from the front.
     private func isChannels(_ axis: Int, _ feature: Feature) -> Bool {
-        let rank = feature.isFlat ? 2 : 4
+        let rank = feature.isAlone ? 1 : feature.isFlat ? 2 : 4
         let place = axis < 0 ? axis + rank : axis
-        if feature.isFlat { return place == 1 && feature.shape.elementCount == feature.shape.channels }
+        if feature.isFlat { return place == rank - 1 && feature.shape.elementCount == feature.shape.channels }
         return place == (feature.isChannelsLast ? 3 : 1)
     }
 
@@ -85,13 +85,24 @@ extension GraphImporter {
     mutating func pick(_ node: ONNXNodeProto, axis: Int) throws -> Value {
         let feature = try feature(node, inAnyOrder: true)
         let channels = feature.shape.channels
-        let table = try integers(node, 1).compactMap { $0 }.map { $0 < 0 ? $0 + channels : $0 }
+        let indices = try constant(node, 1, "indices")
+        let table = try indices.tensor.integers(limit: channels).map { $0 < 0 ? $0 + channels : $0 }
         guard isChannels(axis, feature), let first = table.first, table.allSatisfy({ (0..<channels).contains($0) })
         else {
             throw Problem("picks numbers out of something else than a shape or the channels, which is not possible")
         }
         if table == Array(first..<first + table.count) {
-            return .feature(try slice(feature, first..<first + table.count))
+            var result = try slice(feature, first..<first + table.count)
+            if feature.isAlone {
+                // The indices have the shape of the result.
+                switch indices.dimensions {
+                case [table.count]: break
+                case [1, table.count]: result.isAlone = false
+                case [1, table.count, 1, 1]: (result.isAlone, result.isFlat) = (false, false)
+                default: throw Problem("makes a shape of channels that is not possible")
+                }
+            }
+            return .feature(result)
         }
         let groups = table.count > 1 ? channels / max(1, table[1] - table[0]) : 1
         let shuffle = Layer.shuffle(groups: groups)
@@ -109,7 +120,7 @@ extension GraphImporter {
         let channels = feature.shape.channels
         let axis = attributes.int("axis", -1)
         let isVector = feature.shape.elementCount == channels
-        let isLast = axis == -1 || axis == (feature.isFlat ? 1 : 3)
+        let isLast = axis == -1 || axis == (feature.isAlone ? 0 : feature.isFlat ? 1 : 3)
         guard isLast, feature.isFlat ? isVector : feature.isChannelsLast else {
             throw Problem("normalises over something else than the channels, which is not possible")
         }

@@ -46,7 +46,9 @@ extension GraphImporter {
         }
         // A vector of a file for single images, without its batch.
         if target.count == 1, shape.elementCount == shape.channels, target[0] == -1 || target[0] == shape.channels {
-            return .feature(try seen(feature, as: [shape.channels]))
+            var vector = try seen(feature, as: [shape.channels])
+            vector.isAlone = true
+            return .feature(vector)
         }
         // Nil and -1 in front are the batch; 1 is that of a file for single images.
         guard target.count >= 2, let batch = target.first, batch ?? -1 >= -1 else {
@@ -60,6 +62,7 @@ extension GraphImporter {
     /// A feature map under other dimensions, as many numbers in the same order.
     private mutating func seen(_ feature: Feature, as dimensions: [Int]) throws -> Feature {
         var result = feature
+        result.isAlone = false
         let shape = feature.shape
         if let grouping = feature.grouping {
             guard grouping.isTurned, dimensions == [shape.channels, shape.height, shape.width] else {
@@ -70,6 +73,9 @@ extension GraphImporter {
         }
         if dimensions == [shape.elementCount] {
             result.isFlat = true
+        } else if shape.elementCount == shape.channels, dimensions == [1, 1, shape.channels] {
+            // The order of a vector is one.
+            (result.isFlat, result.isChannelsLast) = (false, true)
         } else if dimensions == [shape.channels, shape.height, shape.width],
             !feature.isChannelsLast || shape.channels == 1
         {

@@ -32,6 +32,8 @@ struct Feature: Equatable {
         var isTurned = false
     }
 
+    /// Whether the graph sees [features], without the batch, in a file for single images.
+    var isAlone = false
     /// Zeros around the map that the next layer has to look at: top, left, bottom, right.
     var pads: [Int]?
     /// Whether the graph sees a map with its channels last as a row for each pixel: [N · H · W, C].

@@ -74,10 +74,10 @@ public struct ONNXTensor {
 
     /// The elements of a short tensor of whole numbers, for example of a shape; a truth is 1 or 0.
     ///
-    /// - Throws: ``ONNXError``, also for other types and more than 64 elements.
-    public func integers() throws(ONNXError) -> [Int] {
-        guard [.int64, .int32, .bool].contains(type), count <= 64 else {
-            throw ONNXError("the tensor \(name.quoted) is not a list of at most 64 whole numbers")
+    /// - Throws: ``ONNXError``, also for other types and more elements than `limit`.
+    public func integers(limit: Int = 64) throws(ONNXError) -> [Int] {
+        guard [.int64, .int32, .bool].contains(type), count <= limit else {
+            throw ONNXError("the tensor \(name.quoted) is not a list of at most \(limit) whole numbers")
         }
         let bytes = try source.read(offset..<offset + count * type.size)
         return bytes.withUnsafeBytes { bytes in

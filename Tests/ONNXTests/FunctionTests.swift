@@ -103,6 +103,111 @@ import Testing
         #expect(gate == [.relu, .globalAveragePool, .activation(.sigmoid), .multiply(1)])
     }
 
+    @Test("A matrix that a row for each pixel is multiplied by is a convolution of single pixels")
+    func rows() throws {
+        func layers(_ nodes: [(String, [String], String)], target: [Int] = [36, 4], back: [Int] = [1, 6, 6, 6]) throws
+            -> [Layer]
+        {
+            var graph = BadInputTests.graph { _ in }
+            graph.addNode("Conv", "c", ["x", "w1", "b1"])
+            _ = graph.addTensor("w", (0..<24).map { Float($0) }, [4, 6])
+            _ = graph.addTensor("b", (0..<6).map { Float($0) }, [6])
+            _ = graph.addTensor("rows", target)
+            _ = graph.addTensor("map", back)
+            graph.addNode("Transpose", "t", ["c"], [("perm", .ints([0, 2, 3, 1]))])
+            for (operation, inputs, output) in nodes { graph.addNode(operation, output, inputs) }
+            graph.addNode("Transpose", "u", ["last"], [("perm", .ints([0, 3, 1, 2]))])
+            graph.addNode("GlobalAveragePool", "g", ["u"])
+            graph.addNode("Flatten", "y", ["g"])
+            let proto = try ONNXModelProto(
+                serializedBytes: graph.encoded(producer: "test", description: "", metadata: []))
+            return Array(try ONNXImport(proto.opened(), options: .init(name: "net")).network.layers.dropFirst())
+        }
+        let expected: [Layer] = [.convolution(outputs: 6, kernel: 1), .activation(.gelu), .globalAveragePool]
+        #expect(
+            try layers([
+                ("Reshape", ["t", "rows"], "r"), ("Gemm", ["r", "w", "b"], "m"), ("Gelu", ["m"], "e"),
+                ("Reshape", ["e", "map"], "last"),
+            ]) == expected)
+        #expect(
+            try layers([("MatMul", ["t", "w"], "m"), ("Add", ["m", "b"], "a"), ("Gelu", ["a"], "last")]) == expected)
+        for (target, back, words) in [
+            ([36, 4], [1, 36, 6], "a row for each pixel"), ([18, 8], [1, 6, 6, 6], "do not fill"),
+        ] {
+            let error = #expect(throws: ONNXError.self) {
+                try layers(
+                    [
+                        ("Reshape", ["t", "rows"], "r"), ("Gemm", ["r", "w", "b"], "m"),
+                        ("Reshape", ["m", "map"], "last"),
+                    ],
+                    target: target, back: back)
+            }
+            #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        }
+    }
+
+    @Test("Parts and shuffles of channels are read from Split, Slice, Gather and Reshape, and others are refused")
+    func channels() throws {
+        func layers(
+            _ nodes: [(String, [String], [String], [(String, ONNXBuilder.Attribute)])], numbers: [String: [Int]]
+        ) throws -> [Layer] {
+            var graph = BadInputTests.graph { _ in }
+            graph.addNode("Conv", "c", ["x", "w1", "b1"])
+            for (name, values) in numbers { _ = graph.addTensor(name, values) }
+            for (operation, inputs, outputs, attributes) in nodes {
+                graph.addNode(operation, outputs[0], inputs, attributes)
+            }
+            graph.addNode("GlobalAveragePool", "g", ["last"])
+            graph.addNode("Flatten", "y", ["g"])
+            var proto = try ONNXModelProto(
+                serializedBytes: graph.encoded(producer: "test", description: "", metadata: []))
+            for (index, node) in proto.graph.node.enumerated() {
+                if let outputs = nodes.first(where: { $0.2[0] == node.output[0] })?.2 {
+                    proto.graph.node[index].output = outputs
+                }
+            }
+            return Array(try ONNXImport(proto.opened(), options: .init(name: "net")).network.layers.dropFirst())
+        }
+        let numbers = [
+            "one": [1], "two": [2], "four": [4], "sizes": [1, 3], "grouped": [1, 2, 2, 6, 6], "map": [1, 4, 6, 6],
+            "odd": [0, 2, 1, 3],
+            "wrong": [3, 1, 0, 2], "second": [2, 3], "minus": [-1],
+        ]
+        let last: Layer = .slice(first: 2, count: 2, of: 4)
+        #expect(
+            try layers([("Split", ["c"], ["a", "last"], [("axis", .int(1))])], numbers: numbers)
+                == [.slice(first: 0, count: 2, of: 4), .output(of: 0), last, .globalAveragePool])
+        #expect(
+            try layers([("Split", ["c", "sizes"], ["a", "last"], [("axis", .int(1))])], numbers: numbers).contains(
+                .slice(first: 1, count: 3, of: 4)))
+        #expect(
+            try layers([("Slice", ["c", "two", "four", "one"], ["last"], [])], numbers: numbers) == [
+                last, .globalAveragePool,
+            ])
+        #expect(
+            try layers([("Gather", ["c", "second"], ["last"], [("axis", .int(1))])], numbers: numbers) == [
+                last, .globalAveragePool,
+            ])
+        let shuffled: [Layer] = [.shuffle(groups: 2), .globalAveragePool]
+        #expect(try layers([("Gather", ["c", "odd"], ["last"], [("axis", .int(1))])], numbers: numbers) == shuffled)
+        #expect(
+            try layers(
+                [
+                    ("Reshape", ["c", "grouped"], ["r"], []),
+                    ("Transpose", ["r"], ["t"], [("perm", .ints([0, 2, 1, 3, 4]))]),
+                    ("Reshape", ["t", "map"], ["last"], []),
+                ], numbers: numbers) == shuffled)
+        for (nodes, words) in [
+            ([("Gather", ["c", "wrong"], ["last"], [("axis", .int(1))])], "in an order that no shuffle"),
+            ([("Slice", ["c", "two", "four", "two"], ["last"], [])], "something else than the channels"),
+            ([("Split", ["c"], ["a", "last"], [("axis", .int(2))])], "something else than the channels"),
+            ([("Reshape", ["c", "grouped"], ["r"], []), ("Relu", ["r"], ["last"], [])], "channels in groups"),
+        ] as [([(String, [String], [String], [(String, ONNXBuilder.Attribute)])], String)] {
+            let error = #expect(throws: ONNXError.self) { try layers(nodes, numbers: numbers) }
+            #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        }
+    }
+
     @Test("Zeros that a Pad puts around a map become the padding of what reads them, and nothing else may")
     func pads() throws {
         let pads: [String: [Int]] = ["around": [0, 0, 1, 0, 0, 0, 1, 2], "even": [0, 0, 1, 1, 0, 0, 1, 1]]

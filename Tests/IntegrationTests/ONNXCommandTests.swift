@@ -15,6 +15,33 @@ import Testing
         }
     }
 
+    @Test("--check tells in a line that a file can be read, writes nothing, and tells all reasons why one cannot")
+    func check() async throws {
+        let fine = try await ModelCommandTests.model(["import", "\(Self.fixtures)/lenet.onnx", "--check"])
+        #expect(fine.status == 0 && fine.output.contains("lenet.onnx can be read: "), "\(fine.errors)")
+        #expect(fine.output.split(separator: "\n").count == 1)
+        let both = try await ModelCommandTests.model([
+            "import", "\(Self.fixtures)/lenet.onnx", "--check", "--out", "never",
+        ])
+        #expect(both.status != 0 && both.errors.contains("give one of them"))
+        let folder = ModelCommandTests.Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let file = "\(folder.path)/odd.onnx"
+        var bytes = Array(try Data(contentsOf: URL(fileURLWithPath: "\(Self.fixtures)/lenet.onnx")))
+        // Two operators that nobody has, by names as long as those that were there.
+        func replace(_ old: String, _ new: String) {
+            let (old, new) = (Array(old.utf8), Array(new.utf8))
+            let place = (0...bytes.count - old.count).first { bytes[$0..<$0 + old.count].elementsEqual(old) }
+            if let place { bytes.replaceSubrange(place..<place + old.count, with: new) }
+        }
+        replace("\u{22}\u{04}Conv", "\u{22}\u{04}Konv")
+        replace("\u{22}\u{04}Gemm", "\u{22}\u{04}Jemm")
+        try Data(bytes).write(to: URL(fileURLWithPath: file))
+        let odd = try await ModelCommandTests.model(["import", file, "--check"])
+        #expect(odd.status == 1 && odd.errors.contains("2 kinds of nodes that cannot be layers"), "\(odd.errors)")
+        #expect(odd.errors.contains("(Konv)") && odd.errors.contains("(Jemm)"))
+    }
+
     @Test("A network that takes blue first becomes one that takes red first, and gives the same numbers")
     func blueFirst() async throws {
         let folder = ModelCommandTests.Folder()

@@ -146,6 +146,46 @@ import Testing
         #expect(refused.status == 1 && refused.errors.contains("has 2 lines"), "\(refused.errors)")
     }
 
+    @Test("A model in one piece goes on from its weights, and --anew and a split begin with new ones")
+    func onePiece() async throws {
+        let folder = try Folder()
+        let data = try folder.bars(training: 64)
+        let words = [
+            "train", "lenet-split1", "--data", data, "--epochs", "1", "--batch", "32", "--learning-rate", "0.0001",
+        ]
+        let start = try ModelBundle.find("lenet-split1").parameters().branches[0][0]?.weight ?? []
+        for (name, more, isNear) in [
+            ("on", [], true), ("anew", ["--anew"], false), ("split", ["--branches", "2"], false),
+        ] {
+            let out = "\(folder.path)/\(name)"
+            let trained = try await run(Repository.lcp, words + more + ["--out", out])
+            #expect(trained.status == 0, "\(trained.errors)")
+            let bundle = try ModelBundle(path: out)
+            #expect(bundle.network.branches.count == (name == "split" ? 2 : 1))
+            #expect(bundle.manifest.training?.command.contains("--anew") == (name == "anew"))
+            let weights = try bundle.parameters().branches[0][0]?.weight ?? []
+            let distance = zip(weights, start).reduce(0) { max($0, abs($1.0 - $1.1)) }
+            #expect((weights.count == start.count && distance < 0.01) == isNear, "\(name): \(distance)")
+        }
+    }
+
+    @Test("Branches of any shape are trained, costed and written, and the shape stands in the record")
+    func shape() async throws {
+        let folder = try Folder()
+        let data = try folder.bars(training: 64)
+        let shape = "3x2k3+p-4k5-6k3s-10/concat"
+        let out = "\(folder.path)/shaped"
+        let trained = try await run(
+            Repository.lcp,
+            ["train", "lenet", "--shape", shape, "--data", data, "--epochs", "1", "--batch", "32", "--out", out])
+        #expect(trained.status == 0 && trained.output.contains("lenet in 3 branches"), "\(trained.errors)")
+        let bundle = try ModelBundle(path: out)
+        #expect(try bundle.network == #require(BranchShape(shape)).network(of: .lenet))
+        #expect(bundle.manifest.training?.command.contains("--shape \(shape)") == true)
+        let cost = try await run(Repository.lcp, ["model", "cost", "lenet", "--shape", shape])
+        #expect(cost.status == 0 && cost.output.contains("each of 3 branches"), "\(cost.errors)")
+    }
+
     @Test func anExperimentIsATableAndGoesOnWhereItWas() async throws {
         let folder = try Folder()
         let file = "\(folder.path)/tiny.json"
@@ -211,6 +251,25 @@ import Testing
             "has no distillation"
         ),
         (["train", "lenet-split4", "--branches", "2", "--data", "drawn", "--out", "never"], "in 4 branches already"),
+        (["train", "lenet", "--shape", "2x8", "--data", "drawn", "--out", "never"], "a shape as lcp search writes it"),
+        (
+            ["train", "lenet", "--shape", "2x8k5/sum", "--data", "drawn", "--out", "never"],
+            "3 convolutions and 1 fully"
+        ),
+        (
+            [
+                "train", "lenet", "--shape", "2x3k5-8k5-60k5-42/sum", "--branches", "2", "--data", "drawn", "--out",
+                "never",
+            ],
+            "says all of the branches"
+        ),
+        (
+            [
+                "train", "lenet", "--shape", "2x3k5-8k5-60k5-42/sum", "--merge", "concat", "--data", "drawn", "--out",
+                "never",
+            ],
+            "leave out one"
+        ),
         (["bench", "train", "vgg16", "--batch", "60000"], "of memory"),
         (["experiment", "/nowhere.json", "--data", "x", "--out", "y"], "/nowhere.json"),
     ])

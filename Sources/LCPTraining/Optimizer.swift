@@ -56,8 +56,8 @@ final class Optimizer {
             graph.team.barrier()
         }
         guard recipe.averaging > 0 else { return }
-        // At first the average is young and must not remember the random weights.
-        let decayNow = min(recipe.averaging, Float(steps) / Float(steps + 10))
+        // At first the average is young and must not remember the random weights, nor the zeros before any.
+        let decayNow = steps == 1 ? 0 : min(recipe.averaging, Float(steps) / Float(steps + 10))
         kernels.pointee.average(
             average.pointer + mine.lowerBound, graph.parameters.pointer + mine.lowerBound, Int64(mine.count), decayNow)
     }

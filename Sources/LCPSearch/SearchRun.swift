@@ -81,13 +81,14 @@ public struct SearchRun {
     /// - Throws: `TrainingError`, `NetworkError`, `DatasetError` or `ModelBundleError`.
     public func run(isResumed: Bool, report: (Event) -> Bool) throws -> Outcome {
         var state = try begin(isResumed: isResumed)
+        // What is wrong with the data leaves no folder.
+        let trials = try TrainingTrials(training, validation: validation)
         try FileIO.makeFolder("\(folder)/trials")
         guard let lock = FolderLock(folder) else {
             throw TrainingError("another process searches in \(folder): wait for it, or name another folder")
         }
         defer { withExtendedLifetime(lock) {} }
         try save(state)
-        let trials = try TrainingTrials(training, validation: validation)
         let images = Double(trials.imageCount)
         func share(_ member: ShapeSearch.Member) -> Double { Double(member.macs * member.shape.branches) }
         func finalSeconds(_ state: State) -> Double {

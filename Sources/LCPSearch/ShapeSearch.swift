@@ -14,10 +14,14 @@ public struct ShapeSearch: Sendable, Codable {
         public var parameters: Int?
         /// Milliseconds of a branch, one thread.
         public var latency: Double?
+        /// How branches are joined; nil for the better way.
+        public var merge: Merge?
 
-        public init(devices: Int, parameters: Int? = nil, latency: Double? = nil) {
-            (self.devices, self.parameters, self.latency) = (devices, parameters, latency)
+        public init(devices: Int, parameters: Int? = nil, latency: Double? = nil, merge: Merge? = nil) {
+            (self.devices, self.parameters, self.latency, self.merge) = (devices, parameters, latency, merge)
         }
+
+        var merges: [Merge] { merge.map { [$0] } ?? Merge.allCases }
     }
 
     /// A shape that was proposed.
@@ -158,7 +162,7 @@ public struct ShapeSearch: Sendable, Codable {
             .init(convolutions: 100, fullyConnected: -40), .init(convolutions: 150, fullyConnected: -60),
         ]
         let own: [BranchShape] = fattenings.flatMap { fattening in
-            Merge.allCases.compactMap { merge in
+            limits.merges.compactMap { merge in
                 guard var shape = try? BranchShape(of: base, branches: limits.devices, fattening: fattening) else {
                     return nil
                 }
@@ -214,7 +218,7 @@ public struct ShapeSearch: Sendable, Codable {
                 // The first convolution has too few channels to be one by one.
                 guard convolutions > 0, layer > 0 else { continue }
                 result.convolutions[layer].isSeparable.toggle()
-            default: result.merge = result.merge == .sum ? .concat : .sum
+            default: result.merge = limits.merges[random.index(limits.merges.count)]
             }
         }
         return result

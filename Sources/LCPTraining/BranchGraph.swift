@@ -204,7 +204,6 @@ struct StoragePlan {
             }
         }
         self.storage = storage
-        self.fullyConnected = fullyConnected
         for (index, layer) in layers.enumerated().dropFirst() {
             // In place and with no other reader, the clamp has nothing else to do.
             guard case .maxPool = layer, layers[index - 1] == .relu, readers[index]?.count == 1, index != last,
@@ -213,15 +212,25 @@ struct StoragePlan {
             passedClamps.insert(index - 1)
         }
 
-        for (index, layer) in layers.enumerated() {
-            guard let geometry = layer.geometry(from: shapes[index], to: shapes[index + 1]),
-                !fullyConnected.contains(index)
-            else { continue }
-            halo[storage[index], default: 0] = max(halo[storage[index], default: 0], geometry.inputHalo)
-            guard storage[index] > 0 else { continue }
-            let own = storage[index + 1]
-            gradientHalo[own, default: 0] = max(gradientHalo[own, default: 0], geometry.gradientHalo)
+        // A convolution over its whole input is a fully connected layer, but for one whose output needs zeros beside it.
+        var isChanged = true
+        while isChanged {
+            (halo, gradientHalo) = ([:], [:])
+            for (index, layer) in layers.enumerated() {
+                guard let geometry = layer.geometry(from: shapes[index], to: shapes[index + 1]),
+                    !fullyConnected.contains(index)
+                else { continue }
+                halo[storage[index], default: 0] = max(halo[storage[index], default: 0], geometry.inputHalo)
+                guard storage[index] > 0 else { continue }
+                let own = storage[index + 1]
+                gradientHalo[own, default: 0] = max(gradientHalo[own, default: 0], geometry.gradientHalo)
+            }
+            var kept: Set<Int> = []
+            for index in fullyConnected where halo[storage[index + 1], default: 0] == 0 { kept.insert(index) }
+            isChanged = kept != fullyConnected
+            fullyConnected = kept
         }
+        self.fullyConnected = fullyConnected
 
         // Going backward, the first that reaches a gradient writes it and the others add.
         var written: Set<Int> = [storage[layers.count]]

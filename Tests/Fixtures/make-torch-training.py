@@ -105,6 +105,8 @@ NETWORKS = {
         [convolution(3, 1), average_pool(3, 2) | {"padding": 1}, convolution(3, 1),
          average_pool(3, 1) | {"padding": [1, 0, 0, 1], "count_padding": True}, max_pool(2, 1) | {"dilation": [1, 2]}, full(4)],
     ],
+    "kernels-as-large-as-maps": [[convolution(4, [9, 7]), relu, convolution(3, 3, padding=1), relu, full(4)],
+                                 [convolution(4, [9, 7]), convolution(3, 1), convolution(2, 5, padding=2), convolution(3, 1)]],
     "products": [[convolution(4, 3, padding=1), {"type": "silu"}, convolution(4, 3, padding=1), {"type": "prelu"}, multiply(1),
                   # A gate for every channel, in either order.
                   average, convolution(2, 1), relu, convolution(4, 1), {"type": "sigmoid"}, multiply(4),

@@ -1,5 +1,6 @@
 import Foundation
 import LCPModels
+import Platform
 import Testing
 
 @Suite struct ONNXCommandTests {
@@ -13,6 +14,31 @@ import Testing
         return try outcome.output.split(separator: "\n").map {
             try JSONDecoder().decode(Report.self, from: Data($0.utf8)).logits
         }
+    }
+
+    @Test("What has no arithmetic in eight bits is neither costed nor made in it")
+    func noIntegers() async throws {
+        let folder = ModelCommandTests.Folder()
+        try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
+        let network = try Network(
+            name: "smooth", input: .init(height: 28, width: 28, channels: 1),
+            layers: [.convolution(outputs: 2, kernel: 3), .activation(.silu), .globalAveragePool], classes: 10,
+            merge: .concat
+        ).split(into: 1)
+        var random = SeededGenerator(seed: 1)
+        let path = "\(folder.path)/smooth"
+        try ModelBundle.write(
+            name: "smooth", network: network, parameters: ModelParameters.random(for: network, using: &random),
+            preprocessing: .init(mean: [0], standardDeviation: [1]), labels: (0..<10).map { "\($0)" }, to: path)
+        let costed = try await ModelCommandTests.model(["cost", path, "--int8"])
+        #expect(
+            costed.status == 1 && costed.errors.contains("SiLU has no arithmetic in eight bits"), "\(costed.errors)")
+        let made = try await run(
+            Repository.lcp, ["quantize", path, "--data", "drawn:20", "--out", "\(folder.path)/eight"])
+        #expect(made.status == 1 && made.errors.contains("keep the model in single precision"), "\(made.errors)")
+        let page = try await run(
+            Repository.lcp, ["evaluate", path, "--data", "drawn:20", "--html", folder.path])
+        #expect(page.status == 1 && page.errors.contains("is no file's name"), "\(page.errors)")
     }
 
     @Test("--check tells in a line that a file can be read, writes nothing, and tells all reasons why one cannot")

@@ -63,6 +63,9 @@ import Testing
         for (words, sentence) in [
             (["train", model, "--parity"] + drawn + out, "has a parity branch already"),
             (["train", model] + drawn + out, "stands in for the others"),
+            (["train", model, "--anew"] + drawn + out, "nothing of its own to learn"),
+            (["train", "lenet-split4", "--parity", "--half"] + drawn + out, "would change the other branches"),
+            (["train", "lenet-split4", "--parity", "--anew"] + drawn + out, "leave out --anew"),
             (["train", "lenet-split1", "--parity"] + drawn + out, "has 1 branch"),
             (["train", "lenet-split4", "--parity", "--auto"] + drawn + out, "leave out --auto"),
             (["train", "lenet-split4", "--auto"] + drawn + out, "goes on from its weights"),

@@ -146,6 +146,24 @@ import Testing
         #expect(refused.status == 1 && refused.errors.contains("has 2 lines"), "\(refused.errors)")
     }
 
+    @Test("--budget 0 learns from a bundle without trials, and the command in the record can be given again")
+    func budget() async throws {
+        let folder = try Folder()
+        let words = ["--data", "drawn:256", "--epochs", "1"]
+        let taught = try await run(
+            Repository.lcp,
+            ["train", "lenet", "--branches", "2", "--distill", "lenet-split1", "--budget", "0"] + words + [
+                "--out", "\(folder.path)/taught",
+            ])
+        #expect(taught.status == 0 && !taught.output.contains("trial"), "\(taught.errors)")
+        #expect(try ModelBundle(path: "\(folder.path)/taught").manifest.training?.teachers?.count == 1)
+        let on = try await run(
+            Repository.lcp, ["train", "\(folder.path)/taught"] + words + ["--out", "\(folder.path)/on"])
+        #expect(on.status == 0, "\(on.errors)")
+        let command = try #require(try ModelBundle(path: "\(folder.path)/on").manifest.training?.command)
+        #expect(!command.contains("--branches"), "\(command)")
+    }
+
     @Test("A model in one piece goes on from its weights, and --anew and a split begin with new ones")
     func onePiece() async throws {
         let folder = try Folder()

@@ -62,6 +62,13 @@ import Testing
         #expect(error?.description.contains("keeps to the limits") == true)
     }
 
+    @Test("Branches are joined in one way only where that is wanted", arguments: Merge.allCases)
+    func merge(merge: Merge) throws {
+        var search = try Self.search(.init(devices: 8, merge: merge))
+        _ = Self.play(&search, generations: 3) { Double($0.macs % 997) / 997 }
+        #expect(search.members.count == 3 * ShapeSearch.size && search.members.allSatisfy { $0.shape.merge == merge })
+    }
+
     @Test("The front has what no other shape is better than, and the search goes where accuracy is")
     func front() throws {
         var search = try Self.search(.init(devices: 8))
@@ -101,6 +108,15 @@ import Testing
             training: training, base: base, limits: .init(devices: 2), budget: 0.001, folder: "\(folder)/search")
         (run.validation, run.bundles) = (0.25, 1)
         return run
+    }
+
+    @Test("Data that do not fit leave no folder behind")
+    func wrongData() throws {
+        let folder = try TemporaryFolder()
+        var run = try Self.run(folder.path)
+        run.training.data = [try DataSpecification("mnist:\(folder.path)/nowhere", defaultDrawnCount: 1)]
+        #expect(throws: (any Error).self) { try run.run(isResumed: false) { _ in true } }
+        #expect(!FileIO.exists(run.folder))
     }
 
     @Test("Leaves a bundle of the front, and one that was stopped goes on where it was")

@@ -15,17 +15,14 @@ public struct Quantizer {
         network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing
     ) throws(NetworkError) {
         for layer in network.branches.joined() {
-            switch layer {
-            case .softmax, .multiply, .channelNormalization, .slice, .shuffle, .activation, .prelu:
-                throw NetworkError("\(layer) in a branch has no arithmetic in eight bits")
-            case .localResponseNormalization(let size, _, _, _) where size > ResponseTable.mostChannels:
-                throw NetworkError("\(layer) has no arithmetic in eight bits")
-            case .averagePool(let window, _) where window.hasPadding || window.roundsUp:
-                throw NetworkError("\(layer) has no arithmetic in eight bits")
-            default: break
+            var isPossible = layer.hasIntegerArithmetic
+            if case .localResponseNormalization(let size, _, _, _) = layer, size > ResponseTable.mostChannels {
+                isPossible = false
             }
-            guard layer.window?.isDilated != true else {
-                throw NetworkError("\(layer) has no arithmetic in eight bits")
+            guard isPossible else {
+                throw NetworkError(
+                    "\(layer) has no arithmetic in eight bits: keep the model in single precision, or train it with another layer "
+                        + "in its place")
             }
         }
         (self.network, self.parameters) = try network.foldingNormalizations(parameters.branches)

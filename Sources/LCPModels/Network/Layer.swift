@@ -216,6 +216,15 @@ public enum Layer: Sendable, Hashable {
         }
     }
 
+    /// Whether there is arithmetic in eight bits for it: see `Documentation/integer-arithmetic.md`.
+    package var hasIntegerArithmetic: Bool {
+        switch self {
+        case .softmax, .multiply, .channelNormalization, .slice, .shuffle, .activation, .prelu: false
+        case .averagePool(let window, _): !window.hasPadding && !window.roundsUp && !window.isDilated
+        default: window?.isDilated != true
+        }
+    }
+
     /// Whether its window, if it has one, is square, with the same padding on all sides and none in a mean: what arithmetic in fixed
     /// point and the array have.
     package var isSquare: Bool {

@@ -40,6 +40,10 @@ struct ModelCostCommand: ParsableCommand {
 
     func run() throws {
         let (network, original, arithmetic) = try networks()
+        if isInteger, let layer = network.branches.joined().first(where: { !$0.hasIntegerArithmetic }) {
+            throw CommandError(
+                "\(layer) has no arithmetic in eight bits, so that nothing can be costed in it: leave out --int8")
+        }
         let cost = try NetworkCost(network, original: original, arithmetic: isInteger ? .int8 : arithmetic)
         if let svg {
             guard network.branches.count > 1 else {

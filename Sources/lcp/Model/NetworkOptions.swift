@@ -128,7 +128,7 @@ struct SplitOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Branches as lcp search writes them, for example 8x16k3+p-32k3+-48-24/concat: 8 branches, convolutions of 16 and 32 channels, 3 x 3, each with one behind it, the first of these pooled, and fully connected layers of 48 and 24.",
+            "Branches as lcp search writes them, for example 8x16k3+p-32k3+-48-24/concat: 8 branches, convolutions of 16 and 32 channels, 3 x 3, each with one behind it, the first of these pooled (+p), and fully connected layers of 48 and 24. 16k3s is separable, ++ are two convolutions more.",
             valueName: "shape"),
         transform: { text in
             guard let shape = BranchShape(text) else {

@@ -214,6 +214,10 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 
     private static func checkWritable(_ path: String, _ option: String) throws {
+        guard !path.isEmpty, !FileIO.exists("\(path)/.") else {
+            throw CommandError(
+                "\(option) \(path.quoted) is no file's name: name a file in a folder that exists and is yours")
+        }
         let probe = "\(path).writable"
         do { try FileIO.write([], to: probe) } catch {
             throw CommandError("\(option) \(path) cannot be written: name a file in a folder that exists and is yours")

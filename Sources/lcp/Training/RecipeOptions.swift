@@ -9,7 +9,7 @@ import Platform
 struct RecipeOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones, or with --distill taught, which is these with a teacher.",
+            "\(TrainingRecipe.presets.map(\.name).joined(separator: ", ")), or a JSON file; by default digits for grey images and pictures for coloured ones; taught is these with a teacher.",
             valueName: "name"), completion: .file())
     var recipe: String?
 

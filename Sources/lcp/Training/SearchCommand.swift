@@ -118,14 +118,24 @@ struct SearchCommand: AsyncParsableCommand {
         training.seed = seed
         training.threads = threads
         training.teachers = try distill.map { try ModelBundle.find($0) }
-        training.command = words
+        training.command = words(training.data)
         guard training.teachers.isEmpty || recipe.hasTeacher else {
             throw CommandError(
                 "--distill: the recipe \(recipe.name) learns nothing from a bundle: leave out one of the two")
         }
-        let limits = ShapeSearch.Limits(devices: devices, parameters: parameters, latency: latency)
+        let limits = ShapeSearch.Limits(
+            devices: devices, parameters: parameters, latency: latency, merge: options.merge)
         var run = SearchRun(training: training, base: base, limits: limits, budget: budget, folder: out)
         (run.wantedAccuracy, run.bundles) = (accuracy.map { $0 / 100 }, bundles)
+        if resume, !FileIO.exists("\(out)/search.json") {
+            writeErrorLine("note: \(out) has no search to go on with: begins anew")
+        }
+        let short = ShapeSearch.epochs.reduce(0, +)
+        if recipe.epochs < short {
+            writeErrorLine(
+                "note: the recipe has \(recipe.epochs) epoch\(recipe.epochs == 1 ? "" : "s"), fewer than the \(short) of the short "
+                    + "trainings: the bundles will be worse than these")
+        }
         let reporter = SearchReporter(isQuiet: json)
         let outcome = try run.run(isResumed: resume) { event in
             reporter.show(event)
@@ -134,16 +144,22 @@ struct SearchCommand: AsyncParsableCommand {
         let report = try SearchReport(outcome, base: base, folder: out)
         try FileIO.write(Array(report.figure.svg().utf8), to: "\(out)/search.svg")
         writeLine(json ? try jsonLine(report) : report.text)
+        if let accuracy, !outcome.trained.contains(where: { $0.accuracy * 100 >= accuracy }) {
+            writeErrorLine(
+                "note: no bundle has the \(accuracy) per cent that are wanted: give more --budget, --parameters or --latency"
+            )
+        }
     }
 
     /// The command for the bundles' records.
-    private var words: String {
+    private func words(_ data: [DataSpecification]) -> String {
         var words = ["lcp search \(options.network)"] + options.changes + ["--devices \(devices)"]
         if let latency { words.append("--latency \(latency)") }
         if let parameters { words.append("--parameters \(parameters)") }
         if let accuracy { words.append("--accuracy \(accuracy)") }
         words += recipeOptions.words + distill.map { "--distill \($0.split(separator: "/").last ?? "BUNDLE")" }
-        return (words + ["--budget \(Int(budget))s", "--seed \(seed)"]).joined(separator: " ")
+        words += data.map { "--data \($0.form)" } + ["--budget \(Int(budget))s", "--seed \(seed)"]
+        return (words + ["--out \(out.split(separator: "/").last ?? "found")"]).joined(separator: " ")
     }
 }
 

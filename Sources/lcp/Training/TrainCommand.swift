@@ -61,7 +61,7 @@ struct TrainCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Learn from this bundle, the network in one piece, by the recipe taught where no other is named: every branch begins as its share of it where there is batch normalisation, and they learn its softened answers. Given several times, they learn the mean of them all, which is better still, and begin as shares of the first.",
+            "Learn from this bundle, usually the network in one piece. Without --recipe short trials choose by how much, or not at all, as --auto does; with --recipe taught every branch begins as its share of it where there is batch normalisation, and they learn its softened answers. Given several times, they learn the mean of them all, and begin as shares of the first.",
             valueName: "bundle"), completion: .bundle)
     var distill: [String] = []
 
@@ -135,10 +135,16 @@ struct TrainCommand: AsyncParsableCommand {
         if auto, let entry = recipeOptions.chosenEntry {
             throw ValidationError("--auto chooses \(entry): leave out one of the two")
         }
-        if budget != nil, !chooses {
+        if budget != nil, !auto, distill.isEmpty || recipeOptions.isGiven {
             throw ValidationError("--budget is for trials: give --auto, or --distill without a recipe")
         }
         guard parity else { return }
+        if half {
+            throw ValidationError(
+                "--half would change the other branches, and --parity leaves them as they are: leave out one of the two"
+            )
+        }
+        if anew { throw ValidationError("--parity adds a branch to a model with its weights: leave out --anew") }
         guard splitting.branches == nil, splitting.shares == nil, splitting.shape == nil, options.changes.isEmpty,
             distill.isEmpty,
             teacher.isEmpty
@@ -157,7 +163,12 @@ struct TrainCommand: AsyncParsableCommand {
         let command = self
         try await untilStopped {
             do { try command.train() } catch let stop as CancellationError {
-                writeLine("stopped: the same command with --resume goes on after the last whole epoch")
+                let isKept = FileIO.exists("\(command.out ?? "")/checkpoint.safetensors")
+                writeLine(
+                    isKept
+                        ? "stopped: the same command with --resume goes on after the last whole epoch"
+                        : "stopped before the first whole epoch: the same command with --resume goes on with the trials that ended, "
+                            + "or begins anew")
                 throw stop
             }
         }
@@ -194,6 +205,9 @@ struct TrainCommand: AsyncParsableCommand {
             reporter.show(event)
             return !Task.isCancelled
         }
+        if chooses, !distill.isEmpty, bundle.manifest.training?.teachers?.isEmpty != false {
+            writeLine("the trials were better without the bundle to learn from, and it was not used")
+        }
         let figure = "\(run.folder)/training.svg"
         try TrainingFigure.write(bundle, to: figure)
         writeLine("wrote \(run.folder), model \(bundle.hash); the curves are in \(figure)")
@@ -223,6 +237,11 @@ struct TrainCommand: AsyncParsableCommand {
                     "\(start.manifest.name) is in \(start.network.branches.count) branches already, and training goes on with "
                         + "them: leave out --branches, --shares, --shape, --fatten, --input and --merge, or name \(start.network.base)"
                 )
+            }
+            guard !anew || start.network.parity == nil else {
+                throw CommandError(
+                    "the last branch of \(start.manifest.name) stands in for the others, and has nothing of its own to learn: begin "
+                        + "anew with the model that it was added to")
             }
             let network = start.network.with(classes: options.classes)
             let recipe =
@@ -265,7 +284,10 @@ struct TrainCommand: AsyncParsableCommand {
     /// The command for the bundle's record; a folder's path is this machine's business.
     private func words(_ name: String, _ data: [DataSpecification]) -> String {
         var words = ["lcp train \(options.network)"]
-        words += splitting.words + options.changes + data.map { "--data \($0.form)" } + recipeOptions.words
+        // A bundle in branches is not split.
+        words +=
+            (splitting.isGiven ? splitting.words : []) + options.changes + data.map { "--data \($0.form)" }
+            + recipeOptions.words
         if auto { words.append("--auto") }
         if parity { words.append("--parity") }
         if anew { words.append("--anew") }
@@ -311,7 +333,7 @@ final class TrainingReporter {
             trial = ""
         case .chosen(let choice):
             write(
-                "\(prefix)chosen by \(choice.trials.count) trials of \(choice.epochs) epochs, on \(choice.images) images set aside: "
+                "\(prefix)chosen by \(choice.trials.count) trials of \(choice.epochs) epoch\(choice.epochs == 1 ? "" : "s"), on \(choice.images) images set aside: "
                     + (choice.changes.isEmpty ? "the recipe as it is" : choice.changes))
         case .resumed(let epoch): write("\(prefix)going on after epoch \(epoch)")
         case .leftOut(let data, let files): LeftOut.tell(files, of: data)

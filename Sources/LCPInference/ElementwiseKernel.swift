@@ -39,7 +39,7 @@ final class ElementwiseKernel {
         switch node.operation {
         case .activation(let function):
             let (first, second) = function.constants
-            (kind, slopes) = (.activation(function.kernel, first, second), [])
+            (kind, slopes) = (.activation(lcp_activation(function.kernelNumber), first, second), [])
         case .prelu(let slopes):
             (kind, self.slopes) = (.prelu, slopes)
         case .channelNormalization(let weight, let bias, let epsilon):
@@ -92,23 +92,6 @@ final class ElementwiseKernel {
                 let begin = part.lowerBound * channels
                 lcp_multiply(lanes, input + begin, factors, output + begin, part.count, channels)
             }
-        }
-    }
-}
-
-extension Activation {
-    /// As the kernels number it.
-    fileprivate var kernel: lcp_activation {
-        switch self {
-        case .sigmoid: LCP_SIGMOID
-        case .tanh: LCP_TANH
-        case .silu: LCP_SILU
-        case .hardSigmoid: LCP_HARD_SIGMOID
-        case .hardSwish: LCP_HARD_SWISH
-        case .leakyReLU: LCP_LEAKY_RELU
-        case .elu: LCP_ELU
-        case .gelu: LCP_GELU
-        case .geluTanh: LCP_GELU_TANH
         }
     }
 }

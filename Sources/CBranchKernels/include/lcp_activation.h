@@ -1,7 +1,8 @@
 #ifndef LCP_ACTIVATION_H
 #define LCP_ACTIVATION_H
 
-/* Functions of every number by itself. Two constants are α and β of a hard sigmoid; one is the slope of a leaky ReLU or α of an ELU. */
+/* Functions of every number by itself. Two constants are α and β of a hard sigmoid; one is the slope of a leaky ReLU or α of an ELU.
+   Activation.swift has the same numbers. */
 enum lcp_activation {
     LCP_SIGMOID,
     LCP_TANH,

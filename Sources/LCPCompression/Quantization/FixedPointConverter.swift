@@ -17,13 +17,9 @@ public struct FixedPointConverter {
         network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing
     ) throws(NetworkError) {
         for layer in network.branches.joined() {
-            switch layer {
-            case .softmax, .activation, .prelu, .multiply, .channelNormalization, .slice,
-                .shuffle:
+            guard layer.hasFixedPointArithmetic else {
                 throw NetworkError("\(layer) in a branch has no arithmetic in fixed point")
-            default: break
             }
-            guard layer.isSquare else { throw NetworkError("\(layer) has no arithmetic in fixed point") }
         }
         (self.network, self.parameters) = try network.foldingNormalizations(parameters.branches)
         merge = parameters.merge

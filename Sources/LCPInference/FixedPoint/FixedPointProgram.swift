@@ -29,13 +29,9 @@ final class FixedPointProgram: BranchProgram {
         }
         var made: [FixedPointLayer] = []
         for (index, layer) in layers.enumerated() {
-            switch layer {
-            case .batchNormalization, .softmax, .activation, .prelu, .multiply, .channelNormalization, .slice,
-                .shuffle:
+            guard layer.hasFixedPointArithmetic, !layer.hasStatistics else {
                 throw InferenceError("\(layer) has no arithmetic in fixed point")
-            default: break
             }
-            guard layer.isSquare else { throw InferenceError("\(layer) has no arithmetic in fixed point") }
             made.append(
                 FixedPointLayer(
                     layer, input: shapes[index], output: shapes[index + 1], weights: weights[index],

@@ -32,6 +32,21 @@ public enum Activation: Sendable, Hashable {
         }
     }
 
+    /// As the kernels number it: `enum lcp_activation` in CBranchKernels.
+    package var kernelNumber: UInt32 {
+        switch self {
+        case .sigmoid: 0
+        case .tanh: 1
+        case .silu: 2
+        case .hardSigmoid: 3
+        case .hardSwish: 4
+        case .leakyReLU: 5
+        case .elu: 6
+        case .gelu: 7
+        case .geluTanh: 8
+        }
+    }
+
     /// The function itself, for numbers of eight bits and for comparison.
     public func callAsFunction(_ x: Double) -> Double {
         switch self {

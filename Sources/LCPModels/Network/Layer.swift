@@ -225,11 +225,14 @@ public enum Layer: Sendable, Hashable {
         }
     }
 
-    /// Whether its window, if it has one, is square, with the same padding on all sides and none in a mean: what arithmetic in fixed
-    /// point and the array have.
-    package var isSquare: Bool {
-        if case .averagePool(let window, _) = self, window.hasPadding { return false }
-        return window.map { $0.square != nil } ?? true
+    /// Whether there is arithmetic in fixed point for it, which has square windows with the same padding on all sides only, and means
+    /// without any.
+    package var hasFixedPointArithmetic: Bool {
+        switch self {
+        case .softmax, .multiply, .channelNormalization, .slice, .shuffle, .activation, .prelu: return false
+        case .averagePool(let window, _) where window.hasPadding: return false
+        default: return window.map { $0.square != nil } ?? true
+        }
     }
 
     /// The window of a layer that has one.

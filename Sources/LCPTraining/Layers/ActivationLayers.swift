@@ -13,7 +13,7 @@ final class ActivationLayer: TrainingLayer {
         self.kernels = kernels
         self.input = input
         self.output = output
-        self.function = function.kernel
+        self.function = lcp_activation(function.kernelNumber)
         constants = function.constants
     }
 
@@ -33,23 +33,6 @@ final class ActivationLayer: TrainingLayer {
             kernels.pointee.activation_gradient(
                 &from, &slopes, &to, input.value.values.block(block), slope.block(block), gradient.block(block),
                 function, constants.0, constants.1, input.accumulates ? 1 : 0)
-        }
-    }
-}
-
-extension Activation {
-    /// As the kernels number it.
-    fileprivate var kernel: lcp_activation {
-        switch self {
-        case .sigmoid: LCP_SIGMOID
-        case .tanh: LCP_TANH
-        case .silu: LCP_SILU
-        case .hardSigmoid: LCP_HARD_SIGMOID
-        case .hardSwish: LCP_HARD_SWISH
-        case .leakyReLU: LCP_LEAKY_RELU
-        case .elu: LCP_ELU
-        case .gelu: LCP_GELU
-        case .geluTanh: LCP_GELU_TANH
         }
     }
 }

@@ -75,11 +75,12 @@ let package = Package(
         room(
             "ONNX", ["Platform", .product(name: "SwiftProtobuf", package: "swift-protobuf")], exclude: ["onnx.proto"]),
 
-        room("LCPModels", ["Platform", "Tensors"]),
-        room("LCPONNX", ["LCPModels", "ONNX", "Platform"]),
+        room("Signals", ["Platform"]),
+        room("LCPModels", ["Platform", "Signals", "Tensors"]),
+        room("LCPONNX", ["LCPModels", "ONNX", "Platform", "Signals"]),
         .target(name: "CBranchKernels"),
         room("LCPInference", ["CBranchKernels", "CXNNPACK", "LCPModels"]),
-        room("LCPDatasets", ["CZlib", "Images", "Platform"]),
+        room("LCPDatasets", ["CZlib", "Images", "Platform", "Signals"]),
         room("LCPPictures", ["Images", "LCPModels"]),
         room("LCPWire", ["CHalfPrecision", "CZlib", "Platform", "Tensors"]),
         room("LCPEvaluation", ["Images", "LCPInference", "LCPModels", "LCPWire", "Platform"]),
@@ -88,7 +89,7 @@ let package = Package(
             "LCPTraining",
             [
                 "CTrainingKernels", "Images", "LCPDatasets", "LCPEvaluation", "LCPModels", "LCPPictures", "Platform",
-                "Tensors",
+                "Signals", "Tensors",
             ]),
         room("LCPSearch", ["LCPInference", "LCPModels", "LCPTraining", "Platform"]),
         room("LCPCompression", ["LCPInference", "LCPModels"]),
@@ -108,7 +109,7 @@ let package = Package(
             "LCPSensor",
             [
                 "Images", "LCPDatasets", "LCPModels", "LCPPictures", "LCPPipeline", "LCPWire", "MQTT", "Platform",
-                "Tensors",
+                "Signals", "Tensors",
             ]),
         room("LCPSettings", ["LCPModels", "MQTT", "Platform", "YAML"]),
         room(
@@ -138,7 +139,7 @@ let package = Package(
             "LCPFuzzing",
             [
                 "HostileInputs", "Images", "LCPDatasets", "LCPModels", "LCPONNX", "LCPPipeline", "LCPWire", "ONNX",
-                "Tensors",
+                "Signals", "Tensors",
             ]),
         .target(name: "CVersion", cSettings: [.define("LCP_COMMIT", to: "\"\(commit)\"")]),
         .executableTarget(
@@ -149,7 +150,7 @@ let package = Package(
                 "LCPInference",
                 "LCPLab", "LCPLocal", "LCPModels", "LCPONNX", "LCPPipeline", "LCPSearch", "LCPSensor", "LCPSettings",
                 "LCPTraining", "LCPWire", "MQTT", "ONNX", "Platform",
-                "ResilienceTrials", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ResilienceTrials", "Signals", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -158,16 +159,19 @@ let package = Package(
         .testTarget(name: "ChartsTests", dependencies: ["Charts"]),
         .testTarget(name: "MQTTTests", dependencies: ["CMosquitto", "MQTT", "Platform"]),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"]),
+        .testTarget(name: "SignalsTests", dependencies: ["Signals"]),
         .testTarget(
             name: "ONNXTests",
             dependencies: [
-                "LCPEvaluation", "LCPInference", "LCPModels", "LCPONNX", "ONNX", "Platform", "Tensors",
+                "LCPEvaluation", "LCPInference", "LCPModels", "LCPONNX", "ONNX", "Platform", "Signals", "Tensors",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]),
-        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Platform", "Tensors"]),
+        .testTarget(name: "LCPModelsTests", dependencies: ["LCPModels", "Platform", "Signals", "Tensors"]),
         .testTarget(
             name: "LCPInferenceTests",
-            dependencies: ["CBranchKernels", "LCPCompression", "LCPInference", "LCPModels", "Platform", "Tensors"]),
+            dependencies: [
+                "CBranchKernels", "LCPCompression", "LCPInference", "LCPModels", "Platform", "Signals", "Tensors",
+            ]),
         .testTarget(
             name: "LCPHardwareTests", dependencies: ["LCPHardware", "LCPInference", "LCPModels", "Platform"]),
         .testTarget(
@@ -186,18 +190,20 @@ let package = Package(
             name: "LCPSearchTests",
             dependencies: ["LCPDatasets", "LCPModels", "LCPSearch", "LCPTraining", "Platform"]),
         .testTarget(name: "ImagesTests", dependencies: ["CZlib", "Images", "Platform"]),
-        .testTarget(name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Tensors"]),
+        .testTarget(
+            name: "LCPDatasetsTests", dependencies: ["CZlib", "LCPDatasets", "Platform", "Signals", "Tensors"]),
         .testTarget(name: "LCPWireTests", dependencies: ["HostileInputs", "LCPWire", "Platform", "Tensors"]),
         .testTarget(
             name: "LCPPipelineTests",
             dependencies: [
                 "Images", "LCPInference", "LCPModels", "LCPPictures", "LCPPipeline", "LCPWire", "MQTT", "Platform",
-                "Tensors",
+                "Signals", "Tensors",
             ]),
         .testTarget(
             name: "LCPSensorTests",
             dependencies: [
-                "Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform", "Tensors",
+                "Images", "LCPDatasets", "LCPModels", "LCPPipeline", "LCPSensor", "LCPWire", "Platform", "Signals",
+                "Tensors",
             ]),
         .testTarget(
             name: "LCPSettingsTests",
@@ -223,7 +229,7 @@ let package = Package(
                 "LCPPipeline",
                 "LCPSensor",
                 "LCPSettings", "LCPWire",
-                "MQTT", "Platform", "ResilienceTrials", "Tensors", "lcp",
+                "MQTT", "Platform", "ResilienceTrials", "Signals", "Tensors", "lcp",
             ]),
     ]
 )

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-FORMATS = (1, 2, 3, 4, 5)
+FORMATS = (1, 2, 3, 4, 5, 6)
 MAXIMUM_BRANCHES = 64
 
 Layer = dict[str, Any]
@@ -354,13 +354,15 @@ class Model(nn.Module):
         return self.merge.weight.device
 
     def preprocess(self, images: Tensor | numpy.ndarray) -> Tensor:
-        """Raw pixels as the network's input, [count, channels, height, width].
+        """Raw pixels, or a signal's numbers, as the network's input, [count, channels, height, width].
 
-        They are uint8, [height, width, channels], one image or many. Grey images may leave out their channel.
+        They are uint8, or float32 of a signal, [height, width, channels], one image or many. Grey images may leave out their channel.
         """
         pixels = torch.as_tensor(images)
-        if pixels.dtype != torch.uint8:
-            raise BundleError(f"{self.name} takes pixels as uint8, not {pixels.dtype}")
+        is_signal = "signal" in self.manifest["preprocessing"]
+        wanted = torch.float32 if is_signal else torch.uint8
+        if pixels.dtype != wanted:
+            raise BundleError(f"{self.name} takes {'numbers' if is_signal else 'pixels'} as {wanted}, not {pixels.dtype}")
         height, width, channels = self.input
         if channels == 1 and pixels.shape[-2:] == (height, width) and pixels.shape[-3:] != self.input:
             pixels = pixels[..., None]
@@ -368,10 +370,10 @@ class Model(nn.Module):
             found = "×".join(map(str, pixels.shape))
             raise BundleError(f"{self.name} takes images of {height}×{width}×{channels}, not {found}")
         pixels = pixels.reshape(-1, height, width, channels).to(self.device, non_blocking=True)
-        return self.normalize(pixels.permute(0, 3, 1, 2).float() / 255)
+        return self.normalize(pixels.permute(0, 3, 1, 2).float() / (1 if is_signal else 255))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Pixels from 0 to 1, [count, channels, height, width], as the network's input."""
+        """Pixels from 0 to 1, or a signal's numbers, [count, channels, height, width], as the network's input."""
         return (images - self.pixel_mean) / self.pixel_standard_deviation
 
     def forward(self, values: Tensor, missing: Collection[int] = ()) -> Tensor:

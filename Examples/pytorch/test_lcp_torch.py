@@ -130,6 +130,7 @@ class BundleTests(unittest.TestCase):
         """Every network that lcp knows, with random weights, as lcp split it and as PyTorch wrote it."""
         cases = [("lenet-fc", 1), ("lenet-fc", 4), ("lenet", 3), ("cifarnet", 1), ("cifarnet", 8), ("cifarnet-bn", 4)]
         cases += [(name, 8) for name in ("vgg-s", "vgg16", "alexnet", "resnet18", "resnet50", "mobilenet")]
+        cases += [("mlp", 1), ("conv1d", 4), ("dscnn", 4)]
         known = {network["name"] for network in json.loads(lcp("model", "list", "--json"))["networks"]}
         self.assertEqual(known, {name for name, _ in cases})
         for name, branches in cases:
@@ -144,6 +145,21 @@ class BundleTests(unittest.TestCase):
                 if branches > 1:
                     difference = max(difference, self.compare(bundle, model, 1, {0, branches - 1}, exactly=True))
                 print(f"{bundle.name}: logits differ by {difference:.1e} at most")
+
+    def test_a_model_for_records(self) -> None:
+        """One that lcp trained: numbers as they are, normalised by both."""
+        records = self.random.normal(50, 3, (200, 2)).astype(numpy.float32)
+        rows = [f"{a:.6f},{b:.6f},{'low' if a < b else 'high'}" for a, b in records]
+        (self.folder / "records.csv").write_text("a,b,label\n" + "\n".join(rows) + "\n")
+        bundle = self.folder / "records"
+        lcp("train", "mlp", "--branches", 2, "--data", f"csv:{self.folder / 'records.csv'}", "--epochs", 2, "--out", bundle)
+        model = lcp_torch.load(bundle)
+        lines = lcp("predict", bundle, f"csv:{self.folder / 'records.csv'}", "--json").splitlines()
+        expected = torch.tensor([json.loads(line)["logits"] for line in lines])
+        written = numpy.array([row.split(",")[:2] for row in rows], numpy.float32)
+        with torch.no_grad():
+            found = model(model.preprocess(written[:, None, None, :]))
+        self.assertLess((found - expected).abs().max().item(), LIMIT)
 
     def test_every_layer(self) -> None:
         """Every way to put layers together, with weights that PyTorch wrote."""

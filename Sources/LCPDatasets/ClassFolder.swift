@@ -16,9 +16,11 @@ public struct ClassFolder: Sendable {
     /// Lists a folder without reading its images. Folders in a class's folder belong to the class. Hidden files and folders, those
     /// called __MACOSX, and files beside the classes are left alone.
     ///
-    /// - Parameter minimum: how many classes there have to be.
+    /// - Parameters:
+    ///   - minimum: how many classes there have to be.
+    ///   - endings: of the files, in small letters; nil for pictures, whatever they are called.
     /// - Throws: ``DatasetError`` where there are not so many to 65,536 classes, or one has no image.
-    public init(path: String, minimum: Int = 2) throws(DatasetError) {
+    public init(path: String, minimum: Int = 2, endings: [String]? = nil) throws(DatasetError) {
         let classes = try Self.subfolders(path)
         guard classes.count >= minimum else {
             throw DatasetError(
@@ -34,21 +36,32 @@ public struct ClassFolder: Sendable {
         var visited = Set(([path] + classes.map { "\(path)/\($0)" }).compactMap(FileIO.identity))
         var files: [[String]] = []
         for name in classes {
-            let found = try Self.pictures("\(path)/\(name)", &visited)
+            let found = try Self.files("\(path)/\(name)", endings, &visited)
             guard !found.isEmpty else {
-                throw DatasetError("there is no \(ImageFormat.endingWords) file in \(path)/\(name)")
+                let wanted = endings?.joined(separator: ", ") ?? ImageFormat.endingWords
+                throw DatasetError("there is no \(wanted) file in \(path)/\(name)")
             }
             files.append(found)
         }
         self.files = files
     }
 
-    /// The pictures in a folder and in those in it, but for folders that were visited.
-    private static func pictures(_ path: String, _ visited: inout Set<[UInt64]>) throws(DatasetError) -> [String] {
-        var result = (try? ImageFolder(path: path).files) ?? []
+    /// The files in a folder and in those in it, but for folders that were visited.
+    private static func files(
+        _ path: String, _ endings: [String]?, _ visited: inout Set<[UInt64]>
+    ) throws(DatasetError) -> [String] {
+        var result: [String]
+        if let endings {
+            let names = (try? FileIO.list(path)) ?? []
+            result = names.filter { name in
+                !name.hasPrefix(".") && endings.contains { name.lowercased().hasSuffix($0) }
+            }.map { "\(path)/\($0)" }
+        } else {
+            result = (try? ImageFolder(path: path).files) ?? []
+        }
         for name in try subfolders(path) {
             guard let identity = FileIO.identity("\(path)/\(name)"), visited.insert(identity).inserted else { continue }
-            result += try pictures("\(path)/\(name)", &visited)
+            result += try files("\(path)/\(name)", endings, &visited)
         }
         return result
     }
@@ -125,18 +138,18 @@ public struct ClassFolder: Sendable {
     static func isDivided(_ folder: String) -> Bool { part(of: folder, trainingNames) != nil }
 
     /// The images to train on: those of `folder/train`, or all of `folder`.
-    public static func training(_ folder: String) throws(DatasetError) -> ClassFolder {
-        try ClassFolder(path: part(of: folder, trainingNames) ?? folder)
+    public static func training(_ folder: String, endings: [String]? = nil) throws(DatasetError) -> ClassFolder {
+        try ClassFolder(path: part(of: folder, trainingNames) ?? folder, endings: endings)
     }
 
     /// The images to evaluate on: those of `folder/test`, or of `folder/val` where there is no `test`, or all of `folder`. They may
     /// have some of the classes only.
-    public static func evaluation(_ folder: String) throws(DatasetError) -> ClassFolder {
-        if let test = testFolder(folder) { return try ClassFolder(path: test, minimum: 1) }
+    public static func evaluation(_ folder: String, endings: [String]? = nil) throws(DatasetError) -> ClassFolder {
+        if let test = testFolder(folder) { return try ClassFolder(path: test, minimum: 1, endings: endings) }
         guard !isDivided(folder) else {
             throw DatasetError("\(folder) has a folder train and neither test nor val: there is nothing to evaluate on")
         }
-        return try ClassFolder(path: folder, minimum: 1)
+        return try ClassFolder(path: folder, minimum: 1, endings: endings)
     }
 
     /// The folder in `folder` that holds the test set, where there is one.

@@ -1,4 +1,6 @@
-/// Labelled images as they are named on a command line.
+public import Signals
+
+/// Labelled images, or windows of a signal, as they are named on a command line.
 public enum DataSpecification: Sendable, Hashable {
     /// `mnist:FOLDER`: MNIST's four files.
     case mnist(folder: String)
@@ -14,10 +16,14 @@ public enum DataSpecification: Sendable, Hashable {
     case idx(IDX.Files)
     /// `drawn` or `drawn:COUNT`: digits that the program draws.
     case drawn(count: Int)
+    /// `csv:FILE`: records, see ``RecordFiles``.
+    case records(RecordFiles)
+    /// `wav:FOLDER`: sounds in a folder for each class.
+    case sounds(folder: String)
 
     /// What can be written, for help texts.
     public static let forms =
-        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:\(IDX.Files.form) or drawn[:COUNT]"
+        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:\(IDX.Files.form), csv:\(RecordFiles.form), wav:FOLDER or drawn[:COUNT]"
 
     /// - Throws: ``DatasetError`` for anything else.
     public init(_ text: String, defaultDrawnCount: Int) throws(DatasetError) {
@@ -35,6 +41,8 @@ public enum DataSpecification: Sendable, Hashable {
                 throw DatasetError("\(text.debugDescription): the number of drawn digits is 1 to 10,000,000")
             }
             self = .drawn(count: count)
+        case ("csv", 2): self = .records(try RecordFiles(parts[1]))
+        case ("wav", 2): self = .sounds(folder: parts[1])
         case ("idx", 2):
             let files = try IDX.Files(parts[1])
             guard files.labels != nil else {
@@ -55,23 +63,27 @@ public enum DataSpecification: Sendable, Hashable {
         case .folder: "folder"
         case .idx: "idx"
         case .drawn: "drawn"
+        case .records: "csv"
+        case .sounds: "wav"
         }
     }
 
     /// How it is written, without the paths of this machine: for records that others read.
     public var form: String {
         switch self {
-        case .mnist, .fashionMNIST, .cifar10, .cifar100, .folder: "\(name):FOLDER"
+        case .mnist, .fashionMNIST, .cifar10, .cifar100, .folder, .sounds: "\(name):FOLDER"
+        case .records(let files): "csv:FILE\(files.test == nil ? "" : ",TEST")\(files.optionWords)"
         case .idx(let files): "idx:IMAGES,LABELS\(files.options)"
         case .drawn(let count): "drawn:\(count)"
         }
     }
 
-    /// Whether ``evaluationSet(seed:size:)`` has other images than ``trainingSet(seed:epoch:size:)``.
+    /// Whether ``evaluationSet(seed:size:signal:)`` has other images than ``trainingSet(seed:epoch:size:signal:)``.
     public var hasTestSet: Bool {
         switch self {
         case .mnist, .fashionMNIST, .cifar10, .cifar100, .drawn: true
-        case .folder(let folder): ClassFolder.testFolder(folder) != nil
+        case .folder(let folder), .sounds(let folder): ClassFolder.testFolder(folder) != nil
+        case .records(let files): files.test != nil
         case .idx: false
         }
     }
@@ -81,7 +93,15 @@ public enum DataSpecification: Sendable, Hashable {
         switch self {
         case .mnist, .fashionMNIST, .drawn: ImageSize(height: 28, width: 28, channels: 1)
         case .cifar10, .cifar100: ImageSize(height: CIFAR.height, width: CIFAR.width, channels: 3)
-        case .folder, .idx: nil
+        case .folder, .idx, .records, .sounds: nil
+        }
+    }
+
+    /// Whether it has the numbers of a signal, and no pictures.
+    public var isSignal: Bool {
+        switch self {
+        case .records, .sounds: true
+        case .mnist, .fashionMNIST, .cifar10, .cifar100, .folder, .idx, .drawn: false
         }
     }
 
@@ -89,7 +109,7 @@ public enum DataSpecification: Sendable, Hashable {
     ///
     /// - Parameter isTest: whether those of the images to evaluate on are meant, which may be some of the others.
     /// - Throws: ``DatasetError`` where the names are those of folders and these cannot be read.
-    public func classNames(isTest: Bool = false) throws(DatasetError) -> [String]? {
+    public func classNames(isTest: Bool = false) throws -> [String]? {
         switch self {
         case .mnist, .drawn: ClassNames.digits
         case .fashionMNIST: ClassNames.fashionMNIST
@@ -97,6 +117,8 @@ public enum DataSpecification: Sendable, Hashable {
         case .cifar100: ClassNames.cifar100
         case .folder(let folder):
             try isTest ? ClassFolder.evaluation(folder).classes : ClassFolder.training(folder).classes
+        case .sounds(let folder): try Self.sounds(folder, isTest: isTest).classes
+        case .records(let files): try files.classes(isTest: isTest)
         case .idx: nil
         }
     }
@@ -111,19 +133,28 @@ public enum DataSpecification: Sendable, Hashable {
         case .cifar10: .cifar10
         case .cifar100: .cifar100
         case .folder: channels == 1 ? .greyImageNet : .imageNet
-        case .idx: nil
+        case .idx, .records, .sounds: nil
         }
+    }
+
+    private static func sounds(_ folder: String, isTest: Bool) throws(DatasetError) -> ClassFolder {
+        try isTest
+            ? ClassFolder.evaluation(folder, endings: [".wav"]) : ClassFolder.training(folder, endings: [".wav"])
     }
 
     /// The images to train on.
     ///
     /// - Parameters:
-    ///   - seed: which digits are drawn: never those of ``evaluationSet(seed:size:)``.
+    ///   - seed: which digits are drawn: never those of ``evaluationSet(seed:size:signal:)``.
     ///   - epoch: drawn digits are others in every epoch.
-    ///   - size: what a model takes. Image folders are made so and need it; all others must have it already.
+    ///   - size: what a model takes. Image folders and signals are made so and need it; all others must have it already.
+    ///   - signal: what a model's numbers are; nil for the data's own.
     /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled.
-    public func trainingSet(seed: UInt64, epoch: Int = 1, size: ImageSize? = nil) throws -> LabeledImages {
+    public func trainingSet(
+        seed: UInt64, epoch: Int = 1, size: ImageSize? = nil, signal: Signal? = nil
+    ) throws -> LabeledImages {
         switch self {
+        case .records, .sounds: try signalSet(isTest: false, size, signal)
         case .folder(let folder): try ClassFolder.training(folder).read(size: try wanted(size))
         case .drawn(let count): try checked(DrawnDigits(trainingSeed: seed, epoch: epoch).images(count), size)
         default: try checked(try fixedSet(training: true), size)
@@ -132,10 +163,13 @@ public enum DataSpecification: Sendable, Hashable {
 
     /// The images to evaluate on: the test set, the digits that the sensor draws from `seed`, or the named files.
     ///
-    /// - Parameter size: as in ``trainingSet(seed:epoch:size:)``.
+    /// - Parameters:
+    ///   - size: as in ``trainingSet(seed:epoch:size:signal:)``.
+    ///   - signal: as there.
     /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled.
-    public func evaluationSet(seed: UInt64, size: ImageSize? = nil) throws -> LabeledImages {
+    public func evaluationSet(seed: UInt64, size: ImageSize? = nil, signal: Signal? = nil) throws -> LabeledImages {
         switch self {
+        case .records, .sounds: try signalSet(isTest: true, size, signal)
         case .folder(let folder): try ClassFolder.evaluation(folder).read(size: try wanted(size))
         case .drawn(let count): try checked(DrawnDigits(seed: seed).images(count), size)
         default: try checked(try fixedSet(training: false), size)
@@ -149,7 +183,30 @@ public enum DataSpecification: Sendable, Hashable {
         case .cifar10(let folder): try CIFAR.ten(folder: folder, training: training)
         case .cifar100(let folder): try CIFAR.hundred(folder: folder, training: training)
         case .idx(let files): try IDX.read(files)
-        case .folder, .drawn: preconditionFailure("\(name) is no file of images")
+        case .folder, .drawn, .records, .sounds: preconditionFailure("\(name) is no file of images")
+        }
+    }
+
+    private func signalSet(isTest: Bool, _ size: ImageSize?, _ signal: Signal?) throws -> LabeledImages {
+        switch self {
+        case .records(let files):
+            guard signal?.logMel == nil else { throw DatasetError("csv has records, and the model takes sound") }
+            guard size.map({ $0.height == 1 }) ?? true else {
+                throw DatasetError("records are 1×samples×fields, and \(size?.description ?? "") is needed")
+            }
+            return try files.read(isTest: isTest, width: size?.width ?? 1, channels: size?.channels, signal: signal)
+        case .sounds(let folder):
+            guard signal.map({ $0.logMel != nil }) ?? true else {
+                throw DatasetError("wav has sound, and the model takes records")
+            }
+            let size = try wanted(size)
+            guard size.channels == 1 else {
+                throw DatasetError("sound is bands×frames×1, and \(size) is needed: name another network")
+            }
+            var logMel = signal?.logMel ?? LogMel()
+            logMel.bands = size.height
+            return try SoundFolder.read(Self.sounds(folder, isTest: isTest), width: size.width, logMel: logMel)
+        default: preconditionFailure("\(name) has pictures")
         }
     }
 

@@ -1,15 +1,20 @@
 public import Images
 import Platform
+public import Signals
 
 public typealias ImageSize = Images.ImageSize
 
-/// Images of one size, and their true classes where they are known.
+/// Images of one size, or windows of a signal, and their true classes where they are known.
 public struct LabeledImages: Sendable {
     public var height: Int
     public var width: Int
     public var channels: Int
-    /// All pixels, image after image, HWC.
+    /// All pixels, image after image, HWC; of a signal the bytes of its numbers, FP32.
     public var pixels: [UInt8]
+    /// What the numbers are; nil for pixels.
+    public var signal: Signal?
+    /// How many of the windows before have samples that a window has, too.
+    var overlap = 0
     /// As many as images, or empty.
     public var labels: [UInt16]
     /// Files that could not be read and were left out: a sentence for each.
@@ -29,7 +34,7 @@ public struct LabeledImages: Sendable {
     public var size: ImageSize { ImageSize(height: height, width: width, channels: channels) }
 
     /// Bytes of one image.
-    public var imageSize: Int { height * width * channels }
+    public var imageSize: Int { height * width * channels * (signal == nil ? 1 : 4) }
 
     /// The number of images.
     public var count: Int { pixels.count / imageSize }
@@ -64,6 +69,7 @@ public struct LabeledImages: Sendable {
     /// Some of the images, in the order of `indices`.
     public func selecting(_ indices: [Int]) -> Self {
         var result = Self(height: height, width: width, channels: channels)
+        (result.signal, result.overlap) = (signal, overlap)
         result.pixels.reserveCapacity(indices.count * imageSize)
         for index in indices { result.pixels += self[index] }
         if !labels.isEmpty { result.labels = indices.map { labels[$0] } }
@@ -95,7 +101,8 @@ public struct LabeledImages: Sendable {
     /// Takes images out of a training set to make choices on, so that no choice is made on the test set.
     ///
     /// Each class gives its share, chosen at random; unlabelled images are one class. The same seed takes the same images, and
-    /// both parts keep their order.
+    /// both parts keep their order. Of windows that overlap each class gives its last ones, and those that share samples with them
+    /// are in neither part.
     ///
     /// - Throws: ``DatasetError`` where not one image would be left.
     public func split(
@@ -119,14 +126,23 @@ public struct LabeledImages: Sendable {
         for label in order.prefix(open) { taken[label] += 1 }
 
         var isTaken = [Bool](repeating: false, count: count)
+        var isShared = isTaken
         for label in members.indices {
+            guard overlap == 0 else {
+                let first = members[label].count - taken[label]
+                for place in members[label][first...] { isTaken[place] = true }
+                guard taken[label] > 0 else { continue }
+                for place in members[label][max(0, first - overlap)..<first] { isShared[place] = true }
+                continue
+            }
             var random = SeededGenerator(seed: seed, stream: UInt64(label))
             for position in 0..<taken[label] {
                 members[label].swapAt(position, position + random.index(members[label].count - position))
                 isTaken[members[label][position]] = true
             }
         }
-        return (selecting((0..<count).filter { !isTaken[$0] }), selecting((0..<count).filter { isTaken[$0] }))
+        let training = (0..<count).filter { !isTaken[$0] && !isShared[$0] }
+        return (selecting(training), selecting((0..<count).filter { isTaken[$0] }))
     }
 }
 

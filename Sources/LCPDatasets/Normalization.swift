@@ -21,6 +21,7 @@ public struct Normalization: Sendable, Hashable {
 extension LabeledImages {
     /// The mean and the standard deviation of these images' channels.
     public func measuredNormalization() -> Normalization {
+        guard signal == nil else { return measuredNumbers() }
         var histograms = [Int](repeating: 0, count: channels * 256)
         pixels.withUnsafeBufferPointer { pixels in
             histograms.withUnsafeMutableBufferPointer { histograms in
@@ -45,5 +46,24 @@ extension LabeledImages {
         }
         return Normalization(
             mean: moments.map { Float($0.mean) }, standardDeviation: moments.map { Float($0.deviation) })
+    }
+
+    /// The mean and the standard deviation of each channel of a signal; 1 where all of its numbers are the same.
+    private func measuredNumbers() -> Normalization {
+        var (sums, squares) = ([Double](repeating: 0, count: channels), [Double](repeating: 0, count: channels))
+        pixels.withUnsafeBytes { bytes in
+            let numbers = bytes.bindMemory(to: Float.self)
+            let rows = max(1, numbers.count / channels)
+            for (index, number) in numbers.enumerated() { sums[index % channels] += Double(number) }
+            sums = sums.map { $0 / Double(rows) }
+            for (index, number) in numbers.enumerated() {
+                let distance = Double(number) - sums[index % channels]
+                squares[index % channels] += distance * distance
+            }
+            squares = squares.map { ($0 / Double(rows)).squareRoot() }
+        }
+        return Normalization(
+            mean: sums.map(Float.init),
+            standardDeviation: zip(squares, sums).map { $0 > 1e-6 * abs($1) && Float($0) > 0 ? Float($0) : 1 })
     }
 }

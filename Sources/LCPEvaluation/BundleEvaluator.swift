@@ -45,7 +45,7 @@ public final class BundleEvaluator {
         lanes = [try EvaluationLane(join: join, engine: engine)]
     }
 
-    /// The logits of one image, [classes], with the shares of the branches that are not missing.
+    /// The logits of one image, or of the numbers of a signal, [classes], with the shares of the branches that are not missing.
     public func logits(pixels: UnsafeRawBufferPointer, missing: Set<Int> = []) throws -> [Float] {
         let mask = mask(missing)
         try lanes[0].run(pixels, missing: mask)
@@ -58,6 +58,9 @@ public final class BundleEvaluator {
         try lanes[0].run(normalized: normalized, missing: mask)
         return Array(lanes[0].logits(missing: mask))
     }
+
+    /// Bytes of an image, or of a signal's numbers.
+    var imageSize: Int { bundle.network.input.elementCount * bundle.manifest.preprocessing.elementSize }
 
     private func mask(_ missing: Set<Int>) -> UInt64 {
         missing.filter { (0..<join.branches.count).contains($0) }.reduce(UInt64(0)) { $0 | UInt64(1) << UInt64($1) }
@@ -75,7 +78,7 @@ public final class BundleEvaluator {
     /// Evaluates the model on labelled images. Every branch runs once per image; missing branches cost sums only.
     ///
     /// - Parameters:
-    ///   - pixels: UINT8, HWC, image after image.
+    ///   - pixels: UINT8, HWC, image after image; of a signal FP32.
     ///   - labels: the true class of each image.
     ///   - progress: gets the share of the images that is done, 0 to 1, and returns false to stop.
     /// - Throws: ``InferenceError`` for data or options that do not fit the model, `CancellationError` where `progress` stops it.
@@ -84,6 +87,10 @@ public final class BundleEvaluator {
         progress: (Double) -> Bool = { _ in true }
     ) throws -> Evaluation {
         let subsets = try subsets(options)
+        guard bundle.manifest.preprocessing.signal == nil || options.encoding == .raw else {
+            throw InferenceError(
+                "\(bundle.manifest.name) takes numbers, and no pictures: its frames are sent raw")
+        }
         guard options.encoding.fits(bundle.network.input) else {
             throw InferenceError(
                 "\(bundle.manifest.name) takes \(bundle.network.input), and a picture has one channel or three: "
@@ -91,8 +98,8 @@ public final class BundleEvaluator {
         }
         let work = EvaluationWork(
             pixels: pixels, labels: try truths(labels, pixels: pixels.count),
-            imageSize: bundle.network.input.elementCount, masks: subsets.flatMap(\.masks),
-            encoding: options.encoding, features: options.features)
+            imageSize: imageSize, masks: subsets.flatMap(\.masks), encoding: options.encoding,
+            features: options.features)
         let threads = max(1, min(options.threads ?? Processors.available, work.blockCount))
         while lanes.count < threads { lanes.append(try EvaluationLane(join: join, engine: engine)) }
 
@@ -127,7 +134,7 @@ public final class BundleEvaluator {
     func truths(_ labels: [some BinaryInteger], pixels: Int) throws -> [Int] {
         let (name, input) = (bundle.manifest.name, bundle.network.input)
         guard !labels.isEmpty else { throw InferenceError("there are no labelled images to evaluate \(name) on") }
-        guard pixels == labels.count * input.elementCount else {
+        guard pixels == labels.count * imageSize else {
             throw InferenceError(
                 "\(pixels) bytes for \(labels.count) labels are not images of \(input), which \(name) takes")
         }

@@ -8,14 +8,14 @@ extension BundleEvaluator {
     /// right: for every number of missing branches the factor with the smallest cross-entropy. The first, for none, is 1.
     ///
     /// - Parameters:
-    ///   - pixels: UINT8, HWC, image after image; not those of a test set.
+    ///   - pixels: UINT8, HWC, image after image, or FP32 of a signal; not those of a test set.
     ///   - labels: the true class of each image.
     /// - Throws: ``InferenceError`` for images that do not fit the model.
     public func missingScale(pixels: [UInt8], labels: [some BinaryInteger]) throws -> [Float] {
         let branches = join.branches.answeringCount
         guard branches > 1 else { return [1] }
         let truths = try truths(labels, pixels: pixels.count)
-        let size = bundle.network.input.elementCount
+        let size = imageSize
         // Evenly from all of them.
         let count = min(truths.count, Self.mostImages)
         let chosen = (0..<count).map { $0 * truths.count / count }

@@ -11,37 +11,39 @@ import Tensors
 
 extension Parser {
     /// Every parser that faces the network, or files from it.
-    public static let all: [Parser] = [
-        Parser("tensor-message", .message, seeds: Seeds.messages, read: tensorMessage),
-        Parser("input", .message, seeds: { Seeds.messages($0) + Seeds.images($0) }, read: input),
-        Parser("safetensors", .safetensors, seeds: Seeds.safetensors, read: safetensors),
-        Parser("onnx", .onnx, seeds: Seeds.onnx, read: onnx),
-        .json("model-manifest", Seeds.manifests) { try ModelBundle.manifest(decoding: $0, name: "model.json") },
-        .json("model-offer", { _ in Seeds.offers }) { try ModelOffer($0) },
-        .json("role-status", { _ in Seeds.statuses }) { RoleStatus($0) },
-        .json("flow-plan", { _ in Seeds.flowPlans }) { FlowPlan($0) },
-        .json("worker-task", { _ in Seeds.tasks }) { WorkerTask($0) },
-        .json("repeat-request", { _ in Seeds.repeatRequests }) { RepeatRequest($0) },
-        .json("frame-list", { _ in Seeds.frameLists }) { FrameList($0) },
-        .json("aggregator-beat", { _ in Seeds.aggregatorBeats }) { AggregatorBeat($0) },
-        .json("canary-offer", { _ in Seeds.canaryOffers }) { try CanaryOffer($0) },
-        .json("model-request", { _ in Seeds.modelRequests }) { ModelRequest($0) },
-        .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },
-        Parser(
-            "jpeg", .plain,
-            seeds: { $0.files("images", ".jpg") + $0.files("pictures", ".jpg") + Seeds.jpegs($0) }, read: image),
-        Parser(
-            "png", .png, seeds: { $0.files("images", ".png") + $0.files("pictures", ".png") + Seeds.pngs }, read: image),
-        Parser("webp", .plain, seeds: { $0.files("pictures", ".webp") }, read: image),
-        Parser("gif", .plain, seeds: { $0.files("pictures", ".gif") }, read: image),
-        Parser("bmp", .plain, seeds: { $0.files("pictures", ".bmp") }, read: image),
-        Parser("text-picture", .text, seeds: { Seeds.textPictures($0) }, read: image),
-        Parser("idx", .plain, seeds: { _ in Seeds.idx }, read: idx),
-        Parser("cifar", .plain, seeds: { _ in Seeds.cifar }, read: cifar),
-        Parser("tar", .tar, seeds: { _ in Seeds.tar }, read: tar),
-        Parser("gzip", .plain, seeds: { _ in Seeds.gzip }, read: gzip),
-        Parser("fetch-record", .text, seeds: { _ in Seeds.records }, read: fetchRecord),
-    ]
+    public static let all: [Parser] =
+        [
+            Parser("tensor-message", .message, seeds: Seeds.messages, read: tensorMessage),
+            Parser("input", .message, seeds: { Seeds.messages($0) + Seeds.images($0) }, read: input),
+            Parser("safetensors", .safetensors, seeds: Seeds.safetensors, read: safetensors),
+            Parser("onnx", .onnx, seeds: Seeds.onnx, read: onnx),
+            .json("model-manifest", Seeds.manifests) { try ModelBundle.manifest(decoding: $0, name: "model.json") },
+            .json("model-offer", { _ in Seeds.offers }) { try ModelOffer($0) },
+            .json("role-status", { _ in Seeds.statuses }) { RoleStatus($0) },
+            .json("flow-plan", { _ in Seeds.flowPlans }) { FlowPlan($0) },
+            .json("worker-task", { _ in Seeds.tasks }) { WorkerTask($0) },
+            .json("repeat-request", { _ in Seeds.repeatRequests }) { RepeatRequest($0) },
+            .json("frame-list", { _ in Seeds.frameLists }) { FrameList($0) },
+            .json("aggregator-beat", { _ in Seeds.aggregatorBeats }) { AggregatorBeat($0) },
+            .json("canary-offer", { _ in Seeds.canaryOffers }) { try CanaryOffer($0) },
+            .json("model-request", { _ in Seeds.modelRequests }) { ModelRequest($0) },
+            .json("prediction", { _ in Seeds.predictions }) { Prediction($0) },
+            Parser(
+                "jpeg", .plain,
+                seeds: { $0.files("images", ".jpg") + $0.files("pictures", ".jpg") + Seeds.jpegs($0) }, read: image),
+            Parser(
+                "png", .png, seeds: { $0.files("images", ".png") + $0.files("pictures", ".png") + Seeds.pngs },
+                read: image),
+            Parser("webp", .plain, seeds: { $0.files("pictures", ".webp") }, read: image),
+            Parser("gif", .plain, seeds: { $0.files("pictures", ".gif") }, read: image),
+            Parser("bmp", .plain, seeds: { $0.files("pictures", ".bmp") }, read: image),
+            Parser("text-picture", .text, seeds: { Seeds.textPictures($0) }, read: image),
+            Parser("idx", .plain, seeds: { _ in Seeds.idx }, read: idx),
+            Parser("cifar", .plain, seeds: { _ in Seeds.cifar }, read: cifar),
+            Parser("tar", .tar, seeds: { _ in Seeds.tar }, read: tar),
+            Parser("gzip", .plain, seeds: { _ in Seeds.gzip }, read: gzip),
+            Parser("fetch-record", .text, seeds: { _ in Seeds.records }, read: fetchRecord),
+        ] + signals
 
     /// A parser of JSON. What it accepts must come back when it is written and read again.
     ///

@@ -81,7 +81,8 @@ public final class BatchEngine {
         precondition(inputs.count <= capacity)
         for input in inputs {
             switch input {
-            case .pixels(let bytes) where bytes.count != inputCount: throw .inputSize(bytes.count, expected: inputCount)
+            case .pixels(let bytes) where bytes.count != inputCount * tail.elementSize:
+                throw .inputSize(bytes.count, expected: inputCount * tail.elementSize)
             case .normalized(let bytes) where bytes.count != 4 * inputCount:
                 throw .inputSize(bytes.count, expected: 4 * inputCount)
             default: break

@@ -164,6 +164,7 @@ public final class BranchEngine {
         preprocessing: ModelManifest.Preprocessing
     ) throws {
         try Self.check(preprocessing, network)
+        try preprocessing.refuseSignal("fixed point")
         let program = try FixedPointProgram(
             network.branches[branch], network.shapes(of: branch), fixedPoint, preprocessing)
         try self.init(
@@ -200,9 +201,10 @@ public final class BranchEngine {
 
     deinit { imageFeatures?.chw.deallocate() }
 
-    /// Runs the branch on raw pixels: UINT8, HWC, exactly `input.elementCount` of them.
+    /// Runs the branch on raw pixels, or on a signal's numbers as its source has them: UINT8 or FP32, HWC, exactly
+    /// `input.elementCount` of them.
     public func run(pixels: UnsafeRawBufferPointer) throws(InferenceError) {
-        let count = input.elementCount
+        let count = input.elementCount * program.elementSize
         guard pixels.count == count else { throw .inputSize(pixels.count, expected: count) }
         program.load(pixels: pixels)
         try invoke()

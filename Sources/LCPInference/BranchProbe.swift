@@ -22,18 +22,19 @@ package final class BranchProbe {
         program = try FloatProgram(graph, pixels: PixelScale(preprocessing), kernels: .usual, keepsAll: true)
     }
 
-    /// Runs the branch on raw pixels: UINT8, HWC, as many as the input has numbers.
+    /// Bytes of an input.
+    package var inputSize: Int { shapes[0].elementCount * program.elementSize }
+
+    /// Runs the branch on raw pixels, or a signal's numbers: UINT8 or FP32, HWC, as many as the input has numbers.
     package func run(pixels: UnsafeRawBufferPointer) throws(InferenceError) {
-        guard pixels.count == shapes[0].elementCount else {
-            throw .inputSize(pixels.count, expected: shapes[0].elementCount)
-        }
+        guard pixels.count == inputSize else { throw .inputSize(pixels.count, expected: inputSize) }
         program.load(pixels: pixels)
         for index in program.operations.indices { try program.run(operation: index) }
     }
 
     /// Runs the branch on one of several pictures, which lie one behind the other.
     package func run(_ picture: Int, of pixels: [UInt8]) throws {
-        let size = shapes[0].elementCount
+        let size = inputSize
         try pixels[picture * size..<(picture + 1) * size].withUnsafeBytes { try run(pixels: $0) }
     }
 

@@ -5,7 +5,9 @@ protocol BranchProgram: AnyObject {
     /// The numbers of the output, HWC.
     var output: UnsafePointer<Float> { get }
 
-    /// Takes an input of raw pixels.
+    /// Bytes of a raw number: a pixel, or a signal's FP32.
+    var elementSize: Int { get }
+    /// Takes an input of raw pixels, or of a signal's numbers.
     func load(pixels: UnsafeRawBufferPointer)
     /// Takes an input of normalised numbers, FP32.
     func load(normalized: UnsafeRawBufferPointer)

@@ -57,7 +57,10 @@ final class FloatProgram: BranchProgram {
         scratch.deallocate()
     }
 
+    var elementSize: Int { pixels.elementSize }
+
     func load(pixels bytes: UnsafeRawBufferPointer) {
+        guard pixels.elementSize == 1 else { return pixels.scaled(bytes, into: inputBuffer) }
         lcp_scale_bytes(
             lanes, bytes.baseAddress, inputBuffer, inputCount, pixels.scale, pixels.offset, pixels.scale.count)
     }
@@ -72,15 +75,32 @@ final class FloatProgram: BranchProgram {
     func run(operation index: Int) throws(InferenceError) { try steps[index].run(scratch) }
 }
 
-/// What a pixel is multiplied by, and what is added to that, for each channel and repeated for 16 pixels, so that a vector of a
-/// kernel's never ends within one.
+/// What a pixel, or a signal's number, is multiplied by, and what is added to that, for each channel and repeated for 16 pixels,
+/// so that a vector of a kernel's never ends within one.
 struct PixelScale {
     var scale: [Float]
     var offset: [Float]
+    /// Bytes of a pixel, 1, or of a signal's number, 4.
+    let elementSize: Int
+    private let preprocessing: ModelManifest.Preprocessing
 
     init(_ preprocessing: ModelManifest.Preprocessing) {
         func repeated(_ values: [Float]) -> [Float] { (0..<16).flatMap { _ in values } }
+        self.preprocessing = preprocessing
+        elementSize = preprocessing.elementSize
         scale = repeated(preprocessing.standardDeviation.map { 1 / (255 * $0) })
         offset = repeated(zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 })
+    }
+
+    /// A signal's numbers, FP32, as the network takes them.
+    func scaled(_ numbers: UnsafeRawBufferPointer, into result: UnsafeMutablePointer<Float>) {
+        let channels = preprocessing.mean.count
+        var channel = 0
+        for index in 0..<numbers.count / 4 {
+            let number = numbers.loadUnaligned(fromByteOffset: 4 * index, as: Float.self)
+            // Not by the reciprocal: far from zero, as a pressure in pascal is, a product and a sum lose digits.
+            result[index] = (number - preprocessing.mean[channel]) / preprocessing.standardDeviation[channel]
+            channel = channel + 1 == channels ? 0 : channel + 1
+        }
     }
 }

@@ -26,7 +26,7 @@ struct ExportMetadata {
         }
         preprocessing = decoded(Self.preprocessingKey)
         labels = decoded(Self.labelsKey)
-        isPixels = value(Self.inputKey) == "pixels"
+        isPixels = ["pixels", "numbers"].contains(value(Self.inputKey))
     }
 
     /// As key and value.
@@ -36,7 +36,8 @@ struct ExportMetadata {
         func text(_ value: some Encodable) throws -> String {
             String(decoding: try encoder.encode(value), as: UTF8.self)
         }
-        var entries = [(Self.inputKey, isPixels ? "pixels" : "normalized")]
+        let raw = preprocessing?.signal == nil ? "pixels" : "numbers"
+        var entries = [(Self.inputKey, isPixels ? raw : "normalized")]
         if let preprocessing { entries.append((Self.preprocessingKey, try text(preprocessing))) }
         if let labels { entries.append((Self.labelsKey, try text(labels))) }
         return entries.map { (key: $0.0, value: $0.1) }

@@ -79,7 +79,8 @@ struct GraphImporter {
         for node in graph.nodes {
             var results: [Value]
             do {
-                guard ONNXModel.isStandard(node.domain), let reader = Self.operators[node.opType] else {
+                let name = ONNXModel.isStandard(node.domain) ? node.opType : "\(node.domain).\(node.opType)"
+                guard let reader = Self.operators[name] else {
                     throw Problem("is an operator that lcp does not know; it knows \(Self.operatorList)")
                 }
                 // What follows from another reason is none.

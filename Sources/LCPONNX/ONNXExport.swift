@@ -1,6 +1,7 @@
 public import LCPModels
 import ONNX
 import Platform
+import Signals
 
 /// A model bundle as ONNX files: every branch, the merge, and all of them as one network.
 ///
@@ -8,7 +9,7 @@ import Platform
 public struct ONNXExport {
     /// What the files take for an image.
     public enum Input: String, Sendable, CaseIterable {
-        /// Pixels from 0 to 255 as FP32; the graph normalises them.
+        /// Pixels from 0 to 255 as FP32, or a signal's numbers as its source has them; the graph normalises them.
         case pixels
         /// Numbers that were normalised already.
         case normalized
@@ -21,6 +22,10 @@ public struct ONNXExport {
     private let input: Input
 
     private var network: BranchedNetwork { bundle.network }
+    private var signal: Signal? { bundle.manifest.preprocessing.signal }
+
+    /// What the graphs call their input.
+    public var inputName: String { input == .pixels && signal != nil ? "numbers" : input.rawValue }
 
     /// - Throws: ``ModelBundleError`` where weights cannot be read, `NetworkError` for a model with a parity branch.
     public init(_ bundle: ModelBundle, input: Input) throws {
@@ -167,25 +172,27 @@ public struct ONNXExport {
     private var imageText: String {
         let preprocessing = bundle.manifest.preprocessing
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
-        let formula = "(pixel / 255 - [\(list(preprocessing.mean))]) / [\(list(preprocessing.standardDeviation))]"
+        let formula =
+            "(\(signal == nil ? "pixel / 255" : "number") - [\(list(preprocessing.mean))]) / [\(list(preprocessing.standardDeviation))]"
         let shape = "FP32 [N, \(network.input.channels), \(network.input.height), \(network.input.width)]"
         return input == .pixels
-            ? "In: pixels from 0 to 255, \(shape); the graph normalises them as \(formula)."
+            ? "In: \(signal == nil ? "pixels from 0 to 255" : "numbers as they are"), \(shape); the graph normalises them as \(formula)."
             : "In: \(shape), normalised as \(formula)."
     }
 
     /// Adds the input, and its normalisation as the engine computes it.
     private func addImage(to graph: inout ONNXBuilder) -> String {
         let shape = network.input
-        graph.addInput(input.rawValue, [shape.channels, shape.height, shape.width], description: imageText)
+        graph.addInput(inputName, [shape.channels, shape.height, shape.width], description: imageText)
         guard input == .pixels else { return input.rawValue }
         let preprocessing = bundle.manifest.preprocessing
         let scale = graph.addTensor(
-            "pixels.scale", preprocessing.standardDeviation.map { 1 / (255 * $0) }, [1, shape.channels, 1, 1])
+            "pixels.scale", preprocessing.standardDeviation.map { 1 / ((signal == nil ? 255 : 1) * $0) },
+            [1, shape.channels, 1, 1])
         let offset = graph.addTensor(
             "pixels.offset", zip(preprocessing.mean, preprocessing.standardDeviation).map { -$0 / $1 },
             [1, shape.channels, 1, 1])
-        let scaled = graph.addNode("Mul", "pixels.scaled", [input.rawValue, scale])
+        let scaled = graph.addNode("Mul", "pixels.scaled", [inputName, scale])
         return graph.addNode("Add", "pixels.normalized", [scaled, offset])
     }
 

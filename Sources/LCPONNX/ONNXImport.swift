@@ -1,4 +1,5 @@
 import Platform
+public import Signals
 import FoundationEssentials
 public import LCPModels
 public import ONNX
@@ -32,6 +33,8 @@ public struct ONNXImport {
         public var resize: PictureResize?
         /// The grey that shows where they are transparent.
         public var background: UInt8?
+        /// What the input's numbers are, where it takes no pictures.
+        public var signal: Signal?
 
         public init(name: String) { self.name = name }
     }
@@ -79,9 +82,17 @@ public struct ONNXImport {
         }
         preprocessing.resize = options.resize ?? preprocessing.resize
         preprocessing.background = options.background ?? preprocessing.background
+        preprocessing.signal = options.signal ?? preprocessing.signal
+        let input = network.input
+        if let misfit = preprocessing.signal?.misfit(
+            height: input.height, width: input.width, channels: input.channels)
+        {
+            throw ONNXError("\(model.name): \(misfit)")
+        }
         (self.preprocessing, self.pixelsFrom) = (preprocessing, pixelsFrom)
         (isYesNo, isOrderAssumed) = (end.isYesNo, importer.isOrderAssumed)
-        labels = metadata.labels.flatMap { $0.count == end.classes ? $0 : nil } ?? (isYesNo ? ["no", "yes"] : nil)
+        let told = metadata.labels ?? graph.classLabels
+        labels = told.flatMap { $0.count == end.classes ? $0 : nil } ?? (isYesNo ? ["no", "yes"] : nil)
         let maker = [model.proto.producerName, model.proto.producerVersion].filter { !$0.isEmpty }.joined(
             separator: " ")
         producer = "\(maker.isEmpty ? "" : String(maker.printable.prefix(64)) + ", ")operator set \(model.operatorSet)"
@@ -120,7 +131,7 @@ public struct ONNXImport {
         let channels = input.channels
         let inner = normalization ?? InputNormalization(channels: channels)
         let isTold = options.scale != nil || options.mean != nil || options.standardDeviation != nil
-        if !isTold, let stated = metadata.preprocessing, stated.mean.count == channels,
+        if !isTold, options.signal == nil, let stated = metadata.preprocessing, stated.mean.count == channels,
             stated.standardDeviation.count == channels, stated.standardDeviation.allSatisfy({ $0.isFinite && $0 > 0 }),
             stated.mean.allSatisfy(\.isFinite),
             metadata.isPixels ? stated.matches(inner) : inner == InputNormalization(channels: channels)
@@ -139,13 +150,15 @@ public struct ONNXImport {
         let isInPixels =
             inner.scale.allSatisfy { abs($0) < 1.0 / 16 }
             || zip(inner.offset, inner.scale).contains { abs($0 / $1) > 4 }
-        let scale = options.scale ?? (isInPixels ? 1 : 1 / 255.0)
+        // Numbers that are no pixels come as they are.
+        let (level, usual) = options.signal == nil ? (255.0, isInPixels ? 1 : 1 / 255.0) : (1, 1)
+        let scale = options.scale ?? usual
         let mean = try perChannel(options.mean, 0, "mean")
         let deviation = try perChannel(options.standardDeviation, 1, "std")
         var result = ModelManifest.Preprocessing(mean: [], standardDeviation: [])
         for channel in 0..<channels {
             // (pixel · scale − mean) / deviation · inner.scale + inner.offset = (pixel / 255 − M) / S
-            let factor = inner.scale[channel] * scale * 255 / deviation[channel]
+            let factor = inner.scale[channel] * scale * level / deviation[channel]
             let offset = inner.offset[channel] - inner.scale[channel] * mean[channel] / deviation[channel]
             guard factor.isFinite, factor > 0, Float(1 / factor).isFinite, Float(1 / factor) > 0,
                 Float(-offset / factor).isFinite
@@ -167,7 +180,7 @@ extension ModelManifest.Preprocessing {
     fileprivate func matches(_ other: InputNormalization) -> Bool {
         mean.indices.allSatisfy { channel in
             let (mean, deviation) = (Double(mean[channel]), Double(standardDeviation[channel]))
-            return abs(other.scale[channel] * 255 * deviation - 1) < 1e-4
+            return abs(other.scale[channel] * (signal == nil ? 255 : 1) * deviation - 1) < 1e-4
                 && abs(other.offset[channel] + mean / deviation) < 1e-4 * max(1, abs(mean / deviation))
         }
     }

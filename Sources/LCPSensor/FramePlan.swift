@@ -34,8 +34,12 @@ struct FramePlan {
     /// The accuracy that an encoding may cost, 0 to 1, where the model says it.
     static let bearableLoss = 0.003
 
+    /// Whether frames are a signal's numbers, which are sent as they are.
+    private let isSignal: Bool
+
     /// - Parameter wanted: how pixels are to be written; nil for the best.
-    init(_ sizing: Sizing, wanted: FrameEncoding?) {
+    init(_ sizing: Sizing, wanted: FrameEncoding?, isSignal: Bool = false) {
+        self.isSignal = isSignal
         self.sizing = sizing
         self.wanted = wanted
         shape =
@@ -43,7 +47,19 @@ struct FramePlan {
             case .fixed(let shape), .pictures(let shape): shape
             }
         decision = Decision(encoding: .raw, reason: "")
-        decision = Self.decision(wanted, shape, nil, oldWorker: nil)
+        decision = decision(nil)
+    }
+
+    /// Where no model says how long windows are.
+    mutating func setShape(_ shape: FeatureMapShape) {
+        self.shape = shape
+        decision = decision(nil)
+    }
+
+    private func decision(_ oldWorker: String?) -> Decision {
+        isSignal
+            ? Decision(encoding: .raw, reason: "numbers are sent as they are")
+            : Self.decision(wanted, shape, model, oldWorker: oldWorker)
     }
 
     /// Takes what is known of the pipeline.
@@ -68,7 +84,7 @@ struct FramePlan {
             }
         }
         let old = workers.first { !$0.readsTensorMessages(of: 2) }
-        decision = Self.decision(wanted, shape, self.model, oldWorker: old?.id)
+        decision = decision(old?.id)
         if before.0 != shape || before.1 != encoding || isNew && before.2 {
             sentences.append("frames are \(shape), sent as \(encoding): \(decision.reason)")
         }

@@ -11,6 +11,8 @@ struct SensorFrame {
     var shape: FeatureMapShape
     /// What is odd about the picture that it comes from.
     var notes: ImageNotes = []
+    /// Whether the bytes are a signal's numbers, FP32.
+    var isSignal = false
 }
 
 /// Takes frames from a source, one after the other. It may block, so it has a thread of its own.
@@ -68,7 +70,7 @@ struct FrameReader {
             guard next < UInt64(files.count) else { return nil }
             let file = files[Int(next)]
             return try picture(file.path, label: truth(file.label))
-        case .camera, .watched: preconditionFailure("what comes by itself is waited for elsewhere")
+        case .camera, .watched, .signal: preconditionFailure("what comes by itself is waited for elsewhere")
         case .standardInput:
             return try readStandardInput()
         }

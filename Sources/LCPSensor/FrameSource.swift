@@ -2,6 +2,7 @@ public import LCPDatasets
 public import LCPModels
 public import LCPWire
 import Platform
+import Signals
 
 /// Where a sensor's frames come from.
 public enum FrameSource: Sendable {
@@ -20,10 +21,12 @@ public enum FrameSource: Sendable {
     case camera(CameraAddress)
     /// Raw frames of exactly the input's bytes on standard input, or JPEGs (MJPEG), until its end.
     case standardInput
+    /// Records or sound.
+    case signal(SignalSource)
 
     /// What can be written, for help texts.
     public static let forms =
-        "drawn, dir:FOLDER, watch:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, rpicam[:CAMERA], idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER or stdin"
+        "drawn, dir:FOLDER, watch:FOLDER, file:VIDEO, rtsp://ADDRESS, http://ADDRESS, v4l2:DEVICE, rpicam[:CAMERA], idx:IMAGES[,LABELS][,first=N][,transposed], mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, stdin, \(SignalSource.forms)"
 
     /// The forms of data sets, of which a sensor takes the test images.
     package static let dataSets = ["mnist:", "fashion-mnist:", "cifar10:", "cifar100:", "folder:"]
@@ -38,6 +41,8 @@ public enum FrameSource: Sendable {
             self = .standardInput
         } else if let camera = CameraAddress(text) {
             self = .camera(camera)
+        } else if let signal = try SignalSource(text) {
+            self = .signal(signal)
         } else if text.hasPrefix("watch:") {
             self = .watched(folder: String(text.dropFirst(6)))
         } else if text.hasPrefix("idx:") {
@@ -73,7 +78,7 @@ public enum FrameSource: Sendable {
         case .drawn: FeatureMapShape(height: DrawnDigits.height, width: DrawnDigits.width, channels: 1)
         case .images(let images, _):
             FeatureMapShape(height: images.height, width: images.width, channels: images.channels)
-        case .folder, .classes, .watched, .camera, .standardInput: nil
+        case .folder, .classes, .watched, .camera, .standardInput, .signal: nil
         }
     }
 
@@ -83,7 +88,7 @@ public enum FrameSource: Sendable {
         case .images(let images, _): images.count
         case .folder(let folder): folder.files.count
         case .classes(let folder): folder.imagesPerClass.reduce(0, +)
-        case .drawn, .watched, .camera, .standardInput: nil
+        case .drawn, .watched, .camera, .standardInput, .signal: nil
         }
     }
 
@@ -92,7 +97,7 @@ public enum FrameSource: Sendable {
         switch self {
         case .images(_, let classes): classes
         case .classes(let folder): folder.classes
-        case .drawn, .folder, .watched, .camera, .standardInput: nil
+        case .drawn, .folder, .watched, .camera, .standardInput, .signal: nil
         }
     }
 
@@ -101,6 +106,27 @@ public enum FrameSource: Sendable {
     /// - Throws: ``PipelineError`` that says what to do.
     public func check(fits manifest: ModelManifest) throws(PipelineError) {
         let (name, input) = (manifest.name, manifest.network.input)
+        if case .signal(let source) = self {
+            guard let signal = manifest.preprocessing.signal else {
+                throw PipelineError(
+                    .modelMismatch,
+                    "\(source.name) has numbers, and \(name.printable) takes pictures: give it --source dir:FOLDER")
+            }
+            guard (signal.logMel != nil) == source.format.isSound else {
+                throw PipelineError(
+                    .modelMismatch,
+                    "\(name.printable) takes \(signal.logMel == nil ? "the fields of records" : "sound"), and \(source.name) has "
+                        + (signal.logMel == nil ? "sound" : "records"))
+            }
+            return
+        }
+        if case .standardInput = self {
+        } else if let signal = manifest.preprocessing.signal {
+            throw PipelineError(
+                .modelMismatch,
+                "\(name.printable) takes \(signal.logMel == nil ? "numbers" : "sound"), and no pictures: give it --source "
+                    + (signal.logMel == nil ? "json:mqtt:TOPIC or csv:FILE" : "wav:FILE or pcm:-"))
+        }
         if let shape, shape != input {
             let frames = if case .drawn = self { "the digits that a sensor draws" } else { "the frames of this source" }
             throw PipelineError(
@@ -114,7 +140,12 @@ public enum FrameSource: Sendable {
                 throw PipelineError(
                     .modelMismatch, "pictures are grey or coloured, and \(name.printable) takes \(input)")
             }
-        case .drawn, .images, .standardInput: break
+        case .drawn, .images, .standardInput, .signal: break
         }
     }
+}
+
+extension SignalReader.Format {
+    /// Whether it is sound, and no records.
+    var isSound: Bool { if case .sound = self { true } else { false } }
 }

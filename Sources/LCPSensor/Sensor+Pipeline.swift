@@ -78,6 +78,9 @@ extension Sensor {
         for sentence in plan.update(model: model, workers: workers) { session.log(sentence) }
         dealer.announcedLanes = Self.lanes(workers)
         adoptPlan()
+        if hasNewModel {
+            do { try adoptSignal() } catch { session.log.warning("\(error)") }
+        }
     }
 
     /// The lanes that somebody receives.

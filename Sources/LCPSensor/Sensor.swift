@@ -45,6 +45,8 @@ public actor Sensor {
     private let camera: Camera?
     /// Where frames come from, if that is a folder that others put pictures into.
     private let folder: FolderWatcher?
+    /// Where frames come from, if these are numbers.
+    let feed: SignalFeed?
     private var gate: ChangeGate?
     var plan: FramePlan
     /// The pipeline's model, where nobody named one.
@@ -119,9 +121,17 @@ public actor Sensor {
                     .invalidConfiguration, "a region is a part of a camera's or a video's picture, and of nothing else")
             }
         }
+        if case .signal = source,
+            options.leastChange != nil || options.shape != nil || ![nil, .raw].contains(options.encoding)
+        {
+            throw PipelineError(
+                .invalidConfiguration,
+                "--on-change, --shape and --encoding are for pictures, and the source has numbers")
+        }
         if let model = options.model, options.shape == nil { try source.check(fits: model) }
         self.options = options
-        plan = FramePlan(Self.sizing(source, options.shape), wanted: options.encoding)
+        feed = if case .signal(let signal) = source { SignalFeed(signal) } else { nil }
+        plan = FramePlan(Self.sizing(source, options.shape), wanted: options.encoding, isSignal: feed != nil)
         reader = FrameReader(source, shape: plan.shape)
         var status = RoleSession.status(.sensor, id: options.id)
         status.dealsFrames = true
@@ -158,12 +168,16 @@ public actor Sensor {
         return frames
     }
 
+    var source: FrameSource { reader.source }
+
     private func publishFrames() async throws {
         defer { inbox.close() }
         if session.qos != .atMostOnce { try await promiseAnswers() }
         try await meetPipeline()
         Task { await listen() }
+        try await startSignal()
         try await session.ready()
+        try await meetSignal()
         session.log(
             "ready: publishes on \(dealer.topic(of: 0)), \(plan.shape) as \(plan.encoding) "
                 + "(\(plan.decision.reason))")
@@ -175,7 +189,7 @@ public actor Sensor {
         var number: UInt64 = 0
         while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try await nextFrame() {
             // Those of a camera come when they are there.
-            if due > clock.now, camera?.address.isLive != true { try await clock.sleep(until: due) }
+            if due > clock.now, !isLive { try await clock.sleep(until: due) }
             if gate?.passes(frame) != false {
                 publish(frame, number: number)
                 // Beside new frames only a part of the old, so that what is shed is not asked for all the time.
@@ -224,8 +238,12 @@ public actor Sensor {
         }
     }
 
+    /// Whether frames come when they are there.
+    private var isLive: Bool { camera?.address.isLive ?? feed?.source.isLive ?? false }
+
     /// The next frame; pictures that cannot be read are told and left out.
     private func nextFrame() async throws -> SensorFrame? {
+        if feed != nil { return try await nextWindow() }
         if let camera {
             return try await camera.next(size: { reader.size }).map {
                 let shape = FeatureMapShape(height: $0.size.height, width: $0.size.width, channels: $0.size.channels)
@@ -258,6 +276,7 @@ public actor Sensor {
 
     private var dropped: [String: UInt64] {
         var counts = drops.counts.merging(camera?.damaged.counts ?? [:]) { $0 + $1 }
+        counts.merge(feed?.allDropped ?? [:]) { $0 + $1 }
         if unreadable > 0 { counts["unreadable"] = unreadable }
         if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
         if inbox.droppedCount > 0 { counts["inbox_full"] = inbox.droppedCount }
@@ -286,7 +305,7 @@ public actor Sensor {
         let size = frame.shape
         guard let shape = Shape([size.height, size.width, size.channels]) else { return nil }
         var header = TensorMessageHeader(
-            kind: .input, dtype: .uint8, shape: shape, session: self.number, frame: number,
+            kind: .input, dtype: frame.isSignal ? .fp32 : .uint8, shape: shape, session: self.number, frame: number,
             captureTime: wallClockNanoseconds(), label: frame.label)
         guard plan.encoding != .raw else { return TensorMessage.encode(header, data: frame.pixels) }
         let begin = ContinuousClock.now

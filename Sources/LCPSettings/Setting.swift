@@ -31,6 +31,11 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
     case sensorCount = "sensor.count"
     case sensorRegion = "sensor.region"
     case sensorOnChange = "sensor.on_change"
+    case sensorFields = "sensor.fields"
+    case sensorWindow = "sensor.window"
+    case sensorHop = "sensor.hop"
+    case sensorTime = "sensor.time"
+    case sensorGap = "sensor.gap"
     case workerName = "worker.name"
     case workerBranch = "worker.branch"
     case workerThreads = "worker.threads"
@@ -122,7 +127,9 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .sensorRate: .number(10)
         case .user, .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey, .modelKey, .branches,
             .sensorName,
-            .sensorShape, .sensorCount, .sensorRegion, .sensorOnChange, .workerName, .workerBranch, .workerThreads,
+            .sensorShape, .sensorCount, .sensorRegion, .sensorOnChange, .sensorFields, .sensorWindow, .sensorHop,
+            .sensorTime,
+            .sensorGap, .workerName, .workerBranch, .workerThreads,
             .workerBatch,
             .workerMegapixels, .workerMegabytes,
             .aggregatorName, .threshold, .stable:
@@ -134,7 +141,7 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .pipeline, .prefix, .sensorName, .workerName, .aggregatorName: .topicLevel
         case .broker: .address
-        case .user, .sensorRegion: .text
+        case .user, .sensorRegion, .sensorFields, .sensorTime: .text
         case .modelKey: .publicKey
         case .passwordFile, .certificateAuthorityFile, .certificate, .certificateKey: .path
         case .usesVersion3, .snapshots, .homeAssistant: .truth
@@ -155,6 +162,8 @@ public enum Setting: String, Sendable, Hashable, CaseIterable {
         case .logFormat: .choice(Self.logFormats)
         case .sensorRate: .number(upTo: 100_000, unit: " frames per second")
         case .sensorOnChange: .number(upTo: 100, unit: " percent")
+        case .sensorWindow, .sensorHop: .whole(1...1_000_000)
+        case .sensorGap: .number(upTo: 1_000_000, unit: " seconds")
         case .sensorCount: .whole(1...1_000_000_000_000)
         case .workerBranch: .whole(0...BranchedNetwork.maximumBranches - 1)
         case .workerThreads, .workerBatch: .whole(1...64)

@@ -3,7 +3,7 @@ import Images
 import LCPModels
 import Platform
 
-/// Turns pixels into what the branches see: normalised, and a little different in every epoch.
+/// Turns pixels, or a signal's numbers, into what the branches see: normalised, and a little different in every epoch.
 struct ImageLoader {
     private let shape: FeatureMapShape
     private let recipe: TrainingRecipe
@@ -11,6 +11,8 @@ struct ImageLoader {
     /// For each channel, what each of the 256 levels becomes.
     private var levels: [Float]
     private let isAffine: Bool
+    /// Of a signal.
+    private var normalization: ModelManifest.Preprocessing?
 
     init(
         shape: FeatureMapShape, preprocessing: ModelManifest.Preprocessing, recipe: TrainingRecipe, augments: Bool
@@ -20,12 +22,14 @@ struct ImageLoader {
         self.augments = augments
         isAffine = recipe.rotation > 0 || recipe.shear > 0 || recipe.scaling > 0
         levels = Self.levels(shape, preprocessing)
+        normalization = preprocessing.signal == nil ? nil : preprocessing
     }
 
     /// The same changes to images, normalised for another network.
     func normalizing(_ preprocessing: ModelManifest.Preprocessing) -> ImageLoader {
         var result = self
         result.levels = Self.levels(shape, preprocessing)
+        result.normalization = preprocessing.signal == nil ? nil : preprocessing
         return result
     }
 
@@ -43,6 +47,7 @@ struct ImageLoader {
     ) {
         let layout = volume.layout
         let target = volume.block(block) + Int(layout.origin) + lane
+        if let normalization { return numbers(pixels, normalization, target, volume, &random) }
         guard augments else {
             return copy(pixels, target, volume, shiftX: 0, shiftY: 0, isMirrored: false)
         }
@@ -113,6 +118,33 @@ struct ImageLoader {
                         line[column * Volume.lanes] =
                             place >= 0 && place < width ? level[Int(source[place * channels])] : level[0]
                     }
+                }
+            }
+        }
+    }
+
+    /// A signal: shifted in time, with what is usual for what comes in, and with noise.
+    private func numbers(
+        _ bytes: UnsafePointer<UInt8>, _ normalization: ModelManifest.Preprocessing,
+        _ target: UnsafeMutablePointer<Float>, _ volume: Volume, _ random: inout SeededGenerator
+    ) {
+        let reach = augments ? min(recipe.shift, shape.width - 1) : 0
+        let shift = reach > 0 ? random.index(2 * reach + 1) - reach : 0
+        let noise = augments ? recipe.noise : 0
+        let source = UnsafeRawPointer(bytes)
+        for channel in 0..<shape.channels {
+            let (mean, deviation) = (normalization.mean[channel], normalization.standardDeviation[channel])
+            for row in 0..<shape.height {
+                let line = target + channel * Int(volume.layout.channel_stride) + row * Int(volume.layout.row_stride)
+                for column in 0..<shape.width {
+                    let place = column + shift
+                    var value: Float = 0
+                    if (0..<shape.width).contains(place) {
+                        let index = (row * shape.width + place) * shape.channels + channel
+                        value = (source.loadUnaligned(fromByteOffset: 4 * index, as: Float.self) - mean) / deviation
+                    }
+                    if noise > 0 { value += noise * random.normal() }
+                    line[column * Volume.lanes] = value
                 }
             }
         }

@@ -303,7 +303,7 @@ public final class Trainer {
         _ set: TrainingSet, _ images: [Int], _ loader: ImageLoader, _ teacherLoader: ImageLoader?, _ blocks: Range<Int>,
         epoch: Int, first: Int
     ) {
-        let size = network.input.elementCount
+        let size = network.input.elementCount * preprocessing.elementSize
         let augmentation = mixed(UInt64(epoch), 3)
         set.pixels.withUnsafeBufferPointer { pixels in
             for block in blocks {
@@ -351,7 +351,7 @@ public final class Trainer {
     }
 
     private func check(_ set: TrainingSet) throws(TrainingError) {
-        guard set.pixels.count == set.labels.count * network.input.elementCount else {
+        guard set.pixels.count == set.labels.count * network.input.elementCount * preprocessing.elementSize else {
             throw TrainingError("the images are not \(network.input), or there are not as many labels as images")
         }
         if let wrong = set.labels.first(where: { Int($0) >= network.classes }) {

@@ -1,6 +1,6 @@
 public import LCPModels
 
-/// Images to train on: UINT8, HWC, one after the other, and their classes.
+/// Images to train on: UINT8, HWC, one after the other, or the bytes of a signal's numbers, FP32, and their classes.
 public struct TrainingSet: Sendable {
     public var pixels: [UInt8]
     public var labels: [UInt16]

@@ -3,6 +3,7 @@ public import LCPEvaluation
 public import LCPModels
 import LCPPictures
 import Platform
+import Signals
 
 /// A training from data to bundle: what `lcp train` and `lcp experiment` do.
 public struct TrainingRun: Sendable {
@@ -87,7 +88,7 @@ public struct TrainingRun: Sendable {
     /// The file in the folder that an unfinished training goes on from.
     private var checkpoint: String { "\(folder)/checkpoint.safetensors" }
 
-    private var size: ImageSize { network.input.imageSize(pictures) }
+    var size: ImageSize { network.input.imageSize(pictures) }
 
     /// Trains, evaluates on the test sets, and writes the bundle.
     ///
@@ -138,7 +139,7 @@ public struct TrainingRun: Sendable {
         // What does not change is read before anything else, so that a wrong path is told at once.
         let labels = try wantedClassNames()
         let (fixed, validationSet) = try fixedSets(labels)
-        let tests = try testSets(labels)
+        let tests = try testSets(labels, pictures?.signal ?? fixed.lazy.compactMap { $0?.signal }.first)
         for (specification, images) in zip(data, fixed) + tests.map({ ($0.data, $0.images) }) {
             let name = specification.name
             if let notes = images?.notes, !notes.isEmpty {
@@ -175,6 +176,7 @@ public struct TrainingRun: Sendable {
         let inherited = start?.manifest.preprocessing ?? (isInherited ? taughtPreprocessing : nil)
         var preprocessing = try inherited ?? normalization(prepared.fixed)
         (preprocessing.resize, preprocessing.background) = (pictures?.resize, pictures?.background)
+        preprocessing.signal = pictures?.signal ?? prepared.fixed.lazy.compactMap { $0?.signal }.first
         return preprocessing
     }
 
@@ -238,7 +240,7 @@ public struct TrainingRun: Sendable {
             // What a sensor has to know before it sends JPEG.
             var options = EvaluationOptions()
             (options.maximumMissing, options.encoding) = (0, .jpeg(quality: FrameEncoding.standardQuality))
-            if options.encoding.fits(network.input) {
+            if preprocessing.signal == nil, options.encoding.fits(network.input) {
                 let encoded = try evaluator.evaluate(pixels: set.pixels, labels: set.labels, options: options)
                 record.encodedAccuracy = record.encodedAccuracy ?? [:]
                 record.encodedAccuracy?[options.encoding.description, default: [:]][specification.name] =
@@ -278,95 +280,6 @@ public struct TrainingRun: Sendable {
     private var dataForms: String { data.map(\.form).joined(separator: ", ") }
 
     private var teacherHashes: [String] { (teachers + (parityOf.map { [$0] } ?? [])).map(\.hash.description) }
-
-    /// Whether images have the size that the network takes, as far as that is known before they are read.
-    func checkSizes() throws(TrainingError) {
-        for specification in data {
-            guard let own = specification.size, !own.hasDimensions(of: size) else { continue }
-            throw TrainingError(
-                "the images of \(specification.name) are \(own), and \(network.base) takes \(size): "
-                    + "choose other data, or with lcp train another --input")
-        }
-    }
-
-    /// The images that nobody trains on, read before the first epoch: what is wrong with them is not told after the last.
-    private func testSets(_ labels: [String]) throws -> [(data: DataSpecification, images: LabeledImages)] {
-        try data.filter(\.hasTestSet).map { specification in
-            var tested = specification
-            if case .drawn = specification { tested = .drawn(count: 10_000) }
-            var images = try tested.evaluationSet(seed: 1, size: size)
-            try images.match(specification.classNames(isTest: true), to: labels, data: specification.name, model: name)
-            return (specification, images)
-        }
-    }
-
-    func fixedSets(_ labels: [String]) throws -> (training: [LabeledImages?], validation: TrainingSet?) {
-        var held = TrainingSet(pixels: [], labels: [])
-        var sets: [LabeledImages?] = []
-        try checkSizes()
-        for specification in data {
-            if case .drawn(let count) = specification {
-                sets.append(nil)
-                let number = Int(Double(count) * validation)
-                guard number > 0 else { continue }
-                // Digits of an epoch that training never reaches.
-                let drawn = DrawnDigits(trainingSeed: seed, epoch: 99_999).images(number)
-                held.pixels += drawn.pixels
-                held.labels += drawn.labels
-                continue
-            }
-            var set = try specification.trainingSet(seed: seed, size: size)
-            try set.match(specification.classNames(), to: labels, data: specification.name, model: name)
-            let number = Int(Double(set.count) * validation)
-            guard number > 0 else {
-                sets.append(set)
-                continue
-            }
-            // Always the same images, so that runs with different seeds choose by the same ones.
-            var (training, kept) = try set.split(validation: number, seed: 1)
-            (training.leftOut, training.notes) = (set.leftOut, set.notes)
-            sets.append(training)
-            held.pixels += kept.pixels
-            held.labels += kept.labels
-        }
-        guard validation == 0 || !held.labels.isEmpty else {
-            throw TrainingError(
-                "the part \(validation) of the images for validation is not a single one: take a larger part")
-        }
-        return (sets, held.labels.isEmpty ? nil : held)
-    }
-
-    func trainingSet(_ fixed: [LabeledImages?], epoch: Int) throws -> TrainingSet {
-        var set = TrainingSet(pixels: [], labels: [])
-        for (specification, images) in zip(data, fixed) {
-            let images = try images ?? specification.trainingSet(seed: seed, epoch: epoch, size: size)
-            if set.labels.isEmpty {
-                set = TrainingSet(pixels: images.pixels, labels: images.labels)
-            } else {
-                set.pixels += images.pixels
-                set.labels += images.labels
-            }
-        }
-        return set
-    }
-
-    /// Some of the training images of the first epoch, chosen at random.
-    func sample(_ fixed: [LabeledImages?], count: Int) throws -> TrainingSet {
-        var set = TrainingSet(pixels: [], labels: [])
-        for (index, fixed) in fixed.enumerated() {
-            let number = count / data.count
-            let images: LabeledImages
-            if let all = fixed {
-                var random = SeededGenerator(seed: seed, stream: UInt64(index))
-                images = all.selecting((0..<min(number, all.count)).map { _ in random.index(all.count) })
-            } else {
-                images = DrawnDigits(trainingSeed: seed, epoch: 0).images(number)
-            }
-            set.pixels += images.pixels
-            set.labels += images.labels
-        }
-        return set
-    }
 
     private func normalization(_ fixed: [LabeledImages?]) throws -> ModelManifest.Preprocessing {
         let usual = data[0].normalization(channels: network.input.channels) ?? fixed[0]?.measuredNormalization()

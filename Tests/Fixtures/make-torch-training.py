@@ -118,7 +118,8 @@ NETWORKS = {
 }
 ZOO = [("lenet-fc", 4, "28x28x1", 10), ("lenet", 1, "28x28x1", 10), ("lenet", 8, "28x28x1", 10), ("cifarnet", 8, "32x32x3", 10),
        ("vgg-s", 8, "128x128x3", 5), ("vgg16", 8, "32x32x3", 10), ("alexnet", 8, "112x112x3", 5), ("resnet18", 8, "64x64x3", 10),
-       ("resnet50", 8, "64x64x3", 10), ("mobilenet", 8, "64x64x3", 10), ("cifarnet-bn", 8, "32x32x3", 10)]
+       ("resnet50", 8, "64x64x3", 10), ("mobilenet", 8, "64x64x3", 10), ("cifarnet-bn", 8, "32x32x3", 10),
+       ("mlp", 2, "1x1x16", 4), ("conv1d", 4, "1x128x3", 6), ("dscnn", 4, "40x49x1", 12)]
 
 
 def run(network, seed, batch):

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 CASES = ["lenet-fc:1", "lenet:1", "lenet:4", "cifarnet:1", "cifarnet:8", "vgg-s:8", "vgg16:8", "alexnet:8", "resnet18:2",
-         "resnet50:8", "mobilenet:8", "cifarnet-bn:8"]
+         "resnet50:8", "mobilenet:8", "cifarnet-bn:8", "mlp:1", "conv1d:1", "conv1d:4", "dscnn:4"]
 
 
 class Generator:
@@ -136,11 +136,11 @@ def evaluate(report, seed):
         channels = values.shape[1]
         if kind in ("convolution", "depthwise_convolution"):
             groups = channels if kind == "depthwise_convolution" else layer.get("groups", 1)
-            outputs, kernel = layer.get("outputs", channels), layer["kernel"]
-            bound = limit(6, channels // groups * kernel * kernel)
-            weight = random.uniform(-bound, bound, outputs, channels // groups, kernel, kernel)
+            outputs, (down, across) = layer.get("outputs", channels), numbers(layer, "kernel", 2, 1)
+            bound = limit(6, channels // groups * down * across)
+            weight = random.uniform(-bound, bound, outputs, channels // groups, down, across)
             bias = random.uniform(-0.1, 0.1, outputs) if layer.get("bias", True) else None
-            values = functional.conv2d(values, weight, bias, layer["stride"], layer.get("padding", 0), groups=groups)
+            values = convolved(layer, values, weight, bias, groups)
         elif kind == "fully_connected":
             values = values.flatten(1)
             bound = limit(6, values.shape[1])

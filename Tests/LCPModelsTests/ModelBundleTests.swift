@@ -1,6 +1,7 @@
 import Foundation
 import LCPModels
 import Platform
+import Signals
 import Testing
 
 @Suite struct ModelBundleTests {
@@ -29,6 +30,33 @@ import Testing
         #expect(read.hash == written.hash)
         #expect(read.manifest == written.manifest)
         #expect(try read.parameters() == parameters)
+    }
+
+    @Test("A bundle for a signal has a version that programs before it refuse, and a signal that fits its input")
+    func signals() throws {
+        let folder = Folder()
+        var random = SeededGenerator(seed: 1)
+        let network = try Network.conv1d.split(into: 2)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        func written(_ signal: Signal) throws -> ModelManifest {
+            var preprocessing = ModelManifest.Preprocessing(mean: [0, 1, 2], standardDeviation: [1, 1, 1])
+            preprocessing.signal = signal
+            return try ModelBundle.write(
+                name: "test", network: network, parameters: parameters, preprocessing: preprocessing,
+                labels: (0..<6).map { "\($0)" }, to: folder.path
+            ).manifest
+        }
+        let signal = Signal(fields: ["a", "b", "c"], hop: 32)
+        let manifest = try written(signal)
+        #expect(manifest.format == 6 && manifest.preprocessing.signal == signal)
+        #expect(throws: ModelBundleError.self) { try written(Signal(fields: ["a", "b"])) }
+        #expect(throws: ModelBundleError.self) { try written(Signal(logMel: LogMel())) }
+        _ = try written(signal)
+        let file = "\(folder.path)/model.json"
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        try text.replacingOccurrences(of: "\"format\" : 6", with: "\"format\" : 5").write(
+            toFile: file, atomically: true, encoding: .utf8)
+        #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
     }
 
     @Test("A bundle that says how pictures are resized has a version that programs before it refuse; others have not")
@@ -61,7 +89,7 @@ import Testing
             toFile: file, atomically: true, encoding: .utf8)
         let error = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
         #expect(error?.description.contains("preprocessing.resize.mode") == true)
-        try text.replacingOccurrences(of: "\"format\" : 2", with: "\"format\" : 6").write(
+        try text.replacingOccurrences(of: "\"format\" : 2", with: "\"format\" : 7").write(
             toFile: file, atomically: true, encoding: .utf8)
         let newer = #expect(throws: ModelBundleError.self) { try ModelBundle(path: folder.path) }
         #expect(newer?.description.contains("update lcp") == true)
@@ -131,7 +159,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\"format\":1", "\"format\":6", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
+        ("\"format\":1", "\"format\":7", "version"), ("\"classes\":10", "\"classes\":-10", "usable"),
         ("\"outputs\":30", "\"outputs\":99999999", "usable"),
         ("branch-0.safetensors", "../../etc/passwd", "files"),
     ])

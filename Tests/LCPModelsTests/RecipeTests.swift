@@ -37,7 +37,7 @@ import Testing
         #expect(try TrainingRecipe.preset("taught", for: grey) == TrainingRecipe.digits.taught(isNormalized: false))
         #expect(try TrainingRecipe.preset("taught", for: coloured) == .taught)
         let error = #expect(throws: NetworkError.self) { try TrainingRecipe.preset("digit", for: grey) }
-        #expect(error?.description.contains("paper, digits, pictures, taught") == true)
+        #expect(error?.description.contains("paper, digits, pictures, signals, taught") == true)
     }
 
     /// A recipe that is not the preset of that name is not called like it.

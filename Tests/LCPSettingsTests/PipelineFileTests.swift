@@ -42,7 +42,7 @@ import Testing
             log_level: debug
             log_format: json
             sensor: {name: s, source: "dir:x", shape: 2x3x1, encoding: "jpeg:70", rate: 0.5, count: 9, region: "1,2,3,4",
-              on_change: 2.5}
+              on_change: 2.5, fields: "a=b.c,d", window: 128, hop: 64, time: t, gap: 0.5}
             worker: {name: w, branch: 3, threads: 2, batch: 4, megapixels_per_sensor: 50, megabytes_per_sensor: 2.5}
             aggregator: {name: a, threshold: "0.6,door=0.8", stable: 3/5, snapshots: true, homeassistant: true}
             model_key: MCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
@@ -64,6 +64,8 @@ import Testing
         let sensor = try settings.sensorOptions()
         #expect(sensor.rate == 0.5 && sensor.count == 9 && sensor.shape?.width == 3 && sensor.id == "s")
         #expect(sensor.encoding == .jpeg(quality: 70))
+        #expect(settings.text(.sensorFields) == "a=b.c,d" && settings.whole(.sensorHop) == 64)
+        #expect(throws: (any Error).self, "a folder of pictures has no fields") { try settings.source(seed: 1) }
         #expect(try sensor.region == CameraRegion("1,2,3,4") && sensor.leastChange == 2.5)
     }
 

@@ -335,7 +335,7 @@ public struct Pruner {
             mergeWeights: network.output(of: branch) == .partialLogits
                 ? network.mergeWeights(of: branch, merge: merge) : nil,
             preprocessing: preprocessing)
-        let (size, classes) = (network.input.elementCount, network.classes)
+        let (size, classes) = (network.input.elementCount * preprocessing.elementSize, network.classes)
         var result = [Float](repeating: 0, count: count * classes)
         try pixels.withUnsafeBytes { pixels in
             try result.withUnsafeMutableBufferPointer { result in

@@ -16,6 +16,7 @@ public struct FixedPointConverter {
     public init(
         network: BranchedNetwork, parameters: ModelParameters, preprocessing: ModelManifest.Preprocessing
     ) throws(NetworkError) {
+        try preprocessing.refuseSignal("fixed point")
         for layer in network.branches.joined() {
             guard layer.hasFixedPointArithmetic else {
                 throw NetworkError("\(layer) in a branch has no arithmetic in fixed point")

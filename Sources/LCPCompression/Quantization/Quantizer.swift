@@ -47,8 +47,9 @@ public struct Quantizer {
         var result = IntegerBranch(layers: [], values: [], head: nil)
         func value(_ index: Int) -> Quantization { result.values[index] }
 
-        result.values.append(inputQuantization)
-        scales[0] = inputQuantization.scale
+        // Pixels are known, and a signal is as far as it was seen to go.
+        result.values.append(preprocessing.signal == nil ? pixelQuantization : Quantization(covering: ranges[0]))
+        scales[0] = value(0).scale
         for (index, layer) in layers.enumerated() {
             let first = groups.first[index + 1]
             guard first == index + 1 else {
@@ -110,7 +111,7 @@ public struct Quantizer {
     }
 
     /// Of all pixels that there can be.
-    private var inputQuantization: Quantization {
+    private var pixelQuantization: Quantization {
         var (low, high): (Float, Float) = (0, 0)
         for (mean, deviation) in zip(preprocessing.mean, preprocessing.standardDeviation) {
             low = min(low, -mean / deviation)
@@ -125,9 +126,9 @@ public struct Quantizer {
     ) throws -> [ClosedRange<Float>] {
         let probe = try BranchProbe(
             network: network, branch: branch, parameters: parameters[branch], preprocessing: preprocessing)
-        let count = pixels.count / network.input.elementCount
+        let count = pixels.count / probe.inputSize
         var ranges = [ValueRange](repeating: ValueRange(), count: groups.first.count)
-        let used = groups.used.filter { $0 > 0 }
+        let used = groups.used.filter { $0 > 0 } + (preprocessing.signal == nil ? [] : [0])
         for pass in 0..<2 {
             for picture in 0..<count {
                 guard progress((Double(pass) + Double(picture) / Double(count)) / 2) else { throw CancellationError() }

@@ -54,6 +54,8 @@ final class FixedPointProgram: BranchProgram {
 
     deinit { reals.deallocate() }
 
+    var elementSize: Int { 1 }
+
     func load(pixels bytes: UnsafeRawBufferPointer) {
         for index in bytes.indices { values[0][index] = pixels[index % pixels.count][Int(bytes[index])] }
     }

@@ -69,7 +69,15 @@ final class IntegerProgram: BranchProgram {
         reals.deallocate()
     }
 
+    var elementSize: Int { pixels.elementSize }
+
     func load(pixels bytes: UnsafeRawBufferPointer) {
+        guard pixels.elementSize == 1 else {
+            return withUnsafeTemporaryAllocation(of: Float.self, capacity: inputCount) {
+                pixels.scaled(bytes, into: $0.baseAddress!)
+                load(normalized: UnsafeRawBufferPointer($0))
+            }
+        }
         kernels.functions.quantize_bytes(
             bytes.bindMemory(to: UInt8.self).baseAddress, inputBuffer, inputCount, pixels.scale, pixels.offset,
             pixels.scale.count, Int32(inputQuantization.zero))

@@ -320,6 +320,15 @@ public struct ModelBundle: Sendable {
                 )
             }
         }
+        if let signal = preprocessing.signal {
+            guard manifest.format >= 6 else {
+                throw NetworkError("it takes a signal, and has the format \(manifest.format), which has none")
+            }
+            let input = network.input
+            if let misfit = signal.misfit(height: input.height, width: input.width, channels: input.channels) {
+                throw NetworkError(misfit)
+            }
+        }
         guard preprocessing.mean.count == network.input.channels,
             preprocessing.standardDeviation.count == network.input.channels,
             preprocessing.mean.allSatisfy(\.isFinite),

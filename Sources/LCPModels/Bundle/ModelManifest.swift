@@ -1,13 +1,17 @@
+public import Signals
+
 /// `model.json`: everything about a model but its weights. Its SHA-256 names the model in every message.
 public struct ModelManifest: Sendable, Hashable, Codable {
     /// The versions of the bundle's format that this program reads.
-    public static let formatVersions = 1...5
+    public static let formatVersions = 1...6
 
-    /// The version that a bundle needs, so that a program which would compute something else refuses it: 5 with layers that came
+    /// The version that a bundle needs, so that a program which would compute something else refuses it: 6 where inputs are
+    /// numbers in the source's units, 5 with layers that came
     /// later, 4 with a parity branch, 3 for weights in eight bits, 2 where it says how pictures are resized; 1 in all other cases.
     static func formatVersion(
         for preprocessing: Preprocessing, arithmetic: Arithmetic?, network: BranchedNetwork
     ) -> Int {
+        if preprocessing.signal != nil { return 6 }
         if network.branches.contains(where: { $0.contains(where: \.cameLater) }) { return 5 }
         if network.parity != nil { return 4 }
         if arithmetic != nil { return 3 }
@@ -20,7 +24,8 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         case int8
     }
 
-    /// How pictures become pixels, and UINT8 pixels the network's input: (pixel / 255 − mean) / standard deviation, per channel.
+    /// How pictures become pixels, and UINT8 pixels the network's input: (pixel / 255 − mean) / standard deviation, per channel;
+    /// of a signal (number − mean) / standard deviation.
     public struct Preprocessing: Sendable, Hashable, Codable {
         public var mean: [Float]
         public var standardDeviation: [Float]
@@ -28,13 +33,15 @@ public struct ModelManifest: Sendable, Hashable, Codable {
         public var resize: PictureResize?
         /// The grey, 0 to 255, that shows where a picture is transparent; nil for white.
         public var background: UInt8?
+        /// What an input's numbers are; nil for pictures.
+        public var signal: Signal?
 
         public init(mean: [Float], standardDeviation: [Float]) {
             self.mean = mean
             self.standardDeviation = standardDeviation
         }
         enum CodingKeys: String, CodingKey {
-            case mean, resize, background
+            case mean, resize, background, signal
             case standardDeviation = "standard_deviation"
         }
     }

@@ -2,6 +2,7 @@ extension Network {
     /// The networks that can be named on the command line, each with the shape of its data set.
     public static let zoo: [Network] = [
         .lenetFC, .lenet, .cifarnet, .cifarnetBN, .vggS, .vgg16, .alexnet, .resnet18, .resnet50, .mobilenet,
+        .mlp, .conv1d, .dscnn,
     ]
 
     /// A network of the zoo by its name.

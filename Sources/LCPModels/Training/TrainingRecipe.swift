@@ -67,6 +67,8 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     public var rotation: Float = 0
     public var shear: Float = 0
     public var scaling: Float = 0
+    /// The standard deviation of the noise that a signal's normalised numbers get.
+    public var noise: Float = 0
     /// Images are written as JPEG of a quality by chance and read again, before all else: the network learns to bear it.
     public var jpeg = JPEGQualities.none
 
@@ -92,7 +94,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     enum CodingKeys: String, CodingKey, CaseIterable {
         case name, epochs, optimizer, schedule, warmup, momentum, beta2, initialization, averaging, patience, shift,
             flips
-        case cutout, rotation, shear, scaling, jpeg, mutual, views, distillation, temperature
+        case cutout, rotation, shear, scaling, noise, jpeg, mutual, views, distillation, temperature
         case batchSize = "batch_size"
         case learningRate = "learning_rate"
         case decayFactor = "decay_factor"
@@ -134,6 +136,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         try read(.rotation, \.rotation)
         try read(.shear, \.shear)
         try read(.scaling, \.scaling)
+        try read(.noise, \.noise)
         try read(.jpeg, \.jpeg)
         try read(.branchDropout, \.branchDropout)
         try read(.auxiliaryWeight, \.auxiliaryWeight)
@@ -194,12 +197,24 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
     /// Ours for branches of a network for coloured pictures that learn from the network in one piece.
     public static let taught = pictures.taught()
 
-    /// The recipes that can be named on the command line.
-    public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .taught]
+    /// Ours for windows of a signal and for records: Muon in one cycle, noise, smoothed labels, a running average of the weights.
+    public static let signals: TrainingRecipe = {
+        var recipe = pictures
+        recipe.name = "signals"
+        recipe.batchSize = 32
+        recipe.averaging = 0.99
+        (recipe.shift, recipe.flips) = (0, false)
+        recipe.noise = 0.1
+        return recipe
+    }()
 
-    /// Ours for a network by its images: grey digits or coloured pictures.
+    /// The recipes that can be named on the command line.
+    public static let presets: [TrainingRecipe] = [.paper, .digits, .pictures, .signals, .taught]
+
+    /// Ours for a network by its inputs: grey digits, coloured pictures or signals.
     public static func usual(for network: BranchedNetwork) -> TrainingRecipe {
-        network.input.channels == 1 ? .digits : .pictures
+        if network.input.height == 1 || network.base == Network.dscnn.name { return .signals }
+        return network.input.channels == 1 ? .digits : .pictures
     }
 
     /// The preset of a name for a network: `taught` is the usual recipe for such images with a teacher.
@@ -259,7 +274,7 @@ public struct TrainingRecipe: Sendable, Hashable, Codable {
         ] { try check(value >= 0 && value <= 1, "\(name) is 0 to 1, not \(value)") }
         for (name, value) in [
             ("weight decay", weightDecay), ("the weight of the auxiliary heads", auxiliaryWeight),
-            ("feature distillation", featureDistillation), ("rotation", rotation), ("shear", shear),
+            ("feature distillation", featureDistillation), ("rotation", rotation), ("shear", shear), ("noise", noise),
         ] { try check(value >= 0 && value.isFinite, "\(name) is 0 or more, not \(value)") }
         try check(
             mutual == 0 || auxiliaryWeight > 0,

@@ -28,7 +28,7 @@ public struct InputError: Error, Hashable, CustomStringConvertible {
 public struct InputDecoder: Sendable {
     /// What a branch runs on.
     public enum Input {
-        /// UINT8, HWC: part of the payload itself.
+        /// UINT8, HWC, or a signal's FP32 as its source has them: part of the payload itself.
         case pixels(Range<Int>)
         /// FP32, HWC, normalised: part of the payload itself.
         case normalized(Range<Int>)
@@ -40,6 +40,8 @@ public struct InputDecoder: Sendable {
     public let imageLimits: ImageLimits
     private let size: ImageSize
     private let pictures: PictureCache
+    /// Whether the model takes a signal's numbers.
+    private let isSignal: Bool
     /// What shows where pictures are transparent, a grey.
     public var background: UInt8 { size.background }
 
@@ -58,6 +60,7 @@ public struct InputDecoder: Sendable {
     ) {
         self.shape = shape
         size = ImageSize(shape, preprocessing)
+        isSignal = preprocessing?.signal != nil
         self.imageLimits = imageLimits
         self.pictures = pictures
     }
@@ -76,15 +79,22 @@ public struct InputDecoder: Sendable {
         if let format = ImageFormat(of: payload) {
             return (bareIdentity(payload), try pixels(payload, format, isExact: false))
         }
-        guard payload.count == shape.elementCount else {
+        if isSignal, payload.count == 4 * shape.elementCount {
+            try Self.checkFinite(payload)
+            return (bareIdentity(payload), .pixels(0..<payload.count))
+        }
+        guard !isSignal, payload.count == shape.elementCount else {
             let other = ImageFormat.otherName(of: payload).map {
                 ": a \($0) picture is not read, save it as JPEG or PNG"
             }
             throw InputError(
                 reason: "wrong_size",
                 description:
-                    "\(payload.count) bytes are neither a tensor message, a picture nor the \(shape.elementCount) bytes of \(shape)"
-                    + (other ?? ""))
+                    !isSignal
+                    ? "\(payload.count) bytes are neither a tensor message, a picture nor the \(shape.elementCount) bytes of \(shape)"
+                        + (other ?? "")
+                    : "\(payload.count) bytes are neither a tensor message nor the \(4 * shape.elementCount) bytes of \(shape) numbers: "
+                        + "lcp sensor --source json:… reads JSON")
         }
         return (bareIdentity(payload), .pixels(0..<payload.count))
     }
@@ -92,6 +102,9 @@ public struct InputDecoder: Sendable {
     private func pixels(
         _ picture: UnsafeRawBufferPointer, _ format: ImageFormat, isExact: Bool
     ) throws(InputError) -> Input {
+        guard !isSignal else {
+            throw InputError(reason: "wrong_type", description: "a picture came, and the model takes numbers")
+        }
         guard shape.channels == 1 || shape.channels == 3 else {
             throw InputError(
                 reason: "wrong_shape", description: "an image cannot become an input of \(shape.channels) channels")
@@ -131,19 +144,27 @@ public struct InputDecoder: Sendable {
         case .png: return (identity, try picture(payload, data, .png))
         }
         switch header.dtype {
-        case .uint8: return (identity, .pixels(data))
-        case .fp32:
-            let values = UnsafeRawBufferPointer(rebasing: payload[data])
-            for offset in stride(from: 0, to: values.count, by: 4) {
-                guard values.loadUnaligned(fromByteOffset: offset, as: Float.self).isFinite else {
-                    throw InputError(reason: "not_finite", description: "an input holds infinity or not-a-number")
-                }
+        case .uint8:
+            guard !isSignal else {
+                throw InputError(
+                    reason: "wrong_type", description: "an input of UINT8 came, and the model takes numbers: FP32")
             }
-            return (identity, .normalized(data))
+            return (identity, .pixels(data))
+        case .fp32:
+            try Self.checkFinite(UnsafeRawBufferPointer(rebasing: payload[data]))
+            return (identity, isSignal ? .pixels(data) : .normalized(data))
         default:
             throw InputError(
                 reason: "wrong_type",
                 description: "an input of \(header.dtype.name) came: only UINT8 and FP32 are taken")
+        }
+    }
+
+    private static func checkFinite(_ numbers: UnsafeRawBufferPointer) throws(InputError) {
+        for offset in stride(from: 0, to: numbers.count, by: 4) {
+            guard numbers.loadUnaligned(fromByteOffset: offset, as: Float.self).isFinite else {
+                throw InputError(reason: "not_finite", description: "an input holds infinity or not-a-number")
+            }
         }
     }
 

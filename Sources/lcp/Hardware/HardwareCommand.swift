@@ -106,7 +106,8 @@ struct HardwareCheckCommand: AsyncParsableCommand {
     private func testSet(_ data: String, _ manifest: ModelManifest) throws -> LabeledImages {
         let specification = try DataSpecification(data, defaultDrawnCount: pictures)
         let set = try specification.evaluationSet(
-            seed: UInt64(seed), size: manifest.network.input.imageSize(manifest.preprocessing))
+            seed: UInt64(seed), size: manifest.network.input.imageSize(manifest.preprocessing),
+            signal: manifest.preprocessing.signal)
         guard set.count >= pictures else {
             throw CommandError("\(specification.name) has \(set.count) pictures, and --pictures asks for \(pictures)")
         }

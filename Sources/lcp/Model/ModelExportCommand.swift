@@ -62,7 +62,7 @@ struct ModelExportCommand: AsyncParsableCommand {
         try export.write(to: out)
         let report = Report(
             name: bundle.manifest.name, model_hash: bundle.hash.description,
-            input: normalized ? "normalized" : "pixels", path: out,
+            input: export.inputName, path: out,
             files: export.fileNames.map { .init(name: $0, bytes: FileIO.size("\(out)/\($0)")) })
         if json { return writeLine(try jsonLine(report)) }
         var table = Table(["file", "size"], rightAligned: [1])
@@ -74,7 +74,7 @@ struct ModelExportCommand: AsyncParsableCommand {
 
             \(table.text)
 
-              in    \(report.input) [N, \(shape.channels), \(shape.height), \(shape.width)]\(normalized ? "" : ", 0 to 255")
+              in    \(report.input) [N, \(shape.channels), \(shape.height), \(shape.width)]\(report.input == "pixels" ? ", 0 to 255" : "")
               out   logits [N, \(bundle.network.classes)]
             """)
     }

@@ -5,6 +5,7 @@ import LCPONNX
 import LCPWire
 import ONNX
 import Platform
+import Signals
 
 struct ModelImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,6 +30,9 @@ struct ModelImportCommand: AsyncParsableCommand {
             the middle of the picture: --resize 256 --crop 224 scales the shorter side to 256 and cuts 224 x 224 out. Detectors \
             take all of it with grey around: --letterbox.
 
+            A network for records or windows of them, as scikit-learn's are, takes numbers as they are: --fields names them in \
+            their order.
+
             Examples:
               lcp model import net.onnx
               lcp model import net.onnx --check
@@ -36,6 +40,7 @@ struct ModelImportCommand: AsyncParsableCommand {
               lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
               lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
               lcp model import net.onnx --resize 256 --crop 224 --channels bgr
+              lcp model import iris.onnx --fields length,width --output probabilities
               lcp model cost my-net --branches 4
               lcp train my-net --branches 4 --data folder:photos --out my-net4
             """)
@@ -91,6 +96,12 @@ struct ModelImportCommand: AsyncParsableCommand {
             "The grey, 0 to 255, behind what is transparent, 255 by default, and around --letterbox, 114 by default.",
             valueName: "grey"))
     var background: UInt8?
+
+    @Option(
+        help: ArgumentHelp(
+            "The fields of the records that it takes, in the order of its inputs: they come as they are, and are no pixels.",
+            valueName: "name,…"))
+    var fields: String?
 
     @Option(
         help: ArgumentHelp("A text file with the name of a class in each line.", valueName: "file"), completion: .file()
@@ -149,6 +160,10 @@ struct ModelImportCommand: AsyncParsableCommand {
         guard resize == nil || !letterbox else {
             throw ValidationError("--resize cuts pictures and --letterbox does not: give one of them")
         }
+        guard fields == nil || !letterbox && resize == nil && channels == nil && background == nil else {
+            throw ValidationError(
+                "--fields is for numbers, and --resize, --letterbox, --channels and --background for pictures")
+        }
         guard crop == nil || resize != nil else { throw ValidationError("--crop needs --resize") }
         guard (1...65_536).contains(resize ?? 1), (1...(resize ?? 1)).contains(crop ?? 1) else {
             throw ValidationError("--resize is 1 to 65,536 pixels, and --crop not more than that")
@@ -171,6 +186,7 @@ struct ModelImportCommand: AsyncParsableCommand {
         options.resize = letterbox ? .letterbox(grey: background ?? 114) : resize.map { .crop(shorter: $0) }
         options.background = background
         options.isBlueFirst = channels == "bgr"
+        if let fields { options.signal = Signal(fields: try FieldMap(fields).names) }
         let found: ONNXImport
         do { found = try ONNXImport(ONNXModel(path: file), options: options) } catch {
             guard error.reasons.count > 1 else { throw error }
@@ -201,7 +217,7 @@ struct ModelImportCommand: AsyncParsableCommand {
         } else {
             try found.weights.check()
         }
-        if let range = Self.unusualRange(found.preprocessing) {
+        if fields == nil, let range = Self.unusualRange(found.preprocessing) {
             writeErrorLine(
                 "note: with these numbers the network sees black as \(range.lowerBound) and white as \(range.upperBound): are --mean "
                     + "and --std of pixels from 0 to 255? Then give --scale 1, too; of pixels from 0 to 1, no --scale; and neither "
@@ -212,8 +228,10 @@ struct ModelImportCommand: AsyncParsableCommand {
                 "note: the file does not tell in which order the numbers of an image lie, taken for channels, height, width: where "
                     + "channels come last, as in TensorFlow, export it with fixed sizes")
         }
-        if shape.channels > 4, shape.height == 1, shape.width == 1 {
-            writeErrorLine("note: \(shape) is no picture: tell the image's shape with --input, for example 28x28x1")
+        if fields == nil, shape.channels > 4, shape.height == 1, shape.width == 1 {
+            writeErrorLine(
+                "note: \(shape) is no picture: tell the image's shape with --input, for example 28x28x1, or the names of its "
+                    + "numbers with --fields")
         }
         if found.isYesNo {
             let names = (report.labels ?? []).map(\.quoted).joined(separator: " or ")
@@ -252,10 +270,11 @@ struct ModelImportCommand: AsyncParsableCommand {
             case .file: "    as the file says"
             case .assumed: "    assumed, for the file does not say: --scale, --mean and --std tell it"
             }
+        let signal = report.preprocessing.signal
         let pixels =
-            "  pixels       (pixel / 255 − \(list(report.preprocessing.mean))) / "
+            "  \(signal == nil ? "pixels       (pixel / 255" : "numbers      (number") − \(list(report.preprocessing.mean))) / "
             + list(report.preprocessing.standardDeviation)
-            + from
+            + (signal == nil ? from : "    " + (signal?.fields ?? []).map(\.printable).joined(separator: ", "))
         let pictures = report.preprocessing.resize.map { "\n  pictures     \($0)" } ?? ""
         var parts = [head, layerTable(report.layers, merge: cost.merge, classes: report.classes), pixels + pictures]
         if let path = report.path, let hash = report.model_hash { parts.append("wrote \(path), model \(hash)") }
@@ -275,6 +294,7 @@ struct ModelImportCommand: AsyncParsableCommand {
         if let crop { words.append("--crop \(crop)") }
         if letterbox { words.append("--letterbox") }
         if let background { words.append("--background \(background)") }
+        if let fields { words.append("--fields \(fields)") }
         if let output { words.append("--output \(output.printable)") }
         if merge != .concat { words.append("--merge \(merge.rawValue)") }
         return words.joined(separator: " ")

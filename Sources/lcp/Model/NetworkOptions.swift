@@ -1,4 +1,5 @@
 import ArgumentParser
+import LCPDatasets
 import LCPModels
 import LCPWire
 import Platform
@@ -87,6 +88,22 @@ struct NetworkOptions: ParsableArguments {
             }
             return (network, bundle)
         }
+    }
+
+    /// A network of the zoo for the fields and the classes that data of numbers have, where none were given.
+    func fitted(_ network: Network, to data: DataSpecification) throws -> Network {
+        guard data.isSignal else { return network }
+        var shape = network.input
+        if case .records(let files) = data {
+            guard shape.height == 1 else {
+                throw CommandError(
+                    "\(network.name) is for pictures: for records name mlp, or for windows of them conv1d")
+            }
+            if input == nil { shape.channels = try files.fields().count }
+        } else if shape.height == 1 || shape.channels != 1 {
+            throw CommandError("\(network.name) is not for sound: name dscnn")
+        }
+        return network.with(input: shape, classes: try classes ?? data.classNames()?.count)
     }
 
     private func changed(_ network: Network) throws -> Network {

@@ -207,10 +207,39 @@ struct FrameOptions: ParsableArguments {
         completion: .encoding)
     var encoding: String?
 
+    @Option(
+        help: .setting(
+            .sensorFields,
+            "Where the model's fields are in records: ax=accel.x,ay=accel.y; by default they have their own names.",
+            valueName: "name=path,…"))
+    var fields: String?
+
+    @Option(help: .setting(.sensorWindow, "The records of a window; the model's by default.", valueName: "n"))
+    var window: Int?
+
+    @Option(
+        help: .setting(
+            .sensorHop, "The records from one window to the next; half a window by default.", valueName: "n"))
+    var hop: Int?
+
+    @Option(
+        help: .setting(
+            .sensorTime, "Where records have their time, in seconds or as ISO 8601: no window goes over a gap.",
+            valueName: "path"))
+    var time: String?
+
+    @Option(
+        help: .setting(
+            .sensorGap, "The longest time between two records of a window; three times the usual one by default.",
+            valueName: "seconds"))
+    var gap: Double?
+
     /// What was given, by setting.
     var given: [Setting: String] {
         .init(given: [
-            .sensorSource: source, .sensorRate: rate.map { "\($0)" }, .sensorCount: count.map { "\($0)" },
+            .sensorFields: fields, .sensorWindow: window.map { "\($0)" }, .sensorHop: hop.map { "\($0)" },
+            .sensorTime: time, .sensorGap: gap.map { "\($0)" }, .sensorSource: source,
+            .sensorRate: rate.map { "\($0)" }, .sensorCount: count.map { "\($0)" },
             .sensorShape: shape, .sensorEncoding: encoding, .sensorRegion: region,
             .sensorOnChange: onChange.map { "\($0)" },
         ])

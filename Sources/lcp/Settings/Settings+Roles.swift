@@ -6,6 +6,7 @@ import LCPWire
 import Logging
 import MQTT
 import Platform
+import Signals
 
 extension Settings {
     /// How a client reaches the broker; reads the password's file.
@@ -93,7 +94,22 @@ extension Settings {
     /// - Parameter seed: which digits are drawn.
     /// - Throws: ``SettingsError`` or ``DatasetError``.
     func source(seed: UInt64) throws -> FrameSource {
-        do { return try FrameSource(text(.sensorSource) ?? "", seed: seed) } catch {
+        do {
+            let source = try FrameSource(text(.sensorSource) ?? "", seed: seed)
+            guard case .signal(var signal) = source else {
+                let options: [Setting] = [.sensorFields, .sensorWindow, .sensorHop, .sensorTime, .sensorGap]
+                guard let given = options.first(where: { text($0) != nil || whole($0) != nil || number($0) != nil })
+                else { return source }
+                throw CommandError(
+                    "\(given.option ?? "") is for numbers, and the source has pictures: give --source json:mqtt:TOPIC or csv:FILE"
+                )
+            }
+            if let fields = text(.sensorFields) { signal.options.fields = try FieldMap(fields) }
+            signal.options.time = text(.sensorTime) ?? signal.options.time
+            signal.options.gap = number(.sensorGap) ?? signal.options.gap
+            (signal.window, signal.hop) = (whole(.sensorWindow), whole(.sensorHop) ?? signal.hop)
+            return .signal(signal)
+        } catch {
             throw located(.sensorSource, error)
         }
     }

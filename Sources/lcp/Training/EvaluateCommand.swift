@@ -156,7 +156,8 @@ struct EvaluateCommand: AsyncParsableCommand {
             arithmetic: fixedPoint ? "3.13" : bundle.manifest.arithmetic?.rawValue ?? "fp32", results: [])
         for specification in specifications {
             var images = try specification.evaluationSet(
-                seed: seed, size: bundle.network.input.imageSize(bundle.manifest.preprocessing))
+                seed: seed, size: bundle.network.input.imageSize(bundle.manifest.preprocessing),
+                signal: bundle.manifest.preprocessing.signal)
             try images.match(
                 specification.classNames(isTest: true), to: bundle.manifest.labels, data: specification.name,
                 model: name)

@@ -152,7 +152,9 @@ struct ExperimentCommand: AsyncParsableCommand {
         return try experiment.specifications(data).filter(\.hasTestSet).map { specification in
             var tested = specification
             if case .drawn = specification { tested = .drawn(count: 10_000) }
-            var set = try tested.evaluationSet(seed: 1, size: input.imageSize(bundles[0].manifest.preprocessing))
+            var set = try tested.evaluationSet(
+                seed: 1, size: input.imageSize(bundles[0].manifest.preprocessing),
+                signal: bundles[0].manifest.preprocessing.signal)
             try set.match(
                 specification.classNames(isTest: true), to: bundles[0].manifest.labels, data: specification.name,
                 model: run.name)

@@ -124,7 +124,8 @@ struct PruneCommand: AsyncParsableCommand {
         // As many are drawn as are looked at.
         if case .drawn = specification { specification = .drawn(count: images) }
         var set = try specification.trainingSet(
-            seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing))
+            seed: seed, size: manifest.network.input.imageSize(manifest.preprocessing),
+            signal: manifest.preprocessing.signal)
         try set.match(
             specification.classNames(), to: manifest.labels, data: specification.name, model: manifest.name)
         guard !set.labels.isEmpty else {

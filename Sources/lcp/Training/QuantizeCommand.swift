@@ -208,7 +208,9 @@ struct QuantizeCommand: AsyncParsableCommand {
     private func testSet(_ specification: DataSpecification, for manifest: ModelManifest) throws -> LabeledImages {
         var tested = specification
         if case .drawn = specification { tested = .drawn(count: 10_000) }
-        var set = try tested.evaluationSet(seed: 1, size: manifest.network.input.imageSize(manifest.preprocessing))
+        var set = try tested.evaluationSet(
+            seed: 1, size: manifest.network.input.imageSize(manifest.preprocessing),
+            signal: manifest.preprocessing.signal)
         try set.match(
             specification.classNames(isTest: true), to: manifest.labels, data: specification.name, model: manifest.name)
         return set

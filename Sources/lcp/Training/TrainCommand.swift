@@ -251,7 +251,8 @@ struct TrainCommand: AsyncParsableCommand {
             run.teachers = try (distill + teacher).map { try ModelBundle.find($0) }
             return run
         }
-        let (base, origin) = try options.whole()
+        let (whole, origin) = try options.whole()
+        let base = origin == nil ? try options.fitted(whole, to: data[0]) : whole
         let network = try splitting.split(base, merge: options.merge)
         let recipe = chooses ? try recipeOptions.chosen(for: network) : try recipe(for: network)
         var run = TrainingRun(network: network, name: name, recipe: recipe, data: data, folder: folder)

@@ -143,7 +143,7 @@ extension GraphImporter {
     }
 
     /// Whether nothing but other shapes stands between a node and the graph's output.
-    private func leadsOut(_ node: ONNXNodeProto) -> Bool {
+    func leadsOut(_ node: ONNXNodeProto) -> Bool {
         var name = node.output.first ?? ""
         while name != graph.output {
             let readers = graph.nodes.filter { $0.input.contains(name) }
@@ -209,6 +209,7 @@ extension GraphImporter {
             // The parts of a shape.
             return .dimensions(try node.input.indices.flatMap { try integers(node, $0) })
         }
+        if let answer = try yesNo(node) { return .feature(answer) }
         let features = try node.input.indices.map { try feature(node, $0) }
         let axis = attributes.int("axis", 1)
         guard let first = features.first, (axis < 0 ? axis + (first.isFlat ? 2 : 4) : axis) == 1 else {

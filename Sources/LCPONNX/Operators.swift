@@ -90,6 +90,12 @@ extension GraphImporter {
         "Constant": Reader(["value", "value_float", "value_floats", "value_int", "value_ints"]) {
             try $0.constant($1, $2)
         },
+        // scikit-learn.
+        "ai.onnx.ml.Scaler": Reader(["offset", "scale"]) { try $0.scaler($1, $2) },
+        "ai.onnx.ml.LinearClassifier": Reader([
+            "classlabels_ints", "classlabels_strings", "coefficients", "intercepts", "multi_class", "post_transform",
+        ]) { try $0.linearClassifier($1, $2) },
+        "ai.onnx.ml.Normalizer": Reader(["norm"]) { try $0.normalizer($1, $2) },
     ]
 
     /// The operators for people.

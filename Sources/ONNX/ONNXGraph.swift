@@ -11,6 +11,8 @@ public struct ONNXGraph {
     public let initializers: [String: ONNXTensorProto]
     /// How often nodes read a value, the graph's output counting once.
     public let uses: [String: Int]
+    /// The names of the classes, where a node of scikit-learn's exporter says them.
+    public let classLabels: [String]?
 
     /// - Parameter output: the name of one of several outputs; nil where there is only one.
     /// - Throws: ``ONNXError``, for example for a cycle or a value that nothing makes.
@@ -24,16 +26,20 @@ public struct ONNXGraph {
         }
         let inputs = graph.input.filter { initializers[$0.name] == nil }
         let outputs = graph.output.map(\.name)
-        guard let first = output ?? outputs.first, outputs.contains(first) else {
+        let zipped = graph.node.filter { $0.opType == "ZipMap" }
+        guard let named = output ?? Self.scores(of: graph) ?? outputs.first, outputs.contains(named) else {
             throw ONNXError(
                 "\(model.name) has no output \((output ?? "").quoted): it has "
                     + outputs.prefix(3).map(\.quoted).joined(separator: ", "))
         }
-        guard output != nil || outputs.count == 1 else {
+        guard output != nil || outputs.count == 1 || Self.scores(of: graph) != nil else {
             throw ONNXError(
                 "\(model.name) has \(outputs.count) outputs, \(outputs.prefix(3).map(\.quoted).joined(separator: ", ")): choose one "
                     + "with --output")
         }
+        // A table of probabilities by class, of which the numbers count.
+        let first = zipped.first { $0.output.first == named }?.input.first ?? named
+        classLabels = Self.classLabels(graph.node)
         var maker: [String: Int] = [:]
         let given = Set(inputs.map(\.name)).union(initializers.keys)
         for (index, node) in graph.node.enumerated() {
@@ -58,6 +64,27 @@ public struct ONNXGraph {
             if node.name.isEmpty { node.name = "\(index)" }
             return node
         }
+    }
+
+    /// The one output with numbers, where all others are classes: what classifiers of scikit-learn have.
+    private static func scores(of graph: ONNXGraphProto) -> String? {
+        let tables = Set(graph.node.filter { $0.opType == "ZipMap" }.flatMap(\.output))
+        let found = graph.output.filter { output in
+            // FP32, FP16, FP64.
+            tables.contains(output.name) || [1, 10, 11].contains(output.type.tensorType.elemType)
+        }
+        return found.count == 1 ? found[0].name : nil
+    }
+
+    /// What the classes are called, where a node says it.
+    private static func classLabels(_ nodes: [ONNXNodeProto]) -> [String]? {
+        for node in nodes {
+            for attribute in node.attribute where attribute.name.hasPrefix("classlabels_") {
+                if !attribute.strings.isEmpty { return attribute.strings.map { String(decoding: $0, as: UTF8.self) } }
+                if !attribute.ints.isEmpty { return attribute.ints.map { "\($0)" } }
+            }
+        }
+        return nil
     }
 
     /// The nodes that `output` needs, by a depth-first walk that calls no function for every node: a graph may be deep.

@@ -235,6 +235,7 @@ struct GraphImporter {
         var result = try push(layer, layerWeights, isFlat: isFlat ?? feature.isFlat)
         result.isChannelsLast = feature.isChannelsLast && result.shape == feature.shape
         result.areRows = feature.areRows && result.isChannelsLast
+        if !result.isFlat, result.shape.height == 1 || feature.view == .plane { result.view = feature.view }
         result.isAlone = feature.isAlone && result.isFlat
         return result
     }

@@ -48,10 +48,11 @@ struct InputReader {
             guard shape.elementCount == features else { throw mismatch(input.name, "\(features) numbers", shape) }
             return (input.name, Feature(layer: -1, shape: shape, isFlat: true), shape.channels > 1 && shape.height > 1)
         }
+        if dimensions.count == 3 { return (input.name, try line(input.name, dimensions, given: given), false) }
         guard dimensions.count == 4 else {
             throw ONNXError(
                 "\(model.name): its input \(input.name.quoted) has \(dimensions.count) dimensions, and an image has 4: batch, channels, "
-                    + "height, width")
+                    + "height, width; a line of samples has 3")
         }
         let names = type.shape.dim.map { dimension -> String in
             if case .dimParam(let name) = dimension.value { name.lowercased() } else { "" }
@@ -72,6 +73,53 @@ struct InputReader {
             input.name, Feature(layer: -1, shape: shape, isFlat: false, isChannelsLast: isChannelsLast),
             isOrderAssumed && shape.channels > 1
         )
+    }
+
+    /// An input without one of its dimensions: a line of samples, where what reads it is for lines, and a grey image otherwise.
+    private func line(_ name: String, _ dimensions: [Int?], given: FeatureMapShape?) throws(ONNXError) -> Feature {
+        let (view, isChannelsLast) = view(of: name)
+        let named = given.map {
+            view == .plane
+                ? [$0.height, $0.width] : isChannelsLast ? [$0.width, $0.channels] : [$0.channels, $0.width]
+        }
+        let sides = (0..<2).compactMap { dimensions[$0 + 1] ?? named?[$0] }
+        guard sides.count == 2 else {
+            throw ONNXError(
+                "\(model.name): the size of its input \(name.quoted) is not fixed: give it with --input, for example 1x128x3"
+            )
+        }
+        let shape =
+            view == .plane
+            ? FeatureMapShape(height: sides[0], width: sides[1], channels: 1)
+            : FeatureMapShape(height: 1, width: sides[isChannelsLast ? 0 : 1], channels: sides[isChannelsLast ? 1 : 0])
+        try check(shape)
+        if let given, given != shape { throw mismatch(name, "\(shape)", given) }
+        return Feature(layer: -1, shape: shape, isFlat: false, isChannelsLast: isChannelsLast, view: view)
+    }
+
+    /// How the graph sees an input of three dimensions, by the first node that cares.
+    private func view(of name: String) -> (Feature.View, isChannelsLast: Bool) {
+        var names: Set = [name]
+        for node in graph.nodes where node.input.contains(where: names.contains) {
+            switch node.opType {
+            case "Identity", "Cast", "Add", "Sub", "Mul", "Div", "Relu", "Clip", "Dropout", "Pad":
+                names.formUnion(node.output.prefix(1))
+            case "Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool": return (.line, false)
+            case "Transpose": return (.line, true)
+            case "Unsqueeze":
+                let axes =
+                    node.attribute.first { $0.name == "axes" }?.ints.map { Int($0) }
+                    ?? node.input.dropFirst().first.flatMap { graph.initializers[$0] }
+                    .flatMap { try? model.tensor($0).integers() } ?? []
+                switch axes {
+                case [2], [-2]: return (.line, false)
+                default: return (.plane, false)
+                }
+            case "Shape": break
+            default: return (.plane, false)
+            }
+        }
+        return (.plane, false)
     }
 
     /// Height, width and channels out of a batch's dimensions.

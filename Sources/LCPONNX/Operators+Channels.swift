@@ -5,10 +5,10 @@ import ONNX
 extension GraphImporter {
     /// The place of an axis, counted from the front.
     private func isChannels(_ axis: Int, _ feature: Feature) -> Bool {
-        let rank = feature.isAlone ? 1 : feature.isFlat ? 2 : 4
+        let rank = feature.rank
         let place = axis < 0 ? axis + rank : axis
         if feature.isFlat { return place == rank - 1 && feature.shape.elementCount == feature.shape.channels }
-        return place == (feature.isChannelsLast ? 3 : 1)
+        return feature.view != .plane && place == (feature.isChannelsLast ? rank - 1 : 1)
     }
 
     private mutating func slice(_ feature: Feature, _ range: Range<Int>) throws -> Feature {
@@ -66,7 +66,7 @@ extension GraphImporter {
             return .dimensions(Array(dimensions[run(dimensions.count)]))
         }
         let feature = try feature(node, inAnyOrder: true)
-        let rank = feature.isFlat ? 2 : 4
+        let rank = feature.rank
         if !isChannels(axis, feature), (0..<rank).contains(axis < 0 ? axis + rank : axis) {
             // All of another dimension.
             let sides = [1] + feature.dimensions

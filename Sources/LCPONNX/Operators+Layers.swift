@@ -110,7 +110,8 @@ extension GraphImporter {
     func isPerChannel(_ constant: Constant, _ feature: Feature) -> Bool {
         let channels = feature.isFlat ? feature.shape.elementCount : feature.shape.channels
         let dimensions = constant.dimensions.drop { $0 == 1 }
-        let wanted = (feature.isFlat || feature.isChannelsLast ? [channels] : [channels, 1, 1]).drop { $0 == 1 }
+        let around = Array(repeating: 1, count: feature.isFlat || feature.isChannelsLast ? 0 : feature.rank - 2)
+        let wanted = ([channels] + around).drop { $0 == 1 }
         return constant.count == channels && dimensions.elementsEqual(wanted)
     }
 
@@ -168,7 +169,7 @@ extension GraphImporter {
 
     mutating func softmax(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         let feature = try feature(node)
-        let rank = feature.isFlat ? 2 : 4
+        let rank = feature.rank
         let axis = attributes.int("axis", model.operatorSet < 13 ? 1 : -1)
         // Older operator sets took all behind the axis together.
         let isOverChannels = (axis < 0 ? axis + rank : axis) == 1 && (model.operatorSet >= 13 || rank == 2)
@@ -212,13 +213,13 @@ extension GraphImporter {
         if let answer = try yesNo(node) { return .feature(answer) }
         let features = try node.input.indices.map { try feature(node, $0) }
         let axis = attributes.int("axis", 1)
-        guard let first = features.first, (axis < 0 ? axis + (first.isFlat ? 2 : 4) : axis) == 1 else {
+        guard let first = features.first, (axis < 0 ? axis + first.rank : axis) == 1 else {
             throw Problem("joins along the axis \(axis), and only channels are joined")
         }
         // Flattened maps of one size lie channel by channel, so that they can be joined, too.
         guard
             features.allSatisfy({
-                $0.isFlat == first.isFlat && $0.shape.height == first.shape.height
+                $0.isFlat == first.isFlat && $0.view == first.view && $0.shape.height == first.shape.height
                     && $0.shape.width == first.shape.width
             })
         else { throw Problem("joins feature maps of different sizes") }

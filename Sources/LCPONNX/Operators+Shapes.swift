@@ -6,10 +6,10 @@ extension GraphImporter {
     mutating func flatten(_ node: ONNXNodeProto, _ attributes: ONNXAttributes) throws -> Value {
         var feature = try feature(node, inAnyOrder: true)
         let axis = attributes.int("axis", 1)
-        guard (axis < 0 ? axis + (feature.isFlat ? 2 : 4) : axis) == 1 else {
+        guard (axis < 0 ? axis + feature.rank : axis) == 1 else {
             throw Problem("flattens from the axis \(axis), and only 1 leaves the batch as it is")
         }
-        feature.isFlat = true
+        (feature.isFlat, feature.view) = (true, .map)
         return .feature(feature)
     }
 
@@ -72,7 +72,13 @@ extension GraphImporter {
             return try append(.shuffle(groups: grouping.count), on: result)
         }
         if dimensions == [shape.elementCount] {
-            result.isFlat = true
+            (result.isFlat, result.view) = (true, .map)
+        } else if feature.view == .plane, dimensions == [1, shape.height, shape.width] {
+            result.view = .map
+        } else if feature.view == .plane, dimensions == [shape.height, shape.width, 1] {
+            (result.view, result.isChannelsLast) = (.map, true)
+        } else if feature.view == .line, !feature.isChannelsLast, dimensions == [shape.channels, 1, shape.width] {
+            result.view = .map
         } else if shape.elementCount == shape.channels, dimensions == [1, 1, shape.channels] {
             // The order of a vector is one.
             (result.isFlat, result.isChannelsLast) = (false, true)
@@ -138,6 +144,17 @@ extension GraphImporter {
             var feature = try feature(node, inAnyOrder: true)
             // One number for each image, and the batch alone.
             if feature.isFlat, feature.shape.elementCount == 1 { return .feature(feature) }
+            let left = try axes(node, attributes).map { Set($0.map { $0 < 0 ? $0 + feature.rank : $0 }) }
+            if !feature.isFlat, feature.view == .map, feature.shape.height == 1, feature.pads == nil,
+                left == [feature.isChannelsLast ? 1 : 2]
+            {
+                feature.view = .line
+                return .feature(feature)
+            }
+            if feature.view == .line, feature.shape.width == 1, left == [feature.isChannelsLast ? 1 : 2] {
+                (feature.isFlat, feature.isChannelsLast, feature.view) = (true, false, .map)
+                return .feature(feature)
+            }
             let usual: Set = feature.isChannelsLast ? [1, 2] : [2, 3]
             let axes = try axes(node, attributes).map { Set($0.map { $0 < 0 ? $0 + 4 : $0 }) } ?? usual
             guard !feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == usual else {
@@ -167,7 +184,17 @@ extension GraphImporter {
             return .constant(constant)
         case .feature, .formula:
             var feature = try feature(node, inAnyOrder: true)
-            let axes = Set(try axes(node, attributes)?.map { $0 < 0 ? $0 + 4 : $0 } ?? [])
+            let added = try axes(node, attributes) ?? []
+            let axes = Set(added.map { $0 < 0 ? $0 + feature.rank + added.count : $0 })
+            switch feature.view {
+            case .line where axes == [feature.isChannelsLast ? 1 : 2]:
+                feature.view = .map
+                return .feature(feature)
+            case .plane where axes == [1] || axes == [3]:
+                (feature.view, feature.isChannelsLast) = (.map, axes == [3])
+                return .feature(feature)
+            default: break
+            }
             guard feature.isFlat, feature.shape.height * feature.shape.width == 1, axes == [2, 3] else {
                 throw Problem("adds other dimensions than a height and width of 1, which is not possible")
             }
@@ -190,8 +217,11 @@ extension GraphImporter {
         case .feature(var feature) where feature.grouping != nil && order == [0, 2, 1, 3, 4]:
             feature.grouping?.isTurned.toggle()
             return .feature(feature)
+        case .feature(var feature) where feature.view == .line && order == [0, 2, 1]:
+            feature.isChannelsLast.toggle()
+            return .feature(feature)
         case .feature(var feature)
-        where !feature.isFlat && feature.grouping == nil
+        where !feature.isFlat && feature.grouping == nil && feature.view == .map
             && order == (feature.isChannelsLast ? [0, 3, 1, 2] : [0, 2, 3, 1]):
             feature.isChannelsLast.toggle()
             return .feature(feature)
@@ -264,15 +294,20 @@ extension GraphImporter {
         guard value == 0 else { throw Problem("pads with \(value), and only zeros are possible") }
         var feature = try feature(node, inAnyOrder: true, inPads: true)
         let pads = try attributes.ints("pads") ?? integers(node, 1).compactMap { $0 }
-        let axes = has(node, 3) ? try integers(node, 3).compactMap { $0 }.map { $0 < 0 ? $0 + 4 : $0 } : [0, 1, 2, 3]
-        guard !feature.isFlat, pads.count == 2 * axes.count, Set(axes).count == axes.count else {
+        let axes =
+            has(node, 3)
+            ? try integers(node, 3).compactMap { $0 }.map { $0 < 0 ? $0 + feature.rank : $0 } : Array(0..<feature.rank)
+        guard !feature.isFlat, feature.view != .plane, pads.count == 2 * axes.count, Set(axes).count == axes.count
+        else {
             throw Problem("pads something else than a feature map, which is not possible")
         }
-        let sides = feature.isChannelsLast ? [1, 2] : [2, 3]
+        // Of a line the width alone.
+        let first = feature.view == .map ? 0 : 1
+        let sides = Array((feature.isChannelsLast ? [1, 2] : [2, 3]).prefix(2 - first))
         var result = feature.pads ?? [0, 0, 0, 0]
         for (index, axis) in axes.enumerated() {
             let (before, behind) = (pads[index], pads[index + axes.count])
-            guard let side = sides.firstIndex(of: axis) else {
+            guard let side = sides.firstIndex(of: axis).map({ $0 + first }) else {
                 guard before == 0, behind == 0 else { throw Problem("pads something else than height and width") }
                 continue
             }

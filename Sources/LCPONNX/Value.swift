@@ -32,6 +32,21 @@ struct Feature: Equatable {
         var isTurned = false
     }
 
+    /// Whether the graph sees all four dimensions of a map.
+    var view = View.map
+
+    /// How the graph sees a map that is no vector.
+    enum View: Equatable {
+        case map
+        /// One row, without its height: [N, C, L], or [N, L, C] with channels last.
+        case line
+        /// A grey image without its channel: [N, H, W].
+        case plane
+    }
+
+    /// With the batch.
+    var rank: Int { isAlone ? 1 : isFlat ? 2 : view == .map ? 4 : 3 }
+
     /// Whether the graph sees [features], without the batch, in a file for single images.
     var isAlone = false
     /// Zeros around the map that the next layer has to look at: top, left, bottom, right.
@@ -46,6 +61,13 @@ struct Feature: Equatable {
     /// The dimensions behind the batch.
     var dimensions: [Int] {
         if isFlat { return [shape.elementCount] }
+        switch view {
+        case .map: break
+        case .plane: return [shape.height, shape.width]
+        case .line:
+            let width = shape.width + (pads.map { $0[1] + $0[3] } ?? 0)
+            return isChannelsLast ? [width, shape.channels] : [shape.channels, width]
+        }
         if let pads {
             let sides = [shape.height + pads[0] + pads[2], shape.width + pads[1] + pads[3]]
             return isChannelsLast ? sides + [shape.channels] : [shape.channels] + sides

@@ -213,7 +213,8 @@ import Testing
             inserted(node("Add", ["c", "x2"], "s"), &proto)
         },
         Case("no floating-point numbers or bytes") { $0.graph.input[0].type.tensorType.elemType = 8 },
-        Case("has 3 dimensions") { $0.graph.input[0].type.tensorType.shape.dim.removeLast() },
+        Case("has weights of 4 dimensions") { $0.graph.input[0].type.tensorType.shape.dim.removeLast() },
+        Case("has 5 dimensions") { $0.graph.input[0].type.tensorType.shape.dim.append(.init()) },
         Case("give it with --input") { $0.graph.input[0].type.tensorType.shape.dim[2].dimParam = "height" },
         Case("is not possible") { $0.graph.input[0].type.tensorType.shape.dim[2].dimValue = 1 << 40 },
         Case("has no name") { $0.graph.initializer[0].dataLocation = .external },

@@ -238,7 +238,9 @@ import Testing
         #expect(
             ending([("Relu", ["c"], "r"), ("Pad", ["r", "even"], "p"), ("MaxPool", ["p"], "a")]).contains(
                 "max pooling 3×3/1, padding 1"))
-        #expect(ending([("Pad", ["c", "even"], "p"), ("MaxPool", ["p"], "a")]).contains("behind a ReLU only"))
+        // Elsewhere zeros may be more than what is there, and have to be made.
+        let made = ending([("Pad", ["c", "even"], "p"), ("MaxPool", ["p"], "a")])
+        #expect(made.contains("max pooling 3×3/1,") && !made.contains("padding"))
         #expect(
             ending([("Pad", ["c", "even"], "p"), ("Relu", ["p"], "a")]).contains("before a convolution or pooling only")
         )

@@ -93,7 +93,10 @@ struct InputReader {
             ? FeatureMapShape(height: sides[0], width: sides[1], channels: 1)
             : FeatureMapShape(height: 1, width: sides[isChannelsLast ? 0 : 1], channels: sides[isChannelsLast ? 1 : 0])
         try check(shape)
-        if let given, given != shape { throw mismatch(name, "\(shape)", given) }
+        // What reads a plane may make another shape of it.
+        if let given, given != shape, view != .plane || given.elementCount != shape.elementCount {
+            throw mismatch(name, "\(shape)", given)
+        }
         return Feature(layer: -1, shape: shape, isFlat: false, isChannelsLast: isChannelsLast, view: view)
     }
 

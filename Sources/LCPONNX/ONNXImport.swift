@@ -66,6 +66,11 @@ public struct ONNXImport {
         let graph = try ONNXGraph(model, output: options.output)
         let importer = try GraphImporter.run(model, graph, input: options.input)
         let end = try importer.ending()
+        if let given = options.input, given != importer.input.shape {
+            throw ONNXError(
+                "\(model.name) takes inputs of \(importer.input.shape), which --input \(given) cannot change: leave it out"
+            )
+        }
         network = Network(
             name: options.name, input: importer.input.shape, layers: end.layers, classes: end.classes,
             merge: options.merge)

@@ -37,6 +37,8 @@ struct BranchGraph {
         var bias: [Int32] = []
         /// Of a response normalisation.
         var table: ResponseTable?
+        /// Of a function of a number.
+        var lookup: [Int8]?
         /// Of the sum with another value, where the operation adds that in the end.
         var sum: Quantization?
 

@@ -219,6 +219,45 @@ import Testing
         #expect(error?.description.contains("no arithmetic in eight bits") == true)
     }
 
+    @Test("Functions, gates and picked channels come near single precision in eight bits, and survive the file")
+    func gates() throws {
+        let network = try Network(
+            name: "gated", input: FeatureMapShape(height: 12, width: 12, channels: 3),
+            layers: [
+                .convolution(outputs: 16, kernel: 3, padding: 1), .batchNormalization(), .activation(.hardSwish),
+                .globalAveragePool, .convolution(outputs: 16, kernel: 1), .activation(.sigmoid), .multiply(2),
+                .slice(first: 4, count: 12, of: 16), .shuffle(groups: 3), .convolution(outputs: 8, kernel: 3),
+                .activation(.gelu), .globalAveragePool,
+            ], classes: 5, merge: .concat
+        ).split(into: 1)
+        var random = SeededGenerator(seed: 3)
+        let parameters = try ModelParameters.random(for: network, using: &random)
+        let preprocessing = ModelManifest.Preprocessing.usual(for: network.input)
+        let quantizer = try Quantizer(network: network, parameters: parameters, preprocessing: preprocessing)
+        let pixels = Self.pixels(network.input, count: 40)
+        let integers = try quantizer.branch(0, pixels: pixels)
+        let folder = Folder()
+        let bundle = try ModelBundle.write(
+            name: "gated", network: quantizer.network, integers: [integers], merge: parameters.merge,
+            preprocessing: preprocessing, labels: (0..<5).map { "\($0)" }, to: folder.path)
+        #expect(try bundle.integerBranch(0) == integers && bundle.manifest.format == 5)
+        let single = try BranchEngine(network, of: parameters)
+        let eight = try BranchEngine(bundle: bundle, branch: 0)
+        var (distance, size): (Float, Float) = (0, 0)
+        for picture in 0..<40 {
+            let count = network.input.elementCount
+            try pixels[picture * count..<(picture + 1) * count].withUnsafeBytes {
+                try single.run(pixels: $0)
+                try eight.run(pixels: $0)
+            }
+            for (one, other) in zip(single.output, eight.output) {
+                distance += abs(one - other)
+                size += abs(one)
+            }
+        }
+        #expect(distance < 0.05 * size, "\(distance / size)")
+    }
+
     @Test("A scale of the input that no pixel can be divided by is told") func inputScale() throws {
         let folder = Folder()
         let (bundle, branches) = try Self.quantized(folder.path)

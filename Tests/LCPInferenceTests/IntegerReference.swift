@@ -170,7 +170,20 @@ enum IntegerReference {
                 numbers += source.numbers.map { summed([($0 - source.zero, source.quantization)], to) }
             }
             return Map(shape: shape, numbers: numbers, quantization: to)
-        case .batchNormalization, .softmax, .activation, .prelu, .multiply, .channelNormalization, .slice, .shuffle:
+        case .multiply:
+            let (large, small) = map.numbers.count < others[0].numbers.count ? (others[0], map) : (map, others[0])
+            let ratio = Double(from.scale) * Double(others[0].quantization.scale) / Double(to.scale)
+            let isFactor = small.numbers.count < large.numbers.count
+            return each { channel, row, column in
+                let factor = isFactor ? small[channel, 0, 0] : small[channel, row, column]
+                return rescaled(
+                    (large[channel, row, column] - large.zero) * (factor - small.zero), ratio, zero: Int(to.zero))
+            }
+        case .activation: return each { Int(branch.lookups[index]![map[$0, $1, $2] + 128]) }
+        case .slice, .shuffle:
+            let picked = layer.picked(of: map.shape.channels)!
+            return each { map[picked[$0], $1, $2] }
+        case .batchNormalization, .softmax, .prelu, .channelNormalization:
             preconditionFailure("\(layer)")
         }
     }

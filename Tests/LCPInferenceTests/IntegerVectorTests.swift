@@ -21,6 +21,30 @@ import Testing
         var pixels: [Pixels]
         var reals: Reals
         var logits: Logits
+        var product: [Product]
+        var lookup: [Lookup]
+    }
+    struct Product: Decodable {
+        var name: String
+        var scales: [Float]
+        var zeros: [Int32]
+        var output_scale: Float
+        var output_zero: Int32
+        var channels: Int
+        var inputs: [[Int]]
+        var multiplier: Int16
+        var shift: UInt8
+        var output: [Int]
+    }
+    struct Lookup: Decodable {
+        var name: String
+        var scale: Float
+        var zero: Int8
+        var output_scale: Float
+        var output_zero: Int8
+        var table: [Int8]
+        var input: [Int]
+        var output: [Int]
     }
     struct Map: Decodable {
         var shape: [Int]
@@ -238,6 +262,49 @@ import Testing
                 var result = [UInt8](repeating: 0, count: vector.output.count)
                 kernels.functions.add(&sum, bytes[0], second ? bytes[1] : nil, &result, 1, result.count, result.count)
                 #expect(Self.numbers(result, kernels) == vector.output, "\(kernels): \(vector.name)")
+            }
+        }
+    }
+
+    @Test("Products, of two maps and with a gate") func products() throws {
+        for vector in Self.vectors.product {
+            let ratio = Double(vector.scales[0]) * Double(vector.scales[1]) / Double(vector.output_scale)
+            let rescaling = try #require(Rescaling(ratio))
+            #expect(rescaling.multiplier == vector.multiplier && rescaling.shift == vector.shift)
+            let product = lcp_integer_product(
+                zero: (vector.zeros[0], vector.zeros[1]), multiplier: Int32(vector.multiplier),
+                shift: Int32(vector.shift), output_zero: vector.output_zero)
+            for kernels in IntegerKernels.all {
+                let second = Self.bytes(vector.inputs[1], kernels)
+                let found = second.withUnsafeBufferPointer { second in
+                    Self.run(kernels, vector.inputs[0], count: vector.output.count) {
+                        IntegerElements(
+                            functions: kernels.functions,
+                            kind: .product(
+                                product, second.baseAddress!, isFactor: vector.inputs[1].count == vector.channels),
+                            input: $0, output: $1, pixels: vector.output.count / vector.channels,
+                            channels: vector.channels, sharing: .none)
+                    }
+                }
+                #expect(found == vector.output, "\(kernels): \(vector.name)")
+            }
+        }
+    }
+
+    @Test("Functions of a number") func lookups() {
+        for vector in Self.vectors.lookup {
+            let function = vector.name == "sigmoid" ? Activation.sigmoid : .hardSwish
+            let table = function.lookup(
+                from: Quantization(scale: vector.scale, zero: vector.zero),
+                to: Quantization(scale: vector.output_scale, zero: vector.output_zero))
+            #expect(table == vector.table)
+            for kernels in IntegerKernels.all {
+                let found = Self.run(kernels, vector.input, count: vector.output.count) {
+                    IntegerElements(
+                        functions: kernels.functions, kind: .lookup(table), input: $0, output: $1, pixels: 1,
+                        channels: vector.output.count, sharing: .none)
+                }
+                #expect(found == vector.output, "\(kernels): \(vector.name)")
             }
         }
     }

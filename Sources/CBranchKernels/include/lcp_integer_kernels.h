@@ -50,6 +50,13 @@ struct lcp_integer_response {
     const int16_t *table; /* 257 */
 };
 
+/* output = the product of (number - zero) of both inputs, rescaled, plus the output's zero. */
+struct lcp_integer_product {
+    int zero[2];
+    int multiplier, shift;
+    int output_zero;
+};
+
 struct lcp_integer_kernels {
     const char *name;
     int offset;
@@ -94,6 +101,13 @@ struct lcp_integer_kernels {
     /* Runs of `count` numbers; between two runs of the output lie `step` - `count` that are left alone. `second` may be NULL. */
     void (*add)(const struct lcp_integer_sum *, const uint8_t *first, const uint8_t *second, uint8_t *output, size_t runs,
                 size_t count, size_t step);
+    /* Pixels of `channels` numbers; a factor for each channel is the same `second` for all of them. */
+    void (*product)(const struct lcp_integer_product *, const uint8_t *first, const uint8_t *second, int is_factor,
+                    uint8_t *output, size_t pixels, size_t channels);
+    /* What each number becomes, from that of -128 to that of 127. */
+    void (*look_up)(const int8_t *table, const uint8_t *input, uint8_t *output, size_t count);
+    /* For each of `to` channels of a pixel the one of `from` that it is. */
+    void (*pick)(const int32_t *channels, const uint8_t *input, uint8_t *output, size_t pixels, size_t from, size_t to);
     size_t (*response_scratch)(const struct lcp_integer_response *);
     void (*normalize_responses)(const struct lcp_integer_response *, const uint8_t *input, void *scratch, uint8_t *output,
                                 size_t pixels);

@@ -77,6 +77,17 @@ public struct Quantizer {
             } else {
                 result.layers.append(nil)
             }
+            if case .multiply(let other) = layer {
+                let least = value(index).scale * value(other + 1).scale * 64.01
+                if to.scale < least {
+                    let wider = least / to.scale
+                    to = Quantization(
+                        covering: ranges[first].lowerBound * wider...ranges[first].upperBound * wider)
+                }
+            }
+            if case .activation(let function) = layer {
+                result.lookups[index] = function.lookup(from: value(index), to: to)
+            }
             if case .localResponseNormalization(let size, let alpha, let beta, let k) = layer {
                 guard
                     let table = ResponseTable(

@@ -1,6 +1,6 @@
 import LCPModels
 
-/// Which values of a branch have the same scale: a maximum, a ReLU or a dropout only picks numbers of what it reads, and makes
+/// Which values of a branch have the same scale: a maximum, a ReLU, some channels or a dropout only pick numbers of what they read, and make
 /// none.
 ///
 /// Value 0 is the input, value i + 1 what layer i makes.
@@ -28,7 +28,7 @@ struct ValueGroups {
         for (index, layer) in layers.enumerated() {
             let isOnlyReader = readers[same[index]] == 1
             switch layer {
-            case .dropout, .maxPool: first.append(first[index])
+            case .dropout, .maxPool, .slice, .shuffle: first.append(first[index])
             case .output(let other): first.append(first[other + 1])
             // What others read as it was keeps its own scale.
             case .relu where isOnlyReader, .relu6 where isOnlyReader: first.append(first[index])

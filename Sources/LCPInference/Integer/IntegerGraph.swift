@@ -38,6 +38,6 @@ extension BranchGraph.Integer {
     init(_ branch: IntegerBranch, layer: Int) {
         self.init(
             result: branch.values[layer + 1], scale: branch.layers[layer]?.scale ?? [],
-            bias: branch.layers[layer]?.bias ?? [], table: branch.tables[layer])
+            bias: branch.layers[layer]?.bias ?? [], table: branch.tables[layer], lookup: branch.lookups[layer])
     }
 }

@@ -126,7 +126,23 @@ struct IntegerStepBuilder {
                 offset += channels
             }
             return sum(parts, place)
-        case .scale, .softmax, .multiply, .channelNormalization, .pick, .activation, .prelu:
+        case .multiply:
+            let to = try result(place)
+            guard
+                let rescaling = Rescaling(Double(place.from[0].scale) * Double(place.from[1].scale) / Double(to.scale))
+            else { throw InferenceError("a product has scales that do not fit each other") }
+            let product = lcp_integer_product(
+                zero: (Int32(place.from[0].zero), Int32(place.from[1].zero)), multiplier: Int32(rescaling.multiplier),
+                shift: Int32(rescaling.shift), output_zero: Int32(to.zero))
+            return each(place, .product(product, place.inputs[1], isFactor: place.counts[1] < place.counts[0]))
+        case .activation:
+            guard let lookup = integer.lookup, lookup.count == 256 else { throw Self.lacking(node) }
+            return each(place, .lookup(lookup))
+        case .pick(let channels):
+            let to = try result(place)
+            guard to == place.from[0] else { throw InferenceError("picked channels change the scale of their numbers") }
+            return each(place, .pick(channels.map(Int32.init), from: node.from.channels))
+        case .scale, .softmax, .channelNormalization, .prelu:
             throw InferenceError("\(node.operation.name) has no arithmetic in eight bits")
         }
     }
@@ -134,6 +150,13 @@ struct IntegerStepBuilder {
     private func result(_ place: Place) throws(InferenceError) -> Quantization {
         guard let result = place.node.integer?.result else { throw Self.lacking(place.node) }
         return result
+    }
+
+    private func each(_ place: Place, _ kind: IntegerElements.Kind) -> IntegerElements {
+        IntegerElements(
+            functions: kernels.functions, kind: kind, input: place.inputs[0], output: place.output,
+            pixels: place.node.to.height * place.node.to.width, channels: place.node.to.channels, sharing: place.sharing
+        )
     }
 
     private func sum(_ parts: [IntegerSum.Part], _ place: Place) -> IntegerSum {

@@ -219,7 +219,7 @@ public enum Layer: Sendable, Hashable {
     /// Whether there is arithmetic in eight bits for it: see `Documentation/integer-arithmetic.md`.
     package var hasIntegerArithmetic: Bool {
         switch self {
-        case .softmax, .multiply, .channelNormalization, .slice, .shuffle, .activation, .prelu: false
+        case .softmax, .channelNormalization, .prelu: false
         case .averagePool(let window, _): !window.hasPadding && !window.roundsUp && !window.isDilated
         default: window?.isDilated != true
         }

@@ -34,6 +34,16 @@ public struct Quantization: Sendable, Hashable {
     public func real(of number: Int8) -> Float { Float(Int(number) - Int(zero)) * scale }
 }
 
+extension Activation {
+    /// The numbers that −128 to 127 become.
+    package func lookup(from: Quantization, to: Quantization) -> [Int8] {
+        (-128...127).map { number in
+            let steps = self(Double(from.scale) * Double(number - Int(from.zero))) / Double(to.scale)
+            return Int8(max(-128, min(127, steps.rounded(.toNearestOrEven) + Double(to.zero))))
+        }
+    }
+}
+
 /// How a sum of products becomes a number of eight bits: multiplier · 2^−(21 + shift) times the sum, rounded.
 public struct Rescaling: Sendable, Hashable {
     /// 16,384 to 32,767, or 0.
@@ -196,15 +206,19 @@ public struct IntegerBranch: Sendable, Hashable {
     public var values: [Quantization]
     /// Of the layers that are response normalisations.
     public var tables: [Int: ResponseTable]
+    /// Of the layers that are functions of a number: what −128 to 127 become.
+    public var lookups: [Int: [Int8]]
     /// The branch's columns of the classification layer, [classes, features], where it applies them; without bias.
     public var head: IntegerWeights?
 
     public init(
-        layers: [IntegerWeights?], values: [Quantization], tables: [Int: ResponseTable] = [:], head: IntegerWeights?
+        layers: [IntegerWeights?], values: [Quantization], tables: [Int: ResponseTable] = [:],
+        lookups: [Int: [Int8]] = [:], head: IntegerWeights?
     ) {
         self.layers = layers
         self.values = values
         self.tables = tables
+        self.lookups = lookups
         self.head = head
     }
 }

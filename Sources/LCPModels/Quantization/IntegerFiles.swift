@@ -42,7 +42,7 @@ extension IntegerWeights {
 extension BranchedNetwork {
     /// A branch in numbers of eight bits as named tensors: `layers.I.weight` (I8), `layers.I.weight_scale` (F32) and
     /// `layers.I.bias` (I32) for every layer with weights, `layers.I.factors` (I16) and `layers.I.shift` (I32) for every
-    /// response normalisation, `values.scale` (F32) and `values.zero` (I8) for the input and every layer, and for a branch that
+    /// response normalisation, `layers.I.table` (I8) for every function of a number, `values.scale` (F32) and `values.zero` (I8) for the input and every layer, and for a branch that
     /// sends partial logits `head.weight` and `head.weight_scale`.
     func entries(of branch: Int, _ integers: IntegerBranch) throws -> [SafetensorsFile.Entry] {
         var entries: [SafetensorsFile.Entry] = []
@@ -61,6 +61,7 @@ extension BranchedNetwork {
                 try add("\(name).weight_scale", .fp32, [dimensions[0]], weights.scale)
                 try add("\(name).bias", .int32, [dimensions[0]], weights.bias)
             }
+            if let lookup = integers.lookups[index] { try add("\(name).table", .int8, [256], lookup) }
             if let table = integers.tables[index] {
                 try add("\(name).factors", .int16, [ResponseTable.count], table.factors)
                 try add("\(name).shift", .int32, [1], [Int32(table.shift)])
@@ -108,6 +109,9 @@ extension BranchedNetwork {
                 result.layers.append(weights)
             } else {
                 result.layers.append(nil)
+            }
+            if case .activation = layer {
+                result.lookups[index] = try read("\(name).table", .int8, [256], as: Int8.self)
             }
             if case .localResponseNormalization = layer {
                 let factors = try read("\(name).factors", .int16, [ResponseTable.count], as: Int16.self)

@@ -393,6 +393,25 @@ def fixed_point():
     }
 
 
+def product(name, scales, zeros, out, z, channels, is_factor):
+    M, r = multiplier(scales[0] * scales[1] / out)
+    first = numbers(6 * channels)
+    second = numbers(channels if is_factor else 6 * channels)
+    output = []
+    for place, q in enumerate(first):
+        other = second[place % channels if is_factor else place]
+        output.append(sat8(steps((q - zeros[0]) * (other - zeros[1]), M, r) + z))
+    return {"name": name, "scales": scales, "zeros": zeros, "output_scale": out, "output_zero": z, "channels": channels,
+            "inputs": [first, second], "multiplier": M, "shift": r, "output": output}
+
+
+def lookup(name, f, s, z, out, z_out):
+    table = [clamp(round(f(s * (i - 128 - z)) / out) + z_out, -128, 127) for i in range(256)]
+    q = numbers(90)
+    return {"name": name, "scale": s, "zero": z, "output_scale": out, "output_zero": z_out, "table": table, "input": q,
+            "output": [table[n + 128] for n in q]}
+
+
 def main():
     vectors = {
         "rescaling": rescaling(),
@@ -424,6 +443,14 @@ def main():
         "reals": reals(),
         "logits": logits(),
         "fixed": fixed_point(),
+        "product": [
+            product("two maps", [single(0.02), single(0.03)], [-128, 4], single(0.11), -7, 5, False),
+            product("a gate", [single(0.05), single(1 / 255)], [-30, -128], single(0.04), -30, 7, True),
+        ],
+        "lookup": [
+            lookup("sigmoid", lambda x: 1 / (1 + math.exp(-x)), single(0.05), -3, single(1 / 255), -128),
+            lookup("hard_swish", lambda x: x * min(max(x / 6 + 0.5, 0), 1), single(0.04), 10, single(0.021), -110),
+        ],
     }
     json.dump(vectors, sys.stdout, separators=(",", ":"), ensure_ascii=False)
     print()

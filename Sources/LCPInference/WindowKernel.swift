@@ -16,6 +16,8 @@ final class WindowKernel {
     private let sharing: Sharing
     /// What each thread needs to work with, in numbers.
     private let threadCount: Int
+    /// The output's rows of a padded depthwise convolution that are computed at once.
+    private var strip = 0
 
     /// - Parameter inputs: what the operation reads, and for a convolution perhaps what is added to its result.
     init(
@@ -56,7 +58,8 @@ final class WindowKernel {
             kind = .depthwise
             packed = .allocateAligned(lcp_packed_depthwise_count(window))
             lcp_pack_depthwise(window, weight, bias, packed)
-            threadCount = 0
+            strip = Self.strip(window[0])
+            threadCount = Self.stripScratch(window[0], strip)
         default:
             kind = .maxPool
             packed = nil
@@ -81,8 +84,56 @@ final class WindowKernel {
 
     /// Of the input with its padding.
     private var paddedCount: Int {
-        if case .maxPool = kind { return 0 }
-        return (lcp_padded_count(padding) + 15) / 16 * 16
+        switch kind {
+        case .maxPool, .depthwise: 0
+        case .convolution, .winograd: (lcp_padded_count(padding) + 15) / 16 * 16
+        }
+    }
+
+    // MARK: Strips
+
+    /// A strip of the padded input with so many numbers stays in the nearest cache, where a whole map does not.
+    private static let stripCount = 12_288
+
+    /// The numbers of a row of the padded input.
+    private static func rowCount(_ window: lcp_window) -> Int {
+        (window.left + window.width + window.right) * window.channels
+    }
+
+    /// How many rows of the padded input so many of the output read.
+    private static func inputRows(_ window: lcp_window, _ rows: Int) -> Int {
+        (rows - 1) * window.stride_down + window.kernel_height
+    }
+
+    /// 0 where the input needs no padding. Rows that two strips read are padded twice, so that a strip has some more.
+    private static func strip(_ window: lcp_window) -> Int {
+        guard window.top | window.bottom | window.left | window.right != 0 else { return 0 }
+        let rows = max(3 * window.kernel_height, stripCount / rowCount(window))
+        return min(window.output_height, (rows - window.kernel_height) / window.stride_down + 1)
+    }
+
+    private static func stripScratch(_ window: lcp_window, _ strip: Int) -> Int {
+        guard strip > 0 else { return 0 }
+        // Behind the end a vector may be read that means nothing.
+        let behind = (window.kernel_width + 2) * window.channels + 64
+        return (inputRows(window, strip) * rowCount(window) + behind + 15) / 16 * 16
+    }
+
+    private func convolveDepthwise(_ scratch: UnsafeMutablePointer<Float>) {
+        let (shape, row) = (window.pointee, Self.rowCount(window.pointee))
+        sharing.run(shape.output_height) { part, thread in
+            guard strip > 0 else {
+                return lcp_convolve_depthwise(window, input, packed, output, part.lowerBound, part.upperBound)
+            }
+            for begin in stride(from: part.lowerBound, to: part.upperBound, by: strip) {
+                let end = min(begin + strip, part.upperBound)
+                let first = begin * shape.stride_down
+                // The whole padded input would begin here.
+                let source = scratch + (thread * threadCount - first * row)
+                lcp_pad(window, input, source, first, first + Self.inputRows(shape, end - begin))
+                lcp_convolve_depthwise(window, source, packed, output, begin, end)
+            }
+        }
     }
 
     func run(_ scratch: UnsafeMutablePointer<Float>) {
@@ -108,11 +159,7 @@ final class WindowKernel {
                     window, strip, source, packed, bias, addend, own + thread * threadCount, output, part.lowerBound,
                     part.upperBound)
             }
-        case .depthwise:
-            let source = padded(scratch)
-            sharing.run(window.pointee.output_height) { part, _ in
-                lcp_convolve_depthwise(window, source, packed, output, part.lowerBound, part.upperBound)
-            }
+        case .depthwise: convolveDepthwise(scratch)
         case .maxPool:
             sharing.run(window.pointee.output_height) { part, thread in
                 lcp_pool_maximum(

@@ -161,6 +161,9 @@ package enum SettingKind {
             switch scheme {
             case "dir:", "watch:", "file:": return scheme + below(rest)
             case _ where Self.dataSets.contains(String(scheme)): return scheme + below(rest)
+            case "csv:", "json:", "wav:":
+                // Standard input and topics are no files; options stand behind a comma.
+                return rest.hasPrefix("-") || rest.hasPrefix("mqtt:") ? text : scheme + below(rest)
             case "idx:":
                 // Options stand behind the files.
                 return scheme

@@ -52,8 +52,12 @@ extension Trainer {
         do {
             let file = try Safetensors(decoding: try FileIO.read(path))
             let header = try Checkpoint.decode(CheckpointHeader.self, file.metadata["lcp"] ?? "")
-            guard header.network == network, header.recipe == recipe, header.seed == seed else {
-                throw TrainingError("it is of another training: network, recipe and seed must be the same")
+            let others = [
+                header.network == network ? nil : "the network", recipe.difference(from: header.recipe),
+                header.seed == seed ? nil : "the seed, which was \(header.seed),",
+            ].compactMap { $0 }
+            guard others.isEmpty else {
+                throw TrainingError("it is of another training: \(others.joined(separator: " and ")) must be the same")
             }
             guard header.sources ?? sources == sources else {
                 throw TrainingError("it is of another training: data, validation and teachers must be the same")

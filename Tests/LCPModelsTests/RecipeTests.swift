@@ -40,6 +40,16 @@ import Testing
         #expect(error?.description.contains("paper, digits, pictures, signals, taught") == true)
     }
 
+    @Test("What is different from another recipe is told by its name and what it was")
+    func differences() throws {
+        let recipe = TrainingRecipe.pictures
+        #expect(recipe.difference(from: recipe) == nil)
+        #expect(
+            try recipe.with(["epochs": .integer(2)]).difference(from: recipe) == "the recipe's epochs, which was 30,")
+        let two = try recipe.with(["epochs": .integer(2), "shift": .integer(9)])
+        #expect(two.difference(from: recipe) == "the recipe's epochs, which was 30, and 1 more of its entries")
+    }
+
     /// A recipe that is not the preset of that name is not called like it.
     @Test func whatIsTaughtOtherwiseIsCalledOtherwise() {
         #expect(TrainingRecipe.pictures.taught() == .taught && TrainingRecipe.taught.name == "taught")

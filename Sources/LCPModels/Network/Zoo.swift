@@ -16,13 +16,16 @@ extension Network {
         return network
     }
 
-    /// The data set that a network of the zoo is made for; nil for every other network.
+    /// The data set, or the kind of data, that a network of the zoo is made for; nil for every other network.
     public var dataSet: String? {
         switch name {
         case "lenet-fc", "lenet": "MNIST"
         case "cifarnet", "cifarnet-bn": "CIFAR-10"
         case "vgg-s": "Flower102"
         case "vgg16", "alexnet", "resnet18", "resnet50", "mobilenet": "ImageNet"
+        case "mlp": "records"
+        case "conv1d": "windows"
+        case "dscnn": "sound"
         default: nil
         }
     }

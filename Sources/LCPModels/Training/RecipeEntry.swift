@@ -118,4 +118,20 @@ extension TrainingRecipe {
             throw NetworkError("the recipe cannot be changed: \(error)")
         }
     }
+
+    /// What is different from another recipe, for people: `the recipe's epochs, which were 30,`; nil where nothing is.
+    package func difference(from other: TrainingRecipe) -> String? {
+        guard self != other else { return nil }
+        func entries(_ recipe: TrainingRecipe) -> [String: RecipeEntry] {
+            (try? JSONDecoder().decode([String: RecipeEntry].self, from: JSONEncoder().encode(recipe))) ?? [:]
+        }
+        let (own, others) = (entries(self), entries(other))
+        let changed = own.keys.filter { own[$0] != others[$0] }.sorted()
+        guard let first = changed.first(where: { $0 != CodingKeys.name.rawValue }) ?? changed.first else {
+            return "the recipe"
+        }
+        let more = changed.count { $0 != CodingKeys.name.rawValue && $0 != first }
+        return "the recipe's \(first), which was \(others[first]?.description ?? "none"),"
+            + (more > 0 ? " and \(more) more of its entries" : "")
+    }
 }

@@ -240,8 +240,8 @@ struct ModelImportCommand: AsyncParsableCommand {
         if json { return writeLine(try jsonLine(report)) }
         if check {
             return writeLine(
-                "\(source) can be read: \(cost.branches[0].layers.count) layers, \(exact(cost.parameters)) parameters, images of "
-                    + "\(shape), \(found.network.classes) classes")
+                "\(source) can be read: \(counted(cost.branches[0].layers.count, "layer")), \(exact(cost.parameters)) parameters, "
+                    + "inputs of \(shape), \(found.network.classes) classes")
         }
         writeLine(Self.text(report, cost))
     }

@@ -184,7 +184,9 @@ private struct BundleReport: Encodable {
             lines.append("  imported     from \(source.printable)")
             lines.append("  made by      \(training.command)")
         } else if let training, training.epochs > 0 {
-            lines.append("  trained      \(training.epochs) epochs on \(training.data), seed \(training.seed)")
+            lines.append(
+                "  trained      \(training.epochs) epoch\(training.epochs == 1 ? "" : "s") on \(training.data), seed \(training.seed)"
+            )
             for (data, accuracy) in training.accuracy.sorted(by: { $0.key < $1.key }) {
                 lines.append("  right        \(percent(accuracy)) on \(data)")
             }

@@ -35,6 +35,15 @@ func fixed(_ value: Double, digits: Int) -> String {
 }
 
 /// A fraction as a percentage.
+/// `1 layer`, `2 layers`.
+func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
+/// What data of a name has: pictures, or windows of a signal.
+func exampleNoun(_ data: String) -> String { ["csv", "wav"].contains(data) ? "windows" : "images" }
+
+/// `300 windows of csv`, `10000 images of mnist`.
+func examples(_ number: Int, of data: String) -> String { "\(number) \(exampleNoun(data)) of \(data)" }
+
 func percent(_ value: Double, digits: Int = 2) -> String { fixed(value * 100, digits: digits) + " %" }
 
 /// Seconds as people say them.

@@ -94,9 +94,10 @@ struct DataCommand: AsyncParsableCommand {
 
         private static func text(_ summary: DataSummary) -> String {
             let training = summary.training.reduce(0, +)
+            let noun = exampleNoun(summary.data)
             let count =
-                summary.test.map { "\(training) images to train on, \($0.reduce(0, +)) to test on" }
-                ?? "\(training) images"
+                summary.test.map { "\(training) \(noun) to train on, \($0.reduce(0, +)) to test on" }
+                ?? "\(training) \(noun)"
             let size = summary.size.map { $0.map(String.init).joined(separator: "×") } ?? "many sizes"
             var table = Table(
                 ["class", summary.test == nil ? "images" : "training"] + (summary.test == nil ? [] : ["test"]),

@@ -6,7 +6,7 @@ enum EvaluationTable {
         for (index, result) in report.results.enumerated() {
             if index > 0 { writeLine("") }
             let evaluation = result.evaluation
-            writeLine("\(report.model) on \(evaluation.images) images of \(result.data)")
+            writeLine("\(report.model) on \(examples(evaluation.images, of: result.data))")
             var summary = Table(["top-1", percent(evaluation.top1)], rightAligned: [1])
             if let plain = result.plain {
                 let isFixedPoint = report.arithmetic == "3.13"

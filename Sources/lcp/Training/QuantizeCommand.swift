@@ -154,7 +154,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         if json { return writeLine(try jsonLine(report)) }
         for test in report.tests {
             writeLine(
-                "\(percent(test.top1)) right on \(test.images) images of \(test.data), in single precision \(percent(test.original_top1))"
+                "\(percent(test.top1)) right on \(examples(test.images, of: test.data)), in single precision \(percent(test.original_top1))"
             )
         }
         writeLine(

@@ -335,7 +335,9 @@ final class TrainingReporter {
         case .chosen(let choice):
             write(
                 "\(prefix)chosen by \(choice.trials.count) trials of \(choice.epochs) epoch\(choice.epochs == 1 ? "" : "s"), on \(choice.images) images set aside: "
-                    + (choice.changes.isEmpty ? "the recipe as it is" : choice.changes))
+                    + (choice.changes.isEmpty
+                        ? "the recipe as it is, since nothing else was better by more than the standard error"
+                        : choice.changes))
         case .resumed(let epoch): write("\(prefix)going on after epoch \(epoch)")
         case .leftOut(let data, let files): LeftOut.tell(files, of: data)
         case .noted(let data, let notes): LeftOut.tell(notes: notes, of: data)
@@ -352,7 +354,7 @@ final class TrainingReporter {
         case .tested(let data, let result):
             guard tellsTests else { return }
             write(
-                "\(prefix)\(percent(result.accuracy)) right on \(result.images) images of \(data) that training never saw"
+                "\(prefix)\(percent(result.accuracy)) right on \(examples(result.images, of: data)) that training never saw"
                     + (result.byMissing.count > 1
                         ? ", \(percent(result.byMissing[1].mean)) with one branch missing" : ""))
         }

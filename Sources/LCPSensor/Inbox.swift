@@ -17,8 +17,12 @@ final class Inbox<Element: Sendable>: Sendable {
     var droppedCount: UInt64 { dropped.load(ordering: .relaxed) }
 
     /// Called on any thread; never waits.
-    func put(_ element: Element) {
-        if case .dropped = continuation.yield(element) { dropped.add(1, ordering: .relaxed) }
+    ///
+    /// - Returns: what had to go for it.
+    @discardableResult func put(_ element: Element) -> Element? {
+        guard case .dropped(let oldest) = continuation.yield(element) else { return nil }
+        dropped.add(1, ordering: .relaxed)
+        return oldest
     }
 
     func close() { continuation.finish() }

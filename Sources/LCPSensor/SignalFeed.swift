@@ -4,6 +4,7 @@ import LCPWire
 import MQTT
 import Platform
 package import Signals
+import Synchronization
 
 /// Reads a source of numbers, window after window, for the model that is known. It belongs to the sensor's thread.
 package final class SignalFeed {
@@ -14,7 +15,7 @@ package final class SignalFeed {
     private var isOver = false
     private var windows: UInt64 = 0
     /// Messages of a topic that wait.
-    let messages = Inbox<[UInt8]>(limit: 1024)
+    let messages = SignalInbox()
     private var waiting: AsyncStream<[UInt8]>.AsyncIterator
     /// What was left out, and what was told of it already.
     private(set) var dropped: [String: UInt64] = [:]
@@ -105,7 +106,9 @@ package final class SignalFeed {
     }
 
     private func nextMessage(isolation: isolated (any Actor)? = #isolation) async -> [UInt8]? {
-        await waiting.next(isolation: isolation)
+        let message = await waiting.next(isolation: isolation)
+        messages.took(message)
+        return message
     }
 
     /// Waits for bytes; returns also when none came for a while.
@@ -137,4 +140,29 @@ package final class SignalFeed {
         descriptor = file
         return file
     }
+}
+
+/// Messages that wait for a feed: bounded in their number and their bytes.
+final class SignalInbox: Sendable {
+    private let inbox = Inbox<[UInt8]>(limit: 1024)
+    private let bytes = Atomic<Int>(0)
+    private let refused = Atomic<UInt64>(0)
+    static let mostBytes = 16 << 20
+
+    /// For one consumer.
+    var elements: AsyncStream<[UInt8]> { inbox.elements }
+    var droppedCount: UInt64 { inbox.droppedCount + refused.load(ordering: .relaxed) }
+
+    /// Called on any thread; never waits.
+    func put(_ message: [UInt8]) {
+        guard bytes.load(ordering: .relaxed) + message.count <= Self.mostBytes else {
+            refused.wrappingAdd(1, ordering: .relaxed)
+            return
+        }
+        bytes.wrappingAdd(message.count, ordering: .relaxed)
+        took(inbox.put(message))
+    }
+
+    /// A message does not wait any more.
+    func took(_ message: [UInt8]?) { bytes.wrappingSubtract(message?.count ?? 0, ordering: .relaxed) }
 }

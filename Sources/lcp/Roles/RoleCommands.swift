@@ -157,11 +157,14 @@ struct AggregatorCommand: AsyncParsableCommand {
 struct SensorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sensor",
-        abstract: "Publish frames: digits that it draws, pictures, a data set, or standard input.",
+        abstract: "Publish frames: digits that it draws, pictures, a data set, numbers, or standard input.",
         discussion: """
             Frames get the shape of the pipeline's model, or of --model. A folder of pictures may have a folder for each class: \
             then its name is the truth, which is told with every frame: the label that the model has of that name. Where no model \
             is known, frames are 28x28x1, and the first name in the alphabet is class 0.
+
+            A model for numbers takes the fields of records, JSON or CSV, one or a window of them, or sound. A record without a \
+            value, a word and a gap in time end a window, and are counted.
 
             --encoding auto sends small frames raw and large ones as JPEG, where the model and all workers take that; it says \
             which, and why.
@@ -181,6 +184,9 @@ struct SensorCommand: AsyncParsableCommand {
               lcp sensor --source rtsp://user:secret@camera.local/1 --rate 5
               lcp sensor --source http://camera.local/snapshot.jpg --rate 1
               libcamera-vid --codec mjpeg -t 0 -o - | lcp sensor --source stdin
+              lcp sensor --source json:mqtt:home/pump --fields ax=accel.x,ay=accel.y
+              lcp sensor --source csv:today.csv,label=state --hop 64
+              arecord -f S16_LE -r 16000 -t raw | lcp sensor --source pcm:-
             """)
 
     @OptionGroup var role: RoleOptions

@@ -26,6 +26,7 @@ struct TrainCommand: AsyncParsableCommand {
                   --out taught
               lcp train lenet --branches 4 --data mnist:FOLDER --teacher lenet-split1 \\
                   --set distillation=0.5 --out taught
+              lcp train conv1d --branches 4 --data csv:a.csv,b.csv,label=state --out motor
               lcp train taught --parity --data cifar10:FOLDER --out guarded
               lcp train taught --classes 3 --data folder:FOLDER --out pets
               lcp train my-net --data folder:FOLDER --learning-rate 0.001 --out tuned

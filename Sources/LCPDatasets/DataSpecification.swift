@@ -23,7 +23,7 @@ public enum DataSpecification: Sendable, Hashable {
 
     /// What can be written, for help texts.
     public static let forms =
-        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:\(IDX.Files.form), csv:\(RecordFiles.form), wav:FOLDER or drawn[:COUNT]"
+        "mnist:FOLDER, fashion-mnist:FOLDER, cifar10:FOLDER, cifar100:FOLDER, folder:FOLDER, idx:\(IDX.Files.form), csv:FILE[,TEST][,label=COLUMN…], wav:FOLDER or drawn[:COUNT]"
 
     /// - Throws: ``DatasetError`` for anything else.
     public init(_ text: String, defaultDrawnCount: Int) throws(DatasetError) {

@@ -14,6 +14,10 @@ struct TrainCommand: AsyncParsableCommand {
             with the same weights, bit for bit. The test sets are looked at once, at the end. The digits that are drawn for \
             training are others in every epoch, and never those of lcp evaluate or lcp sensor.
 
+            csv:FILE has records, one or, with conv1d, windows of them. Behind a second file to test on may stand label=COLUMN, \
+            fields=A+B, time=COLUMN and gap=SECONDS, by=COLUMN for what records belong to, and hop=N. mlp, conv1d and dscnn (wav:FOLDER) \
+            get as many fields and classes as the data have.
+
             Examples:
               lcp train lenet --branches 4 --data drawn:60000 --out my-lenet
               lcp train lenet --branches 8 --data mnist:FOLDER --validation 0.1 \\

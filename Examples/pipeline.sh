@@ -30,7 +30,8 @@ await() {
     tries=0
     while ! grep -q "$2" "$1" 2>/dev/null; do
         tries=$((tries + 1))
-        [ $tries -lt 300 ] || { echo "$example: nothing was ready in a minute:" >&2; tail -n 3 "$work"/*.log >&2; exit 1; }
+        for child in $children; do kill -0 "$child" 2>/dev/null || tries=300; done
+        [ $tries -lt 300 ] || { echo "$example: not everything could be started:" >&2; tail -n 3 "$work"/*.log >&2; exit 1; }
         sleep 0.2
     done
 }

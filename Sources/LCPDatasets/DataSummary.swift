@@ -52,6 +52,15 @@ public struct DataSummary: Sendable, Hashable, Encodable {
             notes = noted.sentences(background: 255)
             return
         }
+        if case .sounds(let folder) = specification {
+            let sounds = try ClassFolder.training(folder, endings: [".wav"])
+            (classes, training) = (sounds.classes, sounds.imagesPerClass)
+            let others = specification.hasTestSet ? try ClassFolder.evaluation(folder, endings: [".wav"]) : nil
+            if let others { test = classes.map { others.count(of: $0) } }
+            leftOut = try SoundFolder.unreadable(
+                sounds.inOrder.map(\.path) + (others?.inOrder.map(\.path) ?? []), progress)
+            return
+        }
         let images = try specification.trainingSet(seed: 1)
         size = [images.height, images.width, images.channels]
         notes = images.notes

@@ -77,7 +77,10 @@ public struct RecordFiles: Sendable, Hashable {
     ///
     /// - Throws: ``DatasetError``; `CancellationError` where the task is cancelled.
     func classes(isTest: Bool) throws -> [String] {
-        try windows(of: isTest ? test ?? training : training, width: 1, signal: nil, most: nil).classes
+        let file = isTest ? test ?? training : training
+        let classes = try windows(of: file, width: 1, signal: nil, most: nil).classes
+        guard !classes.isEmpty else { throw DatasetError("\(file) has no records in it") }
+        return classes
     }
 
     /// The windows of a file, with their classes.
@@ -99,7 +102,7 @@ public struct RecordFiles: Sendable, Hashable {
         }
         guard !found.labels.isEmpty else {
             throw DatasetError(
-                "\(file) has no window of \(width) records in a row"
+                "\(file) has no window of \(width) whole records in a row: --input 1x64x\(found.fields.count) makes windows of 64"
                     + (found.dropped.isEmpty ? "" : "; \(found.dropped.joined(separator: "; "))"))
         }
         var result = LabeledImages(height: 1, width: width, channels: found.fields.count)
@@ -109,6 +112,10 @@ public struct RecordFiles: Sendable, Hashable {
         result.labels = found.labels.map { known[$0] ?? 0 }
         result.pixels = found.values.withUnsafeBytes { Array($0) }
         result.notes = found.dropped
+        if signal == nil, !isTest {
+            let names = found.fields.prefix(20).map(\.printable).joined(separator: ", ")
+            result.notes.insert("\(file): the fields are \(names)\(found.fields.count > 20 ? ", …" : "")", at: 0)
+        }
         let step = Signal(fields: found.fields, hop: hop).hop(for: width)
         result.overlap = (width + step - 1) / step - 1
         return result
@@ -158,9 +165,15 @@ public struct RecordFiles: Sendable, Hashable {
             result.fields = reader.fields
             let text = reader.dropped["text_value"] ?? 0
             // A column of words is no field, and not one bad row after the other.
-            if result.labels.isEmpty || text > UInt64(result.labels.count), let first = reader.complaints.first {
-                throw DatasetError(
-                    "\(file): \(first); \(text > 0 ? "leave the column out, csv:FILE,fields=A+B" : "look at the file")")
+            if text > 0 && (result.labels.isEmpty || text > UInt64(result.labels.count))
+                || width == 1 && result.labels.isEmpty,
+                let first = reader.complaints.first
+            {
+                let advice =
+                    text > 0
+                    ? "name the class, label=COLUMN, or the time, time=COLUMN, if it is that, or the fields, fields=A+B"
+                    : "look at the file"
+                throw DatasetError("\(file): \(first); \(advice)")
             }
             let total = reader.dropped.values.reduce(0, +)
             if total > 0 {

@@ -33,6 +33,18 @@ enum SoundFolder {
         return result
     }
 
+    /// A sentence for each file that cannot be read.
+    static func unreadable(_ files: [String], _ progress: (Double) -> Void) throws -> [String] {
+        try files.enumerated().compactMap { index, file in
+            try Task.checkCancellation()
+            progress(Double(index) / Double(files.count))
+            do throws(DatasetError) {
+                _ = try windows(of: file, width: 1, logMel: LogMel())
+                return nil
+            } catch { return error.description }
+        }
+    }
+
     private static func windows(of file: String, width: Int, logMel: LogMel) throws(DatasetError) -> [[Float]] {
         do {
             let bytes = try FileIO.read(file, limit: 1 << 28)

@@ -110,7 +110,8 @@ public enum FrameSource: Sendable {
             guard let signal = manifest.preprocessing.signal else {
                 throw PipelineError(
                     .modelMismatch,
-                    "\(source.name) has numbers, and \(name.printable) takes pictures: give it --source dir:FOLDER")
+                    "\(source.name) has numbers, and \(name.printable) takes pictures: give it those, for example dir:FOLDER"
+                )
             }
             guard (signal.logMel != nil) == source.format.isSound else {
                 throw PipelineError(

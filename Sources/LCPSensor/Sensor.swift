@@ -163,6 +163,11 @@ public actor Sensor {
     public func run() async throws -> UInt64 {
         try await session.run(reconnected: { [weak self] in await self?.reconnected() }) { try await publishFrames() }
         let open = outbox.map { UInt64($0.count) + $0.unanswered + $0.overflows } ?? 0
+        let counts = feed?.allDropped ?? [:]
+        if !counts.isEmpty {
+            let words = counts.sorted { $0.key < $1.key }.map { "\($0.value) × \($0.key)" }
+            session.log("left out: \(words.joined(separator: ", "))")
+        }
         if let held = gate?.held, held > 0 { session.log("left out \(held) frames that did not change") }
         if Task.isCancelled, open > 0 { session.log("\(open) frames had no answer when it was asked to stop") }
         return frames
@@ -184,8 +189,14 @@ public actor Sensor {
         let interval = Duration.seconds(1 / options.rate)
         let clock = ContinuousClock()
         var due = clock.now
-        var nextStatistics = clock.now + .seconds(5)
-        let started = clock.now
+        // Also while no frame comes, since all that does is left out.
+        let statistics = Task { [started = clock.now] in
+            while !Task.isCancelled {
+                try await ContinuousClock().sleep(for: .seconds(5))
+                publishStatistics(since: started)
+            }
+        }
+        defer { statistics.cancel() }
         var number: UInt64 = 0
         while !Task.isCancelled, options.count.map({ number < UInt64($0) }) ?? true, let frame = try await nextFrame() {
             // Those of a camera come when they are there.
@@ -199,13 +210,6 @@ public actor Sensor {
             due += interval
             // After a pause, as on a laptop that slept, nobody wants the missed frames in one burst.
             if clock.now - due > .seconds(1) { due = clock.now }
-            if clock.now >= nextStatistics {
-                nextStatistics = clock.now + .seconds(5)
-                let uptime = (clock.now - started).milliseconds / 1000
-                var statistics = RoleStatistics(uptime: uptime, frames: frames, dropped: dropped)
-                if repeats > 0 { statistics.warnings = ["sent_again": repeats] }
-                session.publishStatistics(statistics.json)
-            }
         }
         // The last frames may be asked for again.
         if outbox == nil, dealer.keepsFrames, !Task.isCancelled {
@@ -281,6 +285,13 @@ public actor Sensor {
         if let overflows = outbox?.overflows, overflows > 0 { counts["buffer_full", default: 0] += overflows }
         if inbox.droppedCount > 0 { counts["inbox_full"] = inbox.droppedCount }
         return counts
+    }
+
+    private func publishStatistics(since started: ContinuousClock.Instant) {
+        let uptime = (ContinuousClock.now - started).milliseconds / 1000
+        var statistics = RoleStatistics(uptime: uptime, frames: frames, dropped: dropped)
+        if repeats > 0 { statistics.warnings = ["sent_again": repeats] }
+        session.publishStatistics(statistics.json)
     }
 
     private func publish(_ frame: SensorFrame, number: UInt64) {

@@ -20,6 +20,7 @@ package final class SignalFeed {
     /// What was left out, and what was told of it already.
     private(set) var dropped: [String: UInt64] = [:]
     private var told = 0
+    private var hasToldOverflow = false
     /// Hears a sentence about the first of each kind that is left out.
     package var tell: ((String) -> Void)?
     /// When the last message came.
@@ -46,7 +47,10 @@ package final class SignalFeed {
             reader = try SignalReader(
                 source.format, signal: signal, width: shape.width, hop: source.hop, options: source.options)
             (self.shape, told) = (shape, 0)
-        } catch { throw PipelineError(.invalidConfiguration, "\(source.name): \(error)") }
+            if case .file = source.origin { _ = try opened() }
+        } catch let error as SignalError {
+            throw PipelineError(.invalidConfiguration, "\(source.name): \(error)")
+        }
     }
 
     private func keepCounts() { dropped.merge(reader?.dropped ?? [:]) { $0 + $1 } }
@@ -63,6 +67,12 @@ package final class SignalFeed {
         let all = reader?.complaints ?? []
         for sentence in all.dropFirst(told) { tell?("left out: \(sentence)") }
         told = all.count
+    }
+
+    private func tellOverflow() {
+        guard !hasToldOverflow, messages.droppedCount > 0 else { return }
+        hasToldOverflow = true
+        tell?("messages come faster than they are read: some are lost (inbox_full)")
     }
 
     /// The next window; nil at the end, and where the task is cancelled.
@@ -85,7 +95,10 @@ package final class SignalFeed {
                 reader?.add(message: message)
             } else {
                 try readMore()
+                // Others on this thread have their turn.
+                await Task.yield()
             }
+            tellOverflow()
         }
         if !Task.isCancelled, windows == 0 {
             let why = reader?.complaints.first.map { ": \($0)" } ?? ", which has fewer samples"
@@ -99,6 +112,9 @@ package final class SignalFeed {
         guard let longest = source.options.gap, source.options.time == nil else { return }
         let now = ContinuousClock.now
         if let last = arrival, now - last > .seconds(longest) {
+            if dropped["gap"] == nil {
+                tell?("left out: no record came for \(longest) seconds: the window begins anew")
+            }
             dropped["gap", default: 0] += 1
             reader?.breakWindow()
         }
@@ -144,7 +160,7 @@ package final class SignalFeed {
 
 /// Messages that wait for a feed: bounded in their number and their bytes.
 final class SignalInbox: Sendable {
-    private let inbox = Inbox<[UInt8]>(limit: 1024)
+    private let inbox = Inbox<[UInt8]>(limit: 65_536)
     private let bytes = Atomic<Int>(0)
     private let refused = Atomic<UInt64>(0)
     static let mostBytes = 16 << 20

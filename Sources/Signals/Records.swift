@@ -90,6 +90,12 @@ struct FieldPaths: Sendable {
     ///
     /// - Throws: ``SignalError``.
     func sample(_ record: JSONValue, line: Int) throws(SignalError) -> Sample {
+        if options.fields == nil, case .list(let list) = record, list.count != values.count {
+            throw SignalError(
+                "missing_value",
+                "record \(line) is a list of \(list.count) value\(list.count == 1 ? "" : "s"), and there are \(values.count) fields"
+            )
+        }
         var numbers: [Float] = []
         numbers.reserveCapacity(values.count)
         for (index, path) in values.enumerated() {

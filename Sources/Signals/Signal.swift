@@ -45,7 +45,9 @@ public struct Signal: Sendable, Hashable, Codable {
             if fields.isEmpty { return "its signal has neither fields nor sound" }
             if Set(fields).count < fields.count { return "two fields of its signal have one name" }
             return (height, channels) == (1, fields.count)
-                ? nil : "its \(fields.count) fields are no input of \(height)×\(width)×\(channels)"
+                ? nil
+                : "it has \(fields.count) field\(fields.count == 1 ? "" : "s"), and an input of \(height)×\(width)×\(channels) "
+                    + (height == 1 ? "needs \(channels)" : "is a picture")
         }
         if let fault = logMel.fault { return fault }
         return (height, channels) == (logMel.bands, 1)

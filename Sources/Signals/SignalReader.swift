@@ -173,7 +173,7 @@ public struct SignalReader: Sendable {
         guard let paths else { return }
         do throws(SignalError) {
             let value = try JSONValue(record)
-            guard case .list(let records) = value, records.contains(where: \.isObject) else {
+            guard case .list(let records) = value, records.contains(where: \.isRecord) else {
                 waiting.append(.sample(try paths.sample(value, line: line)))
                 return
             }
@@ -288,7 +288,7 @@ struct Columns: Sendable {
 
     /// - Throws: ``SignalError`` for a row without one of the values.
     func sample(_ row: DelimitedText.Row) throws(SignalError) -> Sample {
-        guard row.cells.count >= count else {
+        guard row.cells.count >= count, row.cells.dropFirst(count).allSatisfy(\.isEmpty) else {
             throw SignalError(
                 "missing_value", "line \(row.line) has \(row.cells.count) cells, and the first line has \(count)")
         }
@@ -314,5 +314,11 @@ struct Columns: Sendable {
 }
 
 extension JSONValue {
-    fileprivate var isObject: Bool { if case .object = self { true } else { false } }
+    /// An object, or a list of numbers.
+    fileprivate var isRecord: Bool {
+        switch self {
+        case .object, .list: true
+        case .number, .text, .flag, .null: false
+        }
+    }
 }

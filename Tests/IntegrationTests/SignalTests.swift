@@ -201,7 +201,7 @@ struct SignalTests {
             ),
             (
                 ["train", "mlp", "--data", "csv:\(folder.path)/words.csv", "--out", "\(folder.path)/o"],
-                "leave the column out"
+                "name the class, label=COLUMN"
             ),
             (["train", "mlp", "--classes", "10", "--data", "drawn:100", "--out", "\(folder.path)/o"], "28×28×1"),
             (["sensor", "--source", "csv:\(folder.path)/x.csv", "--model", lenet], "takes pictures"),

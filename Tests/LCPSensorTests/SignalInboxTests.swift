@@ -9,10 +9,10 @@ struct SignalInboxTests {
     )
     func bounds() async {
         let inbox = SignalInbox()
-        for index in 0..<1030 { inbox.put([UInt8(index % 256)]) }
+        for index in 0..<65_542 { inbox.put([UInt8(index % 256)]) }
         #expect(inbox.droppedCount == 6)
         var messages = inbox.elements.makeAsyncIterator()
-        for _ in 0..<1024 { inbox.took(await messages.next()) }
+        for _ in 0..<65_536 { inbox.took(await messages.next()) }
         let large = [UInt8](repeating: 1, count: SignalInbox.mostBytes / 2)
         for _ in 0..<3 { inbox.put(large) }
         #expect(inbox.droppedCount == 7)

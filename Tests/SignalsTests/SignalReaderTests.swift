@@ -91,14 +91,16 @@ struct SignalReaderTests {
             [3,true]
 
             [{"a":4,"b":5},{"b":7,"a":6}]
+            [[8,9],[10,11,12]]
             {"a":8}
             {"a":8,"b":"on"}
             {"a":8,"b":{}}
             nothing
             """
         let (windows, reader) = try Self.windows(text, .json, two)
-        #expect(windows.map(\.values) == [[1, 2.5], [3, 1], [4, 5], [6, 7]])
-        #expect(reader.dropped == ["missing_value": 1, "text_value": 2, "bad_json": 1])
+        #expect(windows.map(\.values) == [[1, 2.5], [3, 1], [4, 5], [6, 7], [8, 9]])
+        #expect(reader.complaints[0].contains("a list of 3 values, and there are 2 fields"))
+        #expect(reader.dropped == ["missing_value": 2, "text_value": 2, "bad_json": 1])
         #expect(try Self.windows("21.5\n", .json, Signal(fields: ["t"])).windows.map(\.values) == [[21.5]])
     }
 

@@ -94,7 +94,7 @@ public struct InputDecoder: Sendable {
                     ? "\(payload.count) bytes are neither a tensor message, a picture nor the \(shape.elementCount) bytes of \(shape)"
                         + (other ?? "")
                     : "\(payload.count) bytes are neither a tensor message nor the \(4 * shape.elementCount) bytes of \(shape) numbers: "
-                        + "lcp sensor --source json:… reads JSON")
+                        + "JSON, CSV and sound are read as json:…, csv:… and wav:…")
         }
         return (bareIdentity(payload), .pixels(0..<payload.count))
     }

@@ -40,7 +40,7 @@ struct ModelImportCommand: AsyncParsableCommand {
               lcp model import net.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
               lcp model import net.onnx --input 224x224x3 --scale 1 --out my-net
               lcp model import net.onnx --resize 256 --crop 224 --channels bgr
-              lcp model import iris.onnx --fields length,width --output probabilities
+              lcp model import iris.onnx --fields length,width
               lcp model cost my-net --branches 4
               lcp train my-net --branches 4 --data folder:photos --out my-net4
             """)
@@ -228,7 +228,7 @@ struct ModelImportCommand: AsyncParsableCommand {
                 "note: the file does not tell in which order the numbers of an image lie, taken for channels, height, width: where "
                     + "channels come last, as in TensorFlow, export it with fixed sizes")
         }
-        if fields == nil, shape.channels > 4, shape.height == 1, shape.width == 1 {
+        if fields == nil, found.preprocessing.signal == nil, shape.channels > 1, shape.height == 1, shape.width == 1 {
             writeErrorLine(
                 "note: \(shape) is no picture: tell the image's shape with --input, for example 28x28x1, or the names of its "
                     + "numbers with --fields")

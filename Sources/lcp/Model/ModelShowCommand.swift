@@ -174,8 +174,21 @@ private struct BundleReport: Encodable {
         table.add([merge_file.name, "", "", "", "", "\(merge_file.sha256.prefix(16))…"])
         lines += [table.text, "", "  folder       \(path)", "  model hash   \(model_hash)"]
         func list(_ values: [Float]) -> String { values.map { "\($0)" }.joined(separator: ", ") }
-        lines.append(
-            "  pixels       (pixel / 255 − \(list(preprocessing.mean))) / \(list(preprocessing.standardDeviation))")
+        let normalization = "− \(list(preprocessing.mean))) / \(list(preprocessing.standardDeviation))"
+        if let signal = preprocessing.signal {
+            lines.append("  numbers      (number \(normalization)")
+            lines.append(
+                signal.logMel.map { "  sound        \($0.bands) bands of \($0.sampleRate) samples a second" }
+                    ?? "  fields       \(signal.fields.map(\.printable).joined(separator: ", "))")
+            let width = branched.input.width
+            if width > 1 {
+                lines.append(
+                    "  window       \(width) \(signal.logMel == nil ? "records" : "frames"), \(signal.hop(for: width)) from one to the next"
+                )
+            }
+        } else {
+            lines.append("  pixels       (pixel / 255 \(normalization)")
+        }
         if let resize = preprocessing.resize { lines.append("  pictures     \(resize)") }
         if let background = preprocessing.background { lines.append("  background   grey \(background)") }
         let shown = labels.prefix(12).joined(separator: ", ")

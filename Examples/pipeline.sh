@@ -1,5 +1,5 @@
 # For the examples beside this file: the program, a broker of their own and its pipeline, and nothing left behind.
-# begin NAME; start COMMAND…; pipeline MODEL BRANCHES. The folder for files is $work, the broker's port $port.
+# begin NAME; start COMMAND…; pipeline MODEL BRANCHES; sensor NAME TOPIC; publish FILE PAUSE SECONDS. The folder for files is $work, the broker's port $port.
 
 begin() {
     example=$1
@@ -48,4 +48,24 @@ pipeline() {
     done
     await "$work/aggregator.log" ready
     for branch in $(seq 0 $((branches - 1))); do await "$work/worker-$branch.log" ready; done
+}
+
+# A sensor of a name on an MQTT topic, with what else is given for it, and its predictions in a file.
+sensor() {
+    name=$1 topic=$2
+    shift 2
+    start lcp sensor --model "$model" --source "json:mqtt:$topic" --name "$name" "$@" >"$work/sensor.log" 2>&1
+    await "$work/sensor.log" ready
+    start mosquitto_sub -p "$port" -t "lcp/$example/prediction/$name" -F '%p' >"$work/predictions"
+}
+
+# Publishes the lines of a file for the sensor, with a pause behind each, for so many seconds.
+publish() {
+    while read -r line; do
+        echo "$line"
+        sleep "$2"
+    done <"$1" | mosquitto_pub -p "$port" -t "$topic" -l &
+    children="$children $!"
+    sleep "$3"
+    [ -s "$work/predictions" ] || { echo "$example: no prediction came" >&2; exit 1; }
 }

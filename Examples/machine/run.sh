@@ -16,16 +16,8 @@ lcp train conv1d --branches 4 --data "$data" --epochs 20 --out "$work/motor"
 
 echo "== predicting: an accelerometer publishes on home/motor, four workers compute, mosquitto_sub shows"
 pipeline "$work/motor" 4
-start lcp sensor --model "$work/motor" --source json:mqtt:home/motor --name motor --time t \
-    --fields ax=accel.x,ay=accel.y,az=accel.z >"$work/sensor.log" 2>&1
-await "$work/sensor.log" ready
-start mosquitto_sub -p "$port" -t "lcp/machine/prediction/motor" -F '%p' >"$work/predictions"
+sensor motor home/motor --time t --fields ax=accel.x,ay=accel.y,az=accel.z
 # 32 samples in a message, three messages a second.
-awk -v seed=3 -v recordings=40 -v json=32 -f "$here/generate.awk" | while read -r line; do
-    echo "$line"
-    sleep 0.32
-done | mosquitto_pub -p "$port" -t home/motor -l &
-children="$children $!"
-sleep "$seconds"
+awk -v seed=3 -v recordings=40 -v json=32 -f "$here/generate.awk" >"$work/live.json"
+publish "$work/live.json" 0.32 "$seconds"
 sed 's/.*"label":"\([^"]*\)","confidence":\([0-9.]*\).*"missing":\(\[[0-9,]*\]\).*/  \1  \2  missing \3/' "$work/predictions"
-[ -s "$work/predictions" ] || { echo "machine: no prediction came" >&2; exit 1; }

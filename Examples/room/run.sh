@@ -18,18 +18,10 @@ lcp train "$work/whole" --branches 2 --data "csv:$work/train.csv,$work/test.csv,
 
 echo "== predicting: a sensor publishes on zigbee2mqtt/living, and Home Assistant finds what comes of it"
 pipeline "$work/room" 2 --homeassistant
-start lcp sensor --model "$work/room" --source json:mqtt:zigbee2mqtt/living --fields light=illuminance --name living \
-    >"$work/sensor.log" 2>&1
-await "$work/sensor.log" ready
-start mosquitto_sub -p "$port" -t lcp/room/prediction/living -F '%p' >"$work/predictions"
+sensor living zigbee2mqtt/living --fields light=illuminance
 start mosquitto_sub -p "$port" -t 'homeassistant/#' -F '%t' >"$work/discovered"
-awk -v seed=3 -v days=2 -v json=1 -v every=30 -f "$here/generate.awk" | while read -r line; do
-    echo "$line"
-    sleep 0.25
-done | mosquitto_pub -p "$port" -t zigbee2mqtt/living -l &
-children="$children $!"
-sleep "$seconds"
+awk -v seed=3 -v days=2 -v json=1 -v every=30 -f "$here/generate.awk" >"$work/live.json"
+publish "$work/live.json" 0.25 "$seconds"
 sed 's/.*"label":"\([^"]*\)","confidence":\([0-9.]*\).*/  \1  \2/' "$work/predictions"
-[ -s "$work/predictions" ] || { echo "room: no prediction came" >&2; exit 1; }
 echo "== Home Assistant is told of"
 sort -u "$work/discovered" | sed 's/^/  /'

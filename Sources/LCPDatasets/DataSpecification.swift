@@ -117,7 +117,7 @@ public enum DataSpecification: Sendable, Hashable {
         case .cifar100: ClassNames.cifar100
         case .folder(let folder):
             try isTest ? ClassFolder.evaluation(folder).classes : ClassFolder.training(folder).classes
-        case .sounds(let folder): try Self.sounds(folder, isTest: isTest).classes
+        case .sounds(let folder): try SoundFolder.classes(folder, isTest: isTest).classes
         case .records(let files): try files.classes(isTest: isTest)
         case .idx: nil
         }
@@ -135,11 +135,6 @@ public enum DataSpecification: Sendable, Hashable {
         case .folder: channels == 1 ? .greyImageNet : .imageNet
         case .idx, .records, .sounds: nil
         }
-    }
-
-    private static func sounds(_ folder: String, isTest: Bool) throws(DatasetError) -> ClassFolder {
-        try isTest
-            ? ClassFolder.evaluation(folder, endings: [".wav"]) : ClassFolder.training(folder, endings: [".wav"])
     }
 
     /// The images to train on.
@@ -205,7 +200,7 @@ public enum DataSpecification: Sendable, Hashable {
             }
             var logMel = signal?.logMel ?? LogMel()
             logMel.bands = size.height
-            return try SoundFolder.read(Self.sounds(folder, isTest: isTest), width: size.width, logMel: logMel)
+            return try SoundFolder.read(SoundFolder.classes(folder, isTest: isTest), width: size.width, logMel: logMel)
         default: preconditionFailure("\(name) has pictures")
         }
     }

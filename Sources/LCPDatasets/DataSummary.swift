@@ -53,9 +53,9 @@ public struct DataSummary: Sendable, Hashable, Encodable {
             return
         }
         if case .sounds(let folder) = specification {
-            let sounds = try ClassFolder.training(folder, endings: [".wav"])
+            let sounds = try SoundFolder.classes(folder, isTest: false)
             (classes, training) = (sounds.classes, sounds.imagesPerClass)
-            let others = specification.hasTestSet ? try ClassFolder.evaluation(folder, endings: [".wav"]) : nil
+            let others = specification.hasTestSet ? try SoundFolder.classes(folder, isTest: true) : nil
             if let others { test = classes.map { others.count(of: $0) } }
             leftOut = try SoundFolder.unreadable(
                 sounds.inOrder.map(\.path) + (others?.inOrder.map(\.path) ?? []), progress)

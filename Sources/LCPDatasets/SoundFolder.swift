@@ -3,6 +3,12 @@ import Signals
 
 /// Sounds in a folder for each class, as WAV files: `wav:FOLDER`, divided and named as ``ClassFolder``.
 enum SoundFolder {
+    /// The files of each class.
+    static func classes(_ folder: String, isTest: Bool) throws(DatasetError) -> ClassFolder {
+        try isTest
+            ? ClassFolder.evaluation(folder, endings: [".wav"]) : ClassFolder.training(folder, endings: [".wav"])
+    }
+
     /// The windows of all files. A file that is shorter than a window has silence behind it; of a longer one the windows lie side
     /// by side.
     ///

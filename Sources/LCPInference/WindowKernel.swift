@@ -107,7 +107,7 @@ final class WindowKernel {
 
     /// 0 where the input needs no padding. Rows that two strips read are padded twice, so that a strip has some more.
     private static func strip(_ window: lcp_window) -> Int {
-        guard window.top | window.bottom | window.left | window.right != 0 else { return 0 }
+        guard window.isPadded else { return 0 }
         let rows = max(3 * window.kernel_height, stripCount / rowCount(window))
         return min(window.output_height, (rows - window.kernel_height) / window.stride_down + 1)
     }
@@ -171,7 +171,7 @@ final class WindowKernel {
     /// The input with its padding: the input itself where it needs none.
     private func padded(_ scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
         let shape = padding.pointee
-        guard shape.top | shape.bottom | shape.left | shape.right != 0 else { return input }
+        guard shape.isPadded else { return input }
         let rows = shape.top + shape.height + shape.bottom
         // The threads stay awake for the operation itself.
         let sharing = Sharing(pool: rows * shape.width * shape.channels < 1 << 14 ? nil : sharing.pool)
@@ -182,4 +182,8 @@ final class WindowKernel {
 
 extension lcp_range {
     init(_ range: Range<Int>) { self.init(begin: range.lowerBound, end: range.upperBound) }
+}
+
+extension lcp_window {
+    fileprivate var isPadded: Bool { top | bottom | left | right != 0 }
 }

@@ -243,18 +243,23 @@ extension GraphImporter {
             throw Problem("normalises the network's input in another way than by channels, which is not possible")
         }
         let numbers = try constant.floats(limit: 4096).map(Double.init)
+        let all = (0..<channels).map { numbers[isOneForAll ? 0 : $0] }
+        let (ones, zeros) = (all.map { _ in 1.0 }, all.map { _ in 0.0 })
+        switch node.opType {
+        case "Add": return try normalized(feature, factor: ones, offset: all)
+        case "Sub": return try normalized(feature, factor: ones, offset: all.map { -$0 })
+        case "Mul": return try normalized(feature, factor: all, offset: zeros)
+        default: return try normalized(feature, factor: all.map { 1 / $0 }, offset: zeros)
+        }
+    }
+
+    /// The network's input, behind what was done to it before, times a factor and plus an offset for each channel.
+    func normalized(_ feature: Feature, factor: [Double], offset: [Double]) throws -> Value {
         var result = feature
-        var normalization = feature.normalization ?? InputNormalization(channels: channels)
-        for channel in 0..<channels {
-            let number = numbers[isOneForAll ? 0 : channel]
-            switch node.opType {
-            case "Add": normalization.offset[channel] += number
-            case "Sub": normalization.offset[channel] -= number
-            default:
-                let factor = node.opType == "Mul" ? number : 1 / number
-                normalization.scale[channel] *= factor
-                normalization.offset[channel] *= factor
-            }
+        var normalization = feature.normalization ?? InputNormalization(channels: feature.shape.channels)
+        for channel in factor.indices {
+            normalization.scale[channel] *= factor[channel]
+            normalization.offset[channel] = normalization.offset[channel] * factor[channel] + offset[channel]
         }
         guard normalization.scale.allSatisfy({ $0.isFinite && $0 > 0 }), normalization.offset.allSatisfy(\.isFinite)
         else {

@@ -18,14 +18,7 @@ extension GraphImporter {
         }
         let (offset, scale) = (try numbers("offset", 0), try numbers("scale", 1))
         guard scale.allSatisfy({ $0 > 0 }) else { throw Problem("turns fields over or makes nothing of them") }
-        var result = feature
-        var normalization = feature.normalization ?? InputNormalization(channels: channels)
-        for channel in 0..<channels {
-            normalization.scale[channel] *= scale[channel]
-            normalization.offset[channel] = (normalization.offset[channel] - offset[channel]) * scale[channel]
-        }
-        result.normalization = normalization
-        return .feature(result)
+        return try normalized(feature, factor: scale, offset: zip(offset, scale).map { -$0 * $1 })
     }
 
     /// A fully connected layer with a row for each class; its first output, the class, is computed by whoever reads the second.

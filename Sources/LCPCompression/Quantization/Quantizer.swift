@@ -67,23 +67,13 @@ public struct Quantizer {
                 let integers = IntegerWeights(rounding: weights, input: value(index))
                 // Outputs are no finer than a sixty-fourth of what a weight of 1 adds.
                 let coarsest = integers.scale.max() ?? 0
-                let least = value(index).scale * coarsest * 64.01
-                if to.scale < least {
-                    let wider = least / to.scale
-                    to = Quantization(
-                        covering: ranges[first].lowerBound * wider...ranges[first].upperBound * wider)
-                }
+                to = to.coarser(than: value(index).scale * coarsest * 64.01, covering: ranges[first])
                 result.layers.append(integers)
             } else {
                 result.layers.append(nil)
             }
             if case .multiply(let other) = layer {
-                let least = value(index).scale * value(other + 1).scale * 64.01
-                if to.scale < least {
-                    let wider = least / to.scale
-                    to = Quantization(
-                        covering: ranges[first].lowerBound * wider...ranges[first].upperBound * wider)
-                }
+                to = to.coarser(than: value(index).scale * value(other + 1).scale * 64.01, covering: ranges[first])
             }
             if case .activation(let function) = layer {
                 result.lookups[index] = function.lookup(from: value(index), to: to)
@@ -155,6 +145,15 @@ public struct Quantizer {
             }
         }
         return ranges.map(\.best)
+    }
+}
+
+extension Quantization {
+    /// The numbers for as much more than a range as their scale has to be larger.
+    fileprivate func coarser(than least: Float, covering range: ClosedRange<Float>) -> Quantization {
+        guard scale < least else { return self }
+        let wider = least / scale
+        return Quantization(covering: range.lowerBound * wider...range.upperBound * wider)
     }
 }
 

@@ -1,7 +1,7 @@
 import LCPModels
 
-/// Which values of a branch have the same scale: a maximum, a ReLU, some channels or a dropout only pick numbers of what they read, and make
-/// none.
+/// Which values of a branch have the same scale: a maximum, a ReLU, some channels or a dropout only pick numbers of what they
+/// read, and make none.
 ///
 /// Value 0 is the input, value i + 1 what layer i makes.
 struct ValueGroups {
